@@ -1,0 +1,52 @@
+# Builds, serves and tests electra, on a fresh machine too. `make` alone says what there is.
+
+MODELS ?= models
+ARGS ?=
+# Set to 1 for the ONNX Runtime with CUDA and TensorRT (Linux x86-64, with CUDA 13 and cuDNN 9 installed).
+GPU ?= 0
+CARGO ?= cargo
+PYTHON ?= python3
+export PYTHON
+
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help serve build test lint lint-deploy runtime prerequisites clean
+# In the order written, so that what is missing is named before anything is fetched.
+.NOTPARALLEL:
+
+help: ## This list
+	@echo 'make TARGET [MODELS=folder] [ARGS="more flags of electra serve"] [GPU=1] [PYTHON=python3.12]'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
+
+serve: build ## Fetch ONNX Runtime, build, and serve the models in models/ on port 8080
+	$(TARGET_DIR)/release/electra serve --models $(MODELS) $(ARGS)
+
+build: prerequisites runtime ## Build the optimised program, target/release/electra
+	$(CARGO) build --release --locked
+
+test: prerequisites runtime ## Get what the test suite needs and run all of it
+	$(CARGO) test --locked
+	@scripts/lint_deploy.sh
+
+lint: lint-deploy ## Check formatting, run clippy, and lint scripts, Dockerfile and deploy/
+	@scripts/check_prerequisites.sh cargo linker lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+lint-deploy: ## Lint the scripts, the Dockerfile and deploy/
+	@scripts/lint_deploy.sh
+
+runtime: ## Fetch ONNX Runtime into .onnxruntime/ (nothing to do the second time)
+ifdef ELECTRA_ONNXRUNTIME_LIBRARY
+	@echo 'Using ELECTRA_ONNXRUNTIME_LIBRARY=$(ELECTRA_ONNXRUNTIME_LIBRARY)'
+else
+	@scripts/check_prerequisites.sh python
+	@$(PYTHON) scripts/fetch_onnxruntime.py $(if $(filter 1,$(GPU)),--gpu)
+endif
+
+prerequisites:
+	@scripts/check_prerequisites.sh cargo linker $(if $(ELECTRA_ONNXRUNTIME_LIBRARY),,python)
+
+clean: ## Remove everything that was built or fetched
+	$(CARGO) clean
+	rm -rf .onnxruntime .venv-lint

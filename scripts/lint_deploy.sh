@@ -1,0 +1,121 @@
+#!/bin/sh
+# Lints the shell scripts, the Dockerfile and deploy/. A linter that can't be had on this system is skipped, saying so;
+# with CI=true, the ones that PyPI has are required.
+#
+# shellcheck disable=SC2329 # the lint_* functions are handed to `run` by name
+set -eu
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-python3}
+requirements=scripts/lint-requirements.txt
+# The oldest Kubernetes whose API the manifests must fit.
+kubernetes=1.30
+tools=$PWD/.venv-lint
+
+# Installs the linters into a folder of the project's; a virtual environment would need more than Python and pip.
+install_linters() {
+    stamp=$("$python" --version && cat "$requirements")
+    [ "$stamp" = "$(cat "$tools/stamp" 2>/dev/null)" ] && return
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
+        echo "the linters need Python 3.10 or newer; name one: make PYTHON=python3.12 ..."
+        return 1
+    }
+    rm -rf "$tools"
+    "$python" -m pip install --quiet --no-deps --only-binary=:all: --target "$tools" --requirement "$requirements" &&
+        printf '%s\n' "$stamp" >"$tools/stamp"
+}
+
+# skipped TOOL WHY
+skipped() {
+    echo "skipped: $1 ($2)"
+}
+
+# unless_ci TOOL WHY: skipped on a user's machine, a failure in CI.
+unless_ci() {
+    skipped "$1" "$2"
+    [ "${CI:-}" != true ]
+}
+
+lint_yaml() {
+    "$python" -m yamllint --strict --config-file deploy/.yamllint.yaml deploy
+}
+
+lint_kubernetes() {
+    manifests=$(find deploy/kubernetes -name '*.yaml' ! -name kustomization.yaml | sort)
+    for manifest in $manifests; do
+        grep -q "^  - ${manifest##*/}\$" deploy/kubernetes/kustomization.yaml || {
+            echo "$manifest is not among the resources of deploy/kubernetes/kustomization.yaml"
+            return 1
+        }
+    done
+    # shellcheck disable=SC2086 # one argument a file
+    "$tools/bin/kubernetes-validate" --quiet --strict --kubernetes-version "$kubernetes" $manifests
+}
+
+lint_systemd() {
+    # A copy that starts a program every system has, since the server need not be installed here.
+    copy=$(mktemp -d)
+    sed 's|^ExecStart=.*|ExecStart=/bin/true|' deploy/systemd/electra.service >"$copy/electra.service"
+    mkdir "$copy/electra.service.d"
+    cp deploy/systemd/cuda.conf "$copy/electra.service.d/"
+    found=$(systemd-analyze verify --man=no "$copy/electra.service" 2>&1) && status=0 || status=$?
+    rm -r "$copy"
+    # Some mistakes, such as an unknown key, are told but not counted.
+    [ -z "$found" ] || echo "$found"
+    [ "$status" -eq 0 ] && [ -z "$found" ]
+}
+
+lint_prometheus() {
+    # Debian builds promtool without discovery in Kubernetes, so that a copy is checked with an address in its place.
+    copy=$(mktemp -d)
+    cp deploy/prometheus/*.yml "$copy"
+    sed -e 's/kubernetes_sd_configs:/static_configs:/' -e 's/- role: pod/- targets: [pod:8080]/' \
+        deploy/prometheus/prometheus-kubernetes.yml >"$copy/prometheus-kubernetes.yml"
+    promtool check config "$copy/prometheus.yml" "$copy/prometheus-kubernetes.yml" &&
+        promtool check rules "$copy/electra.rules.yml" &&
+        promtool test rules "$copy/electra.rules.test.yml" && status=0 || status=1
+    rm -r "$copy"
+    return "$status"
+}
+
+# run TOOL COMMAND...: prints one line, and the tool's own words where it found something.
+failed=0
+run() {
+    name=$1
+    shift
+    if output=$("$@" 2>&1); then
+        echo "ok: $name"
+    else
+        echo "FAILED: $name"
+        printf '%s\n' "$output" | sed 's/^/    /'
+        failed=1
+    fi
+}
+
+if why=$(install_linters 2>&1); then
+    export PYTHONPATH="$tools"
+    run yamllint lint_yaml
+    run kubernetes-validate lint_kubernetes
+    run hadolint "$tools/bin/hadolint" --no-color Dockerfile
+    if [ -x "$tools/bin/shellcheck" ]; then
+        run shellcheck "$tools/bin/shellcheck" scripts/*.sh .ci/run
+    else
+        skipped shellcheck "no wheel for this platform"
+    fi
+else
+    unless_ci "yamllint, kubernetes-validate, hadolint, shellcheck" "$why" || failed=1
+fi
+
+if command -v systemd-analyze >/dev/null; then
+    run systemd-analyze lint_systemd
+else
+    skipped systemd-analyze "part of systemd"
+fi
+
+if command -v promtool >/dev/null; then
+    run promtool lint_prometheus
+else
+    skipped promtool "part of Prometheus"
+fi
+
+exit "$failed"
