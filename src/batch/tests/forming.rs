@@ -1,0 +1,257 @@
+//! Which batches form, when, and who gets what out of them.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_forms_when_a_worker_frees() {
+    let bench = Bench::new(1, 100, 100);
+    let mut model = bench.model("m");
+    let occupied = model.occupy().await;
+    let first = submit(&model.queue, vec![sequence(1, 5)], within(MINUTE));
+    let second = submit(&model.queue, vec![sequence(2, 5)], within(MINUTE));
+    bench.expect_metric("electra_queue_depth{model=\"m\"}", "2");
+    assert!(model.runs.try_recv().is_err(), "no worker is free");
+    occupied.finish(Order::Answer);
+    model.expect_run(&[1, 2]).await;
+    assert_eq!(names(first.await), [1]);
+    assert_eq!(names(second.await), [2]);
+    bench.expect_metric("electra_queue_depth{model=\"m\"}", "0");
+    bench.expect_metric("electra_batch_sequences_sum{model=\"m\"}", "3.0");
+    bench.expect_metric("electra_batch_tokens_count{model=\"m\"}", "2");
+    bench.expect_metric("electra_tokens_total{model=\"m\"}", "11");
+}
+
+/// Queues sequences of these lengths, named 1, 2, …, while the only worker is busy, and checks the batches that follow.
+async fn check_batches(padded: bool, budget: usize, lengths: &[usize], batches: &[&[u32]]) {
+    let bench = Bench::new(1, 100, budget);
+    let mut model = if padded {
+        bench.padded_model("m")
+    } else {
+        bench.model("m")
+    };
+    let occupied = model.occupy().await;
+    let waiting: Vec<_> = (1..)
+        .zip(lengths)
+        .map(|(name, &tokens)| submit(&model.queue, vec![sequence(name, tokens)], within(MINUTE)))
+        .collect();
+    occupied.finish(Order::Answer);
+    for batch in batches {
+        model.expect_run(batch).await;
+    }
+    for (name, submitted) in (1..).zip(waiting) {
+        assert_eq!(names(submitted.await), [name]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_keep_to_the_budget_and_take_the_nearest_lengths() {
+    check_batches(false, 20, &[10, 10, 10], &[&[1, 2], &[3]]).await;
+    check_batches(false, 20, &[8, 3, 11, 9], &[&[1, 4, 2], &[3]]).await;
+    check_batches(false, 20, &[50, 1], &[&[1], &[2]]).await;
+    // The same lengths: padded, they cost 20 tokens.
+    check_batches(false, 15, &[10, 2], &[&[1, 2]]).await;
+    check_batches(true, 15, &[10, 2], &[&[1], &[2]]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_most_urgent_runs_first() {
+    let bench = Bench::new(1, 100, 1);
+    let mut model = bench.model("m");
+    let occupied = model.occupy().await;
+    let one = |name, schedule| submit(&model.queue, vec![sequence(name, 1)], schedule);
+    let _waiting = [
+        one(1, with_priority(4)),
+        one(2, with_priority(3)),
+        one(3, with_priority(3)),
+        one(4, within(MINUTE / 2)),
+        one(5, with_priority(1)),
+    ];
+    occupied.finish(Order::Answer);
+    for name in [5, 4, 2, 3, 1] {
+        model.expect_run(&[name]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn outputs_keep_the_order_of_the_request() {
+    let bench = Bench::new(1, 100, 10);
+    let mut model = bench.model("m");
+    let occupied = model.occupy().await;
+    let submitted = submit(
+        &model.queue,
+        vec![
+            sequence(1, 3),
+            sequence(2, 9),
+            sequence(3, 4),
+            sequence(4, 3),
+        ],
+        within(MINUTE),
+    );
+    occupied.finish(Order::Answer);
+    model.expect_run(&[1, 4, 3]).await;
+    model.expect_run(&[2]).await;
+    assert_eq!(names(submitted.await), [1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_are_read_from_the_runtimes_clock() {
+    let bench = Bench::new(1, 100, 10);
+    let mut model = bench.model("m");
+    let occupied = model.occupy().await;
+    let submitted = submit(&model.queue, vec![sequence(1, 3)], within(MINUTE));
+    advance(Duration::from_secs(3)).await;
+    occupied.finish(Order::Answer);
+    let run = model.next_run().await;
+    advance(Duration::from_secs(2)).await;
+    run.finish(Order::Answer);
+    let outputs = submitted.await.expect("outputs");
+    assert_eq!(outputs[0].queue_time, Duration::from_secs(3));
+    assert_eq!(outputs[0].inference_time, Duration::from_secs(2));
+    bench.expect_metric("electra_queue_wait_seconds_sum{model=\"m\"}", "3.0");
+    bench.expect_metric("electra_inference_duration_seconds_sum{model=\"m\"}", "5.0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn models_share_the_workers_and_none_starves() {
+    let bench = Bench::new(1, 100, 10);
+    let mut busy = bench.model("busy");
+    let mut quiet = bench.model("quiet");
+    let occupied = busy.occupy().await;
+    let mut waiting: Vec<_> = (1..=3)
+        .map(|name| submit(&busy.queue, vec![sequence(name, 10)], within(MINUTE)))
+        .collect();
+    let asked = submit(&quiet.queue, vec![sequence(7, 10)], within(MINUTE));
+    occupied.finish(Order::Answer);
+    // However fast the busy model's requests follow each other, the quiet one's turn comes.
+    for name in 1..=3 {
+        let run = busy.next_run().await;
+        assert_eq!(run.names, [name]);
+        advance(Duration::from_millis(1)).await;
+        let next = vec![sequence(name + 3, 10)];
+        waiting.push(submit(&busy.queue, next, within(MINUTE)));
+        run.finish(Order::Answer);
+    }
+    quiet.expect_run(&[7]).await;
+    assert_eq!(names(asked.await), [7]);
+    for name in 4..=6 {
+        busy.expect_run(&[name]).await;
+    }
+    for (name, submitted) in (1..).zip(waiting) {
+        assert_eq!(names(submitted.await), [name]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_batches_run_at_once_than_there_are_workers() {
+    let bench = Bench::new(2, 100, 1);
+    let mut model = bench.model("m");
+    let forty = (1..=40).map(|name| sequence(name, 1)).collect();
+    let submitted = submit(&model.queue, forty, within(MINUTE));
+    let mut runs = Vec::new();
+    let mut seen = BTreeSet::new();
+    while seen.len() < 40 {
+        let run = model.next_run().await;
+        seen.extend(run.names.iter().copied());
+        runs.push(run);
+        // Both workers are busy before the older of the two is freed.
+        if runs.len() == 2 {
+            runs.remove(0).finish(Order::Answer);
+        }
+    }
+    drop(runs);
+    assert_eq!(names(submitted.await), (1..=40).collect::<Vec<_>>());
+    assert_eq!(model.model.most_running.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_request_is_shared_among_the_free_workers() {
+    let bench = Bench::new(2, 100, 1000);
+    let mut model = bench.model("m");
+    let occupied = [model.occupy().await, model.occupy().await];
+    let four = (1..=4).map(|name| sequence(name, 100)).collect();
+    let submitted = submit(&model.queue, four, within(MINUTE));
+    let [first, second] = occupied;
+    first.finish(Order::Answer);
+    // Only one worker is free: it takes all.
+    model.expect_run(&[1, 2, 3, 4]).await;
+    assert_eq!(names(submitted.await), [1, 2, 3, 4]);
+    second.finish(Order::Answer);
+    bench.idle(2).await;
+
+    let four = (1..=4).map(|name| sequence(name, 100)).collect();
+    let submitted = submit(&model.queue, four, within(MINUTE));
+    let runs = [model.next_run().await, model.next_run().await];
+    let shares: BTreeSet<_> = runs.iter().map(|run| run.names.clone()).collect();
+    assert_eq!(shares, BTreeSet::from([vec![1, 2], vec![3, 4]]));
+    drop(runs);
+    assert_eq!(names(submitted.await), [1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn thousands_wait_and_each_runs_once() {
+    const THOUSANDS: u32 = 20_000;
+    let bench = Bench::new(2, 20_000, 512);
+    let mut model = bench.model("m");
+    let occupied = [model.occupy().await, model.occupy().await];
+    let mut lengths = (1..=100).cycle();
+    let waiting: Vec<_> = (1..=THOUSANDS)
+        .map(|name| {
+            let tokens = lengths.next().expect("an endless cycle");
+            submit(&model.queue, vec![sequence(name, tokens)], within(MINUTE))
+        })
+        .collect();
+    drop(occupied);
+    let mut run: Vec<u32> = Vec::new();
+    while run.len() < waiting.len() {
+        run.extend(&model.next_run().await.names);
+    }
+    run.sort_unstable();
+    assert!(run.into_iter().eq(1..=THOUSANDS));
+    for (name, submitted) in (1..).zip(waiting) {
+        assert_eq!(names(submitted.await), [name]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn under_contention_every_sequence_is_run_or_dropped_once() {
+    const CLIENTS: u32 = 32;
+    const REQUESTS: u32 = 50;
+    let bench = Bench::new(4, 100_000, 64);
+    let Told { queue, runs, .. } = bench.model("m");
+    // Nobody gives orders: each batch answers at once.
+    drop(runs);
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let queue = queue.clone();
+            tokio::spawn(async move {
+                for request in 0..REQUESTS {
+                    let sequences = vec![sequence(client, 3), sequence(request, 5)];
+                    let mut submitted = Box::pin(queue.submit(sequences, within(MINUTE)));
+                    if request % 3 == 0 {
+                        // Accepted by its first poll, and gone while it waits, runs or is answered.
+                        let _ = submitted
+                            .as_mut()
+                            .poll(&mut Context::from_waker(Waker::noop()));
+                    } else {
+                        assert_eq!(names(submitted.await), [client, request]);
+                    }
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.expect("each output is its own request's");
+    }
+    let Bench {
+        scheduler, metrics, ..
+    } = bench;
+    // A cancelled request's batch may still run.
+    soon(scheduler.drained()).await;
+    assert_eq!(metric(&metrics, "electra_queue_depth{model=\"m\"}"), "0");
+    let sequences = |series| -> f64 { metric(&metrics, series).parse().expect("a number") };
+    let run = sequences("electra_batch_sequences_sum{model=\"m\"}");
+    let dropped = sequences("electra_sequences_dropped_total{model=\"m\",reason=\"cancelled\"}");
+    assert!((run + dropped - f64::from(CLIENTS * REQUESTS * 2)).abs() < 0.5);
+}

@@ -1,0 +1,268 @@
+//! The scheduler on a clock that stands still and with a model that does what it is told: no test here sleeps.
+
+mod accepting;
+mod forming;
+
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc as blocking;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, advance};
+
+use super::*;
+use crate::telemetry::metrics::Metrics;
+
+const MINUTE: Duration = Duration::from_mins(1);
+/// How long a test waits for a thread before it fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the test tells a running batch to do; a batch whose orders are dropped answers.
+enum Order {
+    Answer,
+    Fail,
+    Panic,
+    LoseOne,
+}
+
+/// A batch that runs until it is given its order.
+struct Run {
+    /// The first token id of each sequence, by which tests name them.
+    names: Vec<u32>,
+    order: blocking::Sender<Order>,
+}
+
+impl Run {
+    fn finish(self, order: Order) {
+        self.order.send(order).expect("the batch waits");
+    }
+}
+
+/// Hands each of its runs to the test; the logits of a sequence are its ids.
+struct ToldModel {
+    runs: mpsc::UnboundedSender<Run>,
+    running: AtomicUsize,
+    most_running: AtomicUsize,
+    pads_to_longest: bool,
+}
+
+impl Model for ToldModel {
+    fn run(&self, batch: &[&Sequence]) -> Result<Vec<Vec<f32>>, String> {
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_running.fetch_max(running, Ordering::SeqCst);
+        let (order, orders) = blocking::channel();
+        let names = batch.iter().map(|sequence| sequence.ids[0]).collect();
+        let _ = self.runs.send(Run { names, order });
+        let order = orders.recv().unwrap_or(Order::Answer);
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        let mut outputs: Vec<Vec<f32>> = batch.iter().map(|sequence| logits(sequence)).collect();
+        match order {
+            Order::Answer => Ok(outputs),
+            Order::Fail => Err("out of memory".to_owned()),
+            Order::Panic => panic!("told to"),
+            Order::LoseOne => {
+                outputs.pop();
+                Ok(outputs)
+            }
+        }
+    }
+
+    fn pads_to_longest(&self) -> bool {
+        self.pads_to_longest
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "test ids are small")]
+fn logits(sequence: &Sequence) -> Vec<f32> {
+    sequence.ids.iter().map(|&id| id as f32).collect()
+}
+
+/// A model's queue and the runs of its model.
+struct Told {
+    queue: ModelQueue,
+    runs: mpsc::UnboundedReceiver<Run>,
+    model: Arc<ToldModel>,
+}
+
+impl Told {
+    async fn next_run(&mut self) -> Run {
+        soon(self.runs.recv()).await.expect("the model lives")
+    }
+
+    /// Waits for the next batch, checks what is in it, and lets it run.
+    async fn expect_run(&mut self, names: &[u32]) {
+        let run = self.next_run().await;
+        assert_eq!(run.names, names);
+        run.finish(Order::Answer);
+    }
+
+    /// Occupies a worker until the returned run is finished.
+    async fn occupy(&mut self) -> Run {
+        drop(tokio::spawn({
+            let queue = self.queue.clone();
+            async move { queue.submit(vec![sequence(0, 1)], within(MINUTE)).await }
+        }));
+        self.next_run().await
+    }
+}
+
+struct Bench {
+    scheduler: Scheduler,
+    metrics: Metrics,
+    /// While it lives a blocking task does, and tokio moves a paused clock only when none does or a test says so.
+    _standstill: blocking::Sender<()>,
+}
+
+impl Bench {
+    fn new(workers: usize, queue_capacity: usize, batch_tokens: usize) -> Self {
+        let (standstill, over) = blocking::channel();
+        drop(tokio::task::spawn_blocking(move || over.recv()));
+        let metrics = Metrics::new("0");
+        let options = SchedulerOptions {
+            workers: count(workers),
+            queue_capacity: count(queue_capacity),
+            batch_tokens: count(batch_tokens),
+        };
+        Self {
+            scheduler: Scheduler::start(options, metrics.clone()),
+            metrics,
+            _standstill: standstill,
+        }
+    }
+
+    fn model(&self, name: &str) -> Told {
+        self.add(name, false)
+    }
+
+    fn padded_model(&self, name: &str) -> Told {
+        self.add(name, true)
+    }
+
+    fn add(&self, name: &str, pads_to_longest: bool) -> Told {
+        let (sender, runs) = mpsc::unbounded_channel();
+        let model = Arc::new(ToldModel {
+            runs: sender,
+            running: AtomicUsize::new(0),
+            most_running: AtomicUsize::new(0),
+            pads_to_longest,
+        });
+        Told {
+            queue: self.scheduler.add_model(name, model.clone()),
+            runs,
+            model,
+        }
+    }
+
+    /// Returns when so many workers wait for work.
+    async fn idle(&self, workers: usize) {
+        soon(async {
+            while self.scheduler.idle_workers() < workers {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    fn expect_metric(&self, series: &str, value: &str) {
+        assert_eq!(metric(&self.metrics, series), value, "{series}");
+    }
+}
+
+/// The value of one series, as it is shown.
+fn metric(metrics: &Metrics, series: &str) -> String {
+    let exposition = metrics.encode().expect("metrics encode");
+    let value = exposition
+        .lines()
+        .find_map(|line| line.strip_prefix(series));
+    match value {
+        Some(value) => value.trim().to_owned(),
+        None => panic!("{series} is not in\n{exposition}"),
+    }
+}
+
+/// Fails a test whose worker threads do not get on, rather than let it hang: by the system's clock, as the paused one
+/// stands still, so looked at from a thread of its own.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let (done, waiting) = blocking::channel::<()>();
+    let (late, mut is_late) = mpsc::channel::<()>(1);
+    std::thread::spawn(move || {
+        if waiting.recv_timeout(PATIENCE) == Err(blocking::RecvTimeoutError::Timeout) {
+            let _ = late.blocking_send(());
+        }
+    });
+    let outcome = tokio::select! {
+        biased;
+        output = future => output,
+        Some(()) = is_late.recv() => panic!("nothing happened within {PATIENCE:?}"),
+    };
+    drop(done);
+    outcome
+}
+
+fn count(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).expect("a positive number")
+}
+
+/// A sequence of so many tokens, named by its first.
+fn sequence(name: u32, tokens: usize) -> Sequence {
+    let mut ids = vec![1; tokens];
+    ids[0] = name;
+    Sequence {
+        ids,
+        type_ids: vec![0; tokens],
+    }
+}
+
+fn within(time: Duration) -> Schedule {
+    Schedule {
+        priority: Priority::default(),
+        deadline: Instant::now() + time,
+    }
+}
+
+fn with_priority(number: u8) -> Schedule {
+    Schedule {
+        priority: Priority::try_from(number).expect("a priority"),
+        ..within(MINUTE)
+    }
+}
+
+type Outputs = Result<Vec<SequenceOutput>, BatchError>;
+type Submitted = Pin<Box<dyn Future<Output = Outputs> + Send>>;
+
+/// Submits a request: when this returns, the queue has accepted it.
+fn submit(queue: &ModelQueue, sequences: Vec<Sequence>, schedule: Schedule) -> Submitted {
+    let queue = queue.clone();
+    let mut submitted: Submitted = Box::pin(async move { queue.submit(sequences, schedule).await });
+    let poll = submitted
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll.is_pending(), "refused: {poll:?}");
+    submitted
+}
+
+/// Submits a request that is answered at once, as it is refused.
+fn refusal(queue: &ModelQueue, sequences: Vec<Sequence>) -> BatchError {
+    let submitted = std::pin::pin!(queue.submit(sequences, within(MINUTE)));
+    match submitted.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outputs) => outputs.expect_err("a refusal"),
+        Poll::Pending => panic!("the request was accepted"),
+    }
+}
+
+fn names(outputs: Outputs) -> Vec<u32> {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "test ids are small whole numbers"
+    )]
+    outputs
+        .expect("outputs")
+        .iter()
+        .map(|output| output.logits[0] as u32)
+        .collect()
+}

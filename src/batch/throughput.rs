@@ -1,0 +1,62 @@
+//! Estimates, from the batches that ran, how long the work that waits will take. Pure.
+
+use std::time::Duration;
+
+/// What an older batch's weight is multiplied by for each newer one: about the last twenty batches count.
+const DECAY: f64 = 0.95;
+
+/// What one worker takes for a token of one model, weighted towards recent batches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Throughput {
+    tokens: f64,
+    seconds: f64,
+}
+
+impl Throughput {
+    /// Adds a batch of so many tokens that took one worker so long.
+    pub fn record(&mut self, tokens: usize, elapsed: Duration) {
+        self.tokens = self.tokens * DECAY + float(tokens);
+        self.seconds = self.seconds * DECAY + elapsed.as_secs_f64();
+    }
+
+    /// Seconds that one worker needs for so many tokens; zero while nothing has been measured.
+    #[must_use]
+    pub fn seconds_for(&self, tokens: usize) -> f64 {
+        if self.tokens > 0.0 {
+            float(tokens) * self.seconds / self.tokens
+        } else {
+            0.0
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "an estimate: token counts beyond 2^52 do not occur"
+)]
+fn float(tokens: usize) -> f64 {
+    tokens as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(batches: &[(usize, u64)], tokens: usize, expected: std::ops::RangeInclusive<f64>) {
+        let mut throughput = Throughput::default();
+        for &(tokens, milliseconds) in batches {
+            throughput.record(tokens, Duration::from_millis(milliseconds));
+        }
+        let seconds = throughput.seconds_for(tokens);
+        assert!(expected.contains(&seconds), "{batches:?}: {seconds}");
+    }
+
+    #[test]
+    fn follows_the_recent_batches() {
+        check(&[], 100, 0.0..=0.0);
+        check(&[(0, 5)], 100, 0.0..=0.0);
+        check(&[(100, 50)], 200, 0.099..=0.101);
+        let sudden_slowdown = [vec![(100, 50); 100], vec![(100, 500); 60]].concat();
+        check(&sudden_slowdown, 100, 0.45..=0.5);
+    }
+}

@@ -1,0 +1,81 @@
+//! A worker thread: takes a batch, runs it, answers, and lives on whatever the model does.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokio::time::Instant;
+
+use super::queue::Batch;
+use super::scheduler::Shared;
+use super::{BatchError, Model, Sequence, SequenceOutput};
+
+/// Runs batches until the scheduler is closed and nothing waits.
+pub(super) fn serve(shared: &Shared) {
+    while let Some((queue, batch)) = shared.next_batch() {
+        let tokens = batch.tokens();
+        let started = Instant::now();
+        let outputs = infer(&batch);
+        let elapsed = started.elapsed();
+        shared.record(queue, tokens, elapsed);
+        batch
+            .metrics
+            .batch_run(batch.entries.len(), tokens, elapsed);
+        answer(batch, outputs, started, elapsed);
+    }
+}
+
+fn infer(batch: &Batch) -> Result<Vec<Vec<f32>>, String> {
+    let sequences: Vec<&Sequence> = batch.entries.iter().map(|entry| &entry.sequence).collect();
+    let outputs = run_caught(batch.model.as_ref(), &sequences)?;
+    if outputs.len() == sequences.len() {
+        Ok(outputs)
+    } else {
+        Err(format!(
+            "the model returned {} outputs for {} sequences",
+            outputs.len(),
+            sequences.len()
+        ))
+    }
+}
+
+/// A model that panics fails this batch only. Nothing of it is seen again but through its own `&self`, which it shares
+/// with other threads anyway.
+fn run_caught(model: &dyn Model, sequences: &[&Sequence]) -> Result<Vec<Vec<f32>>, String> {
+    catch_unwind(AssertUnwindSafe(|| model.run(sequences)))
+        .unwrap_or_else(|panic| Err(format!("the model panicked: {}", panic_message(&*panic))))
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+fn answer(
+    batch: Batch,
+    outputs: Result<Vec<Vec<f32>>, String>,
+    started: Instant,
+    inference_time: std::time::Duration,
+) {
+    match outputs {
+        Ok(outputs) => {
+            for (entry, logits) in batch.entries.into_iter().zip(outputs) {
+                let queue_time = started.saturating_duration_since(entry.queued_at);
+                batch.metrics.queue_wait(queue_time);
+                entry.answer(Ok(SequenceOutput {
+                    logits,
+                    queue_time,
+                    inference_time,
+                }));
+            }
+        }
+        Err(reason) => {
+            tracing::error!(model = %batch.name, sequences = batch.entries.len(), reason, "a batch failed");
+            for entry in batch.entries {
+                entry.answer(Err(BatchError::Inference(reason.clone())));
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `electra classify`.
+
+use clap::Args;
+use serde_json::json;
+
+use super::CliError;
+use super::one_shot::{self, Common, Options};
+use crate::task::Task;
+
+/// What `classify` takes.
+#[derive(Debug, Args)]
+pub struct ClassifyArguments {
+    /// Texts; if there are none, lines of standard input: plain text, JSON strings, or bodies of POST /classify
+    #[arg(value_name = "TEXT")]
+    texts: Vec<String>,
+    /// A second text, which makes a pair with each text
+    #[arg(long, value_name = "TEXT", requires = "texts")]
+    pair: Option<String>,
+    /// How many labels, best first [default: all]
+    #[arg(long, value_name = "COUNT")]
+    top_k: Option<u64>,
+    /// How logits become scores: softmax, sigmoid or none [default: what the model says]
+    #[arg(long, value_name = "FUNCTION")]
+    function: Option<String>,
+    /// Cut texts that are too long for the model
+    #[arg(long)]
+    truncate: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Prints a line of labels and scores for each text.
+///
+/// # Errors
+/// See [`one_shot::run`].
+pub fn run(arguments: &ClassifyArguments) -> Result<(), CliError> {
+    let options = Options::default()
+        .with("top_k", arguments.top_k)
+        .with("function", arguments.function.clone())
+        .with("truncate", arguments.truncate.then_some(true));
+    let body = |text: &String| match &arguments.pair {
+        Some(second) => json!({"text": [[text, second]]}),
+        None => json!({"text": text}),
+    };
+    one_shot::run(
+        Task::Classify,
+        &arguments.common,
+        options,
+        arguments.texts.iter().map(body).collect(),
+    )
+}

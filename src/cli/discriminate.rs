@@ -1,0 +1,44 @@
+//! `electra discriminate`.
+
+use clap::Args;
+use serde_json::{Number, json};
+
+use super::CliError;
+use super::one_shot::{self, Common, Options, number};
+use crate::task::Task;
+
+/// What `discriminate` takes.
+#[derive(Debug, Args)]
+pub struct DiscriminateArguments {
+    /// Texts; if there are none, lines of standard input: plain text, JSON strings, or bodies of POST /discriminate
+    #[arg(value_name = "TEXT")]
+    texts: Vec<String>,
+    /// A score above it is called fake [default: 0.5]
+    #[arg(long, value_name = "NUMBER", value_parser = number)]
+    threshold: Option<Number>,
+    /// What to score: token or word [default: token]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<String>,
+    /// The unit of offsets: codepoint, utf8 or utf16 [default: codepoint]
+    #[arg(long, value_name = "UNIT")]
+    offsets: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Prints a line of scored tokens or words for each text.
+///
+/// # Errors
+/// See [`one_shot::run`].
+pub fn run(arguments: &DiscriminateArguments) -> Result<(), CliError> {
+    let options = Options::default()
+        .with("threshold", arguments.threshold.clone())
+        .with("level", arguments.level.clone())
+        .with("offsets", arguments.offsets.clone());
+    let bodies = arguments
+        .texts
+        .iter()
+        .map(|text| json!({"text": text}))
+        .collect();
+    one_shot::run(Task::Discriminate, &arguments.common, options, bodies)
+}

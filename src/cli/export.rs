@@ -1,0 +1,94 @@
+//! `electra export`: a checkpoint becomes a model folder.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::CliError;
+use crate::export::Precision;
+use crate::service::export::{ExportRequest, export};
+use crate::task::Task;
+
+/// What `export` takes.
+#[derive(Clone, Debug, Args)]
+pub struct ExportArguments {
+    /// The checkpoint's folder: config.json, model.safetensors and the tokenizer
+    #[arg(value_name = "CHECKPOINT")]
+    pub checkpoint: PathBuf,
+    /// The model folder to write; made if it is not there
+    #[arg(long, value_name = "FOLDER")]
+    pub output: PathBuf,
+    /// fp32, as exact as the checkpoint, or int8, a quarter of the size and faster on the CPU
+    #[arg(long, value_name = "fp32|int8", default_value_t = Precision::Int8)]
+    pub precision: Precision,
+    /// discriminate, classify, tag or qa, for a checkpoint with several heads; auto recognises the head by its weights
+    #[arg(long, value_name = "TASK", default_value = "auto", value_parser = parse_task)]
+    pub task: TaskChoice,
+    /// Texts to compare int8 with fp32 on, one a line (for qa a JSON object with question and context a line); built-in
+    /// ones if not given
+    #[arg(long, value_name = "FILE")]
+    pub samples: Option<PathBuf>,
+    /// Accept an int8 model that decides otherwise than fp32 in more than 1% of the decisions on the samples
+    #[arg(long)]
+    pub accept_changed_decisions: bool,
+    /// ONNX Runtime's shared library; searched for if not given
+    #[arg(long, value_name = "FILE", env = "ELECTRA_ONNXRUNTIME_LIBRARY")]
+    pub onnxruntime_library: Option<PathBuf>,
+}
+
+/// The head to export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskChoice {
+    /// The one that the checkpoint has.
+    Auto,
+    /// The one that serves this task.
+    Named(Task),
+}
+
+/// Exports, and says on standard output what came of it.
+///
+/// # Errors
+/// What kept the checkpoint from being exported.
+pub fn run(arguments: &ExportArguments) -> Result<(), CliError> {
+    let request = ExportRequest {
+        checkpoint: arguments.checkpoint.clone(),
+        output: arguments.output.clone(),
+        precision: arguments.precision,
+        task: match arguments.task {
+            TaskChoice::Auto => None,
+            TaskChoice::Named(task) => Some(task),
+        },
+        samples: arguments.samples.clone(),
+        accept_changed_decisions: arguments.accept_changed_decisions,
+        onnxruntime_library: arguments.onnxruntime_library.clone(),
+    };
+    let report = export(&request).map_err(CliError::failed)?;
+    let exported = &report.exported;
+    println!(
+        "{}: task {}, {}, {} layers of width {}, {:.1} MB",
+        request.output.display(),
+        exported.head.task(),
+        exported.precision,
+        exported.config.num_hidden_layers,
+        exported.config.hidden_size,
+        megabytes(exported.bytes)
+    );
+    if let Some(comparison) = report.comparison {
+        println!("int8 against fp32 on the sample texts: {comparison}");
+    }
+    Ok(())
+}
+
+fn parse_task(text: &str) -> Result<TaskChoice, String> {
+    match text {
+        "auto" => Ok(TaskChoice::Auto),
+        name => Task::named(name).map(TaskChoice::Named).ok_or_else(|| {
+            format!("`{name}` is no task; tasks are auto, discriminate, classify, tag and qa")
+        }),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}

@@ -1,0 +1,138 @@
+//! `electra health`: asks a running server whether it is ready, as container health checks do.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::CliError;
+
+/// How long connecting, and each wait for more of the answer, may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// More of an answer than this is not read.
+const LONGEST_ANSWER: u64 = 64 << 10;
+
+/// What `health` takes.
+#[derive(Debug, Args)]
+pub struct HealthArguments {
+    /// The server's address, HOST:PORT [env: ELECTRA_HTTP] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
+}
+
+/// Asks GET /health/ready.
+///
+/// # Errors
+/// Why the server is not ready, in its own words where it answers.
+pub fn run(arguments: &HealthArguments) -> Result<(), CliError> {
+    let from_environment = || {
+        std::env::var("ELECTRA_HTTP")
+            .ok()
+            .filter(|address| !address.is_empty())
+    };
+    let given = arguments.http.clone().or_else(from_environment);
+    let address = reachable(given.as_deref().unwrap_or("127.0.0.1:8080"));
+    let answer = ask(&address)
+        .map_err(|error| CliError::Failed(format!("No answer from {address}: {error}")))?;
+    if is_ok(&answer) {
+        return Ok(());
+    }
+    let body = answer
+        .split_once("\r\n\r\n")
+        .map_or(answer.as_str(), |(_, body)| body);
+    Err(CliError::Failed(format!("Not ready: {}", body.trim())))
+}
+
+/// A server that listens on every address is asked on this machine's own.
+fn reachable(address: &str) -> String {
+    for (every, own) in [
+        ("0.0.0.0:", "127.0.0.1:"),
+        ("[::]:", "[::1]:"),
+        (":", "127.0.0.1:"),
+    ] {
+        if let Some(port) = address.strip_prefix(every) {
+            return format!("{own}{port}");
+        }
+    }
+    address.to_owned()
+}
+
+fn ask(address: &str) -> std::io::Result<String> {
+    let mut last = std::io::Error::other("the address means nothing");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => return ask_on(stream, &address.to_string()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn ask_on(mut stream: TcpStream, host: &str) -> std::io::Result<String> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "GET /health/ready HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut answer = Vec::new();
+    stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn is_ok(answer: &str) -> bool {
+    answer
+        .lines()
+        .next()
+        .is_some_and(|line| line.split(' ').nth(1) == Some("200"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn ask_server_that_says(answer: &'static str) -> Result<(), CliError> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let http = Some(listener.local_addr().unwrap().to_string());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 512];
+            let length = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let outcome = run(&HealthArguments { http });
+        assert!(
+            server
+                .join()
+                .unwrap()
+                .starts_with("GET /health/ready HTTP/1.1\r\n")
+        );
+        outcome
+    }
+
+    #[test]
+    fn a_server_is_healthy_if_it_says_so() {
+        assert!(ask_server_that_says("HTTP/1.1 200 OK\r\n\r\n{}").is_ok());
+        let error = ask_server_that_says(
+            "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"error\": \"loading\"}",
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("loading"), "{error}");
+    }
+
+    #[test]
+    fn every_address_is_asked_on_this_machine() {
+        for (address, expected) in [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:80", "[::1]:80"),
+            (":9000", "127.0.0.1:9000"),
+            ("example.org:80", "example.org:80"),
+        ] {
+            assert_eq!(reachable(address), expected);
+        }
+    }
+}

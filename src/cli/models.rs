@@ -1,0 +1,160 @@
+//! `electra models`.
+
+use std::io::{self, ErrorKind, Write};
+
+use clap::Args;
+
+use super::settings::{Local, Settings};
+use super::{CliError, one_shot};
+use crate::service::ModelReport;
+use crate::task::Task;
+
+/// What `models` takes.
+#[derive(Debug, Args)]
+pub struct ModelsArguments {
+    /// Print JSON, as GET /models answers it
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: Settings<Local>,
+}
+
+/// Loads every model of the repository and prints what each is.
+///
+/// # Errors
+/// Where one of them could not be loaded.
+pub fn run(arguments: &ModelsArguments) -> Result<(), CliError> {
+    let (_runtime, app) = one_shot::start_with(&arguments.settings.arguments)?;
+    app.load(|_| true).map_err(CliError::failed)?;
+    let models = app.service().models();
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&serde_json::json!({"models": models}))
+            .map_err(CliError::failed)?
+            + "\n"
+    } else {
+        table(&models)
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(CliError::failed(error)),
+        _ => {}
+    }
+    let failed = models.iter().any(|model| model.reason.is_some());
+    if failed {
+        Err(CliError::Reported)
+    } else {
+        Ok(())
+    }
+}
+
+fn table(models: &[ModelReport]) -> String {
+    let header = [
+        "NAME",
+        "TASK",
+        "PRECISION",
+        "DEVICE",
+        "LAYOUT",
+        "TOKENS",
+        "SIZE",
+        "STATE",
+        "INPUTS",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(models.iter().map(row));
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    let reason = |model: &ModelReport| {
+        model
+            .reason
+            .as_ref()
+            .map(|reason| format!("\n{}: {reason}\n", model.name))
+    };
+    rows.iter()
+        .map(line)
+        .chain(models.iter().filter_map(reason))
+        .collect()
+}
+
+fn row(model: &ModelReport) -> Vec<String> {
+    let unknown = || "-".to_owned();
+    let task = model.task.map_or("-", Task::name).to_owned();
+    let state = model.state.to_owned();
+    let Some(details) = &model.details else {
+        let name = model.name.clone();
+        return vec![
+            name,
+            task,
+            unknown(),
+            unknown(),
+            unknown(),
+            unknown(),
+            unknown(),
+            state,
+            unknown(),
+        ];
+    };
+    let inputs: Vec<&str> = details
+        .inputs
+        .iter()
+        .map(|input| input.name.as_str())
+        .collect();
+    vec![
+        model.name.clone(),
+        task,
+        details.precision.clone(),
+        details.device.clone(),
+        details.layout.clone(),
+        details.max_tokens.to_string(),
+        megabytes(details.size_bytes),
+        state,
+        inputs.join(" "),
+    ]
+}
+
+/// Millions of bytes, with one digit behind the point.
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(100_000);
+    format!("{}.{} MB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_models_are_listed_with_their_reason() {
+        let failed = ModelReport {
+            name: "broken".to_owned(),
+            task: Some(Task::Tag),
+            versions: vec!["1".to_owned()],
+            state: "failed",
+            reason: Some("config.json is missing.".to_owned()),
+            default: true,
+            details: None,
+        };
+        let table = table(&[failed]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].starts_with("NAME    TASK"), "{table}");
+        assert!(lines[1].starts_with("broken  tag"), "{table}");
+        assert_eq!(lines[3], "broken: config.json is missing.");
+    }
+
+    #[test]
+    fn sizes_are_rounded_up() {
+        assert_eq!(
+            (megabytes(23_450_000), megabytes(1)),
+            ("23.5 MB".to_owned(), "0.1 MB".to_owned())
+        );
+    }
+}

@@ -1,0 +1,432 @@
+//! What `discriminate`, `classify`, `tag` and `qa` share: inputs from arguments or lines of standard input, one JSON line
+//! of answer each, through the same service as the server's.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use tokio::runtime::{self, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::settings::{Local, Settings};
+use super::{CliError, configuration, log_of_a_short_command};
+use crate::app::{self, App};
+use crate::batch::Priority;
+use crate::error::ServiceError;
+use crate::repository::{DefaultModel, ModelState};
+use crate::service::{Answer, RequestContext, Service, json};
+use crate::task::Task;
+use crate::telemetry::tracing;
+
+/// Lines that are worked on at a time: enough to fill the workers' batches.
+const IN_FLIGHT: usize = 64;
+/// Nobody's deadline: whoever waits can interrupt.
+const PATIENCE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What all of them take.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The model to ask; the first by name that does the task if not given
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    #[command(flatten)]
+    settings: Settings<Local>,
+}
+
+/// Request fields given as flags: they hold for every input that does not say otherwise itself.
+#[derive(Clone, Debug, Default)]
+pub struct Options(Map<String, Value>);
+
+impl Options {
+    /// With a field, if it was given.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value {
+            self.0.insert(field.to_owned(), value.into());
+        }
+        self
+    }
+}
+
+/// Reads a flag's number as JSON does: neither NaN nor infinite.
+///
+/// # Errors
+/// Where it is no number.
+pub fn number(text: &str) -> Result<serde_json::Number, String> {
+    serde_json::from_str(text).map_err(|_| "give a number, as 0.5".to_owned())
+}
+
+/// Answers the bodies given, or the lines of standard input where there are none.
+///
+/// # Errors
+/// Where it was called wrongly, the model can't be asked, or one of the inputs could not be answered.
+pub fn run(
+    task: Task,
+    common: &Common,
+    options: Options,
+    bodies: Vec<Value>,
+) -> Result<(), CliError> {
+    let options = options.with("model", common.model.clone());
+    check_options(task, &options)?;
+    let from_stdin = bodies.is_empty();
+    if from_stdin && io::stdin().is_terminal() {
+        return Err(CliError::Usage(format!(
+            "Nothing to do. Give an input as an argument, or pipe lines into it; see `electra {task} --help`."
+        )));
+    }
+    let (runtime, app) = start(common)?;
+    let name = common.model.as_deref();
+    load(&app, task, name)?;
+    app.service().model(task, name).map_err(CliError::failed)?;
+    let lines = if from_stdin {
+        read_stdin()
+    } else {
+        arguments(&bodies)
+    };
+    let progress = if from_stdin {
+        progress()
+    } else {
+        ProgressBar::hidden()
+    };
+    let outcome = runtime.block_on(answer_all(
+        &app,
+        task,
+        &options,
+        lines,
+        &mut io::stdout().lock(),
+        &progress,
+    ));
+    progress.finish_and_clear();
+    outcome
+}
+
+/// Builds what a server has, without a server, for a command that answers and ends.
+pub(super) fn start(common: &Common) -> Result<(Runtime, App), CliError> {
+    start_with(&common.settings.arguments)
+}
+
+/// As [`start`].
+pub(super) fn start_with(settings: &crate::config::Arguments) -> Result<(Runtime, App), CliError> {
+    let mut config = configuration(settings)?;
+    tracing::init(&log_of_a_short_command(&config, settings))?;
+    // The lines in flight bound what waits.
+    config.queue_capacity = NonZeroUsize::MAX;
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(config.workers.get())
+        .enable_all()
+        .build()
+        .map_err(CliError::failed)?;
+    let app = {
+        let _context = runtime.enter();
+        app::build(&config).map_err(CliError::failed)?
+    };
+    Ok((runtime, app))
+}
+
+/// Wrong options are the caller's mistake, not each input's.
+fn check_options(task: Task, options: &Options) -> Result<(), CliError> {
+    fn parses<T: DeserializeOwned>(body: &[u8]) -> Result<(), ServiceError> {
+        json::parse::<T>(body).map(drop)
+    }
+    let mut body = if task == Task::Qa {
+        json!({"question": "a", "context": "a"})
+    } else {
+        json!({"text": "a"})
+    };
+    if let Some(body) = body.as_object_mut() {
+        body.extend(options.0.clone());
+    }
+    let body = body.to_string();
+    let checked = match task {
+        Task::Discriminate => parses::<crate::service::DiscriminateRequest>(body.as_bytes()),
+        Task::Classify => parses::<crate::service::ClassifyRequest>(body.as_bytes()),
+        Task::Tag => parses::<crate::service::TagRequest>(body.as_bytes()),
+        Task::Qa => parses::<crate::service::QaRequest>(body.as_bytes()),
+    };
+    checked.map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// Loads the model that answers a request, if that was not done yet.
+fn load(app: &App, task: Task, asked: Option<&str>) -> Result<(), CliError> {
+    let repository = app.service().repository();
+    let load_one = |name: &str| match repository.state(name) {
+        Some(ModelState::Loading) => app.load(|found| found == name).map_err(CliError::failed),
+        _ => Ok(()),
+    };
+    if let Some(name) = asked {
+        return load_one(name);
+    }
+    while let DefaultModel::Awaits(name) = repository.default_model(task) {
+        load_one(name)?;
+    }
+    match repository.default_model(task) {
+        DefaultModel::Is(name) => load_one(name),
+        DefaultModel::Awaits(_) | DefaultModel::None => Ok(()),
+    }
+}
+
+type Lines = mpsc::Receiver<io::Result<Vec<u8>>>;
+
+fn arguments(bodies: &[Value]) -> Lines {
+    let (sender, lines) = mpsc::channel(bodies.len().max(1));
+    for body in bodies {
+        // There is room for all of them.
+        let _ = sender.try_send(Ok(body.to_string().into_bytes()));
+    }
+    lines
+}
+
+fn read_stdin() -> Lines {
+    let (sender, lines) = mpsc::channel(IN_FLIGHT);
+    std::thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        loop {
+            let mut line = Vec::new();
+            let read = match input.read_until(b'\n', &mut line) {
+                Ok(0) => return,
+                Ok(_) => Ok(without_line_end(line)),
+                Err(error) => Err(error),
+            };
+            let failed = read.is_err();
+            if sender.blocking_send(read).is_err() || failed {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+fn without_line_end(mut line: Vec<u8>) -> Vec<u8> {
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+    }
+    line
+}
+
+/// On a terminal, on standard error; elsewhere it draws nothing.
+fn progress() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} lines, {per_sec}, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Answers lines as they come, several at a time, and writes one line each in their order.
+async fn answer_all(
+    app: &App,
+    task: Task,
+    options: &Options,
+    mut lines: Lines,
+    output: &mut impl Write,
+    progress: &ProgressBar,
+) -> Result<(), CliError> {
+    let mut running: VecDeque<JoinHandle<Result<String, ServiceError>>> = VecDeque::new();
+    let mut more = true;
+    let mut failed = false;
+    while more || !running.is_empty() {
+        tokio::select! {
+            biased;
+            answer = async { match running.front_mut() { Some(front) => front.await, None => std::future::pending().await } } => {
+                running.pop_front();
+                let (line, is_error) = written(answer.map_err(ServiceError::internal).and_then(|answer| answer));
+                failed |= is_error;
+                if let Err(error) = progress.suspend(|| write_line(output, &line)) {
+                    // Who reads has enough, as `head` does.
+                    return if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(CliError::failed(error)) };
+                }
+                progress.inc(1);
+            }
+            line = lines.recv(), if more && running.len() < IN_FLIGHT => match line {
+                Some(line) => {
+                    let line = line.map_err(|error| CliError::Failed(format!("Standard input can't be read: {error}")))?;
+                    running.push_back(begin(app, task, options, &line)?);
+                }
+                None => more = false,
+            },
+        }
+    }
+    if failed {
+        Err(CliError::Reported)
+    } else {
+        Ok(())
+    }
+}
+
+fn write_line(output: &mut impl Write, line: &str) -> io::Result<()> {
+    writeln!(output, "{line}")?;
+    output.flush()
+}
+
+/// A line as JSON, and whether it is an error.
+fn written(answer: Result<String, ServiceError>) -> (String, bool) {
+    match answer {
+        Ok(line) => (line, false),
+        Err(error) => (
+            json!({"error": error.to_string(), "code": error.code()}).to_string(),
+            true,
+        ),
+    }
+}
+
+fn begin(
+    app: &App,
+    task: Task,
+    options: &Options,
+    line: &[u8],
+) -> Result<JoinHandle<Result<String, ServiceError>>, CliError> {
+    let body = body(task, line, options);
+    if let Some(name) = body
+        .as_ref()
+        .ok()
+        .and_then(|body| body.get("model"))
+        .and_then(Value::as_str)
+    {
+        tokio::task::block_in_place(|| load(app, task, Some(name)))?;
+    }
+    let service = app.service().clone();
+    Ok(tokio::spawn(async move {
+        answer(&service, task, &Value::Object(body?)).await
+    }))
+}
+
+/// A line as a request's body: a JSON object is one, and a JSON string or anything else is the field `text`.
+fn body(task: Task, line: &[u8], options: &Options) -> Result<Map<String, Value>, ServiceError> {
+    let text = std::str::from_utf8(line).map_err(|error| ServiceError::InvalidUtf8 {
+        position: error.valid_up_to(),
+    })?;
+    let mut body = if text.trim_start().starts_with('{') {
+        json::parse(line)?
+    } else if task == Task::Qa {
+        let reason =
+            "a JSON object with `question` and `context`, or with `items`, is wanted".to_owned();
+        return Err(ServiceError::InvalidType {
+            place: "The line".to_owned(),
+            reason,
+        });
+    } else {
+        let text = serde_json::from_str(text).unwrap_or_else(|_| text.to_owned());
+        Map::from_iter([("text".to_owned(), Value::String(text))])
+    };
+    for (field, value) in &options.0 {
+        body.entry(field).or_insert_with(|| value.clone());
+    }
+    Ok(body)
+}
+
+async fn answer(service: &Service, task: Task, body: &Value) -> Result<String, ServiceError> {
+    let body = body.to_string();
+    let body = body.as_bytes();
+    let context = RequestContext {
+        priority: Priority::default(),
+        deadline: Instant::now() + PATIENCE,
+    };
+    match task {
+        Task::Discriminate => to_line(&service.discriminate(json::parse(body)?, &context).await?),
+        Task::Classify => to_line(&service.classify(json::parse(body)?, &context).await?),
+        Task::Tag => to_line(&service.tag(json::parse(body)?, &context).await?),
+        Task::Qa => to_line(&service.answer(json::parse(body)?, &context).await?),
+    }
+}
+
+fn to_line<R: Serialize>(answer: &Answer<R>) -> Result<String, ServiceError> {
+    #[derive(Serialize)]
+    struct Line<'a, R> {
+        model: &'a str,
+        results: &'a [R],
+    }
+    serde_json::to_string(&Line {
+        model: &answer.model,
+        results: &answer.results,
+    })
+    .map_err(ServiceError::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_body_a_string_or_plain_text() {
+        let options = Options::default().with("level", Some("word"));
+        for (line, expected) in [
+            ("{\"text\": \"a\"}", json!({"text": "a", "level": "word"})),
+            (
+                "{\"text\": \"a\", \"level\": \"token\"}",
+                json!({"text": "a", "level": "token"}),
+            ),
+            ("\"a\\nb\"", json!({"text": "a\nb", "level": "word"})),
+            (
+                "\"Stop\", he said",
+                json!({"text": "\"Stop\", he said", "level": "word"}),
+            ),
+            (
+                "plain text ",
+                json!({"text": "plain text ", "level": "word"}),
+            ),
+            ("", json!({"text": "", "level": "word"})),
+        ] {
+            let body = body(Task::Discriminate, line.as_bytes(), &options).unwrap();
+            assert_eq!(Value::Object(body), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_can_be_no_body_has_its_code() {
+        for (task, line, code) in [
+            (Task::Tag, &b"{\"text\""[..], "invalid_json"),
+            (Task::Tag, b"\xff", "invalid_utf8"),
+            (Task::Qa, b"who?", "invalid_type"),
+        ] {
+            assert_eq!(
+                body(task, line, &Options::default()).unwrap_err().code(),
+                code
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_options_are_found_before_anything_is_loaded() {
+        let options = |field: &str, value: Value| Options::default().with(field, Some(value));
+        assert!(check_options(Task::Qa, &options("top_k", json!(3))).is_ok());
+        for (task, field, value) in [
+            (Task::Qa, "top_k", json!(0)),
+            (Task::Tag, "aggregation", json!("frist")),
+            (Task::Discriminate, "threshold", json!(2)),
+            (Task::Classify, "function", json!("softmx")),
+        ] {
+            assert!(
+                matches!(
+                    check_options(task, &options(field, value)),
+                    Err(CliError::Usage(_))
+                ),
+                "{field}"
+            );
+        }
+    }
+
+    #[test]
+    fn line_ends_are_no_part_of_a_text() {
+        for (line, text) in [
+            ("a\r\n", "a"),
+            ("a\n", "a"),
+            ("a", "a"),
+            ("a\r", "a\r"),
+            ("\n", ""),
+        ] {
+            assert_eq!(without_line_end(line.into()), text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `electra serve`.
+
+use std::future::Future;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::runtime;
+
+use super::settings::{All, Settings};
+use super::{CliError, configuration};
+use crate::app;
+use crate::config::Config;
+use crate::telemetry::tracing;
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    #[command(flatten)]
+    settings: Settings<All>,
+}
+
+/// Serves until SIGTERM or an interrupt, and answers what it accepted.
+///
+/// # Errors
+/// Why it did not start, or ended early.
+pub fn run(arguments: &ServeArguments) -> Result<(), CliError> {
+    let config = configuration(&arguments.settings.arguments)?;
+    tracing::init(&config.log)?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(config.workers.get())
+        .enable_all()
+        .build()
+        .map_err(CliError::failed)?;
+    let outcome = runtime.block_on(serve(&config));
+    // A model that is still loading is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(config: &Config) -> Result<(), CliError> {
+    // First of all, so that a signal during the start is not lost.
+    let shutdown = shutdown_signal().map_err(CliError::failed)?;
+    let app = app::build(config).map_err(CliError::failed)?;
+    let listener = TcpListener::bind(&config.http).await.map_err(|error| {
+        CliError::Failed(format!(
+            "Can't listen on {}: {error}. Name another address by --http, ELECTRA_HTTP or the key http.",
+            config.http
+        ))
+    })?;
+    if let Ok(address) = listener.local_addr() {
+        ::tracing::info!(%address, workers = config.workers, "listening for HTTP");
+    }
+    app.run(listener, shutdown).await.map_err(CliError::failed)
+}
+
+/// Done at the first SIGTERM or SIGINT.
+#[cfg(unix)]
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Done at the first interrupt.
+#[cfg(not(unix))]
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

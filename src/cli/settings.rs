@@ -1,0 +1,150 @@
+//! Configuration settings as flags, made from the one table of settings.
+
+use clap::error::Error;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+
+use crate::config::{Arguments, SETTINGS, Setting};
+
+/// Which settings a command takes.
+pub trait Selection {
+    /// Whether it takes this one.
+    fn takes(key: &str) -> bool;
+}
+
+/// Every setting.
+#[derive(Clone, Copy, Debug)]
+pub struct All;
+
+impl Selection for All {
+    fn takes(_: &str) -> bool {
+        true
+    }
+}
+
+/// What a command that runs models without serving them takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Local;
+
+impl Selection for Local {
+    fn takes(key: &str) -> bool {
+        matches!(
+            key,
+            "models"
+                | "device"
+                | "onnxruntime_library"
+                | "workers"
+                | "batch_tokens"
+                | "max_inputs"
+                | "max_text_bytes"
+                | "log"
+        )
+    }
+}
+
+/// The settings given as flags.
+#[derive(Clone, Debug)]
+pub struct Settings<S> {
+    /// As typed.
+    pub arguments: Arguments,
+    selection: std::marker::PhantomData<S>,
+}
+
+fn selected<S: Selection>() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|setting| S::takes(setting.key))
+}
+
+impl<S: Selection> Args for Settings<S> {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .help("A TOML file of settings [env: ELECTRA_CONFIG]")
+            .help_heading("Settings");
+        selected::<S>().fold(command.arg(config), |command, setting| {
+            let name = setting.key;
+            let help = format!(
+                "{} [env: {}] [default: {}]",
+                setting.help,
+                setting.variable(),
+                setting.default
+            );
+            // A value is checked with those of the environment and of the file, so that all mistakes show at once.
+            let argument = Arg::new(name)
+                .long(setting.long)
+                .value_name(setting.value)
+                .help(help)
+                .help_heading("Settings");
+            command.arg(argument.allow_hyphen_values(true))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<S: Selection> FromArgMatches for Settings<S> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let given = |key: &str| matches.get_one::<String>(key).cloned();
+        let settings = selected::<S>()
+            .filter_map(|setting| Some((setting.key, given(setting.key)?)))
+            .collect();
+        let arguments = Arguments {
+            config: given("config"),
+            settings,
+        };
+        Ok(Self {
+            arguments,
+            selection: std::marker::PhantomData,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Serve {
+        #[command(flatten)]
+        settings: Settings<All>,
+    }
+
+    #[test]
+    fn every_setting_is_a_flag() {
+        let mut line = vec!["electra".to_owned(), "--config=f.toml".to_owned()];
+        line.extend(
+            SETTINGS
+                .iter()
+                .map(|setting| format!("{}={}", setting.flag(), setting.key)),
+        );
+        let arguments = Serve::try_parse_from(line).unwrap().settings.arguments;
+        assert_eq!(arguments.config.as_deref(), Some("f.toml"));
+        assert_eq!(arguments.settings.len(), SETTINGS.len());
+        assert!(arguments.settings.iter().all(|(key, value)| key == value));
+    }
+
+    #[test]
+    fn the_help_text_names_variables_and_defaults() {
+        let help = Serve::command().render_long_help().to_string();
+        let words: Vec<&str> = help.split_whitespace().collect();
+        assert!(
+            words
+                .join(" ")
+                .contains("[env: ELECTRA_QUEUE_CAPACITY] [default: 1024]"),
+            "{help}"
+        );
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        crate::cli::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,40 @@
+//! `electra tag`.
+
+use clap::Args;
+use serde_json::json;
+
+use super::CliError;
+use super::one_shot::{self, Common, Options};
+use crate::task::Task;
+
+/// What `tag` takes.
+#[derive(Debug, Args)]
+pub struct TagArguments {
+    /// Texts; if there are none, lines of standard input: plain text, JSON strings, or bodies of POST /tag
+    #[arg(value_name = "TEXT")]
+    texts: Vec<String>,
+    /// How tokens become entities: none, simple, first, average or max [default: simple]
+    #[arg(long, value_name = "HOW")]
+    aggregation: Option<String>,
+    /// The unit of offsets: codepoint, utf8 or utf16 [default: codepoint]
+    #[arg(long, value_name = "UNIT")]
+    offsets: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Prints a line of entities for each text.
+///
+/// # Errors
+/// See [`one_shot::run`].
+pub fn run(arguments: &TagArguments) -> Result<(), CliError> {
+    let options = Options::default()
+        .with("aggregation", arguments.aggregation.clone())
+        .with("offsets", arguments.offsets.clone());
+    let bodies = arguments
+        .texts
+        .iter()
+        .map(|text| json!({"text": text}))
+        .collect();
+    one_shot::run(Task::Tag, &arguments.common, options, bodies)
+}

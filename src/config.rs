@@ -1,0 +1,267 @@
+//! The resolved configuration: every setting from a flag, an environment variable, a TOML file or its default.
+
+mod parse;
+mod resolve;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use resolve::{Arguments, load, resolve};
+
+use crate::engine::Device;
+use crate::telemetry::tracing::LogOptions;
+
+/// One setting: the row its flag, environment variable, file key and help text are made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The key in the TOML file, snake case.
+    pub key: &'static str,
+    /// The flag without its dashes: the key with hyphens.
+    pub long: &'static str,
+    /// What stands for its value in the help text.
+    pub value: &'static str,
+    /// What it does, a phrase for the help text.
+    pub help: &'static str,
+    /// The default as the help text shows it.
+    pub default: &'static str,
+}
+
+impl Setting {
+    /// The row of a key, if there is one.
+    pub fn named(key: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// The flag: `--queue-capacity`.
+    pub fn flag(&self) -> String {
+        format!("--{}", self.long)
+    }
+
+    /// The environment variable: `ELECTRA_QUEUE_CAPACITY`.
+    pub fn variable(&self) -> String {
+        format!("ELECTRA_{}", self.key.to_uppercase())
+    }
+}
+
+const fn setting(
+    key: &'static str,
+    long: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        long,
+        value,
+        help,
+        default,
+    }
+}
+
+/// Every setting there is, in the order of the help text.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "models",
+        "models",
+        "FOLDER",
+        "models",
+        "The model repository: a folder of model folders, or one model folder",
+    ),
+    setting(
+        "http",
+        "http",
+        "ADDRESS",
+        "0.0.0.0:8080",
+        "Where to listen for HTTP, as HOST:PORT",
+    ),
+    setting(
+        "device",
+        "device",
+        "DEVICE",
+        "auto",
+        "What computes: auto, cpu, cuda[:N] or tensorrt[:N]",
+    ),
+    setting(
+        "onnxruntime_library",
+        "onnxruntime-library",
+        "FILE",
+        "searched for",
+        "The ONNX Runtime library, where it is not next to this program, in .onnxruntime or in the system",
+    ),
+    setting(
+        "workers",
+        "workers",
+        "COUNT",
+        "the cores this process may use",
+        "Threads that run models",
+    ),
+    setting(
+        "queue_capacity",
+        "queue-capacity",
+        "SEQUENCES",
+        "1024",
+        "Sequences that may wait for one model; beyond it requests get 429",
+    ),
+    setting(
+        "batch_tokens",
+        "batch-tokens",
+        "TOKENS",
+        "512",
+        "Tokens that run through a model at once",
+    ),
+    setting(
+        "max_body_bytes",
+        "max-body-bytes",
+        "BYTES",
+        "2097152",
+        "Longest request body",
+    ),
+    setting(
+        "max_inputs",
+        "max-inputs",
+        "COUNT",
+        "256",
+        "Most inputs in one request",
+    ),
+    setting(
+        "max_text_bytes",
+        "max-text-bytes",
+        "BYTES",
+        "131072",
+        "Longest text, in bytes of UTF-8",
+    ),
+    setting(
+        "request_timeout_ms",
+        "request-timeout-ms",
+        "MILLISECONDS",
+        "30000",
+        "Time a request has when it does not say",
+    ),
+    setting(
+        "max_request_timeout_ms",
+        "max-request-timeout-ms",
+        "MILLISECONDS",
+        "300000",
+        "Most time a request may ask for by x-request-timeout-ms",
+    ),
+    setting(
+        "drain_timeout_ms",
+        "drain-timeout-ms",
+        "MILLISECONDS",
+        "30000",
+        "Time accepted requests have to be answered once the server is stopping",
+    ),
+    setting(
+        "log_format",
+        "log-format",
+        "FORMAT",
+        "text",
+        "How log lines are written: text or json",
+    ),
+    setting(
+        "log",
+        "log",
+        "FILTER",
+        "info",
+        "What is logged: a level (error, warn, info, debug, trace) or TARGET=LEVEL,…",
+    ),
+];
+
+/// The configuration, resolved and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The model repository.
+    pub models: PathBuf,
+    /// Where to listen for HTTP, `HOST:PORT`.
+    pub http: String,
+    /// What computes.
+    pub device: Device,
+    /// The ONNX Runtime library, where it was named.
+    pub onnxruntime_library: Option<PathBuf>,
+    /// Threads that run models.
+    pub workers: NonZeroUsize,
+    /// Sequences that may wait for one model.
+    pub queue_capacity: NonZeroUsize,
+    /// Token budget of a batch.
+    pub batch_tokens: NonZeroUsize,
+    /// What one request may hold.
+    pub limits: Limits,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// What is logged and how.
+    pub log: LogOptions,
+}
+
+/// What one request may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest body, in bytes.
+    pub max_body_bytes: usize,
+    /// Most inputs.
+    pub max_inputs: usize,
+    /// Longest text, in bytes of UTF-8.
+    pub max_text_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 2 << 20,
+            max_inputs: 256,
+            max_text_bytes: 128 << 10,
+        }
+    }
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A request that does not say.
+    pub request: Duration,
+    /// The most a request may ask for.
+    pub max_request: Duration,
+    /// Answering what was accepted once the server is stopping.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            request: Duration::from_secs(30),
+            max_request: Duration::from_secs(300),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One mistake in the configuration and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The flag, the environment variable, or the file and its key.
+    pub source: String,
+    /// What is wrong and what would be right.
+    pub reason: String,
+}
+
+/// All mistakes of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// At least one.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mistakes.len() {
+            1 => write!(formatter, "The configuration has a mistake:")?,
+            count => write!(formatter, "The configuration has {count} mistakes:")?,
+        }
+        for Mistake { source, reason } in &self.mistakes {
+            write!(formatter, "\n  {source}: {reason}")?;
+        }
+        Ok(())
+    }
+}

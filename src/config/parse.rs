@@ -1,0 +1,104 @@
+//! One parser a kind of setting: the text as typed -> the value, or what would be right.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::engine::Device;
+use crate::telemetry::tracing::LogFormat;
+
+/// A path; it need not exist.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+/// `HOST:PORT`; an absent host is every address of the machine.
+pub fn address(text: &str) -> Result<String, String> {
+    let right = || format!("`{text}` is no address; give HOST:PORT, as 0.0.0.0:8080");
+    let (host, port) = text.rsplit_once(':').ok_or_else(right)?;
+    port.parse::<u16>().map_err(|_| right())?;
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    if host.contains(char::is_whitespace) || (host.contains(':') && !bracketed) {
+        return Err(right());
+    }
+    Ok(if host.is_empty() {
+        format!("0.0.0.0:{port}")
+    } else {
+        text.to_owned()
+    })
+}
+
+/// `auto`, `cpu`, `cuda[:N]` or `tensorrt[:N]`.
+pub fn device(text: &str) -> Result<Device, String> {
+    text.parse().map_err(|_| {
+        format!("`{text}` is no device; give auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N")
+    })
+}
+
+/// A whole number of at least one.
+pub fn count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is no count; give a whole number of at least 1"))
+}
+
+/// Milliseconds, at least one.
+pub fn milliseconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<u32>() {
+        Ok(whole @ 1..) => Ok(Duration::from_millis(u64::from(whole))),
+        _ => Err(format!(
+            "`{text}` is no time; give milliseconds, a whole number from 1 to {}",
+            u32::MAX
+        )),
+    }
+}
+
+/// `text` or `json`.
+pub fn log_format(text: &str) -> Result<LogFormat, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is no log format; give text or json"))
+}
+
+/// A filter of log events.
+pub fn log_filter(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "`{text}` is no log filter ({error}); give error, warn, info, debug or trace, or TARGET=LEVEL,…"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_host_and_port() {
+        for (text, expected) in [
+            ("0.0.0.0:8080", Some("0.0.0.0:8080")),
+            (":80", Some("0.0.0.0:80")),
+            ("localhost:0", Some("localhost:0")),
+            ("[::1]:8080", Some("[::1]:8080")),
+            ("8080", None),
+            ("::1:8080", None),
+            ("host:70000", None),
+            ("http://host:80", None),
+            ("", None),
+        ] {
+            assert_eq!(address(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_and_counts_start_at_one() {
+        assert_eq!(milliseconds("250"), Ok(Duration::from_millis(250)));
+        for wrong in ["0", "-1", "1.5", "", "1s", "99999999999"] {
+            assert!(
+                milliseconds(wrong).is_err() && (wrong.len() > 9 || count(wrong).is_err()),
+                "{wrong}"
+            );
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! A graph ready to run: its sessions, what it takes and what it gives.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use ort::session::Session;
+use ort::value::{Outlet, TensorRef, ValueType};
+use prost::Message as _;
+use serde::Serialize;
+
+use super::packed::PackedBatch;
+use super::sessions::{SessionPool, check_device};
+use super::weights::read_external;
+use super::{Device, EngineError, Layout, Runtime};
+use crate::batch::{Model, Sequence};
+use crate::export::Precision;
+use crate::export::graph::{INPUTS, LAYOUT_KEY, OUTPUT, PRECISION_KEY};
+use crate::onnx;
+
+/// How to load a graph.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Where to run it.
+    pub device: Device,
+    /// How many batches may run at once on the CPU. A GPU runs one at a time.
+    pub sessions: NonZeroUsize,
+}
+
+/// A graph, loaded.
+#[derive(Debug)]
+pub struct Graph {
+    sessions: SessionPool,
+    device: Device,
+    layout: Layout,
+    precision: Precision,
+    metadata: HashMap<String, String>,
+    inputs: Vec<TensorInfo>,
+    outputs: Vec<TensorInfo>,
+    output_rows: OutputRows,
+    output_width: usize,
+}
+
+/// An input or output of a graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TensorInfo {
+    /// Its name.
+    pub name: String,
+    /// Its element type, as the Open Inference Protocol spells it: `INT64`, `FP32`.
+    pub datatype: String,
+    /// Its shape, with -1 for a size known when the graph runs.
+    pub shape: Vec<i64>,
+}
+
+/// What a row of the logits belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OutputRows {
+    Tokens,
+    Sequences,
+}
+
+impl Graph {
+    /// Loads a graph of the packed layout and opens its sessions. [`Device::Auto`] becomes the device that works.
+    ///
+    /// # Errors
+    /// Where the files can't be read, the graph is of another kind, or the device does not work.
+    pub fn load(
+        runtime: &Runtime,
+        path: &Path,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
+        let description = Description::read(path)?;
+        let device = resolve(runtime, options.device, description.precision)?;
+        let sessions = if device.is_gpu() {
+            NonZeroUsize::MIN
+        } else {
+            options.sessions
+        };
+        let weights = if device.is_gpu() {
+            vec![]
+        } else {
+            read_external(&description.model, path)?
+        };
+        let sessions = SessionPool::open(runtime, path, device, sessions, &weights)?;
+        let unsupported = |reason: &str| EngineError::Unsupported {
+            path: path.to_path_buf(),
+            reason: reason.to_owned(),
+        };
+        let (inputs, outputs) = sessions
+            .with_session(|session| (tensors(session.inputs()), tensors(session.outputs())));
+        if inputs.iter().map(|input| input.name.as_str()).ne(INPUTS) {
+            return Err(unsupported(
+                "its inputs are not those of the packed layout; export the checkpoint again",
+            ));
+        }
+        let logits = outputs.iter().find(|output| output.name == OUTPUT);
+        let width = logits
+            .and_then(|logits| logits.shape.last())
+            .and_then(|width| usize::try_from(*width).ok());
+        let output_width = width.ok_or_else(|| {
+            unsupported("it has no output `logits` of a fixed width; export the checkpoint again")
+        })?;
+        Ok(Self {
+            sessions,
+            device,
+            layout: Layout::Packed,
+            precision: description.precision,
+            output_rows: description.output_rows(),
+            metadata: description.metadata,
+            inputs,
+            outputs,
+            output_width,
+        })
+    }
+
+    /// Where the graph runs; never [`Device::Auto`].
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// How batches are laid out in its inputs.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// What its matrices are kept in.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Its inputs, in order.
+    #[must_use]
+    pub fn inputs(&self) -> &[TensorInfo] {
+        &self.inputs
+    }
+
+    /// Its outputs, in order.
+    #[must_use]
+    pub fn outputs(&self) -> &[TensorInfo] {
+        &self.outputs
+    }
+
+    /// Logits in one row of its output.
+    #[must_use]
+    pub fn output_width(&self) -> usize {
+        self.output_width
+    }
+
+    /// What the graph says of itself under a key.
+    #[must_use]
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
+    fn logits(
+        &self,
+        session: &mut Session,
+        sequences: &[&Sequence],
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        let failed = |error: ort::Error| EngineError::Run(error.to_string());
+        let batch = PackedBatch::new(sequences);
+        let tensor = |values| TensorRef::<i64>::from_array_view(values).map_err(failed);
+        let outputs = session
+            .run(ort::inputs! {
+                INPUTS[0] => tensor(([batch.input_ids.len()], batch.input_ids.as_slice()))?,
+                INPUTS[1] => tensor(([batch.token_type_ids.len()], batch.token_type_ids.as_slice()))?,
+                INPUTS[2] => tensor(([batch.position_ids.len()], batch.position_ids.as_slice()))?,
+                INPUTS[3] => tensor(([batch.sequence_starts.len()], batch.sequence_starts.as_slice()))?,
+            })
+            .map_err(failed)?;
+        let (_, logits) = outputs[OUTPUT]
+            .try_extract_tensor::<f32>()
+            .map_err(failed)?;
+        let width = self.output_width;
+        let rows: Vec<_> = match self.output_rows {
+            OutputRows::Tokens => PackedBatch::token_rows(sequences).collect(),
+            OutputRows::Sequences => (0..sequences.len()).map(|row| row..row + 1).collect(),
+        };
+        rows.into_iter()
+            .map(|rows| {
+                logits
+                    .get(rows.start * width..rows.end * width)
+                    .map(<[f32]>::to_vec)
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| {
+                EngineError::Run(format!(
+                    "{} logits came back for {} sequences",
+                    logits.len(),
+                    sequences.len()
+                ))
+            })
+    }
+}
+
+impl Model for Graph {
+    fn run(&self, batch: &[&Sequence]) -> Result<Vec<Vec<f32>>, String> {
+        self.sessions
+            .with_session(|session| self.logits(session, batch))
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// What the graph's file says before any session is opened.
+struct Description {
+    model: onnx::Model,
+    metadata: HashMap<String, String>,
+    precision: Precision,
+}
+
+impl Description {
+    fn read(path: &Path) -> Result<Self, EngineError> {
+        let load = |reason: String| EngineError::Load {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let bytes = std::fs::read(path).map_err(|error| load(error.to_string()))?;
+        let model = onnx::Model::decode(bytes.as_slice())
+            .map_err(|error| load(format!("it is no ONNX graph: {error}")))?;
+        let metadata: HashMap<_, _> = model
+            .metadata_props
+            .iter()
+            .map(|entry| (entry.key.clone(), entry.value.clone()))
+            .collect();
+        let unsupported = |reason: String| EngineError::Unsupported {
+            path: path.to_path_buf(),
+            reason,
+        };
+        if metadata.get(LAYOUT_KEY).map(String::as_str) != Some("packed") {
+            return Err(unsupported(
+                "it was not written by `electra export`; export the checkpoint that it came from"
+                    .to_owned(),
+            ));
+        }
+        let precision = metadata
+            .get(PRECISION_KEY)
+            .map_or("", String::as_str)
+            .parse()
+            .map_err(unsupported)?;
+        Ok(Self {
+            model,
+            metadata,
+            precision,
+        })
+    }
+
+    fn output_rows(&self) -> OutputRows {
+        let outputs = self.model.graph.iter().flat_map(|graph| &graph.output);
+        let first = outputs
+            .filter_map(|output| {
+                output
+                    .r#type
+                    .as_ref()?
+                    .tensor_type
+                    .as_ref()?
+                    .shape
+                    .as_ref()?
+                    .dim
+                    .first()?
+                    .value
+                    .clone()
+            })
+            .next();
+        match first {
+            Some(onnx::DimensionValue::Name(name)) if name == "sequences" => OutputRows::Sequences,
+            _ => OutputRows::Tokens,
+        }
+    }
+}
+
+fn resolve(runtime: &Runtime, device: Device, precision: Precision) -> Result<Device, EngineError> {
+    match device {
+        Device::Cpu => Ok(Device::Cpu),
+        Device::Auto if precision == Precision::Int8 => Ok(Device::Cpu),
+        Device::Auto => {
+            Ok(check_device(runtime, Device::Cuda(0)).map_or(Device::Cpu, |()| Device::Cuda(0)))
+        }
+        gpu => {
+            check_device(runtime, gpu)?;
+            if precision == Precision::Int8 {
+                let reason = "int8 graphs run on the CPU; export the checkpoint with --precision fp32 for a GPU";
+                return Err(EngineError::Device {
+                    device: gpu,
+                    reason: reason.to_owned(),
+                });
+            }
+            Ok(gpu)
+        }
+    }
+}
+
+fn tensors(outlets: &[Outlet]) -> Vec<TensorInfo> {
+    outlets
+        .iter()
+        .map(|outlet| {
+            let (datatype, shape) = match outlet.dtype() {
+                ValueType::Tensor { ty, shape, .. } => (datatype(*ty), shape.to_vec()),
+                other => (format!("{other:?}"), vec![]),
+            };
+            TensorInfo {
+                name: outlet.name().to_owned(),
+                datatype,
+                shape,
+            }
+        })
+        .collect()
+}
+
+fn datatype(element: ort::value::TensorElementType) -> String {
+    use ort::value::TensorElementType as Element;
+    match element {
+        Element::Float32 => "FP32".to_owned(),
+        Element::Float16 => "FP16".to_owned(),
+        Element::Int64 => "INT64".to_owned(),
+        Element::Int32 => "INT32".to_owned(),
+        other => format!("{other:?}").to_uppercase(),
+    }
+}

@@ -1,0 +1,68 @@
+//! Runs graphs on ONNX Runtime. The only place that names `ort`.
+
+mod device;
+mod graph;
+mod packed;
+mod runtime;
+mod sessions;
+mod weights;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use thiserror::Error;
+
+pub use device::{Device, UnknownDevice};
+pub use graph::{EngineOptions, Graph, TensorInfo};
+pub use runtime::{Runtime, RuntimeError};
+
+pub use crate::export::Precision;
+
+/// How a batch's sequences are laid out in a graph's inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// One after another, with no padding: `electra export`'s own graphs.
+    Packed,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packed => formatter.write_str("packed"),
+        }
+    }
+}
+
+/// Why a graph can't be loaded or run.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The device does not work here.
+    #[error("{device} can't be used: {reason}")]
+    Device {
+        /// The device asked for.
+        device: Device,
+        /// What ONNX Runtime says of it.
+        reason: String,
+    },
+    /// The graph's file can't be read, or is damaged.
+    #[error("{} can't be loaded: {reason}", path.display())]
+    Load {
+        /// The graph's file, or the file of its weights.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The graph is not one that this server can feed.
+    #[error("{} can't be served: {reason}", path.display())]
+    Unsupported {
+        /// The graph's file.
+        path: PathBuf,
+        /// What is unexpected, and the way out.
+        reason: String,
+    },
+    /// The graph failed on a batch.
+    #[error("ONNX Runtime failed: {0}")]
+    Run(String),
+}

@@ -1,0 +1,323 @@
+//! How far one precision's logits stand from another's, and how many decisions change with them. Pure.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::head::Head;
+
+/// How logits become a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecisionRule {
+    /// Each logit for itself: is it above 0? Replaced tokens, single labels, multi-label classification.
+    EachAboveZero,
+    /// Each row: which of its logits is the highest? Classification and tagging.
+    Highest,
+    /// The whole sample: which span has the highest sum of a start and an end logit? Question answering.
+    BestSpan {
+        /// The longest span, in tokens.
+        max_tokens: usize,
+    },
+    /// A number is no decision; it counts as unchanged within 1% of the range of all samples' numbers. Regression.
+    Number,
+}
+
+impl DecisionRule {
+    /// The rule for a head; `problem_type` is config.json's.
+    #[must_use]
+    pub fn of(head: Head, problem_type: Option<&str>) -> Self {
+        match (head, problem_type) {
+            (Head::Sequence { .. }, Some("regression")) => Self::Number,
+            (Head::Sequence { .. }, Some("multi_label_classification"))
+            | (Head::Sequence { labels: 1 }, _) => Self::EachAboveZero,
+            (Head::Discriminator, _) => Self::EachAboveZero,
+            (Head::Sequence { .. } | Head::Token { .. }, _) => Self::Highest,
+            (Head::QuestionAnswering, _) => Self::BestSpan { max_tokens: 30 },
+        }
+    }
+}
+
+/// The logits of one sample, with the rows that count: special tokens, and a question's, decide nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleLogits {
+    /// Row-major, `width` a row.
+    pub logits: Vec<f32>,
+    /// The rows that decide.
+    pub rows: Range<usize>,
+}
+
+/// What a comparison found.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Comparison {
+    /// The largest difference of two logits.
+    pub largest_difference: f32,
+    /// The mean difference of two logits.
+    pub mean_difference: f64,
+    /// Decisions that were compared.
+    pub decisions: usize,
+    /// Decisions that are the same.
+    pub unchanged: usize,
+}
+
+impl Comparison {
+    /// The least share of unchanged decisions that an export is accepted with.
+    pub const ACCEPTED_SHARE: f64 = 0.99;
+
+    /// Compares two precisions' logits of the same samples; `width` logits a row.
+    #[must_use]
+    pub fn new(
+        reference: &[SampleLogits],
+        candidate: &[SampleLogits],
+        width: usize,
+        rule: DecisionRule,
+    ) -> Self {
+        let mut comparison = Self::default();
+        let mut sum = 0.0;
+        let mut count = 0_u32;
+        let tolerance = number_tolerance(reference);
+        for (reference, candidate) in reference.iter().zip(candidate) {
+            let values = |sample: &SampleLogits| -> Vec<f32> {
+                sample
+                    .logits
+                    .get(sample.rows.start * width..sample.rows.end * width)
+                    .unwrap_or_default()
+                    .to_vec()
+            };
+            let (reference, candidate) = (values(reference), values(candidate));
+            for (reference, candidate) in reference.iter().zip(&candidate) {
+                let difference = (reference - candidate).abs();
+                comparison.largest_difference = comparison.largest_difference.max(difference);
+                sum += f64::from(difference);
+                count += 1;
+            }
+            let same = unchanged(&reference, &candidate, width, rule, tolerance);
+            comparison.decisions += same.len();
+            comparison.unchanged += same.iter().filter(|same| **same).count();
+        }
+        comparison.mean_difference = sum / f64::from(count.max(1));
+        comparison
+    }
+
+    /// Share of decisions that are the same, 0 to 1; 1 where there are none.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "numbers of decisions are far below 2^52"
+    )]
+    pub fn unchanged_share(&self) -> f64 {
+        if self.decisions == 0 {
+            1.0
+        } else {
+            self.unchanged as f64 / self.decisions as f64
+        }
+    }
+
+    /// Whether few enough decisions change.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.unchanged_share() >= Self::ACCEPTED_SHARE
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "largest logit difference {:.4}, mean {:.4}; {} of {} decisions unchanged ({:.2}%)",
+            self.largest_difference,
+            self.mean_difference,
+            self.unchanged,
+            self.decisions,
+            self.unchanged_share() * 100.0
+        )
+    }
+}
+
+/// For each decision of a sample, whether it is the same.
+fn unchanged(
+    reference: &[f32],
+    candidate: &[f32],
+    width: usize,
+    rule: DecisionRule,
+    tolerance: f32,
+) -> Vec<bool> {
+    match rule {
+        DecisionRule::EachAboveZero => reference
+            .iter()
+            .zip(candidate)
+            .map(|(reference, candidate)| (*reference > 0.0) == (*candidate > 0.0))
+            .collect(),
+        DecisionRule::Highest => reference
+            .chunks_exact(width)
+            .zip(candidate.chunks_exact(width))
+            .map(|(reference, candidate)| highest(reference) == highest(candidate))
+            .collect(),
+        DecisionRule::BestSpan { max_tokens } => {
+            vec![best_span(reference, max_tokens) == best_span(candidate, max_tokens)]
+        }
+        DecisionRule::Number => reference
+            .iter()
+            .zip(candidate)
+            .map(|(reference, candidate)| (reference - candidate).abs() <= tolerance)
+            .collect(),
+    }
+}
+
+fn highest(row: &[f32]) -> Option<usize> {
+    (0..row.len()).max_by(|left, right| row[*left].total_cmp(&row[*right]))
+}
+
+/// Start and end of the best span; rows hold a start and an end logit.
+fn best_span(logits: &[f32], max_tokens: usize) -> Option<(usize, usize)> {
+    let rows = logits.len() / 2;
+    let spans = (0..rows)
+        .flat_map(|start| (start..rows.min(start + max_tokens)).map(move |end| (start, end)));
+    let sum = |(start, end): (usize, usize)| logits[start * 2] + logits[end * 2 + 1];
+    spans.max_by(|left, right| sum(*left).total_cmp(&sum(*right)))
+}
+
+fn number_tolerance(samples: &[SampleLogits]) -> f32 {
+    let values = || {
+        samples
+            .iter()
+            .flat_map(|sample| sample.logits.iter().copied())
+    };
+    (values().fold(f32::NEG_INFINITY, f32::max) - values().fold(f32::INFINITY, f32::min)).max(0.0)
+        / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(
+        rule: DecisionRule,
+        width: usize,
+        reference: &[f32],
+        candidate: &[f32],
+        decisions: usize,
+        unchanged: usize,
+    ) {
+        let sample = |logits: &[f32]| {
+            vec![SampleLogits {
+                logits: logits.to_vec(),
+                rows: 0..logits.len() / width,
+            }]
+        };
+        let comparison = Comparison::new(&sample(reference), &sample(candidate), width, rule);
+        assert_eq!(
+            (comparison.decisions, comparison.unchanged),
+            (decisions, unchanged),
+            "{rule:?}"
+        );
+    }
+
+    #[test]
+    fn decisions_are_counted_by_rule() {
+        check(
+            DecisionRule::EachAboveZero,
+            1,
+            &[1.0, -1.0, 0.1],
+            &[2.0, -3.0, -0.1],
+            3,
+            2,
+        );
+        check(
+            DecisionRule::Highest,
+            2,
+            &[1.0, 2.0, 3.0, 0.0],
+            &[1.0, 1.5, 0.0, 3.0],
+            2,
+            1,
+        );
+        // Starts 0 and 1 are nearly alike, the end is token 2; a span never ends before it starts.
+        check(
+            DecisionRule::BestSpan { max_tokens: 3 },
+            2,
+            &[2.0, 9.0, 1.9, 0.0, 0.0, 8.0],
+            &[2.0, 9.0, 2.1, 0.0, 0.0, 8.0],
+            1,
+            1,
+        );
+        check(
+            DecisionRule::BestSpan { max_tokens: 3 },
+            2,
+            &[2.0, 0.0, 1.9, 0.0, 0.0, 8.0],
+            &[2.0, 0.0, 2.1, 0.0, 0.0, 8.0],
+            1,
+            0,
+        );
+        check(
+            DecisionRule::Number,
+            1,
+            &[0.0, 100.0, 50.0],
+            &[0.9, 100.0, 48.0],
+            3,
+            2,
+        );
+    }
+
+    #[test]
+    fn only_the_rows_that_count_are_compared() {
+        let reference = [SampleLogits {
+            logits: vec![9.0, 1.0, 2.0, 9.0],
+            rows: 1..3,
+        }];
+        let candidate = [SampleLogits {
+            logits: vec![-9.0, 1.5, 2.0, -9.0],
+            rows: 1..3,
+        }];
+        let comparison = Comparison::new(&reference, &candidate, 1, DecisionRule::EachAboveZero);
+        assert_eq!(
+            comparison.to_string(),
+            "largest logit difference 0.5000, mean 0.2500; 2 of 2 decisions unchanged (100.00%)"
+        );
+        assert!(comparison.is_accepted());
+    }
+
+    #[test]
+    fn two_changes_in_a_hundred_are_refused() {
+        let samples = |changed: usize| {
+            let logits = (0..100)
+                .map(|index| if index < changed { 1.0 } else { -1.0 })
+                .collect();
+            vec![SampleLogits {
+                logits,
+                rows: 0..100,
+            }]
+        };
+        let accepted = |changed| {
+            Comparison::new(
+                &samples(0),
+                &samples(changed),
+                1,
+                DecisionRule::EachAboveZero,
+            )
+            .is_accepted()
+        };
+        assert!(accepted(1) && !accepted(2));
+    }
+
+    #[test]
+    fn the_rule_follows_head_and_problem_type() {
+        let check =
+            |head, problem_type, rule| assert_eq!(DecisionRule::of(head, problem_type), rule);
+        check(Head::Discriminator, None, DecisionRule::EachAboveZero);
+        check(Head::Sequence { labels: 3 }, None, DecisionRule::Highest);
+        check(
+            Head::Sequence { labels: 3 },
+            Some("multi_label_classification"),
+            DecisionRule::EachAboveZero,
+        );
+        check(
+            Head::Sequence { labels: 1 },
+            None,
+            DecisionRule::EachAboveZero,
+        );
+        check(
+            Head::Sequence { labels: 1 },
+            Some("regression"),
+            DecisionRule::Number,
+        );
+        check(Head::Token { labels: 1 }, None, DecisionRule::Highest);
+    }
+}

@@ -1,0 +1,216 @@
+//! Puts nodes, constants and weights together into an ONNX graph.
+
+use crate::export::weights::Recipe;
+use crate::onnx::{
+    Attribute, AttributeKind, DataType, Dimension, DimensionValue, MICROSOFT_DOMAIN, Node, Shape,
+    Tensor, TensorType, Type, ValueInfo,
+};
+
+/// A tensor of the graph, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value(String);
+
+impl Value {
+    /// The empty name, which leaves out an optional input.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self(String::new())
+    }
+
+    /// A tensor that the graph is fed, or that a [`Recipe`] makes.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+}
+
+/// A graph under construction. Nodes are named after the scope they are added in.
+#[derive(Debug, Default)]
+pub struct GraphBuilder {
+    /// Nodes in the order in which they can run.
+    pub nodes: Vec<Node>,
+    /// Small constants, kept in the graph itself.
+    pub constants: Vec<Tensor>,
+    /// How the weights are made, which are kept in the data file.
+    pub recipes: Vec<Recipe>,
+    scope: String,
+}
+
+impl GraphBuilder {
+    /// Adds nodes under `scope` from here on, such as `encoder.layer.0`.
+    pub fn enter(&mut self, scope: impl Into<String>) {
+        self.scope = scope.into();
+    }
+
+    /// Adds an operator of the default domain with one output.
+    pub fn node(&mut self, operator: &str, inputs: &[&Value], attributes: Vec<Attribute>) -> Value {
+        self.add(operator, "", inputs, attributes, 1).remove(0)
+    }
+
+    /// Adds one of ONNX Runtime's own operators with one output.
+    pub fn microsoft(
+        &mut self,
+        operator: &str,
+        inputs: &[&Value],
+        attributes: Vec<Attribute>,
+    ) -> Value {
+        self.add(operator, MICROSOFT_DOMAIN, inputs, attributes, 1)
+            .remove(0)
+    }
+
+    /// Adds an operator of the default domain with several outputs.
+    pub fn nodes(
+        &mut self,
+        operator: &str,
+        inputs: &[&Value],
+        attributes: Vec<Attribute>,
+        outputs: usize,
+    ) -> Vec<Value> {
+        self.add(operator, "", inputs, attributes, outputs)
+    }
+
+    /// Renames a value to the graph output that it is. Nothing may have read it under its old name.
+    pub fn output(&mut self, value: &Value, name: &str) {
+        debug_assert!(
+            self.nodes.iter().all(|node| !node.input.contains(&value.0)),
+            "{value:?} is read elsewhere"
+        );
+        for output in self
+            .nodes
+            .iter_mut()
+            .flat_map(|node| &mut node.output)
+            .filter(|output| **output == value.0)
+        {
+            name.clone_into(output);
+        }
+    }
+
+    /// A constant list of integers.
+    pub fn integers(&mut self, values: &[i64]) -> Value {
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        self.constant(
+            DataType::Int64,
+            vec![i64::try_from(values.len()).unwrap_or(i64::MAX)],
+            bytes,
+        )
+    }
+
+    /// A constant integer without dimensions.
+    pub fn integer(&mut self, value: i64) -> Value {
+        self.constant(DataType::Int64, vec![], value.to_le_bytes().to_vec())
+    }
+
+    /// A constant float without dimensions.
+    pub fn float(&mut self, value: f32) -> Value {
+        self.constant(DataType::Float, vec![], value.to_le_bytes().to_vec())
+    }
+
+    /// A constant unsigned byte without dimensions.
+    pub fn byte(&mut self, value: u8) -> Value {
+        self.constant(DataType::Uint8, vec![], vec![value])
+    }
+
+    /// Has the recipe's tensors written beside the graph.
+    pub fn weights(&mut self, recipe: Recipe) {
+        self.recipes.push(recipe);
+    }
+
+    fn constant(&mut self, data_type: DataType, dims: Vec<i64>, raw_data: Vec<u8>) -> Value {
+        if let Some(known) = self.constants.iter().find(|constant| {
+            constant.data_type == i32::from(data_type)
+                && constant.dims == dims
+                && constant.raw_data == raw_data
+        }) {
+            return Value(known.name.clone());
+        }
+        let name = format!("constant.{}", self.constants.len());
+        self.constants.push(Tensor {
+            name: name.clone(),
+            dims,
+            data_type: data_type.into(),
+            raw_data,
+            ..Tensor::default()
+        });
+        Value(name)
+    }
+
+    fn add(
+        &mut self,
+        operator: &str,
+        domain: &str,
+        inputs: &[&Value],
+        attribute: Vec<Attribute>,
+        outputs: usize,
+    ) -> Vec<Value> {
+        let name = format!("{}/{operator}.{}", self.scope, self.nodes.len());
+        let outputs: Vec<Value> = (0..outputs)
+            .map(|index| Value(format!("{name}:{index}")))
+            .collect();
+        self.nodes.push(Node {
+            input: inputs.iter().map(|value| value.0.clone()).collect(),
+            output: outputs.iter().map(|value| value.0.clone()).collect(),
+            name,
+            op_type: operator.to_owned(),
+            attribute,
+            domain: domain.to_owned(),
+        });
+        outputs
+    }
+}
+
+/// An integer attribute.
+#[must_use]
+pub fn int(name: &str, value: i64) -> Attribute {
+    Attribute {
+        name: name.to_owned(),
+        int: value,
+        kind: AttributeKind::Int.into(),
+        ..Attribute::default()
+    }
+}
+
+/// A float attribute.
+#[must_use]
+pub fn float(name: &str, value: f32) -> Attribute {
+    Attribute {
+        name: name.to_owned(),
+        float: value,
+        kind: AttributeKind::Float.into(),
+        ..Attribute::default()
+    }
+}
+
+/// A dimension of a graph's input or output.
+#[derive(Clone, Copy, Debug)]
+pub enum Size<'a> {
+    /// Always the same.
+    Fixed(usize),
+    /// Known when the graph runs.
+    Named(&'a str),
+}
+
+/// Declares a graph's input or output.
+#[must_use]
+pub fn declare(name: &str, data_type: DataType, shape: &[Size]) -> ValueInfo {
+    let dim = shape
+        .iter()
+        .map(|size| Dimension {
+            value: Some(match size {
+                Size::Fixed(size) => DimensionValue::Size(i64::try_from(*size).unwrap_or(i64::MAX)),
+                Size::Named(name) => DimensionValue::Name((*name).to_owned()),
+            }),
+        })
+        .collect();
+    ValueInfo {
+        name: name.to_owned(),
+        r#type: Some(Type {
+            tensor_type: Some(TensorType {
+                elem_type: data_type.into(),
+                shape: Some(Shape { dim }),
+            }),
+        }),
+    }
+}

@@ -1,0 +1,89 @@
+//! Word, position and token type embeddings, their LayerNorm, and the projection where the encoder is wider.
+
+use super::builder::{GraphBuilder, Value, float, int};
+use super::linear::{Activations, LayerNorm, LinearLayers};
+use crate::export::Precision;
+use crate::export::config::ModelConfig;
+use crate::export::weights::{LinearRecipe, Recipe};
+
+/// Adds the embeddings; the result is `[tokens, hidden_size]`.
+pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConfig) -> Value {
+    graph.enter("embeddings");
+    let width = config.embedding_size;
+    let words = words(graph, linear.precision(), config);
+    let positions = table(
+        graph,
+        "electra.embeddings.position_embeddings",
+        "position_ids",
+        config.max_position_embeddings,
+        width,
+    );
+    let types = table(
+        graph,
+        "electra.embeddings.token_type_embeddings",
+        "token_type_ids",
+        config.type_vocab_size,
+        width,
+    );
+    let norm = LayerNorm {
+        name: "electra.embeddings.LayerNorm".to_owned(),
+        width,
+        epsilon: config.layer_norm_eps,
+    };
+    let (gain, shift) = norm.weights(graph);
+    let places = graph.node("Add", &[&positions, &types], vec![]);
+    let normalized = graph.microsoft(
+        "SkipLayerNormalization",
+        &[&words, &places, &gain, &shift],
+        vec![float("epsilon", config.layer_norm_eps)],
+    );
+    if config.embedding_size == config.hidden_size {
+        return normalized;
+    }
+    let projection = LinearRecipe {
+        name: "electra.embeddings_project".to_owned(),
+        layers: vec!["electra.embeddings_project".to_owned()],
+        inputs: config.embedding_size,
+        outputs: config.hidden_size,
+    };
+    let projected = linear.tokens(graph, &normalized, projection, Activations::Signed);
+    graph.node("Add", &[&projected.rows, &projected.bias], vec![])
+}
+
+fn words(graph: &mut GraphBuilder, precision: Precision, config: &ModelConfig) -> Value {
+    let name = "electra.embeddings.word_embeddings";
+    let (rows, width) = (config.vocab_size, config.embedding_size);
+    if precision == Precision::Fp32 {
+        return table(graph, name, "input_ids", rows, width);
+    }
+    graph.weights(Recipe::QuantizedTable {
+        name: name.to_owned(),
+        rows,
+        width,
+    });
+    let ids = Value::named("input_ids");
+    let bytes = graph.node(
+        "Gather",
+        &[&Value::named(format!("{name}.weight")), &ids],
+        vec![int("axis", 0)],
+    );
+    let scales = graph.node(
+        "Gather",
+        &[&Value::named(format!("{name}.scale")), &ids],
+        vec![int("axis", 0)],
+    );
+    graph.node("DequantizeLinear", &[&bytes, &scales], vec![int("axis", 0)])
+}
+
+fn table(graph: &mut GraphBuilder, name: &str, ids: &str, rows: usize, width: usize) -> Value {
+    graph.weights(Recipe::Table {
+        name: name.to_owned(),
+        rows,
+        width,
+    });
+    graph.node(
+        "Gather",
+        &[&Value::named(format!("{name}.weight")), &Value::named(ids)],
+        vec![int("axis", 0)],
+    )
+}

@@ -1,0 +1,44 @@
+//! The four heads, from the encoder's rows to logits.
+
+use super::builder::{GraphBuilder, Value};
+use super::encoder::{activate, same_name};
+use super::linear::{Activations, LinearLayers};
+use super::packing::Packing;
+use crate::export::config::{Activation, ModelConfig};
+use crate::export::head::Head;
+
+/// Adds the head; the result is `[tokens, width]`, or `[sequences, width]` for the sequence head.
+pub fn build(
+    graph: &mut GraphBuilder,
+    linear: &LinearLayers,
+    config: &ModelConfig,
+    head: Head,
+    packing: &Packing,
+    encoded: &Value,
+) -> Value {
+    graph.enter("head");
+    let hidden = config.hidden_size;
+    let last = |name: &str| same_name(name.to_owned(), hidden, head.width());
+    match head {
+        Head::Discriminator => {
+            let dense = same_name("discriminator_predictions.dense".to_owned(), hidden, hidden);
+            let dense = linear.tokens(graph, encoded, dense, Activations::Signed);
+            let activated = activate(graph, config.hidden_act, &dense);
+            LinearLayers::exact(
+                graph,
+                &activated,
+                last("discriminator_predictions.dense_prediction"),
+            )
+        }
+        Head::Sequence { .. } => {
+            let first = packing.first_tokens(graph, encoded);
+            let dense = same_name("classifier.dense".to_owned(), hidden, hidden);
+            let dense = linear.sequences(graph, &first, packing, dense);
+            // transformers' ElectraClassificationHead applies gelu whatever hidden_act says.
+            let activated = activate(graph, Activation::Gelu, &dense);
+            LinearLayers::exact(graph, &activated, last("classifier.out_proj"))
+        }
+        Head::Token { .. } => LinearLayers::exact(graph, encoded, last("classifier")),
+        Head::QuestionAnswering => LinearLayers::exact(graph, encoded, last("qa_outputs")),
+    }
+}

@@ -1,0 +1,281 @@
+//! Linear layers in fp32 and int8. The bias is handed back rather than added: the operator that follows adds it in a pass
+//! that it makes anyway.
+//!
+//! In int8 the weights have one scale an output channel and the activations one scale a token, taken from that token
+//! alone, so that a token's result does not depend on what shares its batch. A product of integers is exact; it is
+//! scaled by the channels' scales as it is converted to floats, then by the token's.
+
+use super::builder::{GraphBuilder, Value, float, int};
+use super::packing::{Packing, as_list, row_maximum};
+use crate::export::Precision;
+use crate::export::weights::{LinearRecipe, Recipe};
+use crate::onnx::DataType;
+
+/// What is known of a linear layer's activations before it runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activations {
+    /// Of both signs. Quantized to 128 ± 127 by the largest magnitude.
+    Signed,
+    /// Never below the negative of this small depth, as gelu's are: quantized from there up to the largest, over all 255
+    /// steps.
+    AlmostPositive {
+        /// The magnitude of the least value; 0 where none is negative.
+        depth: f32,
+    },
+}
+
+/// The zero of signed activations in an unsigned byte.
+const SIGNED_ZERO_POINT: u8 = 128;
+
+/// What almost-positive activations are raised by, at least: a whole number of quantization steps makes up the shift, so
+/// one that is much larger than a step keeps the step close to the finest possible. Activations up to 254 times this are
+/// in range.
+const LEAST_SHIFT: f32 = 0.5;
+
+/// A product that still lacks its bias.
+#[derive(Debug)]
+pub struct Product {
+    /// `[rows, outputs]`.
+    pub rows: Value,
+    /// `[outputs]`, to be added.
+    pub bias: Value,
+}
+
+/// Adds linear layers in one precision.
+#[derive(Debug)]
+pub struct LinearLayers {
+    precision: Precision,
+    /// `[tokens]` bytes, all [`SIGNED_ZERO_POINT`].
+    zero_points: Option<Value>,
+}
+
+impl LinearLayers {
+    /// Prepares what the layers share.
+    pub fn new(graph: &mut GraphBuilder, precision: Precision) -> Self {
+        graph.enter("zero_points");
+        let zero_points = (precision == Precision::Int8)
+            .then(|| signed_zero_points(graph, &Value::named("input_ids")));
+        Self {
+            precision,
+            zero_points,
+        }
+    }
+
+    /// The precision of the weights.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The product of all tokens' activations with a layer's weights.
+    pub fn tokens(
+        &self,
+        graph: &mut GraphBuilder,
+        rows: &Value,
+        linear: LinearRecipe,
+        activations: Activations,
+    ) -> Product {
+        match (self.precision, &self.zero_points) {
+            (Precision::Int8, Some(zero_points)) => {
+                int8_product(graph, rows, zero_points, linear, activations)
+            }
+            _ => fp32_product(graph, rows, linear),
+        }
+    }
+
+    /// The product of one row a sequence with a layer's weights.
+    pub fn sequences(
+        &self,
+        graph: &mut GraphBuilder,
+        rows: &Value,
+        packing: &Packing,
+        linear: LinearRecipe,
+    ) -> Product {
+        match self.precision {
+            Precision::Fp32 => fp32_product(graph, rows, linear),
+            Precision::Int8 => {
+                let zero_points = signed_zero_points(graph, &packing.starts);
+                int8_product(graph, rows, &zero_points, linear, Activations::Signed)
+            }
+        }
+    }
+
+    /// A product in fp32 whatever the precision, with its bias: for the few columns of a head's last layer, where
+    /// precision costs next to nothing.
+    pub fn exact(graph: &mut GraphBuilder, rows: &Value, linear: LinearRecipe) -> Value {
+        let product = fp32_product(graph, rows, linear);
+        graph.node("Add", &[&product.rows, &product.bias], vec![])
+    }
+}
+
+fn fp32_product(graph: &mut GraphBuilder, rows: &Value, linear: LinearRecipe) -> Product {
+    let weight = Value::named(format!("{}.weight", linear.name));
+    let bias = Value::named(format!("{}.bias", linear.name));
+    graph.weights(Recipe::Linear(linear));
+    Product {
+        rows: graph.node("MatMul", &[rows, &weight], vec![]),
+        bias,
+    }
+}
+
+fn int8_product(
+    graph: &mut GraphBuilder,
+    rows: &Value,
+    zero_points: &Value,
+    linear: LinearRecipe,
+    activations: Activations,
+) -> Product {
+    let (quantized, activation_shift) = match activations {
+        Activations::Signed => (quantize_signed(graph, rows, zero_points), 0.0),
+        Activations::AlmostPositive { depth: 0.0 } => (quantize_positive(graph, rows), 0.0),
+        Activations::AlmostPositive { depth } => {
+            let shift = depth.max(LEAST_SHIFT);
+            (quantize_shifted(graph, rows, shift), shift)
+        }
+    };
+    let part = |suffix: &str| Value::named(format!("{}.{suffix}", linear.name));
+    let (weight, scale, bias) = (part("weight"), part("scale"), part("bias"));
+    graph.weights(Recipe::QuantizedLinear {
+        linear,
+        activation_shift,
+    });
+    let one = graph.float(1.0);
+    let product = graph.microsoft(
+        "MatMulIntegerToFloat",
+        &[
+            &quantized.values,
+            &weight,
+            &one,
+            &scale,
+            &quantized.zero_point,
+        ],
+        vec![],
+    );
+    Product {
+        rows: graph.node("Mul", &[&product, &quantized.scales], vec![]),
+        bias,
+    }
+}
+
+/// Activations as unsigned bytes.
+struct QuantizedActivations {
+    /// `[rows, width]` bytes.
+    values: Value,
+    /// `[rows, 1]`.
+    scales: Value,
+    /// What the product takes off each byte; absent for none.
+    zero_point: Value,
+}
+
+/// A row of zeros has the scale 0: whatever its bytes are, scaling by it gives zeros again.
+fn quantize_signed(
+    graph: &mut GraphBuilder,
+    rows: &Value,
+    zero_points: &Value,
+) -> QuantizedActivations {
+    let magnitudes = graph.node("Abs", &[rows], vec![]);
+    let largest = row_maximum(graph, &magnitudes);
+    let step = graph.float(1.0 / 127.0);
+    let scales = graph.node("Mul", &[&largest, &step], vec![]);
+    let scale_list = as_list(graph, &scales);
+    let values = graph.node(
+        "QuantizeLinear",
+        &[rows, &scale_list, zero_points],
+        vec![int("axis", 0)],
+    );
+    QuantizedActivations {
+        values,
+        scales,
+        zero_point: graph.byte(SIGNED_ZERO_POINT),
+    }
+}
+
+fn quantize_positive(graph: &mut GraphBuilder, rows: &Value) -> QuantizedActivations {
+    let largest = row_maximum(graph, rows);
+    let step = graph.float(1.0 / 255.0);
+    let scales = graph.node("Mul", &[&largest, &step], vec![]);
+    let scale_list = as_list(graph, &scales);
+    let values = graph.node("QuantizeLinear", &[rows, &scale_list], vec![int("axis", 0)]);
+    QuantizedActivations {
+        values,
+        scales,
+        zero_point: Value::absent(),
+    }
+}
+
+/// Quantizes `rows + shift`, where each row's scale divides the shift into a whole number of steps: its zero point. The
+/// shift then adds the same constant to every token's product, and the bias takes it off.
+fn quantize_shifted(graph: &mut GraphBuilder, rows: &Value, shift: f32) -> QuantizedActivations {
+    let largest = row_maximum(graph, rows);
+    let shift = graph.float(shift);
+    let range = graph.node("Add", &[&largest, &shift], vec![]);
+    let steps = graph.float(255.0);
+    let finest = graph.node("Div", &[&range, &steps], vec![]);
+    let ratio = graph.node("Div", &[&shift, &finest], vec![]);
+    let whole = graph.node("Floor", &[&ratio], vec![]);
+    let one = graph.float(1.0);
+    let zero_points = graph.node("Clip", &[&whole, &one, &steps], vec![]);
+    let scales = graph.node("Div", &[&shift, &zero_points], vec![]);
+    let scale_list = as_list(graph, &scales);
+    let zero_point_list = as_list(graph, &zero_points);
+    let bytes = graph.node(
+        "Cast",
+        &[&zero_point_list],
+        vec![int("to", i64::from(i32::from(DataType::Uint8)))],
+    );
+    let values = graph.node(
+        "QuantizeLinear",
+        &[rows, &scale_list, &bytes],
+        vec![int("axis", 0)],
+    );
+    QuantizedActivations {
+        values,
+        scales,
+        zero_point: Value::absent(),
+    }
+}
+
+fn signed_zero_points(graph: &mut GraphBuilder, like: &Value) -> Value {
+    let shape = graph.node("Shape", &[like], vec![]);
+    let zero_point = graph.byte(SIGNED_ZERO_POINT);
+    graph.node("Expand", &[&zero_point, &shape], vec![])
+}
+
+/// `LayerNorm(rows + skip + bias)` in one operator.
+pub fn add_and_normalize(
+    graph: &mut GraphBuilder,
+    product: &Product,
+    skip: &Value,
+    norm: &LayerNorm,
+) -> Value {
+    let (gain, shift) = norm.weights(graph);
+    graph.microsoft(
+        "SkipLayerNormalization",
+        &[&product.rows, skip, &gain, &shift, &product.bias],
+        vec![float("epsilon", norm.epsilon)],
+    )
+}
+
+/// A LayerNorm of the checkpoint.
+#[derive(Debug)]
+pub struct LayerNorm {
+    /// The name of its tensors, without the suffix.
+    pub name: String,
+    /// The width of what it normalizes.
+    pub width: usize,
+    /// What is added to the variance.
+    pub epsilon: f32,
+}
+
+impl LayerNorm {
+    /// Has the gain and the shift written, and names them.
+    pub fn weights(&self, graph: &mut GraphBuilder) -> (Value, Value) {
+        graph.weights(Recipe::LayerNorm {
+            name: self.name.clone(),
+            width: self.width,
+        });
+        (
+            Value::named(format!("{}.weight", self.name)),
+            Value::named(format!("{}.bias", self.name)),
+        )
+    }
+}

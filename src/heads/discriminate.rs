@@ -1,0 +1,90 @@
+//! Replaced-token detection: how likely each token, or each word, is not the one that stood there.
+
+use std::ops::Range;
+
+use super::sigmoid;
+
+/// A word and the highest score of its tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoredWord {
+    /// The word's tokens, as indices into the scores.
+    pub tokens: Range<usize>,
+    /// Probability that at least its most suspicious token was replaced, 0 to 1.
+    pub score: f32,
+}
+
+/// The probability, 0 to 1, that the token behind this logit was replaced.
+#[must_use]
+pub fn replaced_probability(logit: f32) -> f32 {
+    sigmoid(logit)
+}
+
+/// Whether a score counts as replaced: above the threshold, which is 0.5 unless a client asks for another.
+#[must_use]
+pub fn is_replaced(score: f32, threshold: f32) -> bool {
+    score > threshold
+}
+
+/// The words of a text with the highest score of their tokens.
+///
+/// `scores` and `words` have one entry a token; a word is a run of tokens with the same word index, and a token without
+/// one is a word of its own.
+#[must_use]
+pub fn score_words(scores: &[f32], words: &[Option<u32>]) -> Vec<ScoredWord> {
+    let mut found: Vec<ScoredWord> = Vec::new();
+    let mut previous = None;
+    for (token, (&score, &word)) in scores.iter().zip(words).enumerate() {
+        match found.last_mut() {
+            Some(last) if word.is_some() && word == previous => {
+                last.tokens.end = token + 1;
+                last.score = last.score.max(score);
+            }
+            _ => found.push(ScoredWord {
+                tokens: token..token + 1,
+                score,
+            }),
+        }
+        previous = word;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_as_suspicious_as_its_worst_token() {
+        let check = |scores: &[f32], words: &[Option<u32>], expected: &[(Range<usize>, f32)]| {
+            let found: Vec<_> = score_words(scores, words)
+                .into_iter()
+                .map(|word| (word.tokens, word.score))
+                .collect();
+            assert_eq!(found, expected);
+        };
+        check(&[], &[], &[]);
+        check(
+            &[0.1, 0.2, 0.9, 0.3],
+            &[Some(0), Some(1), Some(1), Some(1)],
+            &[(0..1, 0.1), (1..4, 0.9)],
+        );
+        check(
+            &[0.5, 0.4],
+            &[Some(3), Some(4)],
+            &[(0..1, 0.5), (1..2, 0.4)],
+        );
+        // Without a word index tokens stand alone.
+        check(
+            &[0.1, 0.2, 0.3],
+            &[None, None, Some(0)],
+            &[(0..1, 0.1), (1..2, 0.2), (2..3, 0.3)],
+        );
+    }
+
+    #[test]
+    fn replaced_is_above_the_threshold() {
+        assert!(is_replaced(replaced_probability(0.01), 0.5));
+        assert!(!is_replaced(replaced_probability(0.0), 0.5));
+        assert!(!is_replaced(1.0, 1.0));
+    }
+}

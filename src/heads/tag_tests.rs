@@ -1,0 +1,298 @@
+//! Tests of tagging: the rules one by one, then transformers' pipeline on the golden files.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+
+/// The labels of electra-mini-chunker, whose golden logits stand beside those of the small checkpoints.
+const CHUNK_LABELS: [&str; 22] = [
+    "O", "B-ADJP", "I-ADJP", "B-ADVP", "I-ADVP", "B-CONJP", "I-CONJP", "B-INTJ", "I-INTJ", "B-LST",
+    "B-NP", "I-NP", "B-PP", "I-PP", "B-PRT", "I-PRT", "B-SBAR", "I-SBAR", "B-UCP", "I-UCP", "B-VP",
+    "I-VP",
+];
+
+/// A token with the given probability for one of three labels, the rest shared by the others.
+fn logits(label: usize, probability: f32) -> Vec<f32> {
+    let mut logits = vec![((1.0 - probability) / 2.0).ln(); 3];
+    logits[label] = probability.ln();
+    logits
+}
+
+/// Tokens of two bytes each, of which `tokens` gives best label, its probability, and whether it continues a word.
+fn check(
+    labels: [&str; 3],
+    tokens: &[(usize, f32, bool)],
+    aggregation: Aggregation,
+    expected: &[(&str, f32, Range<usize>)],
+) {
+    let logits: Vec<Vec<f32>> = tokens
+        .iter()
+        .map(|&(label, probability, _)| logits(label, probability))
+        .collect();
+    let tagged: Vec<TaggedToken> = tokens
+        .iter()
+        .zip(&logits)
+        .enumerate()
+        .map(|(index, (&(_, _, continues_word), logits))| TaggedToken {
+            logits,
+            bytes: 2 * index..2 * index + 2,
+            continues_word,
+        })
+        .collect();
+    let labels = labels.map(str::to_owned);
+    let found = entities(&tagged, &labels, &["O"], aggregation);
+    assert_eq!(found.len(), expected.len(), "{aggregation:?}: {found:?}");
+    for (entity, (label, score, tokens)) in found.iter().zip(expected) {
+        assert_eq!(entity.label, *label, "{aggregation:?}");
+        assert_eq!(entity.tokens, *tokens, "{aggregation:?}");
+        assert_eq!(
+            entity.bytes,
+            2 * tokens.start..2 * tokens.end,
+            "{aggregation:?}"
+        );
+        assert!(
+            (entity.score - score).abs() < 1e-6,
+            "{aggregation:?}: {entity:?}"
+        );
+    }
+}
+
+const BIO: [&str; 3] = ["O", "B-NP", "I-NP"];
+
+#[test]
+fn none_keeps_every_token_and_its_whole_label() {
+    let tokens = [(1, 0.9, false), (2, 0.8, true), (0, 0.7, false)];
+    check(
+        BIO,
+        &tokens,
+        Aggregation::None,
+        &[("B-NP", 0.9, 0..1), ("I-NP", 0.8, 1..2)],
+    );
+}
+
+#[test]
+fn simple_joins_adjacent_tokens_of_one_tag() {
+    let tokens = [
+        (1, 0.9, false),
+        (2, 0.7, false),
+        (1, 0.6, true),
+        (0, 0.9, false),
+        (2, 0.5, false),
+    ];
+    check(
+        BIO,
+        &tokens,
+        Aggregation::Simple,
+        &[("NP", 0.8, 0..2), ("NP", 0.6, 2..3), ("NP", 0.5, 4..5)],
+    );
+}
+
+#[test]
+fn words_take_one_label() {
+    // One word of three tokens, then one of a single token.
+    let tokens = [
+        (1, 0.5, false),
+        (2, 0.9, true),
+        (1, 0.6, true),
+        (2, 0.8, false),
+    ];
+    check(BIO, &tokens, Aggregation::First, &[("NP", 0.65, 0..4)]);
+    check(BIO, &tokens, Aggregation::Max, &[("NP", 0.85, 0..4)]);
+    // B-NP: (0.5 + 0.05 + 0.6) / 3, I-NP: (0.25 + 0.9 + 0.2) / 3.
+    check(
+        BIO,
+        &tokens,
+        Aggregation::Average,
+        &[("NP", f32::midpoint(0.45, 0.8), 0..4)],
+    );
+    // A continuation at the start of a text is a word all the same.
+    check(
+        BIO,
+        &[(1, 0.5, true)],
+        Aggregation::First,
+        &[("NP", 0.5, 0..1)],
+    );
+}
+
+#[test]
+fn of_equally_certain_tokens_the_first_decides() {
+    let tokens = [(1, 0.6, false), (0, 0.6, true)];
+    check(BIO, &tokens, Aggregation::Max, &[("NP", 0.6, 0..2)]);
+}
+
+#[test]
+fn labels_without_prefix_join_as_continuations() {
+    let labels = ["LOC", "B-LOC", "X-Y-Z"];
+    let tokens = [
+        (1, 0.5, false),
+        (0, 0.7, false),
+        (2, 0.9, false),
+        (2, 0.9, false),
+    ];
+    check(
+        labels,
+        &tokens,
+        Aggregation::Simple,
+        &[("LOC", 0.6, 0..2), ("Y-Z", 0.9, 2..4)],
+    );
+}
+
+#[test]
+fn labels_are_ignored_by_the_name_they_would_have() {
+    let labels = ["B-O", "O", "B-NP"].map(str::to_owned);
+    let token = logits(0, 0.9);
+    let tagged = [TaggedToken {
+        logits: &token,
+        bytes: 0..1,
+        continues_word: false,
+    }];
+    let found =
+        |ignored: &[&str], aggregation| entities(&tagged, &labels, ignored, aggregation).len();
+    assert_eq!(found(&["O"], Aggregation::Simple), 0);
+    assert_eq!(found(&["O"], Aggregation::None), 1);
+    assert_eq!(found(&["B-O"], Aggregation::Simple), 1);
+    assert_eq!(found(&[], Aggregation::Simple), 1);
+}
+
+#[test]
+fn degenerate_input_does_no_harm() {
+    for aggregation in [
+        Aggregation::None,
+        Aggregation::Simple,
+        Aggregation::First,
+        Aggregation::Average,
+        Aggregation::Max,
+    ] {
+        check(BIO, &[], aggregation, &[]);
+        let labels = BIO.map(str::to_owned);
+        for logits in [&[][..], &[f32::NAN; 3], &[0.0, 1.0, 2.0, 9.0]] {
+            let token = TaggedToken {
+                logits,
+                bytes: 0..1,
+                continues_word: false,
+            };
+            assert!(entities(&[token.clone(), token], &labels, &["O"], aggregation).is_empty());
+        }
+    }
+}
+
+#[test]
+fn continuations_are_guessed_by_length() {
+    let check = |piece: &str, surface: &str, is_unknown, expected| {
+        assert_eq!(
+            looks_like_continuation(piece, surface, is_unknown),
+            expected,
+            "{piece} {surface}"
+        );
+    };
+    check("fox", "Fox", false, false);
+    check("##es", "es", false, true);
+    check("cafe", "café", false, false);
+    check("cafe", "cafe\u{301}", false, true);
+    check("[UNK]", "zebra", true, false);
+    check("東", "東", false, false);
+}
+
+/// Every golden case whose logits are golden too: labels, scores and offsets are the pipeline's.
+#[test]
+fn entities_are_those_of_transformers() {
+    let pipeline = golden("pipelines/token-classification.json");
+    let mut compared = 0;
+    for case in cases(&pipeline) {
+        // A stride cuts the text into windows, whose logits are of other sequences.
+        if case["parameters"].get("stride").is_none() {
+            check_golden(case);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 60, "only {compared} cases");
+}
+
+fn golden(path: &str) -> Value {
+    let text = fs::read_to_string(format!("{GOLDEN}/{path}")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn cases(golden: &Value) -> &[Value] {
+    golden["cases"].as_array().unwrap()
+}
+
+fn labels(checkpoint: &str) -> Vec<String> {
+    if checkpoint == "electra-mini-chunker" {
+        return CHUNK_LABELS.map(str::to_owned).to_vec();
+    }
+    let config = golden(&format!("checkpoints/{checkpoint}/config.json"));
+    let names = config["id2label"].as_object().unwrap();
+    (0..names.len())
+        .map(|id| names[&id.to_string()].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn check_golden(case: &Value) {
+    let checkpoint = case["checkpoint"].as_str().unwrap();
+    let text = case["inputs"].as_str().unwrap();
+    let characters: Vec<char> = text.chars().collect();
+    let golden_logits = golden(&format!("logits/{checkpoint}.json"));
+    let run = cases(&golden_logits)
+        .iter()
+        .find(|run| run["text"] == text)
+        .unwrap();
+
+    let rows: Vec<Vec<f32>> = serde_json::from_value(run["logits"].clone()).unwrap();
+    let pieces: Vec<String> = serde_json::from_value(run["tokens"].clone()).unwrap();
+    let offsets: Vec<[usize; 2]> = serde_json::from_value(run["offsets"].clone()).unwrap();
+    // Without [CLS] and [SEP]; offsets stay code points, as the pipeline gives them.
+    let tokens: Vec<TaggedToken> = (1..rows.len() - 1)
+        .map(|position| {
+            let [start, end] = offsets[position];
+            let surface: String = characters[start..end].iter().collect();
+            let piece = &pieces[position];
+            TaggedToken {
+                logits: &rows[position],
+                bytes: start..end,
+                continues_word: looks_like_continuation(piece, &surface, piece == "[UNK]"),
+            }
+        })
+        .collect();
+
+    let parameters = &case["parameters"];
+    let strategy = parameters
+        .get("aggregation_strategy")
+        .cloned()
+        .unwrap_or(json!("none"));
+    let aggregation: Aggregation = serde_json::from_value(strategy).unwrap();
+    let ignored: Vec<String> = parameters
+        .get("ignore_labels")
+        .map_or(vec!["O".to_owned()], |labels| {
+            serde_json::from_value(labels.clone()).unwrap()
+        });
+    let ignored: Vec<&str> = ignored.iter().map(String::as_str).collect();
+    let labels = labels(checkpoint);
+    let found = entities(&tokens, &labels, &ignored, aggregation);
+
+    let expected = case["output"].as_array().unwrap();
+    let what = format!("{checkpoint} {parameters} {text:?}");
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (entity, expected) in found.iter().zip(expected) {
+        let label = if aggregation == Aggregation::None {
+            "entity"
+        } else {
+            "entity_group"
+        };
+        assert_eq!(expected[label], entity.label, "{what}");
+        assert_eq!(expected["start"], entity.bytes.start, "{what}");
+        assert_eq!(expected["end"], entity.bytes.end, "{what}");
+        if aggregation == Aggregation::None {
+            assert_eq!(expected["index"], entity.tokens.start + 1, "{what}");
+        }
+        let score = expected["score"].as_f64().unwrap();
+        assert!(
+            (f64::from(entity.score) - score).abs() < 2e-6,
+            "{what}: {entity:?} {score}"
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! The body of a task's request: media type, size, deadline and JSON checked, then parsed.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
+
+use super::HttpState;
+use super::context::request_context;
+use crate::error::ServiceError;
+use crate::service::{RequestContext, json};
+
+/// So much of a body that is too long is read and thrown away before it is refused: a client that writes it all before
+/// it reads then sees the answer and not a broken connection.
+const DISCARDED_BYTES: usize = 64 << 20;
+
+/// A parsed request.
+pub struct Posted<T> {
+    /// The body.
+    pub body: T,
+    /// How long it was.
+    pub bytes: usize,
+    /// What the headers say.
+    pub context: RequestContext,
+}
+
+impl<T: DeserializeOwned + Send + 'static> FromRequest<HttpState> for Posted<T> {
+    type Rejection = ServiceError;
+
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, ServiceError> {
+        if state.service.is_draining() {
+            return Err(ServiceError::Draining);
+        }
+        let context = request_context(request.headers(), &state.timeouts, Instant::now())?;
+        check_media_type(request.headers())?;
+        let limit = state.service.limits().max_body_bytes;
+        let (parts, body) = request.into_parts();
+        let body = timeout_at(context.deadline, read(&parts.headers, body, limit))
+            .await
+            .map_err(|_| ServiceError::DeadlineExceeded)??;
+        let bytes = body.len();
+        let body = state
+            .service
+            .compute(bytes, context.deadline, move || json::parse(&body))
+            .await??;
+        Ok(Self {
+            body,
+            bytes,
+            context,
+        })
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), ServiceError> {
+    let refused = |found: String| Err(ServiceError::UnsupportedMediaType { found });
+    if let Some(encoding) = headers
+        .get(CONTENT_ENCODING)
+        .filter(|encoding| *encoding != "identity")
+    {
+        return refused(format!(
+            "its content-encoding is {}",
+            String::from_utf8_lossy(encoding.as_bytes())
+        ));
+    }
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return refused("the request has no content-type".to_owned());
+    };
+    let value = String::from_utf8_lossy(value.as_bytes());
+    let essence = value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    {
+        return Ok(());
+    }
+    refused(format!("its content-type is {value}"))
+}
+
+/// Reads a body of at most `limit` bytes.
+async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Vec<u8>, ServiceError> {
+    let too_large = ServiceError::BodyTooLarge { limit };
+    let declared = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let waits_for_leave = headers.get(EXPECT).is_some();
+    if declared
+        .is_some_and(|length| length > limit && (waits_for_leave || length > DISCARDED_BYTES))
+    {
+        return Err(too_large);
+    }
+    let mut bytes = Vec::with_capacity(declared.unwrap_or(0).min(limit));
+    let mut length = 0_usize;
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|error| ServiceError::InvalidJson {
+            reason: format!("the body ends early ({error})"),
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length += data.len();
+        if length > DISCARDED_BYTES.max(limit) {
+            return Err(too_large);
+        }
+        if length <= limit {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    if length > limit {
+        Err(too_large)
+    } else {
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,126 @@
+//! Answers and errors of the service -> HTTP responses.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::HttpState;
+use super::context::retry_after;
+use crate::error::ServiceError;
+use crate::service::{Answer, RequestContext, Timings};
+
+/// Says, as a response's extension, which model it is of: the label of the request's metrics.
+#[derive(Clone, Debug)]
+pub struct ServedBy(pub String);
+
+#[derive(Serialize)]
+struct AnswerBody<'a, R> {
+    model: &'a str,
+    results: &'a [R],
+}
+
+#[derive(Serialize)]
+struct ErrorBody {
+    error: String,
+    code: &'static str,
+}
+
+/// What the response to a request depends on, beside its answer.
+pub struct Asked {
+    /// The model that the request is for, where there is such a one.
+    pub model: Option<String>,
+    /// Length of the request's body: answers grow with it.
+    pub bytes: usize,
+    /// What its headers say.
+    pub context: RequestContext,
+}
+
+impl HttpState {
+    /// The response to a task's request.
+    pub async fn respond<R: Serialize + Send + 'static>(
+        &self,
+        asked: Asked,
+        outcome: Result<Answer<R>, ServiceError>,
+    ) -> Response {
+        let mut response = match outcome {
+            Ok(answer) => {
+                let timings = answer.timings;
+                let write = move || {
+                    serde_json::to_vec(&AnswerBody {
+                        model: &answer.model,
+                        results: &answer.results,
+                    })
+                };
+                match self
+                    .service
+                    .compute(asked.bytes, asked.context.deadline, write)
+                    .await
+                {
+                    Ok(Ok(body)) => ([(CONTENT_TYPE, "application/json")], body)
+                        .into_response()
+                        .timed(timings),
+                    Ok(Err(error)) => ServiceError::internal(error).into_response(),
+                    Err(error) => error.into_response(),
+                }
+            }
+            Err(error) => error.into_response(),
+        };
+        if let Some(model) = asked.model {
+            response.extensions_mut().insert(ServedBy(model));
+        }
+        response
+    }
+}
+
+trait Timed {
+    fn timed(self, timings: Timings) -> Self;
+}
+
+impl Timed for Response {
+    /// Adds the header server-timing.
+    fn timed(mut self, timings: Timings) -> Self {
+        let Timings {
+            tokenize,
+            queue,
+            inference,
+        } = timings;
+        let part =
+            |name: &str, time: Duration| format!("{name};dur={:.3}", time.as_secs_f64() * 1e3);
+        let value = [
+            part("tokenize", tokenize),
+            part("queue", queue),
+            part("inference", inference),
+        ]
+        .join(", ");
+        if let Ok(value) = HeaderValue::try_from(value) {
+            self.headers_mut()
+                .insert(HeaderName::from_static("server-timing"), value);
+        }
+        self
+    }
+}
+
+impl IntoResponse for ServiceError {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (
+            status,
+            Json(ErrorBody {
+                error: self.to_string(),
+                code: self.code(),
+            }),
+        )
+            .into_response();
+        if let Some(wait) = self.retry_after()
+            && let Ok(value) = HeaderValue::try_from(retry_after(wait))
+        {
+            response.headers_mut().insert(RETRY_AFTER, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,386 @@
+//! The routes over a hand-made model, without a socket.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::{HttpState, router};
+use crate::config::{Limits, Timeouts};
+use crate::repository::ModelState;
+use crate::service::testing::{Fixture, loading_service};
+use crate::task::Task;
+
+/// A response, read whole.
+struct Read {
+    status: u16,
+    headers: HeaderMap,
+    body: Value,
+    text: String,
+}
+
+fn state(fixture: &Fixture) -> HttpState {
+    HttpState {
+        service: fixture.service.clone(),
+        metrics: fixture.metrics.clone(),
+        timeouts: Timeouts::default(),
+    }
+}
+
+async fn send(state: &HttpState, request: Request<Body>) -> Read {
+    let response = router::router(state.clone())
+        .oneshot(request)
+        .await
+        .unwrap();
+    let (parts, body) = response.into_parts();
+    let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+    let body = serde_json::from_str(&text).unwrap_or_default();
+    Read {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body,
+        text,
+    }
+}
+
+fn get(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path)
+        .header("content-type", "application/json")
+        .body(body.into())
+        .unwrap()
+}
+
+fn with(mut request: Request<Body>, header: &'static str, value: &str) -> Request<Body> {
+    request.headers_mut().insert(header, value.parse().unwrap());
+    request
+}
+
+/// Sends a request that must be refused.
+async fn refused(state: &HttpState, request: Request<Body>, status: u16, code: &str) -> Read {
+    let read = send(state, request).await;
+    assert_eq!(
+        (read.status, read.body["code"].as_str()),
+        (status, Some(code)),
+        "{}",
+        read.text
+    );
+    assert!(
+        read.body["error"]
+            .as_str()
+            .is_some_and(|sentence| sentence.ends_with(['.', '?'])),
+        "{}",
+        read.text
+    );
+    assert_eq!(read.headers["content-type"], "application/json");
+    read
+}
+
+#[tokio::test]
+async fn a_request_is_answered_with_model_results_and_headers() {
+    let fixture = Fixture::new(Task::Discriminate);
+    let state = state(&fixture);
+    let request = with(
+        post("/discriminate", r#"{"text": "the fake"}"#),
+        "x-request-id",
+        "mine",
+    );
+    let read = send(&state, request).await;
+    assert_eq!(read.status, 200, "{}", read.text);
+    assert_eq!(read.body["model"], "model");
+    assert_eq!(read.body["results"][0]["tokens"][1]["fake"], true);
+    assert_eq!(read.headers["x-request-id"], "mine");
+    let timing = read.headers["server-timing"].to_str().unwrap();
+    assert!(
+        ["tokenize;dur=", "queue;dur=", "inference;dur="]
+            .iter()
+            .all(|part| timing.contains(part)),
+        "{timing}"
+    );
+}
+
+#[tokio::test]
+async fn every_task_has_its_route() {
+    for (task, path, body) in [
+        (Task::Classify, "/classify", json!({"text": "good"})),
+        (Task::Tag, "/tag", json!({"text": "fox"})),
+        (
+            Task::Qa,
+            "/qa",
+            json!({"question": "?", "context": "answer"}),
+        ),
+    ] {
+        let fixture = Fixture::new(task);
+        let read = send(&state(&fixture), post(path, body.to_string())).await;
+        assert_eq!(
+            (read.status, read.body["results"].as_array().map(Vec::len)),
+            (200, Some(1)),
+            "{}",
+            read.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn bad_bodies_are_refused_each_in_its_way() {
+    let fixture = Fixture::with(
+        Task::Tag,
+        Limits {
+            max_body_bytes: 64,
+            ..Limits::default()
+        },
+        64,
+    );
+    let state = state(&fixture);
+    refused(&state, post("/tag", "{"), 400, "invalid_json").await;
+    refused(
+        &state,
+        post("/tag", &b"{\"text\": \"\xff\"}"[..]),
+        400,
+        "invalid_utf8",
+    )
+    .await;
+    refused(&state, post("/tag", "{\"text\": 1}"), 400, "invalid_type").await;
+    refused(&state, post("/tag", "{}"), 422, "missing_field").await;
+    refused(
+        &state,
+        post("/tag", "{\"text\": \"a\", \"txt\": 1}"),
+        422,
+        "unknown_field",
+    )
+    .await;
+    refused(&state, post("/tag", "x".repeat(65)), 413, "body_too_large").await;
+    let declared = with(post("/tag", Body::empty()), "content-length", "99999999999");
+    refused(&state, declared, 413, "body_too_large").await;
+    let form = with(
+        post("/tag", "{}"),
+        "content-type",
+        "application/x-www-form-urlencoded",
+    );
+    refused(&state, form, 415, "unsupported_media_type").await;
+    refused(
+        &state,
+        Request::post("/tag").body("{}".into()).unwrap(),
+        415,
+        "unsupported_media_type",
+    )
+    .await;
+    let zipped = with(post("/tag", "{}"), "content-encoding", "gzip");
+    refused(&state, zipped, 415, "unsupported_media_type").await;
+    let charset = with(
+        post("/tag", "{\"text\": \"a\"}"),
+        "content-type",
+        "application/json; charset=utf-8",
+    );
+    assert_eq!(send(&state, charset).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_the_router_refuses_has_the_same_shape() {
+    let fixture = Fixture::new(Task::Tag);
+    let state = state(&fixture);
+    refused(&state, get("/nothing/here"), 404, "route_not_found").await;
+    let read = refused(&state, get("/tag"), 405, "method_not_allowed").await;
+    assert_eq!(read.headers["allow"], "POST");
+    refused(&state, get("/models/none"), 404, "model_not_found").await;
+    refused(&state, get("/models/%ff"), 404, "model_not_found").await;
+    refused(
+        &state,
+        post("/qa", r#"{"question": "?", "context": "a"}"#),
+        404,
+        "model_not_found",
+    )
+    .await;
+    let other_task = r#"{"question": "?", "context": "a", "model": "model"}"#;
+    refused(&state, post("/qa", other_task), 422, "wrong_task").await;
+    let header = with(post("/tag", r#"{"text": "a"}"#), "x-request-priority", "9");
+    refused(&state, header, 422, "invalid_header").await;
+}
+
+#[tokio::test]
+async fn models_are_listed() {
+    let fixture = Fixture::new(Task::Tag);
+    let state = state(&fixture);
+    let list = send(&state, get("/models")).await;
+    let one = send(&state, get("/models/model")).await;
+    assert_eq!(list.body["models"][0], one.body);
+    assert_eq!(one.body["labels"], json!(["O", "B-X", "I-X"]));
+}
+
+#[tokio::test]
+async fn health_says_why_it_is_not_ready() {
+    let fixture = Fixture::new(Task::Tag);
+    let service = loading_service(&["a"]);
+    let state = HttpState {
+        service: service.clone(),
+        ..state(&fixture)
+    };
+    assert_eq!(send(&state, get("/health/live")).await.status, 200);
+    let read = refused(&state, get("/health/ready"), 503, "not_ready").await;
+    assert!(read.headers.contains_key("retry-after"));
+    let named = r#"{"text": "a", "model": "a"}"#;
+    refused(&state, post("/tag", named), 503, "not_ready").await;
+    service.repository().set_state(
+        "a",
+        ModelState::Failed {
+            reason: "It is broken.".into(),
+        },
+    );
+    refused(&state, get("/health"), 503, "model_unavailable").await;
+    refused(&state, post("/tag", named), 503, "model_unavailable").await;
+    assert_eq!(send(&state, get("/health/live")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stopping_server_refuses_new_requests() {
+    let fixture = Fixture::new(Task::Tag);
+    let state = state(&fixture);
+    assert_eq!(send(&state, get("/health/ready")).await.status, 200);
+    fixture.service.start_draining();
+    let read = refused(&state, post("/tag", r#"{"text": "a"}"#), 503, "draining").await;
+    assert!(read.headers.contains_key("retry-after"));
+    refused(&state, get("/health/ready"), 503, "draining").await;
+}
+
+#[tokio::test]
+async fn a_passed_deadline_is_504_and_runs_nothing() {
+    let fixture = Fixture::new(Task::Tag);
+    let state = state(&fixture);
+    fixture.model.shut();
+    let held = {
+        let state = state.clone();
+        tokio::spawn(async move { send(&state, post("/tag", r#"{"text": "a"}"#)).await.status })
+    };
+    fixture.model.until_begun(1).await;
+    let hurried = with(
+        post("/tag", r#"{"text": "fox"}"#),
+        "x-request-timeout-ms",
+        "20",
+    );
+    refused(&state, hurried, 504, "deadline_exceeded").await;
+    fixture.model.open();
+    assert_eq!(held.await.unwrap(), 200);
+    assert_eq!(
+        send(&state, post("/tag", r#"{"text": "a"}"#)).await.status,
+        200
+    );
+    assert_eq!(
+        fixture.model.runs.load(Ordering::SeqCst),
+        2,
+        "the expired request was run"
+    );
+}
+
+#[tokio::test]
+async fn a_full_queue_is_429_with_retry_after() {
+    let fixture = Fixture::with(Task::Tag, Limits::default(), 1);
+    let state = state(&fixture);
+    fixture.model.shut();
+    let mut waiting = Vec::new();
+    // One runs, one waits: a third finds the queue full.
+    for _ in 0..3 {
+        let state = state.clone();
+        waiting.push(tokio::spawn(async move {
+            send(&state, post("/tag", r#"{"text": "a"}"#)).await
+        }));
+    }
+    let refused = loop {
+        if let Some(position) = waiting
+            .iter()
+            .position(tokio::task::JoinHandle::is_finished)
+        {
+            break waiting.remove(position).await.unwrap();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(
+        (refused.status, refused.body["code"].as_str()),
+        (429, Some("queue_full")),
+        "{}",
+        refused.text
+    );
+    assert!(
+        refused.headers["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            >= 1
+    );
+    fixture.model.open();
+}
+
+#[tokio::test]
+async fn a_client_that_has_gone_is_not_computed_for() {
+    let fixture = Fixture::new(Task::Tag);
+    let state = Arc::new(state(&fixture));
+    fixture.model.shut();
+    let first = {
+        let state = Arc::clone(&state);
+        tokio::spawn(async move { send(&state, post("/tag", r#"{"text": "a"}"#)).await.status })
+    };
+    fixture.model.until_begun(1).await;
+    let gone = send(&state, post("/tag", r#"{"text": ["fox", "fox", "fox"]}"#));
+    assert!(
+        tokio::time::timeout(Duration::from_millis(20), gone)
+            .await
+            .is_err()
+    );
+    fixture.model.open();
+    assert_eq!(first.await.unwrap(), 200);
+    // This one would have run behind those.
+    assert_eq!(
+        send(&state, post("/tag", r#"{"text": "a"}"#)).await.status,
+        200
+    );
+    assert_eq!(fixture.model.runs.load(Ordering::SeqCst), 2);
+    let metrics = send(&state, get("/metrics")).await.text;
+    assert!(metrics.contains("code=\"499\""), "{metrics}");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_model_and_status() {
+    let fixture = Fixture::new(Task::Tag);
+    let state = state(&fixture);
+    send(&state, post("/tag", r#"{"text": "a"}"#)).await;
+    send(&state, post("/tag", r#"{"text": []}"#)).await;
+    send(&state, get("/made/up/1")).await;
+    send(&state, get("/made/up/2")).await;
+    let read = send(&state, get("/metrics")).await;
+    assert!(
+        read.headers["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("application/openmetrics-text")
+    );
+    for line in [
+        r#"electra_requests_total{route="/tag",model="model",code="200"} 1"#,
+        r#"electra_requests_total{route="/tag",model="model",code="422"} 1"#,
+        r#"electra_requests_total{route="unmatched",model="",code="404"} 2"#,
+    ] {
+        assert!(read.text.contains(line), "{line} is not in\n{}", read.text);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_error_that_says_nothing() {
+    let panics = axum::Router::new()
+        .route(
+            "/",
+            axum::routing::get(|| async { panic!("secret") as StatusCode }),
+        )
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(
+            router::panicked,
+        ));
+    let response = panics.oneshot(get("/")).await.unwrap();
+    assert_eq!(response.status(), 500);
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert!(!String::from_utf8_lossy(&body).contains("secret"));
+}

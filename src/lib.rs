@@ -1,0 +1,22 @@
+//! Serves ELECTRA models: replaced-token detection, classification, tagging and question answering.
+//!
+//! ARCHITECTURE.md tells how the parts fit together.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod batch;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod export;
+pub mod heads;
+pub mod http;
+pub mod onnx;
+pub mod repository;
+pub mod service;
+mod suggest;
+pub mod task;
+pub mod telemetry;
+pub mod text;

@@ -1,0 +1,71 @@
+//! What a model is: its task, its description, its state.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::batch::ModelQueue;
+use crate::engine::{Device, Layout, Precision, TensorInfo};
+use crate::heads::classify::ProblemType;
+use crate::task::Task;
+use crate::text::Tokenizer;
+
+/// What is known of a loaded model.
+#[derive(Clone, Debug)]
+pub struct ModelInfo {
+    /// Its folder's name.
+    pub name: String,
+    /// What it computes.
+    pub task: Task,
+    /// Number format of its weights.
+    pub precision: Precision,
+    /// What computes it; never `auto`.
+    pub device: Device,
+    /// How its graph takes sequences.
+    pub layout: Layout,
+    /// Longest sequence in tokens, special ones included (`max_position_embeddings`).
+    pub max_tokens: usize,
+    /// Names of its outputs by index; none for discriminate and qa.
+    pub labels: Vec<String>,
+    /// What its scores mean (`problem_type`), where config.json says.
+    pub problem_type: Option<ProblemType>,
+    /// The graph's inputs.
+    pub inputs: Vec<TensorInfo>,
+    /// The graph's outputs.
+    pub outputs: Vec<TensorInfo>,
+    /// Bytes of the model's files.
+    pub size_bytes: u64,
+}
+
+/// A model that can be asked.
+#[derive(Clone)]
+pub struct LoadedModel {
+    /// What is known of it.
+    pub info: ModelInfo,
+    /// Text to tokens.
+    pub tokenizer: Arc<Tokenizer>,
+    /// Where its sequences wait to be run.
+    pub queue: ModelQueue,
+}
+
+impl fmt::Debug for LoadedModel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LoadedModel")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a model can be asked.
+#[derive(Clone, Debug)]
+pub enum ModelState {
+    /// Not yet.
+    Loading,
+    /// Yes.
+    Ready(Arc<LoadedModel>),
+    /// No, and why: a sentence.
+    Failed {
+        /// What is wrong and what to do.
+        reason: String,
+    },
+}

@@ -1,0 +1,390 @@
+//! Sequence classification: which labels a text, or a pair of texts, has.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::input::{Count, Inputs, check_length};
+use super::windowed::{pair, single};
+use super::{Answer, RequestContext, Service, Timings};
+use crate::batch::{Sequence, SequenceOutput};
+use crate::config::Limits;
+use crate::error::ServiceError;
+use crate::heads::classify::{ScoreFunction, default_function, rank, scores};
+use crate::repository::LoadedModel;
+use crate::task::Task;
+use crate::text::TokenizedText;
+
+/// What to classify and how.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifyRequest {
+    /// Texts or pairs of texts.
+    pub text: Inputs<ClassifyInput>,
+    /// Another model than the default.
+    pub model: Option<String>,
+    /// How many labels, best first; all if absent.
+    pub top_k: Option<Count<1>>,
+    /// How logits become scores; what the model's config.json says if absent.
+    pub function: Option<ScoreFunction>,
+    /// Whether a text beyond the model's limit is cut instead of refused.
+    pub truncate: Option<bool>,
+}
+
+/// One thing to classify.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClassifyInput {
+    /// A text.
+    Text(String),
+    /// A text and a second one, such as premise and hypothesis or query and passage.
+    Pair(String, String),
+}
+
+/// The labels of one input.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Classification {
+    /// Best first.
+    pub labels: Vec<LabelScore>,
+    /// Present, and true, where the input was cut.
+    #[serde(skip_serializing_if = "is_false")]
+    pub truncated: bool,
+}
+
+/// One label and its score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LabelScore {
+    /// Its name.
+    pub label: String,
+    /// 0 to 1, or any number for regression and function none.
+    pub score: f32,
+}
+
+impl Service {
+    /// Classifies texts or pairs of texts.
+    ///
+    /// # Errors
+    /// See [`ServiceError`]; [`ServiceError::TooManyTokens`] for an input beyond the model's limit without `truncate`.
+    pub async fn classify(
+        &self,
+        request: ClassifyRequest,
+        context: &RequestContext,
+    ) -> Result<Answer<Classification>, ServiceError> {
+        let model = self.model(Task::Classify, request.model.as_deref())?;
+        let bytes = check(&request.text, self.limits())?;
+        let function = request
+            .function
+            .unwrap_or_else(|| default_function(model.info.problem_type, model.info.labels.len()));
+        let top_k = request.top_k.map(NonZeroUsize::from);
+        let truncate = request.truncate.unwrap_or(false);
+        let started = Instant::now();
+        let worker = Arc::clone(&model);
+        let encode = move || encode_all(&worker, &request.text, truncate);
+        let (sequences, truncated) = self.compute(bytes, context.deadline, encode).await??;
+        let tokenize = started.elapsed();
+        let outputs = model.queue.submit(sequences, context.schedule()).await?;
+        let labels = &model.info.labels;
+        let result = |(output, truncated): (&SequenceOutput, bool)| Classification {
+            labels: best(&output.logits, labels, function, top_k),
+            truncated,
+        };
+        Ok(Answer {
+            model: model.info.name.clone(),
+            results: outputs.iter().zip(truncated).map(result).collect(),
+            timings: Timings::of(tokenize, &outputs),
+        })
+    }
+}
+
+fn best(
+    logits: &[f32],
+    labels: &[String],
+    function: ScoreFunction,
+    top_k: Option<NonZeroUsize>,
+) -> Vec<LabelScore> {
+    let named = |(label, score): (usize, f32)| {
+        Some(LabelScore {
+            label: labels.get(label)?.clone(),
+            score,
+        })
+    };
+    rank(&scores(logits, function), top_k)
+        .into_iter()
+        .filter_map(named)
+        .collect()
+}
+
+/// Checks the number of inputs and their lengths; returns how many bytes they have together.
+fn check(inputs: &Inputs<ClassifyInput>, limits: &Limits) -> Result<usize, ServiceError> {
+    inputs.check_count("text", limits)?;
+    let mut bytes = 0;
+    for (index, input) in inputs.items().iter().enumerate() {
+        for (part, text) in input.parts().enumerate() {
+            check_length(text, limits, || {
+                input.place(inputs.place("text", index), part)
+            })?;
+            bytes += text.len();
+        }
+    }
+    Ok(bytes)
+}
+
+/// One sequence an input, and whether it was cut.
+fn encode_all(
+    model: &LoadedModel,
+    inputs: &Inputs<ClassifyInput>,
+    truncate: bool,
+) -> Result<(Vec<Sequence>, Vec<bool>), ServiceError> {
+    let encode = |(index, input)| encode(model, input, &inputs.place("text", index), truncate);
+    inputs
+        .items()
+        .iter()
+        .enumerate()
+        .map(encode)
+        .collect::<Result<Vec<_>, _>>()
+        .map(|all| all.into_iter().unzip())
+}
+
+fn encode(
+    model: &LoadedModel,
+    input: &ClassifyInput,
+    place: &str,
+    truncate: bool,
+) -> Result<(Sequence, bool), ServiceError> {
+    let mut parts = Vec::with_capacity(2);
+    for (part, text) in input.parts().enumerate() {
+        let tokens = model
+            .tokenizer
+            .tokenize(text)
+            .map_err(ServiceError::internal)?;
+        if tokens.ids.is_empty() {
+            return Err(ServiceError::EmptyText {
+                place: input.place(place.to_owned(), part),
+            });
+        }
+        parts.push(tokens);
+    }
+    let limit = model.info.max_tokens;
+    let length = parts.iter().map(|part| part.ids.len() + 1).sum::<usize>() + 1;
+    if length > limit && !truncate {
+        return Err(ServiceError::TooManyTokens {
+            place: place.to_owned(),
+            length,
+            limit,
+        });
+    }
+    let special = model.tokenizer.special_tokens();
+    let sequence = match parts.as_slice() {
+        [first, second] => {
+            let room = limit.saturating_sub(3);
+            let (kept_first, kept_second) = longest_first(first.ids.len(), second.ids.len(), room);
+            pair(special, head(first, kept_first), head(second, kept_second))
+        }
+        parts => single(
+            special,
+            parts
+                .first()
+                .map_or(&[], |text| head(text, limit.saturating_sub(2))),
+        ),
+    };
+    Ok((sequence, length > limit))
+}
+
+fn head(tokens: &TokenizedText, count: usize) -> &[u32] {
+    &tokens.ids[..count.min(tokens.ids.len())]
+}
+
+/// How much of a pair is kept in `room` tokens, as transformers' `longest_first` cuts: the longer text is cut first, and
+/// what both must give they give alike.
+fn longest_first(first: usize, second: usize, room: usize) -> (usize, usize) {
+    if first + second <= room {
+        return (first, second);
+    }
+    let (shorter, longer) = (first.min(second), first.max(second));
+    // The shorter one stays whole while the longer one, cut, is still no shorter.
+    let (kept_shorter, kept_longer) = if shorter * 2 <= room {
+        (shorter, (room - shorter).min(longer))
+    } else {
+        (room / 2, room - room / 2)
+    };
+    if first <= second {
+        (kept_shorter, kept_longer)
+    } else {
+        (kept_longer, kept_shorter)
+    }
+}
+
+impl ClassifyInput {
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        let (first, second) = match self {
+            Self::Text(text) => (text, None),
+            Self::Pair(first, second) => (first, Some(second)),
+        };
+        std::iter::once(first).chain(second).map(String::as_str)
+    }
+
+    /// Where a part stands, given where the input stands.
+    fn place(&self, place: String, part: usize) -> String {
+        match self {
+            Self::Text(_) => place,
+            Self::Pair(..) => format!("{place}[{part}]"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ClassifyInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InputVisitor;
+
+        impl<'de> Visitor<'de> for InputVisitor {
+            type Value = ClassifyInput;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string or a list of two strings")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(ClassifyInput::Text(text.to_owned()))
+            }
+
+            fn visit_string<E: Error>(self, text: String) -> Result<Self::Value, E> {
+                Ok(ClassifyInput::Text(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let first = list
+                    .next_element()?
+                    .ok_or_else(|| A::Error::invalid_length(0, &self))?;
+                let second = list
+                    .next_element()?
+                    .ok_or_else(|| A::Error::invalid_length(1, &self))?;
+                match list.next_element::<serde::de::IgnoredAny>()? {
+                    None => Ok(ClassifyInput::Pair(first, second)),
+                    Some(_) => Err(A::Error::invalid_length(3, &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(InputVisitor)
+    }
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(truth: &bool) -> bool {
+    !truth
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::json;
+    use crate::service::testing::{Fixture, MAX_TOKENS, context};
+
+    async fn ask(body: &serde_json::Value) -> Result<serde_json::Value, ServiceError> {
+        let fixture = Fixture::new(Task::Classify);
+        let request: ClassifyRequest = json::parse(body.to_string().as_bytes()).unwrap();
+        let answer = fixture.service.classify(request, &context()).await?;
+        Ok(serde_json::to_value(answer.results).unwrap())
+    }
+
+    #[tokio::test]
+    async fn labels_come_best_first() {
+        let results = ask(&serde_json::json!({"text": ["good fox", "fox"], "function": "none"}))
+            .await
+            .unwrap();
+        assert_eq!(
+            results[0]["labels"][0],
+            serde_json::json!({"label": "good", "score": 1.0})
+        );
+        assert_eq!(
+            results[1]["labels"][0],
+            serde_json::json!({"label": "bad", "score": 0.5})
+        );
+        assert!(results[0].get("truncated").is_none());
+        let one = ask(&serde_json::json!({"text": "good", "top_k": 1}))
+            .await
+            .unwrap();
+        assert_eq!(one[0]["labels"].as_array().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn pairs_are_one_input() {
+        let results = ask(
+            &serde_json::json!({"text": [["good", "good"], ["fox", "fox"]], "function": "none"}),
+        )
+        .await
+        .unwrap();
+        assert_eq!(results[0]["labels"][0]["score"], 2.0);
+        assert_eq!(results.as_array().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn too_long_is_refused_or_cut_and_said_so() {
+        // With [CLS] and [SEP] one token too many.
+        let long = "fox ".repeat(MAX_TOKENS - 2) + "good";
+        let error = ask(&serde_json::json!({"text": ["fox", long]}))
+            .await
+            .unwrap_err();
+        let limit = MAX_TOKENS;
+        assert_eq!(
+            error,
+            ServiceError::TooManyTokens {
+                place: "text[1]".into(),
+                length: limit + 1,
+                limit
+            }
+        );
+        let cut =
+            ask(&serde_json::json!({"text": ["good", long], "truncate": true, "function": "none"}))
+                .await
+                .unwrap();
+        assert!(cut[0].get("truncated").is_none());
+        assert_eq!(cut[1]["truncated"], true);
+        assert_eq!(
+            cut[1]["labels"][0]["label"], "bad",
+            "the last word, good, is cut off"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_text_without_tokens_is_refused_with_its_place() {
+        for (text, place) in [
+            (serde_json::json!(""), "text"),
+            (serde_json::json!(["fox", " \n"]), "text[1]"),
+            (serde_json::json!([["fox", ""]]), "text[0][1]"),
+        ] {
+            let error = ask(&serde_json::json!({"text": text})).await.unwrap_err();
+            assert_eq!(
+                error,
+                ServiceError::EmptyText {
+                    place: place.to_owned()
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn pairs_are_cut_as_transformers_cuts_them() {
+        for ((first, second, room), expected) in [
+            ((3, 4, 10), (3, 4)),
+            ((2, 20, 10), (2, 8)),
+            ((20, 2, 10), (8, 2)),
+            ((7, 9, 10), (5, 5)),
+            ((9, 7, 9), (5, 4)),
+            ((7, 9, 9), (4, 5)),
+            ((20, 20, 9), (4, 5)),
+        ] {
+            assert_eq!(
+                longest_first(first, second, room),
+                expected,
+                "{first} {second} {room}"
+            );
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Replaced-token detection: which tokens or words of a text stand where another one should.
+
+use serde::{Deserialize, Serialize};
+
+use super::input::{Inputs, Threshold};
+use super::windowed::{ScoredText, slice};
+use super::{Answer, RequestContext, Service};
+use crate::error::ServiceError;
+use crate::heads::discriminate::{self, is_replaced, replaced_probability, score_words};
+use crate::repository::LoadedModel;
+use crate::task::Task;
+use crate::text::{OffsetEncoding, OffsetMap};
+
+/// What to look at and how.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscriminateRequest {
+    /// The texts, of any length up to the configured bound.
+    pub text: Inputs<String>,
+    /// Another model than the default.
+    pub model: Option<String>,
+    /// A score above it is called fake; 0.5 if absent.
+    pub threshold: Option<Threshold>,
+    /// Tokens or words.
+    pub level: Option<Level>,
+    /// The unit of offsets.
+    pub offsets: Option<OffsetEncoding>,
+}
+
+/// What is scored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Each token of the model's vocabulary.
+    #[default]
+    Token,
+    /// Each word as the tokenizer splits a text before it looks at its vocabulary.
+    Word,
+}
+
+/// What was found in one text, in its order; nothing for a text of white space.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Discrimination {
+    /// At level token.
+    Tokens(Vec<ScoredToken>),
+    /// At level word.
+    Words(Vec<ScoredWord>),
+}
+
+/// One token and its score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScoredToken {
+    /// As the vocabulary spells it: `##ing`.
+    pub token: String,
+    /// Where it starts in the text as it was sent.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// The probability that it replaced another one.
+    pub score: f32,
+    /// Whether the score is above the threshold.
+    pub fake: bool,
+}
+
+/// One word and its score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScoredWord {
+    /// Its stretch of the text.
+    pub word: String,
+    /// Where it starts in the text as it was sent.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// The highest score of its tokens.
+    pub score: f32,
+    /// Whether the score is above the threshold.
+    pub fake: bool,
+}
+
+impl Service {
+    /// Scores the tokens or words of texts.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub async fn discriminate(
+        &self,
+        request: DiscriminateRequest,
+        context: &RequestContext,
+    ) -> Result<Answer<Discrimination>, ServiceError> {
+        let model = self.model(Task::Discriminate, request.model.as_deref())?;
+        request.text.check("text", self.limits())?;
+        let level = request.level.unwrap_or_default();
+        let threshold = request.threshold.unwrap_or_default().get();
+        let encoding = request.offsets.unwrap_or_default();
+        let decode = move |model: &LoadedModel, text: &ScoredText| {
+            let offsets = OffsetMap::new(&text.text, encoding);
+            match level {
+                Level::Token => Discrimination::Tokens(tokens(model, text, threshold, &offsets)),
+                Level::Word => Discrimination::Words(words(text, threshold, &offsets)),
+            }
+        };
+        let texts = request.text.into_items();
+        let (results, timings) = self.score_tokens(&model, texts, 1, context, decode).await?;
+        Ok(Answer {
+            model: model.info.name.clone(),
+            results,
+            timings,
+        })
+    }
+}
+
+fn tokens(
+    model: &LoadedModel,
+    scored: &ScoredText,
+    threshold: f32,
+    offsets: &OffsetMap<'_>,
+) -> Vec<ScoredToken> {
+    let token = |index: usize| {
+        let score = replaced_probability(scored.row(index)[0]);
+        let range = offsets.convert(scored.tokens.offsets[index].clone());
+        let token = model
+            .tokenizer
+            .token(scored.tokens.ids[index])
+            .unwrap_or_default();
+        ScoredToken {
+            token,
+            start: range.start,
+            end: range.end,
+            score,
+            fake: is_replaced(score, threshold),
+        }
+    };
+    (0..scored.tokens.ids.len()).map(token).collect()
+}
+
+fn words(scored: &ScoredText, threshold: f32, offsets: &OffsetMap<'_>) -> Vec<ScoredWord> {
+    let scores: Vec<f32> = (0..scored.tokens.ids.len())
+        .map(|token| replaced_probability(scored.row(token)[0]))
+        .collect();
+    let word = |word: discriminate::ScoredWord| {
+        let bytes = scored.tokens.offsets[word.tokens.start].start
+            ..scored.tokens.offsets[word.tokens.end - 1].end;
+        let range = offsets.convert(bytes.clone());
+        ScoredWord {
+            word: slice(&scored.text, bytes).to_owned(),
+            start: range.start,
+            end: range.end,
+            score: word.score,
+            fake: is_replaced(word.score, threshold),
+        }
+    };
+    score_words(&scores, &scored.tokens.words)
+        .into_iter()
+        .map(word)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::service::json;
+    use crate::service::testing::{Fixture, MAX_TOKENS, context};
+
+    async fn ask(fixture: &Fixture, body: &str) -> serde_json::Value {
+        let request: DiscriminateRequest = json::parse(body.as_bytes()).unwrap();
+        let answer = fixture
+            .service
+            .discriminate(request, &context())
+            .await
+            .unwrap();
+        serde_json::to_value(answer.results).unwrap()
+    }
+
+    #[tokio::test]
+    async fn tokens_have_their_place_score_and_verdict() {
+        let fixture = Fixture::new(Task::Discriminate);
+        let results = ask(&fixture, r#"{"text": "the fake foxes"}"#).await;
+        let tokens = results[0]["tokens"].as_array().unwrap();
+        let facts: Vec<_> = tokens
+            .iter()
+            .map(|token| {
+                (
+                    token["token"].as_str().unwrap(),
+                    token["start"].as_u64().unwrap(),
+                    token["fake"] == true,
+                )
+            })
+            .collect();
+        assert_eq!(
+            facts,
+            [
+                ("the", 0, false),
+                ("fake", 4, true),
+                ("fox", 9, false),
+                ("##es", 12, false)
+            ]
+        );
+        assert!((tokens[1]["score"].as_f64().unwrap() - 0.982_013_8).abs() < 1e-6);
+        assert_eq!(tokens[3]["end"], 14);
+    }
+
+    #[tokio::test]
+    async fn words_join_their_tokens_and_offsets_follow_the_encoding() {
+        let fixture = Fixture::new(Task::Discriminate);
+        let words = |encoding: &str| {
+            format!(r#"{{"text": "é foxes 東", "level": "word", "offsets": "{encoding}"}}"#)
+        };
+        for (encoding, expected) in [("codepoint", [2, 7]), ("utf8", [3, 8]), ("utf16", [2, 7])] {
+            let results = ask(&fixture, &words(encoding)).await;
+            let word = &results[0]["words"][1];
+            assert_eq!(word["word"], "foxes");
+            assert_eq!([&word["start"], &word["end"]], expected, "{encoding}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_threshold_decides_what_is_fake() {
+        let fixture = Fixture::new(Task::Discriminate);
+        let results = ask(&fixture, r#"{"text": "fake", "threshold": 0.99}"#).await;
+        assert_eq!(results[0]["tokens"][0]["fake"], false);
+        let results = ask(&fixture, r#"{"text": "the", "threshold": 0}"#).await;
+        assert_eq!(results[0]["tokens"][0]["fake"], true);
+    }
+
+    #[tokio::test]
+    async fn empty_texts_have_no_tokens_and_run_nothing() {
+        let fixture = Fixture::new(Task::Discriminate);
+        let results = ask(&fixture, "{\"text\": [\"\", \" \\t\\n\", \"fake\"]}").await;
+        let counts: Vec<_> = results
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|result| result["tokens"].as_array().unwrap().len())
+            .collect();
+        assert_eq!(counts, [0, 0, 1]);
+        assert_eq!(
+            fixture.model.runs.load(std::sync::atomic::Ordering::SeqCst),
+            1
+        );
+    }
+
+    #[tokio::test]
+    async fn a_long_text_is_scored_whole_and_in_order() {
+        let fixture = Fixture::new(Task::Discriminate);
+        let length = MAX_TOKENS * 5 + 3;
+        let text: Vec<&str> = (0..length)
+            .map(|index| if index % 7 == 3 { "fake" } else { "fox" })
+            .collect();
+        let results = ask(
+            &fixture,
+            &serde_json::json!({"text": text.join(" ")}).to_string(),
+        )
+        .await;
+        let tokens = results[0]["tokens"].as_array().unwrap();
+        assert_eq!(tokens.len(), length);
+        for (index, token) in tokens.iter().enumerate() {
+            assert_eq!(token["fake"], index % 7 == 3, "token {index}");
+        }
+        assert!(fixture.model.runs.load(std::sync::atomic::Ordering::SeqCst) > 5);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_answered_has_its_code() {
+        let limits = Limits {
+            max_inputs: 2,
+            max_text_bytes: 8,
+            ..Limits::default()
+        };
+        let fixture = Fixture::with(Task::Discriminate, limits, 64);
+        for (body, code) in [
+            (r#"{"text": []}"#, "empty_input"),
+            (r#"{"text": ["a", "a", "a"]}"#, "too_many_inputs"),
+            (r#"{"text": ["a", "too long for it"]}"#, "text_too_long"),
+            (r#"{"text": "a", "model": "other"}"#, "model_not_found"),
+        ] {
+            let request: DiscriminateRequest = json::parse(body.as_bytes()).unwrap();
+            let error = fixture
+                .service
+                .discriminate(request, &context())
+                .await
+                .unwrap_err();
+            assert_eq!(error.code(), code, "{body}");
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! The types that request fields share, and the limits they are checked against.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::num::NonZeroUsize;
+
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{
+    Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+};
+
+use crate::config::Limits;
+use crate::error::ServiceError;
+
+/// One input or a list of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inputs<T> {
+    items: Vec<T>,
+    /// Whether it came as a list: then places name an index.
+    listed: bool,
+}
+
+impl<T> Inputs<T> {
+    /// One input, not in a list.
+    pub fn one(item: T) -> Self {
+        Self {
+            items: vec![item],
+            listed: false,
+        }
+    }
+
+    /// A list.
+    pub fn many(items: Vec<T>) -> Self {
+        Self {
+            items,
+            listed: true,
+        }
+    }
+
+    /// The inputs.
+    pub fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// The inputs.
+    pub fn into_items(self) -> Vec<T> {
+        self.items
+    }
+
+    /// Where an input stands in the request: `text`, or `text[3]`.
+    pub fn place(&self, field: &str, index: usize) -> String {
+        if self.listed {
+            format!("{field}[{index}]")
+        } else {
+            field.to_owned()
+        }
+    }
+
+    /// Checks that there is at least one input and not too many.
+    ///
+    /// # Errors
+    /// [`ServiceError::EmptyInput`], [`ServiceError::TooManyInputs`].
+    pub fn check_count(&self, field: &'static str, limits: &Limits) -> Result<(), ServiceError> {
+        match self.items.len() {
+            0 => Err(ServiceError::EmptyInput { place: field }),
+            count if count > limits.max_inputs => Err(ServiceError::TooManyInputs {
+                place: field,
+                count,
+                limit: limits.max_inputs,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Inputs<String> {
+    /// Checks the number of texts and their lengths; returns how many bytes they have together.
+    ///
+    /// # Errors
+    /// As [`Self::check_count`] and [`check_length`].
+    pub fn check(&self, field: &'static str, limits: &Limits) -> Result<usize, ServiceError> {
+        self.check_count(field, limits)?;
+        for (index, text) in self.items.iter().enumerate() {
+            check_length(text, limits, || self.place(field, index))?;
+        }
+        Ok(self.items.iter().map(String::len).sum())
+    }
+}
+
+/// Checks that a text is no longer than the limit.
+///
+/// # Errors
+/// [`ServiceError::TextTooLong`].
+pub fn check_length(
+    text: &str,
+    limits: &Limits,
+    place: impl FnOnce() -> String,
+) -> Result<(), ServiceError> {
+    if text.len() <= limits.max_text_bytes {
+        return Ok(());
+    }
+    Err(ServiceError::TextTooLong {
+        place: place(),
+        length: text.len(),
+        limit: limits.max_text_bytes,
+    })
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Inputs<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InputsVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for InputsVisitor<T> {
+            type Value = Inputs<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string or a list")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                let text: StrDeserializer<'_, E> = text.into_deserializer();
+                T::deserialize(text).map(Inputs::one)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    items.push(item);
+                }
+                Ok(Inputs::many(items))
+            }
+        }
+
+        deserializer.deserialize_any(InputsVisitor(PhantomData))
+    }
+}
+
+/// A value that comes as a JSON object. What serde derives for structs takes a list of the fields' values too, which is
+/// nothing anybody means to send.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+/// A field that is a list of JSON objects, or null.
+///
+/// # Errors
+/// Those of its elements.
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let list = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(|Object(item)| item).collect()))
+}
+
+/// A whole number of at least `MINIMUM`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count<const MINIMUM: usize>(usize);
+
+impl<const MINIMUM: usize> Count<MINIMUM> {
+    /// The number, if it is large enough.
+    pub fn new(number: usize) -> Option<Self> {
+        (number >= MINIMUM).then_some(Self(number))
+    }
+
+    /// The number.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl From<Count<1>> for NonZeroUsize {
+    fn from(count: Count<1>) -> Self {
+        Self::new(count.0).unwrap_or(Self::MIN)
+    }
+}
+
+impl<'de, const MINIMUM: usize> Deserialize<'de> for Count<MINIMUM> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CountVisitor<const MINIMUM: usize>;
+
+        impl<const MINIMUM: usize> Visitor<'_> for CountVisitor<MINIMUM> {
+            type Value = Count<MINIMUM>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "a whole number of at least {MINIMUM}")
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                usize::try_from(number)
+                    .ok()
+                    .and_then(Count::new)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                match u64::try_from(number) {
+                    Ok(number) => self.visit_u64(number),
+                    Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(CountVisitor)
+    }
+}
+
+/// A number from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Threshold(f32);
+
+impl Threshold {
+    /// The number, if it is from 0 to 1.
+    pub fn new(number: f64) -> Option<Self> {
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "scores are f32: a threshold need not be finer"
+        )]
+        (0.0..=1.0).contains(&number).then_some(Self(number as f32))
+    }
+
+    /// The number.
+    pub fn get(self) -> f32 {
+        self.0
+    }
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self(0.5)
+    }
+}
+
+impl<'de> Deserialize<'de> for Threshold {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ThresholdVisitor;
+
+        impl Visitor<'_> for ThresholdVisitor {
+            type Value = Threshold;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a number from 0 to 1")
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+                Threshold::new(number)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                #[allow(clippy::cast_precision_loss, reason = "only 0 and 1 are taken")]
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                #[allow(clippy::cast_precision_loss, reason = "only 0 and 1 are taken")]
+                self.visit_f64(number as f64)
+            }
+        }
+
+        deserializer.deserialize_any(ThresholdVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_name_an_index_only_in_lists() {
+        let texts = |json: &str| serde_json::from_str::<Inputs<String>>(json).unwrap();
+        assert_eq!(texts("\"a\"").place("text", 0), "text");
+        assert_eq!(texts("[\"a\", \"b\"]").place("text", 1), "text[1]");
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let limits = Limits {
+            max_inputs: 2,
+            max_text_bytes: 3,
+            ..Limits::default()
+        };
+        let check = |texts: &[&str], code: Option<&str>| {
+            let texts = Inputs::many(texts.iter().map(|text| (*text).to_owned()).collect());
+            assert_eq!(
+                texts.check("text", &limits).err().map(|error| error.code()),
+                code,
+                "{texts:?}"
+            );
+        };
+        check(&["abc", ""], None);
+        check(&[], Some("empty_input"));
+        check(&["a", "b", "c"], Some("too_many_inputs"));
+        check(&["a", "abcd"], Some("text_too_long"));
+        check(&["éé"], Some("text_too_long"));
+    }
+
+    #[test]
+    fn thresholds_are_probabilities() {
+        let threshold = |json: &str| {
+            serde_json::from_str::<Threshold>(json)
+                .ok()
+                .map(Threshold::get)
+        };
+        assert_eq!(threshold("0"), Some(0.0));
+        assert_eq!(threshold("1.0"), Some(1.0));
+        assert_eq!(threshold("0.25"), Some(0.25));
+        for wrong in ["-0.1", "2", "-1", "1.0001", "\"0.5\"", "true"] {
+            assert_eq!(threshold(wrong), None, "{wrong}");
+        }
+        assert_eq!(Threshold::new(f64::NAN), None);
+    }
+
+    #[test]
+    fn counts_start_at_their_minimum() {
+        assert_eq!(serde_json::from_str::<Count<0>>("0").unwrap().get(), 0);
+        assert_eq!(serde_json::from_str::<Count<1>>("7").unwrap().get(), 7);
+        for wrong in ["0", "-3", "1.5", "\"1\"", "1e30"] {
+            assert!(serde_json::from_str::<Count<1>>(wrong).is_err(), "{wrong}");
+        }
+    }
+}

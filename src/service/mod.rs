@@ -1,0 +1,203 @@
+//! The operations, the same for every transport: a validated request in, an answer or an error of the one table out.
+
+mod classify;
+mod discriminate;
+pub mod export;
+mod input;
+pub mod json;
+mod models;
+mod offload;
+mod qa;
+mod readiness;
+mod tag;
+mod windowed;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use classify::{Classification, ClassifyInput, ClassifyRequest, LabelScore};
+pub use discriminate::{DiscriminateRequest, Discrimination, Level, ScoredToken, ScoredWord};
+pub use input::{Count, Inputs, Threshold};
+pub use models::ModelReport;
+pub use qa::{AnswerSpan, QaAnswers, QaItem, QaRequest};
+pub use tag::{TagRequest, TaggedEntity, Tagging};
+
+use crate::batch::{Priority, Schedule, SequenceOutput};
+use crate::config::Limits;
+use crate::error::ServiceError;
+use crate::repository::{DefaultModel, LoadedModel, ModelState, Repository};
+use crate::task::Task;
+use offload::Offload;
+
+/// Answers requests; cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    repository: Repository,
+    limits: Limits,
+    offload: Offload,
+    draining: AtomicBool,
+}
+
+/// What a request brings beside its body, validated.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext {
+    /// How urgent it is.
+    pub priority: Priority,
+    /// When nobody waits for its answer any more.
+    pub deadline: Instant,
+}
+
+impl RequestContext {
+    fn schedule(&self) -> Schedule {
+        Schedule {
+            priority: self.priority,
+            deadline: self.deadline,
+        }
+    }
+}
+
+/// What a task's operation answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer<R> {
+    /// The model that computed it.
+    pub model: String,
+    /// One result an input, in order.
+    pub results: Vec<R>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Where a request's time went. Of its sequences, which run side by side, the longest counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Text to tokens.
+    pub tokenize: Duration,
+    /// Waiting for a worker.
+    pub queue: Duration,
+    /// Running its batches.
+    pub inference: Duration,
+}
+
+impl Timings {
+    fn of(tokenize: Duration, outputs: &[SequenceOutput]) -> Self {
+        let longest = |time: fn(&SequenceOutput) -> Duration| {
+            outputs.iter().map(time).max().unwrap_or_default()
+        };
+        Self {
+            tokenize,
+            queue: longest(|output| output.queue_time),
+            inference: longest(|output| output.inference_time),
+        }
+    }
+}
+
+impl Service {
+    /// A service over a repository, whose models may still be loading. `threads` bounds what is computed at a time
+    /// outside the models, such as tokenizing long texts.
+    pub fn new(repository: Repository, limits: Limits, threads: usize) -> Self {
+        let offload = Offload::new(threads);
+        Self {
+            shared: Arc::new(Shared {
+                repository,
+                limits,
+                offload,
+                draining: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// The models.
+    pub fn repository(&self) -> &Repository {
+        &self.shared.repository
+    }
+
+    /// What one request may hold.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// The name of the model that answers a request for this task, for metrics: a name of the repository, or None where
+    /// there is none such.
+    pub fn model_name(&self, task: Task, asked: Option<&str>) -> Option<String> {
+        let repository = self.repository();
+        match asked {
+            Some(name) => repository.find(name).map(str::to_owned),
+            None => match repository.default_model(task) {
+                DefaultModel::Is(name) => Some(name.to_owned()),
+                DefaultModel::Awaits(_) | DefaultModel::None => None,
+            },
+        }
+    }
+
+    /// Runs `work` where it does not hold up other requests: in place when it is small, else on a blocking thread.
+    ///
+    /// # Errors
+    /// [`ServiceError::DeadlineExceeded`], or [`ServiceError::Internal`] where the work panicked.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        input_bytes: usize,
+        deadline: Instant,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        self.shared.offload.run(input_bytes, deadline, work).await
+    }
+
+    /// The loaded model a request for this task is answered by.
+    ///
+    /// # Errors
+    /// Where there is none, it does another task, is still loading, or could not be loaded.
+    pub fn model(&self, task: Task, asked: Option<&str>) -> Result<Arc<LoadedModel>, ServiceError> {
+        let repository = self.repository();
+        let available = || repository.names().map(str::to_owned).collect();
+        let name = match asked {
+            Some(name) => name,
+            None => match repository.default_model(task) {
+                DefaultModel::Is(name) => name,
+                DefaultModel::Awaits(name) => return Err(loading(name)),
+                DefaultModel::None => {
+                    return Err(ServiceError::NoModelForTask {
+                        task,
+                        available: available(),
+                    });
+                }
+            },
+        };
+        let state = repository
+            .state(name)
+            .ok_or_else(|| ServiceError::ModelNotFound {
+                name: name.to_owned(),
+                available: available(),
+            })?;
+        if let Some(found) = repository.task(name).filter(|found| *found != task) {
+            return Err(ServiceError::WrongTask {
+                model: name.to_owned(),
+                task: found,
+                wanted: task,
+            });
+        }
+        match state {
+            ModelState::Ready(model) => Ok(model),
+            ModelState::Loading => Err(loading(name)),
+            ModelState::Failed { reason } => Err(ServiceError::ModelUnavailable {
+                model: name.to_owned(),
+                reason,
+            }),
+        }
+    }
+}
+
+fn loading(name: &str) -> ServiceError {
+    ServiceError::NotReady {
+        reason: format!("the model `{name}` is loading"),
+    }
+}

@@ -1,0 +1,496 @@
+//! Extractive question answering: which spans of a context answer a question.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::input::{Count, Inputs, check_length, objects};
+use super::windowed::{pair, slice};
+use super::{Answer, RequestContext, Service, Timings};
+use crate::batch::{Sequence, SequenceOutput};
+use crate::config::Limits;
+use crate::error::ServiceError;
+use crate::heads::qa::{QaOptions, QaWindow, Span, decode};
+use crate::repository::LoadedModel;
+use crate::task::Task;
+use crate::text::windows::{self, Window};
+use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
+
+/// Longest sequence of question and window, as in transformers' pipeline, where the model takes more.
+const WINDOW_TOKENS: usize = 384;
+/// Tokens that two windows share if a request does not say, as in transformers' pipeline, where the window is not
+/// shorter than twice as many.
+const DEFAULT_STRIDE: usize = 128;
+/// Longest answer in tokens if a request does not say.
+const DEFAULT_ANSWER_TOKENS: usize = 30;
+/// Most answers a request may ask for an item.
+const MAX_TOP_K: usize = 100;
+/// Spans that end in the same words count once; so more are decoded than are asked for.
+const SPANS_AN_ANSWER: usize = 4;
+
+/// What to answer and how: one question with its context, or a list of such items.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QaRequest {
+    /// The question, for one item.
+    pub question: Option<String>,
+    /// The text that holds the answer, for one item.
+    pub context: Option<String>,
+    /// Questions with their contexts, instead of the two fields above.
+    #[serde(default, deserialize_with = "objects")]
+    pub items: Option<Vec<QaItem>>,
+    /// Another model than the default.
+    pub model: Option<String>,
+    /// How many answers, best first; 1 if absent, at most 100.
+    pub top_k: Option<Count<1>>,
+    /// Whether no answer at all may win; if absent or false the best span is always answered.
+    pub no_answer: Option<bool>,
+    /// Longest answer in tokens; 30 if absent.
+    pub max_answer_tokens: Option<Count<1>>,
+    /// Tokens of the context that neighbouring windows share.
+    pub stride: Option<Count<0>>,
+    /// The unit of offsets.
+    pub offsets: Option<OffsetEncoding>,
+}
+
+/// A question and the text that holds its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QaItem {
+    /// The question.
+    pub question: String,
+    /// The text that holds the answer.
+    pub context: String,
+}
+
+/// The answers to one question.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QaAnswers {
+    /// Best first; empty where no answer wins.
+    pub answers: Vec<AnswerSpan>,
+    /// The probability that the context does not answer the question.
+    pub no_answer_score: f32,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AnswerSpan {
+    /// The span of the context, whole words.
+    pub text: String,
+    /// Its probability among all spans of the context and no answer at all: over all of them it sums to one.
+    pub score: f32,
+    /// Where it starts in the context as it was sent.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// How answers are chosen and written.
+#[derive(Clone, Copy)]
+struct Choice {
+    top_k: NonZeroUsize,
+    max_answer_tokens: NonZeroUsize,
+    no_answer: bool,
+    offsets: OffsetEncoding,
+}
+
+impl Service {
+    /// Answers questions from their contexts.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub async fn answer(
+        &self,
+        request: QaRequest,
+        context: &RequestContext,
+    ) -> Result<Answer<QaAnswers>, ServiceError> {
+        let model = self.model(Task::Qa, request.model.as_deref())?;
+        let choice = choice(&request)?;
+        let stride = request.stride.map(Count::get);
+        check_stride(stride, window_tokens(&model))?;
+        let items = items(request)?;
+        let bytes = check(&items, self.limits())?;
+        let started = Instant::now();
+        let worker = Arc::clone(&model);
+        let prepare = move || prepare_all(&worker, items, stride);
+        let (items, sequences) = self.compute(bytes, context.deadline, prepare).await??;
+        let tokenize = started.elapsed();
+        let outputs = model.queue.submit(sequences, context.schedule()).await?;
+        let timings = Timings::of(tokenize, &outputs);
+        let choose_all = move || {
+            let mut outputs = outputs.as_slice();
+            let mut results = Vec::with_capacity(items.len());
+            for item in &items {
+                let (own, others) = outputs.split_at(item.windows.len());
+                results.push(choose(item, own, choice));
+                outputs = others;
+            }
+            results
+        };
+        let results = self.compute(bytes, context.deadline, choose_all).await?;
+        Ok(Answer {
+            model: model.info.name.clone(),
+            results,
+            timings,
+        })
+    }
+}
+
+/// A question and its context as tokens, and the context's windows.
+struct Prepared {
+    question_tokens: usize,
+    context: String,
+    tokens: TokenizedText,
+    windows: Vec<Window>,
+}
+
+fn choice(request: &QaRequest) -> Result<Choice, ServiceError> {
+    let top_k = request.top_k.map_or(NonZeroUsize::MIN, NonZeroUsize::from);
+    if top_k.get() > MAX_TOP_K {
+        return Err(ServiceError::InvalidValue {
+            place: "`top_k`".to_owned(),
+            reason: format!("it is {top_k}, and at most {MAX_TOP_K} answers can be asked for"),
+        });
+    }
+    Ok(Choice {
+        top_k,
+        max_answer_tokens: request
+            .max_answer_tokens
+            .map(NonZeroUsize::from)
+            .or(NonZeroUsize::new(DEFAULT_ANSWER_TOKENS))
+            .unwrap_or(NonZeroUsize::MIN),
+        no_answer: request.no_answer.unwrap_or(false),
+        offsets: request.offsets.unwrap_or_default(),
+    })
+}
+
+/// Exactly one of the two forms a request has.
+fn items(request: QaRequest) -> Result<Inputs<QaItem>, ServiceError> {
+    let missing = |field: &str| ServiceError::MissingField {
+        place: "The body".to_owned(),
+        field: field.to_owned(),
+    };
+    match (request.question, request.context, request.items) {
+        (Some(question), Some(context), None) => Ok(Inputs::one(QaItem { question, context })),
+        (None, None, Some(items)) => Ok(Inputs::many(items)),
+        (None, None | Some(_), None) => Err(missing("question")),
+        (Some(_), None, None) => Err(missing("context")),
+        (_, _, Some(_)) => Err(ServiceError::InvalidValue {
+            place: "`items`".to_owned(),
+            reason: "it stands beside `question` or `context`; send either these two or `items`"
+                .to_owned(),
+        }),
+    }
+}
+
+/// Where a field of an item stands: `question`, or `items[3].question`.
+fn place(items: &Inputs<QaItem>, index: usize, field: &str) -> String {
+    match items.place("", index).as_str() {
+        "" => field.to_owned(),
+        index => format!("items{index}.{field}"),
+    }
+}
+
+fn check(items: &Inputs<QaItem>, limits: &Limits) -> Result<usize, ServiceError> {
+    items.check_count("items", limits)?;
+    let mut bytes = 0;
+    for (index, item) in items.items().iter().enumerate() {
+        check_length(&item.question, limits, || place(items, index, "question"))?;
+        check_length(&item.context, limits, || place(items, index, "context"))?;
+        bytes += item.question.len() + item.context.len();
+    }
+    Ok(bytes)
+}
+
+fn window_tokens(model: &LoadedModel) -> usize {
+    model.info.max_tokens.min(WINDOW_TOKENS)
+}
+
+/// More than half a window would run most of the context more than twice.
+fn check_stride(stride: Option<usize>, window: usize) -> Result<(), ServiceError> {
+    match stride {
+        Some(stride) if stride > window / 2 => Err(ServiceError::InvalidValue {
+            place: "`stride`".to_owned(),
+            reason: format!(
+                "it is {stride}, and windows of {window} tokens may share at most {}",
+                window / 2
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn prepare_all(
+    model: &LoadedModel,
+    items: Inputs<QaItem>,
+    stride: Option<usize>,
+) -> Result<(Vec<Prepared>, Vec<Sequence>), ServiceError> {
+    let special = model.tokenizer.special_tokens();
+    let tokenize = |text: &str, index: usize, field: &str| {
+        let tokens = model
+            .tokenizer
+            .tokenize(text)
+            .map_err(ServiceError::internal)?;
+        if tokens.ids.is_empty() {
+            return Err(ServiceError::EmptyText {
+                place: place(&items, index, field),
+            });
+        }
+        Ok(tokens)
+    };
+    let mut sequences = Vec::new();
+    let mut prepared = Vec::with_capacity(items.items().len());
+    for (index, item) in items.items().iter().enumerate() {
+        let question = tokenize(&item.question, index, "question")?;
+        let tokens = tokenize(&item.context, index, "context")?;
+        let windows = split(
+            question.ids.len(),
+            tokens.ids.len(),
+            window_tokens(model),
+            stride,
+        )
+        .map_err(|limit| ServiceError::QuestionTooLong {
+            place: place(&items, index, "question"),
+            length: question.ids.len(),
+            limit,
+        })?;
+        sequences.extend(
+            windows
+                .iter()
+                .map(|window| pair(special, &question.ids, &tokens.ids[window.tokens.clone()])),
+        );
+        let (question_tokens, context) = (question.ids.len(), item.context.clone());
+        prepared.push(Prepared {
+            question_tokens,
+            context,
+            tokens,
+            windows,
+        });
+    }
+    Ok((prepared, sequences))
+}
+
+/// Cuts a context into windows of what a question leaves of `window` tokens; else the longest question that would do.
+///
+/// A context that does not fit whole is left at least an eighth of the window: with less, a long context would be run
+/// in as many windows as it has tokens.
+fn split(
+    question: usize,
+    context: usize,
+    window: usize,
+    stride: Option<usize>,
+) -> Result<Vec<Window>, usize> {
+    // [CLS] question [SEP] context [SEP]
+    let whole = window.saturating_sub(3);
+    let needed = context.min((window / 8).max(1));
+    let longest_question = whole.saturating_sub(needed);
+    match NonZeroUsize::new(whole.saturating_sub(question)) {
+        Some(room) if question <= longest_question => {
+            let stride = stride.unwrap_or(DEFAULT_STRIDE.min(window / 2));
+            Ok(windows::split(context, room, stride.min(room.get() / 2)))
+        }
+        _ => Err(longest_question),
+    }
+}
+
+fn choose(item: &Prepared, outputs: &[SequenceOutput], choice: Choice) -> QaAnswers {
+    // [CLS] question [SEP]
+    let before = item.question_tokens + 2;
+    let windows: Vec<QaWindow<'_>> = item
+        .windows
+        .iter()
+        .zip(outputs)
+        .map(|(window, output)| QaWindow {
+            logits: &output.logits,
+            context: before..before + window.tokens.len(),
+            first_context_token: window.tokens.start,
+        })
+        .collect();
+    let top_k = choice
+        .top_k
+        .saturating_mul(NonZeroUsize::MIN.saturating_add(SPANS_AN_ANSWER - 1));
+    let decoded = decode(
+        &windows,
+        QaOptions {
+            top_k,
+            max_answer_tokens: choice.max_answer_tokens,
+        },
+    );
+    let best = decoded.spans.first().map_or(0.0, |span| span.score);
+    if choice.no_answer && decoded.no_answer_score > best {
+        return QaAnswers {
+            answers: Vec::new(),
+            no_answer_score: decoded.no_answer_score,
+        };
+    }
+    let offsets = OffsetMap::new(&item.context, choice.offsets);
+    let mut taken: Vec<Range<usize>> = Vec::new();
+    let mut answers = Vec::new();
+    for Span { tokens, score, .. } in decoded.spans {
+        let words = whole_words(&item.tokens, tokens);
+        if answers.len() == choice.top_k.get() || taken.contains(&words) {
+            continue;
+        }
+        let bytes = item.tokens.offsets[words.start].start..item.tokens.offsets[words.end - 1].end;
+        let range = offsets.convert(bytes.clone());
+        let text = slice(&item.context, bytes).to_owned();
+        answers.push(AnswerSpan {
+            text,
+            score,
+            start: range.start,
+            end: range.end,
+        });
+        taken.push(words);
+    }
+    QaAnswers {
+        answers,
+        no_answer_score: decoded.no_answer_score,
+    }
+}
+
+/// Widens a span to the words its ends lie in, as transformers' `align_to_words` does.
+fn whole_words(context: &TokenizedText, span: Range<usize>) -> Range<usize> {
+    let Range { mut start, mut end } = span;
+    while context.continues_word(start) {
+        start -= 1;
+    }
+    while context.continues_word(end) {
+        end += 1;
+    }
+    start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::json;
+    use crate::service::testing::{Fixture, context};
+
+    async fn ask(body: &serde_json::Value) -> Result<Vec<QaAnswers>, ServiceError> {
+        let fixture = Fixture::new(Task::Qa);
+        let request: QaRequest = json::parse(body.to_string().as_bytes())?;
+        fixture
+            .service
+            .answer(request, &context())
+            .await
+            .map(|answer| answer.results)
+    }
+
+    #[tokio::test]
+    async fn the_answer_slices_its_context() {
+        let results = ask(&serde_json::json!({"question": "the ?", "context": "東 Answer over"}))
+            .await
+            .unwrap();
+        let answer = &results[0].answers[0];
+        assert_eq!(
+            (answer.text.as_str(), answer.start, answer.end),
+            ("Answer", 2, 8)
+        );
+        assert!(answer.score > 0.99 && results[0].no_answer_score < 0.01);
+    }
+
+    #[tokio::test]
+    async fn the_answer_is_found_in_any_window() {
+        for position in [0, 7, 13, 29] {
+            let mut words = vec!["over"; 30];
+            words[position] = "answer";
+            let body = serde_json::json!({"items": [
+                {"question": "the ?", "context": "the answer"},
+                {"question": "the ?", "context": words.join(" ")},
+            ]});
+            let results = ask(&body).await.unwrap();
+            assert_eq!(results[1].answers[0].start, position * 5, "{position}");
+            assert_eq!(results[0].answers[0].start, 4);
+        }
+    }
+
+    #[tokio::test]
+    async fn no_answer_wins_only_if_it_may() {
+        let unanswerable = |may: bool| serde_json::json!({"question": "?", "context": "over a good fox", "no_answer": may});
+        let with = ask(&unanswerable(true)).await.unwrap();
+        let without = ask(&unanswerable(false)).await.unwrap();
+        assert_eq!(without[0].answers.len(), 1);
+        // All spans and no answer have the same logits here, so none wins over the best span.
+        assert_eq!(with, without);
+    }
+
+    #[tokio::test]
+    async fn answers_are_whole_words_and_distinct() {
+        let body = serde_json::json!({"question": "?", "context": "foxes answer", "top_k": 100});
+        let results = ask(&body).await.unwrap();
+        let texts: Vec<&str> = results[0]
+            .answers
+            .iter()
+            .map(|answer| answer.text.as_str())
+            .collect();
+        assert_eq!(texts[0], "answer");
+        let mut sorted = texts.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, ["answer", "foxes", "foxes answer"]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_answered_has_its_code() {
+        let long_question = "over ".repeat(9);
+        for (body, code) in [
+            (serde_json::json!({}), "missing_field"),
+            (serde_json::json!({"question": "?"}), "missing_field"),
+            (serde_json::json!({"context": "a"}), "missing_field"),
+            (serde_json::json!({"items": []}), "empty_input"),
+            (
+                serde_json::json!({"items": [], "question": "?"}),
+                "invalid_value",
+            ),
+            (
+                serde_json::json!({"question": "", "context": "a"}),
+                "empty_text",
+            ),
+            (
+                serde_json::json!({"question": "?", "context": " "}),
+                "empty_text",
+            ),
+            (
+                serde_json::json!({"question": long_question, "context": "a a a"}),
+                "question_too_long",
+            ),
+            (
+                serde_json::json!({"question": "?", "context": "a", "top_k": 101}),
+                "invalid_value",
+            ),
+            (
+                serde_json::json!({"question": "?", "context": "a", "stride": 7}),
+                "invalid_value",
+            ),
+        ] {
+            assert_eq!(ask(&body).await.unwrap_err().code(), code, "{body}");
+        }
+        let error = ask(&serde_json::json!({"items": [{"question": "?", "context": ""}]}))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error,
+            ServiceError::EmptyText {
+                place: "items[0].context".into()
+            }
+        );
+    }
+
+    #[test]
+    fn windows_leave_the_context_enough_room() {
+        let count = |question, context, stride| {
+            split(question, context, 384, stride).map(|windows| windows.len())
+        };
+        assert_eq!(count(10, 371, None), Ok(1));
+        assert_eq!(count(10, 372, None), Ok(2));
+        assert_eq!(
+            count(380, 1, None),
+            Ok(1),
+            "a short context fits beside a long question"
+        );
+        assert_eq!(count(333, 10_000, Some(0)), Ok(10_000_usize.div_ceil(48)));
+        assert_eq!(count(334, 10_000, None), Err(333));
+    }
+}

@@ -1,0 +1,166 @@
+//! Token tagging: which stretches of a text are what.
+
+use serde::{Deserialize, Serialize};
+
+use super::input::Inputs;
+use super::windowed::{ScoredText, slice};
+use super::{Answer, RequestContext, Service};
+use crate::error::ServiceError;
+use crate::heads::tag::{Aggregation, Entity, TaggedToken, entities, looks_like_continuation};
+use crate::repository::LoadedModel;
+use crate::task::Task;
+use crate::text::{OffsetEncoding, OffsetMap};
+
+/// The label of tokens that belong to no entity; transformers leaves it out by default.
+const IGNORED_LABELS: &[&str] = &["O"];
+
+/// What to tag and how.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagRequest {
+    /// The texts, of any length up to the configured bound.
+    pub text: Inputs<String>,
+    /// Another model than the default.
+    pub model: Option<String>,
+    /// How tokens become entities.
+    pub aggregation: Option<Aggregation>,
+    /// The unit of offsets.
+    pub offsets: Option<OffsetEncoding>,
+}
+
+/// The entities of one text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tagging {
+    /// In the order of the text; none for a text of white space.
+    pub entities: Vec<TaggedEntity>,
+}
+
+/// One entity.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaggedEntity {
+    /// What it is.
+    pub label: String,
+    /// How sure the model is, 0 to 1.
+    pub score: f32,
+    /// Where it starts in the text as it was sent.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// That stretch of the text.
+    pub text: String,
+}
+
+impl Service {
+    /// Finds the entities of texts.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub async fn tag(
+        &self,
+        request: TagRequest,
+        context: &RequestContext,
+    ) -> Result<Answer<Tagging>, ServiceError> {
+        let model = self.model(Task::Tag, request.model.as_deref())?;
+        request.text.check("text", self.limits())?;
+        let aggregation = request.aggregation.unwrap_or_default();
+        let encoding = request.offsets.unwrap_or_default();
+        let width = model.info.labels.len();
+        let decode = move |model: &LoadedModel, text: &ScoredText| {
+            decode(model, text, aggregation, encoding)
+        };
+        let texts = request.text.into_items();
+        let (results, timings) = self
+            .score_tokens(&model, texts, width, context, decode)
+            .await?;
+        Ok(Answer {
+            model: model.info.name.clone(),
+            results,
+            timings,
+        })
+    }
+}
+
+fn decode(
+    model: &LoadedModel,
+    scored: &ScoredText,
+    aggregation: Aggregation,
+    encoding: OffsetEncoding,
+) -> Tagging {
+    let ScoredText { text, tokens, .. } = scored;
+    let tagged: Vec<TaggedToken<'_>> = (0..tokens.ids.len())
+        .map(|token| TaggedToken {
+            logits: scored.row(token),
+            bytes: tokens.offsets[token].clone(),
+            continues_word: continues_word(model, scored, token),
+        })
+        .collect();
+    let offsets = OffsetMap::new(text, encoding);
+    let entity = |entity: Entity<'_>| {
+        let range = offsets.convert(entity.bytes.clone());
+        let text = slice(text, entity.bytes).to_owned();
+        TaggedEntity {
+            label: entity.label.to_owned(),
+            score: entity.score,
+            start: range.start,
+            end: range.end,
+            text,
+        }
+    };
+    let entities = entities(&tagged, &model.info.labels, IGNORED_LABELS, aggregation);
+    Tagging {
+        entities: entities.into_iter().map(entity).collect(),
+    }
+}
+
+/// As transformers' pipeline tells it, so that its answers and these are the same.
+fn continues_word(model: &LoadedModel, scored: &ScoredText, token: usize) -> bool {
+    let id = scored.tokens.ids[token];
+    let surface = slice(&scored.text, scored.tokens.offsets[token].clone());
+    let piece = model.tokenizer.token(id).unwrap_or_default();
+    looks_like_continuation(&piece, surface, model.tokenizer.unknown_id() == Some(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::json;
+    use crate::service::testing::{Fixture, context};
+
+    async fn entities_of(body: &str) -> Vec<(String, usize, usize, String)> {
+        let fixture = Fixture::new(Task::Tag);
+        let request: TagRequest = json::parse(body.as_bytes()).unwrap();
+        let answer = fixture.service.tag(request, &context()).await.unwrap();
+        let entities = answer
+            .results
+            .into_iter()
+            .flat_map(|result| result.entities);
+        entities
+            .map(|entity| (entity.label, entity.start, entity.end, entity.text))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn entities_slice_the_text_as_it_was_sent() {
+        assert_eq!(
+            entities_of(r#"{"text": "東 Foxes over"}"#).await,
+            [("X".into(), 2, 7, "Foxes".into())]
+        );
+        assert_eq!(
+            entities_of(r#"{"text": "東 Foxes", "offsets": "utf8", "aggregation": "none"}"#).await,
+            [
+                ("B-X".into(), 4, 7, "Fox".into()),
+                ("I-X".into(), 7, 9, "es".into())
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn entities_hold_across_windows() {
+        let text = format!("{}foxes", "over ".repeat(8));
+        let body = serde_json::json!({"text": [text, ""]}).to_string();
+        assert_eq!(
+            entities_of(&body).await,
+            [("X".into(), 40, 45, "foxes".into())]
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! A service over a model that is computed by hand: real tokenizer, real queue and workers, no graph.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{RequestContext, Service};
+use crate::batch::{Model, Priority, Scheduler, SchedulerOptions, Sequence};
+use crate::config::Limits;
+use crate::engine::{Device, Layout, Precision};
+use crate::repository::{LoadedModel, ModelFolder, ModelInfo, ModelState, Repository};
+use crate::task::Task;
+use crate::telemetry::metrics::Metrics;
+use crate::text::Tokenizer;
+
+const VOCABULARY: &str =
+    "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nfox\n##es\nfake\ngood\nover\nanswer\n?\na\né\n東\n";
+
+/// Ids of the vocabulary above that the hand-made model knows.
+pub const FOX: u32 = 6;
+pub const ES: u32 = 7;
+pub const FAKE: u32 = 8;
+pub const GOOD: u32 = 9;
+pub const ANSWER: u32 = 11;
+
+/// The longest sequence the model takes.
+pub const MAX_TOKENS: usize = 12;
+
+/// Scores by simple rules, see [`logits`]; can be held shut to keep requests waiting.
+pub struct HandMade {
+    task: Task,
+    /// Sequences whose run has begun.
+    begun: watch::Sender<usize>,
+    /// Sequences run so far.
+    pub runs: AtomicUsize,
+    shut: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl HandMade {
+    fn new(task: Task) -> Self {
+        let begun = watch::Sender::new(0);
+        Self {
+            task,
+            begun,
+            runs: AtomicUsize::new(0),
+            shut: Mutex::new(false),
+            opened: Condvar::new(),
+        }
+    }
+
+    /// Waits until so many sequences are being run or have been.
+    pub async fn until_begun(&self, count: usize) {
+        self.begun
+            .subscribe()
+            .wait_for(|begun| *begun >= count)
+            .await
+            .unwrap();
+    }
+
+    /// Holds every run until [`Self::open`].
+    pub fn shut(&self) {
+        *self.shut.lock().unwrap() = true;
+    }
+
+    /// Lets runs go on.
+    pub fn open(&self) {
+        *self.shut.lock().unwrap() = false;
+        self.opened.notify_all();
+    }
+}
+
+impl Model for HandMade {
+    fn run(&self, batch: &[&Sequence]) -> Result<Vec<Vec<f32>>, String> {
+        self.begun.send_modify(|begun| *begun += batch.len());
+        let mut shut = self.shut.lock().unwrap();
+        while *shut {
+            shut = self.opened.wait(shut).unwrap();
+        }
+        drop(shut);
+        self.runs.fetch_add(batch.len(), Ordering::SeqCst);
+        Ok(batch
+            .iter()
+            .map(|sequence| logits(self.task, &sequence.ids))
+            .collect())
+    }
+}
+
+/// discriminate: `fake` is fake. classify: the more `good`, the better. tag: `fox` is B-X, `##es` I-X. qa: `answer` is
+/// the answer, of no answer nothing is known.
+fn logits(task: Task, ids: &[u32]) -> Vec<f32> {
+    let by_token = |row: &dyn Fn(u32) -> Vec<f32>| ids.iter().flat_map(|id| row(*id)).collect();
+    match task {
+        Task::Discriminate => by_token(&|id| vec![if id == FAKE { 4.0 } else { -4.0 }]),
+        Task::Classify => {
+            let good = u8::try_from(ids.iter().filter(|id| **id == GOOD).count()).unwrap();
+            vec![0.5, f32::from(good)]
+        }
+        Task::Tag => by_token(&|id| match id {
+            FOX => vec![0.0, 8.0, 0.0],
+            ES => vec![0.0, 0.0, 8.0],
+            _ => vec![8.0, 0.0, 0.0],
+        }),
+        Task::Qa => by_token(&|id| {
+            if id == ANSWER {
+                vec![8.0, 8.0]
+            } else {
+                vec![-8.0, -8.0]
+            }
+        }),
+    }
+}
+
+/// A service with one loaded model named `model`.
+pub struct Fixture {
+    pub service: Service,
+    pub model: Arc<HandMade>,
+    pub metrics: Metrics,
+    /// Dropped, it ends its worker.
+    pub scheduler: Arc<Scheduler>,
+}
+
+impl Fixture {
+    /// Must be called within a runtime.
+    pub fn new(task: Task) -> Self {
+        Self::with(task, Limits::default(), 64)
+    }
+
+    pub fn with(task: Task, limits: Limits, queue_capacity: usize) -> Self {
+        let metrics = Metrics::new("test");
+        let scheduler = Arc::new(Scheduler::start(
+            SchedulerOptions {
+                workers: NonZeroUsize::MIN,
+                queue_capacity: NonZeroUsize::new(queue_capacity).unwrap(),
+                batch_tokens: NonZeroUsize::new(64).unwrap(),
+            },
+            metrics.clone(),
+        ));
+        let model = Arc::new(HandMade::new(task));
+        let queue = scheduler.add_model("model", model.clone());
+        let repository = Repository::of(vec![folder("model")]);
+        let loaded = LoadedModel {
+            info: info(task),
+            tokenizer: Arc::new(tokenizer()),
+            queue,
+        };
+        repository.set_state("model", ModelState::Ready(Arc::new(loaded)));
+        Self {
+            service: Service::new(repository, limits, 2),
+            model,
+            metrics,
+            scheduler,
+        }
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.model.open();
+    }
+}
+
+/// A service whose models are all still loading.
+pub fn loading_service(names: &[&str]) -> Service {
+    Service::new(
+        Repository::of(names.iter().map(|name| folder(name)).collect()),
+        Limits::default(),
+        1,
+    )
+}
+
+/// A context with plenty of time.
+pub fn context() -> RequestContext {
+    RequestContext {
+        priority: Priority::default(),
+        deadline: Instant::now() + Duration::from_secs(60),
+    }
+}
+
+fn folder(name: &str) -> ModelFolder {
+    ModelFolder {
+        name: name.to_owned(),
+        path: Path::new("no/such/folder").into(),
+        graph: Path::new("none").into(),
+    }
+}
+
+fn info(task: Task) -> ModelInfo {
+    let labels: &[&str] = match task {
+        Task::Classify => &["bad", "good"],
+        Task::Tag => &["O", "B-X", "I-X"],
+        Task::Discriminate | Task::Qa => &[],
+    };
+    ModelInfo {
+        name: "model".to_owned(),
+        task,
+        precision: Precision::Int8,
+        device: Device::Cpu,
+        layout: Layout::Packed,
+        max_tokens: MAX_TOKENS,
+        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        problem_type: None,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        size_bytes: 0,
+    }
+}
+
+fn tokenizer() -> Tokenizer {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("vocab.txt"), VOCABULARY).unwrap();
+    std::fs::write(
+        folder.path().join("tokenizer_config.json"),
+        r#"{"do_lower_case": true, "strip_accents": false}"#,
+    )
+    .unwrap();
+    Tokenizer::from_folder(folder.path()).unwrap()
+}

@@ -1,0 +1,199 @@
+//! Texts of any length through a model that scores tokens: overlapping windows, each token scored where it has most context.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{RequestContext, Service, Timings};
+use crate::batch::{Sequence, SequenceOutput};
+use crate::error::ServiceError;
+use crate::repository::LoadedModel;
+use crate::text::windows::{self, Window};
+use crate::text::{SpecialTokens, TokenizedText};
+
+/// Tokens two neighbouring windows share, where a window has room for twice as many: each token has at least half of
+/// them as context on either side.
+const OVERLAP: usize = 128;
+
+/// A text, its tokens and the logits of each of them.
+pub struct ScoredText {
+    /// As it was sent.
+    pub text: String,
+    /// Its tokens; none for a text of white space.
+    pub tokens: TokenizedText,
+    /// One row of `width` logits a token.
+    pub logits: Vec<f32>,
+    /// Logits a token.
+    pub width: usize,
+}
+
+impl ScoredText {
+    /// The logits of a token.
+    pub fn row(&self, token: usize) -> &[f32] {
+        &self.logits[token * self.width..(token + 1) * self.width]
+    }
+}
+
+/// A text cut into windows; none where there are no tokens, as there is nothing to run then.
+struct WindowedText {
+    text: String,
+    tokens: TokenizedText,
+    windows: Vec<Window>,
+}
+
+impl Service {
+    /// Scores the tokens of texts, `width` logits each, and makes a result of each text by `decode`.
+    pub(super) async fn score_tokens<R: Send + 'static>(
+        &self,
+        model: &Arc<LoadedModel>,
+        texts: Vec<String>,
+        width: usize,
+        context: &RequestContext,
+        decode: impl Fn(&LoadedModel, &ScoredText) -> R + Send + 'static,
+    ) -> Result<(Vec<R>, Timings), ServiceError> {
+        let bytes = texts.iter().map(String::len).sum();
+        let started = Instant::now();
+        let worker = Arc::clone(model);
+        let (texts, sequences) = self
+            .compute(bytes, context.deadline, move || cut(&worker, texts))
+            .await??;
+        let tokenize = started.elapsed();
+        let outputs = model.queue.submit(sequences, context.schedule()).await?;
+        let timings = Timings::of(tokenize, &outputs);
+        let model = Arc::clone(model);
+        let decode_all = move || {
+            let mut outputs = outputs.into_iter();
+            let mut results = Vec::with_capacity(texts.len());
+            for text in texts {
+                let of_text: Vec<SequenceOutput> =
+                    outputs.by_ref().take(text.windows.len()).collect();
+                results.push(decode(&model, &join(text, &of_text, width)?));
+            }
+            Ok::<_, ServiceError>(results)
+        };
+        let results = self.compute(bytes, context.deadline, decode_all).await??;
+        Ok((results, timings))
+    }
+}
+
+/// Tokenizes texts and cuts them into the sequences of their windows.
+fn cut(
+    model: &LoadedModel,
+    texts: Vec<String>,
+) -> Result<(Vec<WindowedText>, Vec<Sequence>), ServiceError> {
+    let special = model.tokenizer.special_tokens();
+    // [CLS] and [SEP] take two of the model's positions.
+    let room =
+        NonZeroUsize::new(model.info.max_tokens.saturating_sub(2)).unwrap_or(NonZeroUsize::MIN);
+    let mut sequences = Vec::new();
+    let mut windowed = Vec::with_capacity(texts.len());
+    for text in texts {
+        let tokens = model
+            .tokenizer
+            .tokenize(&text)
+            .map_err(ServiceError::internal)?;
+        let windows = match tokens.ids.len() {
+            0 => Vec::new(),
+            count => windows::split(count, room, OVERLAP.min(room.get() / 2)),
+        };
+        sequences.extend(
+            windows
+                .iter()
+                .map(|window| single(special, &tokens.ids[window.tokens.clone()])),
+        );
+        windowed.push(WindowedText {
+            text,
+            tokens,
+            windows,
+        });
+    }
+    Ok((windowed, sequences))
+}
+
+/// Takes each token's logits from the window that shows most of what is around it.
+fn join(
+    text: WindowedText,
+    outputs: &[SequenceOutput],
+    width: usize,
+) -> Result<ScoredText, ServiceError> {
+    let WindowedText {
+        text,
+        tokens,
+        windows,
+    } = text;
+    let mut logits = Vec::with_capacity(tokens.ids.len() * width);
+    for (token, window) in windows::most_context(&windows, tokens.ids.len())
+        .into_iter()
+        .enumerate()
+    {
+        // Behind [CLS].
+        let position = token - windows[window].tokens.start + 1;
+        logits.extend_from_slice(rows(&outputs[window], position..position + 1, width)?);
+    }
+    Ok(ScoredText {
+        text,
+        tokens,
+        logits,
+        width,
+    })
+}
+
+/// The logits of some positions of a sequence. A graph that gives fewer than it promised is a fault of the server.
+fn rows(
+    output: &SequenceOutput,
+    positions: Range<usize>,
+    width: usize,
+) -> Result<&[f32], ServiceError> {
+    output
+        .logits
+        .get(positions.start * width..positions.end * width)
+        .ok_or_else(|| {
+            ServiceError::internal("the graph gave fewer logits than the sequence has tokens")
+        })
+}
+
+/// `[CLS] ids [SEP]`.
+pub(super) fn single(special: SpecialTokens, ids: &[u32]) -> Sequence {
+    let ids: Vec<u32> = [&[special.cls], ids, &[special.sep]].concat();
+    Sequence {
+        type_ids: vec![0; ids.len()],
+        ids,
+    }
+}
+
+/// `[CLS] first [SEP] second [SEP]`, the second and what follows it of type 1.
+pub(super) fn pair(special: SpecialTokens, first: &[u32], second: &[u32]) -> Sequence {
+    let ids = [
+        &[special.cls],
+        first,
+        &[special.sep],
+        second,
+        &[special.sep],
+    ]
+    .concat();
+    let mut type_ids = vec![0; first.len() + 2];
+    type_ids.resize(ids.len(), 1);
+    Sequence { ids, type_ids }
+}
+
+/// A stretch of a text. Tokens' offsets lie on character boundaries in the order of the text; were that ever not so, an
+/// empty stretch is better than no answer.
+pub(super) fn slice(text: &str, bytes: Range<usize>) -> &str {
+    text.get(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_have_special_tokens_and_types() {
+        let special = SpecialTokens { cls: 2, sep: 3 };
+        assert_eq!(single(special, &[7, 8]).ids, [2, 7, 8, 3]);
+        let pair = pair(special, &[7], &[8, 9]);
+        assert_eq!(pair.ids, [2, 7, 3, 8, 9, 3]);
+        assert_eq!(pair.type_ids, [0, 0, 0, 1, 1, 1]);
+    }
+}

@@ -1,0 +1,73 @@
+//! Finds the name someone probably meant.
+
+/// A sentence that names the nearest of the names, or all of them where none is near.
+pub fn suggestion<'a>(typed: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
+    let nearest = names
+        .clone()
+        .map(|name| (distance(typed, name), name))
+        .min_by_key(|(distance, _)| *distance)
+        // A third of the letters may differ: more is another word.
+        .filter(|(distance, name)| distance * 3 <= name.chars().count().max(3));
+    match nearest {
+        Some((_, name)) => format!("Did you mean `{name}`?"),
+        None => format!(
+            "The names are `{}`.",
+            names.collect::<Vec<_>>().join("`, `")
+        ),
+    }
+}
+
+/// Levenshtein's distance: insertions, deletions and replacements of characters.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    // Longer than any name: far from all of them, and not worth the quadratic time.
+    if left.len() > 64 {
+        return left.len();
+    }
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, letter) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (column, other) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_suggested_and_far_ones_listed() {
+        let names = ["threshold", "text", "level"].into_iter();
+        assert_eq!(
+            suggestion("treshold", names.clone()),
+            "Did you mean `threshold`?"
+        );
+        assert_eq!(suggestion("texts", names.clone()), "Did you mean `text`?");
+        assert_eq!(
+            suggestion("inputs", names.clone()),
+            "The names are `threshold`, `text`, `level`."
+        );
+        assert_eq!(
+            suggestion(&"x".repeat(1000), names),
+            "The names are `threshold`, `text`, `level`."
+        );
+    }
+
+    #[test]
+    fn distance_counts_edits() {
+        for (left, right, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("größe", "grosse", 3),
+        ] {
+            assert_eq!(distance(left, right), expected, "{left} {right}");
+        }
+    }
+}

@@ -1,0 +1,463 @@
+//! The process's metrics, in the `OpenMetrics` text format that Prometheus scrapes. One value, handed to those who measure.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The media type of [`Metrics::encode`]'s text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds in seconds, 100 microseconds to 30 seconds: a short batch of a small model to a request's usual deadline.
+const SECONDS: [f64; 17] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
+];
+const SEQUENCES: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+const TOKENS: [f64; 11] = [
+    16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0,
+];
+
+/// All metrics of the process; a clone counts into the same ones.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    requests: Family<RequestLabels, Counter>,
+    request_duration: Family<RouteLabels, Histogram, Buckets>,
+    queue_depth: Family<ModelLabels, Gauge>,
+    queue_wait: Family<ModelLabels, Histogram, Buckets>,
+    batch_sequences: Family<ModelLabels, Histogram, Buckets>,
+    batch_tokens: Family<ModelLabels, Histogram, Buckets>,
+    inference_duration: Family<ModelLabels, Histogram, Buckets>,
+    tokens: Family<ModelLabels, Counter>,
+    sequences_dropped: Family<DropLabels, Counter>,
+    requests_rejected: Family<ModelLabels, Counter>,
+    model_ready: Family<ReadyLabels, Gauge>,
+}
+
+impl Metrics {
+    /// Registers every metric; `version` is the server's own.
+    #[must_use]
+    pub fn new(version: &str) -> Self {
+        let mut registry = Registry::with_prefix("electra");
+        let build = Info::new([("version", version.to_owned())]);
+        registry.register("build", "The server's version", build);
+        let seconds = Unit::Seconds;
+        Self {
+            requests: counter(&mut registry, "requests", "Requests answered, by status"),
+            request_duration: histogram(
+                &mut registry,
+                "request_duration",
+                "Time from a request's arrival to its answer",
+                Some(seconds.clone()),
+                &SECONDS,
+            ),
+            queue_depth: gauge(
+                &mut registry,
+                "queue_depth",
+                "Sequences that wait for a worker",
+            ),
+            queue_wait: histogram(
+                &mut registry,
+                "queue_wait",
+                "Time that a sequence waited for a worker",
+                Some(seconds.clone()),
+                &SECONDS,
+            ),
+            batch_sequences: histogram(
+                &mut registry,
+                "batch_sequences",
+                "Sequences of a batch",
+                None,
+                &SEQUENCES,
+            ),
+            batch_tokens: histogram(
+                &mut registry,
+                "batch_tokens",
+                "Tokens of a batch, padding not counted",
+                None,
+                &TOKENS,
+            ),
+            inference_duration: histogram(
+                &mut registry,
+                "inference_duration",
+                "Time that a batch ran",
+                Some(seconds),
+                &SECONDS,
+            ),
+            tokens: counter(&mut registry, "tokens", "Tokens run, padding not counted"),
+            sequences_dropped: counter(
+                &mut registry,
+                "sequences_dropped",
+                "Sequences accepted but not run, as their deadline had passed or their client had gone",
+            ),
+            requests_rejected: counter(
+                &mut registry,
+                "requests_rejected",
+                "Requests refused because the model's queue was full",
+            ),
+            model_ready: gauge(
+                &mut registry,
+                "model_ready",
+                "Whether the model answers requests (1) or not (0)",
+            ),
+            registry: Arc::new(registry),
+        }
+    }
+
+    /// Makes a model's metrics exist at zero, and returns the handle to count into them without looking up labels.
+    #[must_use]
+    pub fn model(&self, name: &str) -> ModelMetrics {
+        let labels = ModelLabels {
+            model: name.to_owned(),
+        };
+        let dropped = |reason: DropReason| {
+            self.sequences_dropped.get_or_create_owned(&DropLabels {
+                model: name.to_owned(),
+                reason: reason.label(),
+            })
+        };
+        ModelMetrics {
+            queue_depth: self.queue_depth.get_or_create_owned(&labels),
+            queue_wait: self.queue_wait.get_or_create_owned(&labels),
+            batch_sequences: self.batch_sequences.get_or_create_owned(&labels),
+            batch_tokens: self.batch_tokens.get_or_create_owned(&labels),
+            inference_duration: self.inference_duration.get_or_create_owned(&labels),
+            tokens: self.tokens.get_or_create_owned(&labels),
+            expired: dropped(DropReason::Expired),
+            cancelled: dropped(DropReason::Cancelled),
+            requests_rejected: self.requests_rejected.get_or_create_owned(&labels),
+        }
+    }
+
+    /// Makes the metrics of a route's requests to a model exist at zero, before the first request.
+    pub fn declare_route(&self, route: &str, model: &str) {
+        let _ = self
+            .requests
+            .get_or_create(&RequestLabels::new(route, model, 200));
+        let _ = self
+            .request_duration
+            .get_or_create(&RouteLabels::new(route, model));
+    }
+
+    /// Counts a request that was answered with the HTTP status `code`. `route` and `model` must be names that the server
+    /// chose (the route's pattern, a loaded model or the empty string), never what a client sent: each new pair is kept.
+    pub fn request_finished(&self, route: &str, model: &str, code: u16, duration: Duration) {
+        self.requests
+            .get_or_create(&RequestLabels::new(route, model, code))
+            .inc();
+        self.request_duration
+            .get_or_create(&RouteLabels::new(route, model))
+            .observe(duration.as_secs_f64());
+    }
+
+    /// Says whether a model answers requests.
+    pub fn model_ready(&self, model: &ModelDescription<'_>, ready: bool) {
+        let labels = ReadyLabels {
+            model: model.name.to_owned(),
+            task: model.task.to_owned(),
+            precision: model.precision.to_owned(),
+            device: model.device.to_owned(),
+        };
+        self.model_ready
+            .get_or_create(&labels)
+            .set(i64::from(ready));
+    }
+
+    /// All metrics as `OpenMetrics` text, see [`CONTENT_TYPE`].
+    ///
+    /// # Errors
+    /// If a metric does not write itself; none of these fails to.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut exposition = String::new();
+        text::encode(&mut exposition, &self.registry)?;
+        Ok(exposition)
+    }
+}
+
+/// The metrics of one model, ready to be counted into.
+#[derive(Debug, Clone)]
+pub struct ModelMetrics {
+    queue_depth: Gauge,
+    queue_wait: Histogram,
+    batch_sequences: Histogram,
+    batch_tokens: Histogram,
+    inference_duration: Histogram,
+    tokens: Counter,
+    expired: Counter,
+    cancelled: Counter,
+    requests_rejected: Counter,
+}
+
+impl ModelMetrics {
+    /// So many sequences wait now.
+    pub fn queue_depth(&self, sequences: usize) {
+        self.queue_depth
+            .set(i64::try_from(sequences).unwrap_or(i64::MAX));
+    }
+
+    /// A sequence that is run waited so long.
+    pub fn queue_wait(&self, duration: Duration) {
+        self.queue_wait.observe(duration.as_secs_f64());
+    }
+
+    /// A batch ran.
+    pub fn batch_run(&self, sequences: usize, tokens: usize, duration: Duration) {
+        self.batch_sequences.observe(float(sequences));
+        self.batch_tokens.observe(float(tokens));
+        self.inference_duration.observe(duration.as_secs_f64());
+        self.tokens.inc_by(tokens as u64);
+    }
+
+    /// Accepted sequences were dropped unrun.
+    pub fn sequences_dropped(&self, reason: DropReason, sequences: usize) {
+        match reason {
+            DropReason::Expired => &self.expired,
+            DropReason::Cancelled => &self.cancelled,
+        }
+        .inc_by(sequences as u64);
+    }
+
+    /// A request was refused because the queue was full.
+    pub fn request_rejected(&self) {
+        self.requests_rejected.inc();
+    }
+}
+
+/// Why an accepted sequence was not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropReason {
+    /// Its deadline had passed.
+    Expired,
+    /// Nobody waited for it any more: its client had gone, or another sequence of its request had failed.
+    Cancelled,
+}
+
+impl DropReason {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What is told of a model beside its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelDescription<'a> {
+    /// The name it is addressed by.
+    pub name: &'a str,
+    /// `discriminate`, `classify`, `tag` or `qa`.
+    pub task: &'a str,
+    /// `fp32`, `fp16` or `int8`.
+    pub precision: &'a str,
+    /// The device that it runs on.
+    pub device: &'a str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    model: String,
+    code: u16,
+}
+
+impl RequestLabels {
+    fn new(route: &str, model: &str, code: u16) -> Self {
+        Self {
+            route: route.to_owned(),
+            model: model.to_owned(),
+            code,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+    model: String,
+}
+
+impl RouteLabels {
+    fn new(route: &str, model: &str) -> Self {
+        Self {
+            route: route.to_owned(),
+            model: model.to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabels {
+    model: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DropLabels {
+    model: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReadyLabels {
+    model: String,
+    task: String,
+    precision: String,
+    device: String,
+}
+
+/// Upper bounds of a histogram.
+#[derive(Debug, Clone, Copy)]
+struct Buckets(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+trait LabelSet:
+    EncodeLabelSet + Clone + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static
+{
+}
+
+impl<L> LabelSet for L where
+    L: EncodeLabelSet + Clone + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static
+{
+}
+
+fn counter<L: LabelSet>(registry: &mut Registry, name: &str, help: &str) -> Family<L, Counter> {
+    let family = Family::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
+fn gauge<L: LabelSet>(registry: &mut Registry, name: &str, help: &str) -> Family<L, Gauge> {
+    let family = Family::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
+fn histogram<L: LabelSet>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    unit: Option<Unit>,
+    buckets: &'static [f64],
+) -> Family<L, Histogram, Buckets> {
+    let family = Family::new_with_constructor(Buckets(buckets));
+    match unit {
+        Some(unit) => registry.register_with_unit(name, help, unit, family.clone()),
+        None => registry.register(name, help, family.clone()),
+    }
+    family
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "histogram sums are floats; counts beyond 2^52 do not occur"
+)]
+fn float(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(metrics: &Metrics, lines: &[&str]) {
+        let exposition = metrics.encode().expect("metrics encode");
+        for line in lines {
+            assert!(
+                exposition.lines().any(|candidate| candidate == *line),
+                "{line} is not in\n{exposition}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_model_shows_at_zero_before_its_first_request() {
+        let metrics = Metrics::new("1.2.3");
+        let _model = metrics.model("tagger");
+        metrics.declare_route("/tag", "tagger");
+        check(
+            &metrics,
+            &[
+                "electra_build_info{version=\"1.2.3\"} 1",
+                "# TYPE electra_requests counter",
+                "electra_requests_total{route=\"/tag\",model=\"tagger\",code=\"200\"} 0",
+                "# TYPE electra_request_duration_seconds histogram",
+                "# UNIT electra_request_duration_seconds seconds",
+                "electra_request_duration_seconds_count{route=\"/tag\",model=\"tagger\"} 0",
+                "# TYPE electra_queue_depth gauge",
+                "electra_queue_depth{model=\"tagger\"} 0",
+                "electra_queue_wait_seconds_count{model=\"tagger\"} 0",
+                "electra_batch_sequences_count{model=\"tagger\"} 0",
+                "electra_batch_tokens_count{model=\"tagger\"} 0",
+                "electra_inference_duration_seconds_count{model=\"tagger\"} 0",
+                "electra_tokens_total{model=\"tagger\"} 0",
+                "electra_sequences_dropped_total{model=\"tagger\",reason=\"expired\"} 0",
+                "electra_sequences_dropped_total{model=\"tagger\",reason=\"cancelled\"} 0",
+                "electra_requests_rejected_total{model=\"tagger\"} 0",
+                "# EOF",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_happens_is_counted() {
+        let metrics = Metrics::new("1.2.3");
+        let model = metrics.model("tagger");
+        model.queue_depth(7);
+        model.queue_wait(Duration::from_millis(2));
+        model.batch_run(3, 40, Duration::from_micros(200));
+        model.sequences_dropped(DropReason::Expired, 2);
+        model.sequences_dropped(DropReason::Cancelled, 1);
+        model.request_rejected();
+        // Another handle of the same name counts into the same metrics.
+        metrics
+            .model("tagger")
+            .batch_run(1, 2, Duration::from_secs(1));
+        metrics.request_finished("/tag", "tagger", 504, Duration::from_millis(30));
+        let description = ModelDescription {
+            name: "tagger",
+            task: "tag",
+            precision: "int8",
+            device: "cpu",
+        };
+        metrics.model_ready(&description, true);
+        check(
+            &metrics,
+            &[
+                "electra_requests_total{route=\"/tag\",model=\"tagger\",code=\"504\"} 1",
+                "electra_request_duration_seconds_bucket{le=\"0.025\",route=\"/tag\",model=\"tagger\"} 0",
+                "electra_request_duration_seconds_bucket{le=\"0.05\",route=\"/tag\",model=\"tagger\"} 1",
+                "electra_queue_depth{model=\"tagger\"} 7",
+                "electra_queue_wait_seconds_sum{model=\"tagger\"} 0.002",
+                "electra_batch_sequences_bucket{le=\"4.0\",model=\"tagger\"} 2",
+                "electra_batch_tokens_sum{model=\"tagger\"} 42.0",
+                "electra_inference_duration_seconds_bucket{le=\"0.00025\",model=\"tagger\"} 1",
+                "electra_inference_duration_seconds_count{model=\"tagger\"} 2",
+                "electra_tokens_total{model=\"tagger\"} 42",
+                "electra_sequences_dropped_total{model=\"tagger\",reason=\"expired\"} 2",
+                "electra_sequences_dropped_total{model=\"tagger\",reason=\"cancelled\"} 1",
+                "electra_requests_rejected_total{model=\"tagger\"} 1",
+                "electra_model_ready{model=\"tagger\",task=\"tag\",precision=\"int8\",device=\"cpu\"} 1",
+            ],
+        );
+        metrics.model_ready(&description, false);
+        check(
+            &metrics,
+            &[
+                "electra_model_ready{model=\"tagger\",task=\"tag\",precision=\"int8\",device=\"cpu\"} 0",
+            ],
+        );
+    }
+}

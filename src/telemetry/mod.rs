@@ -1,0 +1,4 @@
+//! What an operator sees of the running process: metrics and logs.
+
+pub mod metrics;
+pub mod tracing;

@@ -1,0 +1,134 @@
+//! Logs, written to standard error: which events, and as text or JSON lines.
+
+use std::fmt;
+use std::io::{IsTerminal, stderr};
+use std::str::FromStr;
+
+use serde::Deserialize;
+use thiserror::Error;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How a log event is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people, in colour on a terminal.
+    #[default]
+    Text,
+    /// A JSON object a line, for log collectors.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogOptions {
+    /// How an event is written.
+    pub format: LogFormat,
+    /// Directives of `tracing_subscriber`'s `EnvFilter`: `info`, or `warn,electra_server=debug`.
+    pub filter: String,
+}
+
+/// Why logging did not start.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The filter does not parse.
+    #[error(
+        "the log filter `{filter}` is not valid ({source}): write a level such as `info`, or directives such as `warn,electra_server=debug`"
+    )]
+    Filter {
+        /// The filter as given.
+        filter: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// The process logs already.
+    #[error(
+        "logging has been initialised already in this process: initialise it once, at the start"
+    )]
+    AlreadyInitialised,
+}
+
+/// A log format that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is not a log format: use `text` or `json`")]
+pub struct UnknownLogFormat(String);
+
+/// Starts logging for the whole process.
+///
+/// # Errors
+/// If the filter does not parse, or the process logs already.
+pub fn init(options: &LogOptions) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(&options.filter).map_err(|source| LogError::Filter {
+        filter: options.filter.clone(),
+        source,
+    })?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal());
+    match options.format {
+        LogFormat::Text => subscriber.finish().try_init(),
+        LogFormat::Json => subscriber.json().finish().try_init(),
+    }
+    .map_err(|_| LogError::AlreadyInitialised)
+}
+
+impl FromStr for LogFormat {
+    type Err = UnknownLogFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownLogFormat> {
+        match name {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(UnknownLogFormat(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(filter: &str) -> LogOptions {
+        LogOptions {
+            format: LogFormat::Json,
+            filter: filter.to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_invalid_filter_is_named() {
+        let error = init(&options("electra_server=loud")).expect_err("no such level");
+        assert!(matches!(error, LogError::Filter { .. }));
+        assert!(error.to_string().contains("`electra_server=loud`"));
+    }
+
+    #[test]
+    fn a_second_start_is_refused() {
+        // The first may itself be second to another test's: the process has one subscriber.
+        let _ = init(&options("off"));
+        assert!(matches!(
+            init(&options("off")),
+            Err(LogError::AlreadyInitialised)
+        ));
+    }
+
+    #[test]
+    fn formats_by_name() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        let error = "xml".parse::<LogFormat>().expect_err("no such format");
+        assert!(error.to_string().contains("`text` or `json`"));
+    }
+}

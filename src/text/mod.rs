@@ -1,0 +1,11 @@
+//! Text to tokens and back: tokenizer, windows over long texts, offsets into the text as it was sent.
+
+mod definition;
+pub mod offsets;
+pub mod tokenizer;
+mod vocabulary;
+pub mod windows;
+
+pub use offsets::{OffsetEncoding, OffsetMap};
+pub use tokenizer::{SpecialTokens, TokenizedText, Tokenizer, TokenizerError};
+pub use windows::Window;

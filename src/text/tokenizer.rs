@@ -1,0 +1,251 @@
+//! The tokenizer of a checkpoint: text to token ids, each with the bytes of the text it stands for.
+//!
+//! # Special tokens in a text
+//! A text that spells out a special token, such as `a [SEP] b`, gets that token's id, exactly as in transformers: the
+//! ids are the same, token for token. The token counts as one of the text, with offsets and a score, and never moves
+//! the borders of a sequence, which the server sets by position. A text can thus only confuse the model about itself.
+//! A checkpoint that wants special tokens read as plain text says `"split_special_tokens": true` in
+//! `tokenizer_config.json`.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::definition::{self, Definition};
+
+/// A checkpoint's tokenizer.
+#[derive(Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    special_tokens: SpecialTokens,
+    unknown_id: Option<u32>,
+    vocabulary_size: usize,
+}
+
+/// The tokens that enclose a sequence: `[CLS] A [SEP]`, or `[CLS] A [SEP] B [SEP]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// Starts a sequence.
+    pub cls: u32,
+    /// Ends each text of a sequence.
+    pub sep: u32,
+}
+
+/// The tokens of a text, without special tokens around them; the three lists are of equal length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenizedText {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// For each token the bytes of the text as it was sent, on character boundaries, never beyond the text.
+    ///
+    /// Tokens may share bytes, where one character became several tokens.
+    pub offsets: Vec<Range<usize>>,
+    /// For each token the index of its word, as the pre-tokenizer splits the text.
+    pub words: Vec<Option<u32>>,
+}
+
+impl TokenizedText {
+    /// How many tokens the text has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether the text has no token at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Whether a token belongs to the same word as the one before it.
+    #[must_use]
+    pub fn continues_word(&self, token: usize) -> bool {
+        let word = |token: usize| self.words.get(token).copied().flatten();
+        word(token).is_some() && token > 0 && word(token) == word(token - 1)
+    }
+}
+
+/// Why a tokenizer can't be loaded or used.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenizerError {
+    /// Neither of the files that define a tokenizer is there.
+    #[error(
+        "{} has no tokenizer: put the checkpoint's tokenizer.json there, or its vocab.txt with tokenizer_config.json",
+        .folder.display()
+    )]
+    Missing {
+        /// The model folder.
+        folder: PathBuf,
+    },
+    /// A file is there but can't be read.
+    #[error("{} cannot be read: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file holds something else than it should.
+    #[error("{} is not usable: {reason}", .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// The tokenizer failed on a text.
+    #[error("The text cannot be tokenized: {reason}")]
+    Text {
+        /// What the tokenizer says.
+        reason: String,
+    },
+    /// The tokenizer can't be written.
+    #[error("The tokenizer cannot be written as JSON: {reason}")]
+    Json {
+        /// What the tokenizer says.
+        reason: String,
+    },
+}
+
+impl Tokenizer {
+    /// Loads the tokenizer of a model folder: tokenizer.json, or vocab.txt where there is none, with the settings of
+    /// `tokenizer_config.json`. Truncation and padding of its own are switched off.
+    ///
+    /// # Errors
+    /// Names the file that is missing, unreadable or not that of an ELECTRA tokenizer.
+    pub fn from_folder(folder: &Path) -> Result<Self, TokenizerError> {
+        let Definition { json, source } = definition::read(folder)?;
+        let invalid = |reason: String| TokenizerError::Invalid {
+            path: source.clone(),
+            reason,
+        };
+        let inner: tokenizers::Tokenizer = serde_json::from_str(&json.to_string())
+            .map_err(|error| invalid(format!("it does not define a tokenizer: {error}")))?;
+        let id = |token: &str| inner.token_to_id(token);
+
+        for added in definition::added_tokens(&json) {
+            let content = added["content"].as_str().unwrap_or_default();
+            if id(content).map(u64::from) != added["id"].as_u64() {
+                return Err(invalid(format!(
+                    "the added token {content:?} has the id {} in the file, but the vocabulary gives it another: \
+                     ids of added tokens must follow those of the vocabulary without a gap",
+                    added["id"]
+                )));
+            }
+        }
+        let unknown_token = json["model"]["unk_token"].as_str();
+        let unknown_id = unknown_token.and_then(id);
+        if let (Some(token), None) = (unknown_token, unknown_id) {
+            return Err(invalid(format!(
+                "its unknown token {token:?} is not in the vocabulary; \
+                 name the right one as \"unk_token\" in tokenizer_config.json or tokenizer.json"
+            )));
+        }
+        let vocabulary_size = inner
+            .get_vocab(true)
+            .into_values()
+            .max()
+            .map_or(0, |id| id as usize + 1);
+        Ok(Self {
+            special_tokens: special_tokens(&inner).map_err(invalid)?,
+            inner,
+            unknown_id,
+            vocabulary_size,
+        })
+    }
+
+    /// The tokenizer as a tokenizer.json that needs no other file beside it.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Json`] where a part of it can't be written, which does not happen to one that was read.
+    pub fn to_json(&self) -> Result<String, TokenizerError> {
+        self.inner
+            .to_string(false)
+            .map_err(|error| TokenizerError::Json {
+                reason: error.to_string(),
+            })
+    }
+
+    /// The tokens of `text`, all of them, without special tokens around them.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Text`] where the tokenizer gives up.
+    pub fn tokenize(&self, text: &str) -> Result<TokenizedText, TokenizerError> {
+        let encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|error| TokenizerError::Text {
+                reason: error.to_string(),
+            })?;
+        Ok(TokenizedText {
+            ids: encoding.get_ids().to_vec(),
+            offsets: encoding
+                .get_offsets()
+                .iter()
+                .map(|&(start, end)| whole_characters(text, start..end))
+                .collect(),
+            words: encoding.get_word_ids().to_vec(),
+        })
+    }
+
+    /// The tokens that enclose a sequence.
+    #[must_use]
+    pub fn special_tokens(&self) -> SpecialTokens {
+        self.special_tokens
+    }
+
+    /// The token of an id as the vocabulary spells it, such as `##ing`.
+    #[must_use]
+    pub fn token(&self, id: u32) -> Option<String> {
+        let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
+        added
+            .get(&id)
+            .map(|token| token.content.clone())
+            .or_else(|| self.inner.id_to_token(id))
+    }
+
+    /// The id that stands for words which the vocabulary can't spell.
+    #[must_use]
+    pub fn unknown_id(&self) -> Option<u32> {
+        self.unknown_id
+    }
+
+    /// One more than the highest id: the rows that an embedding matrix must have at least.
+    #[must_use]
+    pub fn vocabulary_size(&self) -> usize {
+        self.vocabulary_size
+    }
+}
+
+/// What the post-processor puts around texts, or why that is not what ELECTRA takes.
+fn special_tokens(tokenizer: &tokenizers::Tokenizer) -> Result<SpecialTokens, String> {
+    let ids = |encoding: tokenizers::Result<tokenizers::Encoding>| {
+        encoding
+            .map(|encoding| encoding.get_ids().to_vec())
+            .map_err(|error| error.to_string())
+    };
+    let single = ids(tokenizer.encode("", true))?;
+    let pair = ids(tokenizer.encode(("", ""), true))?;
+    match (single.as_slice(), pair.as_slice()) {
+        (&[cls, sep], pair) if pair == [cls, sep, sep] => Ok(SpecialTokens { cls, sep }),
+        ([], _) => Err(
+            "nothing says which tokens start and end a sequence: give it a post-processor, \
+             or name \"cls_token\" and \"sep_token\" in tokenizer_config.json as the vocabulary spells them"
+                .to_owned(),
+        ),
+        _ => Err(format!(
+            "its post-processor encloses a text in the tokens {single:?} and a pair in {pair:?}, \
+             but ELECTRA takes [CLS] A [SEP] and [CLS] A [SEP] B [SEP]"
+        )),
+    }
+}
+
+/// Widens a range to whole characters of the text, so that it always slices.
+fn whole_characters(text: &str, bytes: Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(bytes.start);
+    start..text.ceil_char_boundary(bytes.end).max(start)
+}
+
+#[cfg(test)]
+#[path = "tokenizer_tests.rs"]
+mod tests;

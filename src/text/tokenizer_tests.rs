@@ -1,0 +1,446 @@
+//! Tests of the tokenizer: where its settings come from, and that its offsets slice every text.
+
+#![allow(clippy::single_range_in_vec_init, reason = "ranges are offsets here")]
+
+use std::fs;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::text::{OffsetEncoding, OffsetMap};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+
+/// [CLS] and [SEP] are not where BERT has them.
+const VOCABULARY: &str = "[PAD]\n[UNK]\n[SEP]\n[CLS]\n[MASK]\nthe\nThe\nfox\ncafe\ncafé\n##s\n東\n한\n##국\n.\na\n##a\n京\ne\n##e\nש\n##ל\n👩\n\
+                          i\n##i\n\u{1112}\n##\u{1161}\n##\u{11ab}\n東京\n,\nfi\nﬁ\n";
+
+fn load(files: &[(&str, &str)]) -> Result<Tokenizer, TokenizerError> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    Tokenizer::from_folder(folder.path())
+}
+
+fn small(config: &Value) -> Tokenizer {
+    load(&[
+        ("vocab.txt", VOCABULARY),
+        ("tokenizer_config.json", &config.to_string()),
+    ])
+    .unwrap()
+}
+
+fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
+    let tokens = tokenizer.tokenize(text).unwrap();
+    let piece = |id| tokenizer.token(id).unwrap();
+    tokens.ids.into_iter().map(piece).collect()
+}
+
+fn golden(path: &str) -> Value {
+    let text = fs::read_to_string(format!("{GOLDEN}/{path}")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn settings_come_from_tokenizer_config() {
+    let check = |config: Value, text: &str, expected: &[&str]| {
+        assert_eq!(pieces(&small(&config), text), expected, "{config} {text:?}");
+    };
+    check(json!({}), "The Cafés", &["the", "cafe", "##s"]);
+    check(
+        json!({"do_lower_case": true, "strip_accents": null}),
+        "CAFÉ",
+        &["cafe"],
+    );
+    check(json!({"strip_accents": false}), "CAFÉ", &["café"]);
+    check(
+        json!({"do_lower_case": false}),
+        "The the café",
+        &["The", "the", "café"],
+    );
+    check(
+        json!({"do_lower_case": false, "strip_accents": true}),
+        "The café",
+        &["The", "cafe"],
+    );
+    check(json!({}), "東京", &["東", "京"]);
+    check(json!({"tokenize_chinese_chars": false}), "東京", &["東京"]);
+    check(
+        json!({"tokenize_chinese_chars": null}),
+        "東京",
+        &["東", "京"],
+    );
+    check(json!({"unk_token": "fox"}), "zebra", &["fox"]);
+    check(json!({"unk_token": {"content": "fox"}}), "zebra", &["fox"]);
+    // Neither limits nor padding are the tokenizer's business.
+    check(
+        json!({"model_max_length": 2}),
+        "the the the",
+        &["the", "the", "the"],
+    );
+    check(json!({}), "", &[]);
+    check(json!({}), " \u{200b}\n", &[]);
+}
+
+#[test]
+fn tokenizer_json_is_read_with_its_tokenizer_config() {
+    let definition = small(&json!({"do_lower_case": false})).to_json().unwrap();
+    let check = |config: Value, expected: &[&str]| {
+        let tokenizer = load(&[
+            ("tokenizer.json", &definition),
+            ("tokenizer_config.json", &config.to_string()),
+        ])
+        .unwrap();
+        assert_eq!(pieces(&tokenizer, "The café"), expected, "{config}");
+    };
+    check(json!({}), &["The", "café"]);
+    check(json!({"do_lower_case": true}), &["the", "cafe"]);
+    check(
+        json!({"do_lower_case": true, "strip_accents": false}),
+        &["the", "café"],
+    );
+    check(
+        json!({"do_lower_case": true, "tokenizer_class": "PreTrainedTokenizerFast"}),
+        &["The", "café"],
+    );
+}
+
+#[test]
+fn limits_of_tokenizer_json_are_switched_off() {
+    let mut definition: Value =
+        serde_json::from_str(&small(&json!({})).to_json().unwrap()).unwrap();
+    definition["truncation"] =
+        json!({"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0});
+    definition["padding"] = json!({
+        "strategy": {"Fixed": 16}, "direction": "Right", "pad_to_multiple_of": null,
+        "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]",
+    });
+    let tokenizer = load(&[("tokenizer.json", &definition.to_string())]).unwrap();
+    assert_eq!(tokenizer.tokenize("the fox, the fox.").unwrap().len(), 6);
+    assert!(tokenizer.tokenize("").unwrap().is_empty());
+    assert_eq!(tokenizer.special_tokens(), SpecialTokens { cls: 3, sep: 2 });
+}
+
+#[test]
+fn special_tokens_come_from_the_checkpoint() {
+    let vocabulary = "<pad>\n<unk>\n</s>\n<s>\nthe\n";
+    let names = r#"{"cls_token": "<s>", "sep_token": {"content": "</s>"}, "unk_token": "<unk>"}"#;
+    let check = |files: &[(&str, &str)]| {
+        let tokenizer = load(files).unwrap();
+        assert_eq!(tokenizer.special_tokens(), SpecialTokens { cls: 3, sep: 2 });
+        assert_eq!(tokenizer.unknown_id(), Some(1));
+        assert_eq!(tokenizer.vocabulary_size(), 5);
+        assert_eq!(tokenizer.token(3).as_deref(), Some("<s>"));
+        assert_eq!(tokenizer.token(5), None);
+        tokenizer
+    };
+    check(&[("vocab.txt", vocabulary), ("tokenizer_config.json", names)]);
+    let tokenizer = check(&[
+        ("vocab.txt", vocabulary),
+        (
+            "tokenizer_config.json",
+            r#"{"cls_token": "the", "unk_token": "<unk>"}"#,
+        ),
+        ("special_tokens_map.json", names),
+    ]);
+
+    // Beside `added_tokens_decoder` special_tokens_map.json is of no account.
+    let with_decoder = r#"{"cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>", "added_tokens_decoder": {}}"#;
+    check(&[
+        ("vocab.txt", vocabulary),
+        ("tokenizer_config.json", with_decoder),
+        ("special_tokens_map.json", r#"{"cls_token": "the"}"#),
+    ]);
+
+    // What is written needs no other file.
+    let mut definition: Value = serde_json::from_str(&tokenizer.to_json().unwrap()).unwrap();
+    check(&[("tokenizer.json", &definition.to_string())]);
+
+    // A tokenizer.json that encloses texts in nothing falls back to the names.
+    definition["post_processor"] = Value::Null;
+    check(&[
+        ("tokenizer.json", &definition.to_string()),
+        ("tokenizer_config.json", names),
+    ]);
+}
+
+#[test]
+fn a_text_may_spell_special_tokens() {
+    let check = |config: Value, text: &str, expected: &[&str]| {
+        assert_eq!(pieces(&small(&config), text), expected, "{config} {text:?}");
+    };
+    check(
+        json!({}),
+        "the[SEP]fox [CLS]",
+        &["the", "[SEP]", "fox", "[CLS]"],
+    );
+    check(json!({}), "[sep]", &["[UNK]", "[UNK]", "[UNK]"]);
+    check(
+        json!({"split_special_tokens": true}),
+        "[SEP]",
+        &["[UNK]", "[UNK]", "[UNK]"],
+    );
+}
+
+#[test]
+fn tokens_beside_the_vocabulary_keep_their_ids() {
+    let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\n";
+    let decoder = json!({"added_tokens_decoder": {
+        "6": {"content": "<b>", "lstrip": false, "normalized": false, "rstrip": false, "single_word": false, "special": true},
+        "5": {"content": "<a>", "lstrip": false, "normalized": false, "rstrip": false, "single_word": false, "special": true},
+    }});
+    let check = |name: &str, content: &str| {
+        let tokenizer = load(&[("vocab.txt", vocabulary), (name, content)]).unwrap();
+        assert_eq!(
+            tokenizer.tokenize("<b>the<a>").unwrap().ids,
+            [6, 4, 5],
+            "{name}"
+        );
+        assert_eq!(tokenizer.vocabulary_size(), 7);
+        let copy = load(&[("tokenizer.json", &tokenizer.to_json().unwrap())]).unwrap();
+        assert_eq!(copy.tokenize("<b>the<a>").unwrap().ids, [6, 4, 5], "{name}");
+    };
+    check("tokenizer_config.json", &decoder.to_string());
+    check("added_tokens.json", r#"{"<b>": 6, "<a>": 5}"#);
+}
+
+#[test]
+fn what_is_wrong_with_a_folder_is_said() {
+    let check = |files: &[(&str, &str)], expected: &[&str]| {
+        let error = load(files).unwrap_err().to_string();
+        for part in expected {
+            assert!(error.contains(part), "{error:?} does not say {part:?}");
+        }
+    };
+    check(
+        &[],
+        &["tokenizer.json", "vocab.txt", "tokenizer_config.json"],
+    );
+    check(
+        &[("tokenizer.json", "{")],
+        &["tokenizer.json", "JSON object"],
+    );
+    check(
+        &[("tokenizer.json", "[]")],
+        &["tokenizer.json", "JSON object"],
+    );
+    check(
+        &[("tokenizer.json", "{}")],
+        &["tokenizer.json", "does not define a tokenizer"],
+    );
+    check(
+        &[("vocab.txt", "")],
+        &["vocab.txt", "\"[UNK]\"", "unk_token"],
+    );
+    check(
+        &[("vocab.txt", "[UNK]\nthe")],
+        &["vocab.txt", "cls_token", "sep_token"],
+    );
+    check(
+        &[
+            ("vocab.txt", VOCABULARY),
+            ("tokenizer_config.json", r#"{"do_lower_case": 1}"#),
+        ],
+        &[
+            "tokenizer_config.json",
+            "\"do_lower_case\" is 1",
+            "true or false",
+        ],
+    );
+    check(
+        &[("vocab.txt", VOCABULARY), ("tokenizer_config.json", "null")],
+        &["tokenizer_config.json", "JSON object"],
+    );
+    check(
+        &[
+            ("vocab.txt", VOCABULARY),
+            ("added_tokens.json", r#"{"<a>": 900}"#),
+        ],
+        &["vocab.txt", "\"<a>\"", "900"],
+    );
+    for decoder in [r#"{"x": {}}"#, r#"{"50": "<a>"}"#] {
+        let config = format!(r#"{{"added_tokens_decoder": {decoder}}}"#);
+        check(
+            &[
+                ("vocab.txt", VOCABULARY),
+                ("tokenizer_config.json", &config),
+            ],
+            &["tokenizer_config.json", "added_tokens_decoder"],
+        );
+    }
+    let mut definition: Value =
+        serde_json::from_str(&small(&json!({})).to_json().unwrap()).unwrap();
+    definition["post_processor"] = json!({
+        "type": "RobertaProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 3], "trim_offsets": true, "add_prefix_space": false,
+    });
+    check(
+        &[("tokenizer.json", &definition.to_string())],
+        &["[3, 2, 2, 2]", "[CLS] A [SEP]"],
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("vocab.txt"), b"the\n\xff\n").unwrap();
+    let error = Tokenizer::from_folder(folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("vocab.txt cannot be read"), "{error}");
+}
+
+#[test]
+fn words_are_those_of_the_pre_tokenizer() {
+    let tokenizer = small(&json!({}));
+    let tokens = tokenizer.tokenize("foxs. ea 東京").unwrap();
+    let continues: Vec<bool> = (0..tokens.len())
+        .map(|token| tokens.continues_word(token))
+        .collect();
+    assert_eq!(
+        pieces(&tokenizer, "foxs. ea 東京"),
+        ["fox", "##s", ".", "e", "##a", "東", "京"]
+    );
+    assert_eq!(continues, [false, true, false, false, true, false, false]);
+    assert!(!tokens.continues_word(99));
+}
+
+/// Token for token what transformers gives, on every golden text: ids, pieces and offsets.
+#[test]
+fn tokens_are_those_of_transformers() {
+    let golden_folder = format!("{GOLDEN}/checkpoints");
+    for (path, folder) in [
+        ("tokenizer/uncased.json", "discriminator-plain"),
+        ("tokenizer/cased.json", "discriminator-cased"),
+    ] {
+        let tokenizer = Tokenizer::from_folder(&Path::new(&golden_folder).join(folder)).unwrap();
+        let cases = golden(path);
+        let cases = cases["cases"].as_array().unwrap();
+        assert!(cases.len() > 40, "{path}");
+        for case in cases {
+            check_golden(&tokenizer, case["text"].as_str().unwrap(), case);
+        }
+    }
+}
+
+fn check_golden(tokenizer: &Tokenizer, text: &str, case: &Value) {
+    let tokens = tokenizer.tokenize(text).unwrap();
+    let SpecialTokens { cls, sep } = tokenizer.special_tokens();
+    let ids: Vec<u32> = [cls]
+        .into_iter()
+        .chain(tokens.ids.iter().copied())
+        .chain([sep])
+        .collect();
+    assert_eq!(json!(ids), case["input_ids"], "{text:?}");
+    let pieces: Vec<_> = ids.iter().map(|&id| tokenizer.token(id)).collect();
+    let map = OffsetMap::new(text, OffsetEncoding::Codepoint);
+    let offsets: Vec<[usize; 2]> = [0..0]
+        .into_iter()
+        .chain(
+            tokens
+                .offsets
+                .iter()
+                .map(|bytes| map.convert(bytes.clone())),
+        )
+        .chain([0..0])
+        .map(|range| [range.start, range.end])
+        .collect();
+    assert_eq!(json!(offsets), case["offsets"], "{text:?}");
+    // transformers spells added tokens as the text has them; all golden texts have them as the vocabulary does.
+    assert_eq!(json!(pieces), case["tokens"], "{text:?}");
+}
+
+/// Slices a text by offsets of each encoding, as a client in that language does.
+fn check_offsets(tokenizer: &Tokenizer, text: &str) {
+    let tokens = tokenizer.tokenize(text).unwrap();
+    assert_eq!(tokens.offsets.len(), tokens.ids.len());
+    assert_eq!(tokens.words.len(), tokens.ids.len());
+    let codepoints: Vec<char> = text.chars().collect();
+    let units: Vec<u16> = text.encode_utf16().collect();
+    let map = |encoding| OffsetMap::new(text, encoding);
+    let (codepoint, utf8, utf16) = (
+        map(OffsetEncoding::Codepoint),
+        map(OffsetEncoding::Utf8),
+        map(OffsetEncoding::Utf16),
+    );
+    let mut previous = 0..0;
+    for bytes in &tokens.offsets {
+        let surface = text
+            .get(bytes.clone())
+            .expect("offsets lie on character boundaries");
+        assert!(
+            !surface.is_empty(),
+            "{text:?} has an empty token at {bytes:?}"
+        );
+        assert!(
+            bytes.start >= previous.start,
+            "{text:?}: {bytes:?} stands before {previous:?}"
+        );
+        assert!(
+            bytes.end >= previous.end,
+            "{text:?}: {bytes:?} ends before {previous:?}"
+        );
+        assert_eq!(
+            codepoints[codepoint.convert(bytes.clone())]
+                .iter()
+                .collect::<String>(),
+            surface
+        );
+        assert_eq!(&text[utf8.convert(bytes.clone())], surface);
+        assert_eq!(
+            String::from_utf16(&units[utf16.convert(bytes.clone())]).unwrap(),
+            surface
+        );
+        previous = bytes.clone();
+    }
+}
+
+/// Characters that normalization drops, splits, joins or moves, between words that the vocabulary knows.
+fn hard_text() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        Just("the"),
+        Just("fox"),
+        Just("cafe\u{301}"),
+        Just("É"),
+        Just("İ"),
+        Just("ß"),
+        Just("ﬁ"),
+        Just("한국"),
+        Just("東京"),
+        Just("\u{2f800}"),
+        Just("👩‍👩‍👧"),
+        Just("👍🏽"),
+        Just("🇫🇷"),
+        Just("שָׁלוֹם"),
+        Just("\u{202e}abc\u{202c}"),
+        Just("\u{0}"),
+        Just("\u{7}"),
+        Just("\u{200d}"),
+        Just("\u{301}"),
+        Just("\u{323}"),
+        Just(" "),
+        Just("\u{a0}"),
+        Just("\r\n"),
+        Just("[SEP]"),
+        Just("[MASK]"),
+        Just("##s"),
+        Just("."),
+        Just("\u{fffd}"),
+        Just("ǆ"),
+        Just("ΐ"),
+        Just("\u{10fffd}"),
+    ]
+    .prop_map(str::to_owned);
+    prop::collection::vec(
+        prop_oneof![4 => part, 1 => any::<String>(), 1 => any::<char>().prop_map(String::from)],
+        0..24,
+    )
+    .prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn offsets_slice_the_text_as_sent(text in hard_text()) {
+        for config in [json!({}), json!({"do_lower_case": false}), json!({"strip_accents": false})] {
+            check_offsets(&small(&config), &text);
+        }
+    }
+}
