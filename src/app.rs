@@ -93,6 +93,7 @@ pub fn build(config: &Config) -> Result<App, StartError> {
 
 impl App {
     /// The operations, as commands that need no server use them.
+    #[must_use]
     pub fn service(&self) -> &Service {
         &self.service
     }
@@ -162,19 +163,19 @@ async fn serve_and_drain(
     service.start_draining();
     let _ = stop.send(true);
     let drain = async {
-        let served = (&mut server).await.map_err(io::Error::other)?;
+        let result = (&mut server).await.map_err(io::Error::other)?;
         // Only a model that is still loading holds the scheduler too; nothing waits for that one.
         match Arc::try_unwrap(scheduler) {
             Ok(scheduler) => scheduler.drained().await,
             Err(shared) => shared.close(),
         }
-        served
+        result
     };
-    let Ok(served) = timeout(patience, drain).await else {
+    let Ok(result) = timeout(patience, drain).await else {
         server.abort();
         return outcome.and(Err(RunError::DrainTimeout(patience)));
     };
-    served?;
+    result?;
     tracing::info!("stopped");
     outcome
 }
@@ -283,133 +284,5 @@ impl Loading {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
-    use tokio::sync::oneshot;
-
-    use super::*;
-    use crate::service::testing::Fixture;
-
-    const BODY: &str = r#"{"text": "fox"}"#;
-
-    /// A server over the hand-made model, and the way to stop it.
-    struct Running {
-        address: std::net::SocketAddr,
-        stop: oneshot::Sender<()>,
-        ended: JoinHandle<Result<(), RunError>>,
-    }
-
-    async fn start(fixture: &Fixture, drain: Duration) -> Running {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let timeouts = Timeouts {
-            drain,
-            ..Timeouts::default()
-        };
-        let state = HttpState {
-            service: fixture.service.clone(),
-            metrics: fixture.metrics.clone(),
-            timeouts,
-        };
-        let scheduler = Arc::clone(&fixture.scheduler);
-        let shutdown = async move { drop(stopped.await) };
-        let ended = tokio::spawn(serve_and_drain(
-            state,
-            scheduler,
-            listener,
-            shutdown,
-            std::future::pending(),
-        ));
-        Running {
-            address,
-            stop,
-            ended,
-        }
-    }
-
-    async fn ask(address: std::net::SocketAddr) -> TcpStream {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let length = BODY.len();
-        let head = format!(
-            "POST /tag HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {length}"
-        );
-        stream
-            .write_all(format!("{head}\r\n\r\n{BODY}").as_bytes())
-            .await
-            .unwrap();
-        stream
-    }
-
-    #[tokio::test]
-    async fn what_was_accepted_is_answered_before_the_server_ends() {
-        let fixture = Fixture::new(Task::Tag);
-        fixture.model.shut();
-        let Running {
-            address,
-            stop,
-            ended,
-        } = start(&fixture, Duration::from_secs(60)).await;
-        let mut accepted = ask(address).await;
-        fixture.model.until_begun(1).await;
-        stop.send(()).unwrap();
-        // The listener closes while the request is still computed.
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(fixture.service.readiness().unwrap_err().code(), "draining");
-        assert!(!ended.is_finished());
-        fixture.model.open();
-        let mut answer = String::new();
-        accepted.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-        ended.await.unwrap().unwrap();
-    }
-
-    #[tokio::test]
-    async fn draining_ends_when_its_time_is_over() {
-        let fixture = Fixture::new(Task::Tag);
-        fixture.model.shut();
-        let Running {
-            address,
-            stop,
-            ended,
-        } = start(&fixture, Duration::from_millis(20)).await;
-        let _accepted = ask(address).await;
-        fixture.model.until_begun(1).await;
-        stop.send(()).unwrap();
-        assert!(matches!(
-            ended.await.unwrap(),
-            Err(RunError::DrainTimeout(_))
-        ));
-        fixture.model.open();
-    }
-
-    #[tokio::test]
-    async fn a_client_that_hangs_up_is_not_computed_for() {
-        let fixture = Fixture::new(Task::Tag);
-        fixture.model.shut();
-        let Running {
-            address,
-            stop,
-            ended,
-        } = start(&fixture, Duration::from_secs(60)).await;
-        let mut first = ask(address).await;
-        fixture.model.until_begun(1).await;
-        drop(ask(address).await);
-        while !fixture.metrics.encode().unwrap().contains(r#"code="499""#) {
-            tokio::task::yield_now().await;
-        }
-        fixture.model.open();
-        stop.send(()).unwrap();
-        let mut answer = String::new();
-        first.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-        ended.await.unwrap().unwrap();
-        assert_eq!(
-            fixture.model.runs.load(std::sync::atomic::Ordering::SeqCst),
-            1
-        );
-    }
-}
+#[path = "app_tests.rs"]
+mod tests;

@@ -30,16 +30,19 @@ pub struct Setting {
 
 impl Setting {
     /// The row of a key, if there is one.
+    #[must_use]
     pub fn named(key: &str) -> Option<&'static Setting> {
         SETTINGS.iter().find(|setting| setting.key == key)
     }
 
     /// The flag: `--queue-capacity`.
+    #[must_use]
     pub fn flag(&self) -> String {
         format!("--{}", self.long)
     }
 
     /// The environment variable: `ELECTRA_QUEUE_CAPACITY`.
+    #[must_use]
     pub fn variable(&self) -> String {
         format!("ELECTRA_{}", self.key.to_uppercase())
     }
@@ -231,7 +234,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             request: Duration::from_secs(30),
-            max_request: Duration::from_secs(300),
+            max_request: Duration::from_mins(5),
             drain: Duration::from_secs(30),
         }
     }

@@ -223,16 +223,19 @@ pub enum ServiceError {
 
 impl ServiceError {
     /// The stable name of this error, for programs: part of the API.
+    #[must_use]
     pub fn code(&self) -> &'static str {
         self.row().0
     }
 
     /// The HTTP status this error is answered with.
+    #[must_use]
     pub fn http_status(&self) -> u16 {
         self.row().1
     }
 
     /// When trying again makes sense, where it does.
+    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::QueueFull { retry_after } => Some(*retry_after),
@@ -292,6 +295,7 @@ impl From<BatchError> for ServiceError {
 }
 
 /// Whole seconds, rounded up, at least one: what a Retry-After header holds.
+#[must_use]
 pub fn seconds(duration: Duration) -> u64 {
     let whole = duration.as_secs();
     (whole + u64::from(duration.subsec_nanos() > 0)).max(1)

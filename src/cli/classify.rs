@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::CliError;
-use super::one_shot::{self, Common, Options};
+use super::lines::Options;
+use super::one_shot::{self, Common};
 use crate::task::Task;
 
 /// What `classify` takes.
@@ -42,10 +43,6 @@ pub fn run(arguments: &ClassifyArguments) -> Result<(), CliError> {
         Some(second) => json!({"text": [[text, second]]}),
         None => json!({"text": text}),
     };
-    one_shot::run(
-        Task::Classify,
-        &arguments.common,
-        options,
-        arguments.texts.iter().map(body).collect(),
-    )
+    let bodies: Vec<_> = arguments.texts.iter().map(body).collect();
+    one_shot::run(Task::Classify, &arguments.common, options, &bodies)
 }

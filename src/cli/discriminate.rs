@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::{Number, json};
 
 use super::CliError;
-use super::one_shot::{self, Common, Options, number};
+use super::lines::Options;
+use super::one_shot::{self, Common, number};
 use crate::task::Task;
 
 /// What `discriminate` takes.
@@ -35,10 +36,10 @@ pub fn run(arguments: &DiscriminateArguments) -> Result<(), CliError> {
         .with("threshold", arguments.threshold.clone())
         .with("level", arguments.level.clone())
         .with("offsets", arguments.offsets.clone());
-    let bodies = arguments
+    let bodies: Vec<_> = arguments
         .texts
         .iter()
         .map(|text| json!({"text": text}))
         .collect();
-    one_shot::run(Task::Discriminate, &arguments.common, options, bodies)
+    one_shot::run(Task::Discriminate, &arguments.common, options, &bodies)
 }

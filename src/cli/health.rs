@@ -16,7 +16,7 @@ const LONGEST_ANSWER: u64 = 64 << 10;
 /// What `health` takes.
 #[derive(Debug, Args)]
 pub struct HealthArguments {
-    /// The server's address, HOST:PORT [env: ELECTRA_HTTP] [default: 127.0.0.1:8080]
+    /// The server's address, HOST:PORT; if not given that of `ELECTRA_HTTP`, else 127.0.0.1:8080
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
 }

@@ -4,6 +4,7 @@ pub mod classify;
 pub mod discriminate;
 pub mod export;
 pub mod health;
+pub mod lines;
 pub mod models;
 pub mod one_shot;
 pub mod qa;
@@ -83,6 +84,7 @@ impl From<LogError> for CliError {
 }
 
 /// Runs a command. The exit code is 0 if all went well, 1 if it failed, 2 if it was called wrongly.
+#[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),

@@ -2,7 +2,7 @@
 //! of answer each, through the same service as the server's.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::lines::{self, IN_FLIGHT, Lines, Options};
 use super::settings::{Local, Settings};
 use super::{CliError, configuration, log_of_a_short_command};
 use crate::app::{self, App};
@@ -26,10 +26,8 @@ use crate::service::{Answer, RequestContext, Service, json};
 use crate::task::Task;
 use crate::telemetry::tracing;
 
-/// Lines that are worked on at a time: enough to fill the workers' batches.
-const IN_FLIGHT: usize = 64;
 /// Nobody's deadline: whoever waits can interrupt.
-const PATIENCE: Duration = Duration::from_secs(30 * 24 * 3600);
+const PATIENCE: Duration = Duration::from_hours(30 * 24);
 
 /// What all of them take.
 #[derive(Debug, Args)]
@@ -39,21 +37,6 @@ pub struct Common {
     pub model: Option<String>,
     #[command(flatten)]
     settings: Settings<Local>,
-}
-
-/// Request fields given as flags: they hold for every input that does not say otherwise itself.
-#[derive(Clone, Debug, Default)]
-pub struct Options(Map<String, Value>);
-
-impl Options {
-    /// With a field, if it was given.
-    #[must_use]
-    pub fn with(mut self, field: &str, value: Option<impl Into<Value>>) -> Self {
-        if let Some(value) = value {
-            self.0.insert(field.to_owned(), value.into());
-        }
-        self
-    }
 }
 
 /// Reads a flag's number as JSON does: neither NaN nor infinite.
@@ -72,7 +55,7 @@ pub fn run(
     task: Task,
     common: &Common,
     options: Options,
-    bodies: Vec<Value>,
+    bodies: &[Value],
 ) -> Result<(), CliError> {
     let options = options.with("model", common.model.clone());
     check_options(task, &options)?;
@@ -87,9 +70,9 @@ pub fn run(
     load(&app, task, name)?;
     app.service().model(task, name).map_err(CliError::failed)?;
     let lines = if from_stdin {
-        read_stdin()
+        lines::read_stdin()
     } else {
-        arguments(&bodies)
+        lines::of(bodies)
     };
     let progress = if from_stdin {
         progress()
@@ -173,47 +156,6 @@ fn load(app: &App, task: Task, asked: Option<&str>) -> Result<(), CliError> {
     }
 }
 
-type Lines = mpsc::Receiver<io::Result<Vec<u8>>>;
-
-fn arguments(bodies: &[Value]) -> Lines {
-    let (sender, lines) = mpsc::channel(bodies.len().max(1));
-    for body in bodies {
-        // There is room for all of them.
-        let _ = sender.try_send(Ok(body.to_string().into_bytes()));
-    }
-    lines
-}
-
-fn read_stdin() -> Lines {
-    let (sender, lines) = mpsc::channel(IN_FLIGHT);
-    std::thread::spawn(move || {
-        let mut input = io::stdin().lock();
-        loop {
-            let mut line = Vec::new();
-            let read = match input.read_until(b'\n', &mut line) {
-                Ok(0) => return,
-                Ok(_) => Ok(without_line_end(line)),
-                Err(error) => Err(error),
-            };
-            let failed = read.is_err();
-            if sender.blocking_send(read).is_err() || failed {
-                return;
-            }
-        }
-    });
-    lines
-}
-
-fn without_line_end(mut line: Vec<u8>) -> Vec<u8> {
-    if line.last() == Some(&b'\n') {
-        line.pop();
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
-    }
-    line
-}
-
 /// On a terminal, on standard error; elsewhere it draws nothing.
 fn progress() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
@@ -270,14 +212,24 @@ fn write_line(output: &mut impl Write, line: &str) -> io::Result<()> {
     output.flush()
 }
 
+/// What stands for an answer where there is none, as over HTTP.
+#[derive(Serialize)]
+struct ErrorLine {
+    error: String,
+    code: &'static str,
+}
+
 /// A line as JSON, and whether it is an error.
 fn written(answer: Result<String, ServiceError>) -> (String, bool) {
     match answer {
         Ok(line) => (line, false),
-        Err(error) => (
-            json!({"error": error.to_string(), "code": error.code()}).to_string(),
-            true,
-        ),
+        Err(error) => {
+            let line = ErrorLine {
+                error: error.to_string(),
+                code: error.code(),
+            };
+            (serde_json::to_string(&line).unwrap_or_default(), true)
+        }
     }
 }
 
@@ -287,7 +239,7 @@ fn begin(
     options: &Options,
     line: &[u8],
 ) -> Result<JoinHandle<Result<String, ServiceError>>, CliError> {
-    let body = body(task, line, options);
+    let body = lines::body(task, line, options);
     if let Some(name) = body
         .as_ref()
         .ok()
@@ -300,30 +252,6 @@ fn begin(
     Ok(tokio::spawn(async move {
         answer(&service, task, &Value::Object(body?)).await
     }))
-}
-
-/// A line as a request's body: a JSON object is one, and a JSON string or anything else is the field `text`.
-fn body(task: Task, line: &[u8], options: &Options) -> Result<Map<String, Value>, ServiceError> {
-    let text = std::str::from_utf8(line).map_err(|error| ServiceError::InvalidUtf8 {
-        position: error.valid_up_to(),
-    })?;
-    let mut body = if text.trim_start().starts_with('{') {
-        json::parse(line)?
-    } else if task == Task::Qa {
-        let reason =
-            "a JSON object with `question` and `context`, or with `items`, is wanted".to_owned();
-        return Err(ServiceError::InvalidType {
-            place: "The line".to_owned(),
-            reason,
-        });
-    } else {
-        let text = serde_json::from_str(text).unwrap_or_else(|_| text.to_owned());
-        Map::from_iter([("text".to_owned(), Value::String(text))])
-    };
-    for (field, value) in &options.0 {
-        body.entry(field).or_insert_with(|| value.clone());
-    }
-    Ok(body)
 }
 
 async fn answer(service: &Service, task: Task, body: &Value) -> Result<String, ServiceError> {
@@ -359,45 +287,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_body_a_string_or_plain_text() {
-        let options = Options::default().with("level", Some("word"));
-        for (line, expected) in [
-            ("{\"text\": \"a\"}", json!({"text": "a", "level": "word"})),
-            (
-                "{\"text\": \"a\", \"level\": \"token\"}",
-                json!({"text": "a", "level": "token"}),
-            ),
-            ("\"a\\nb\"", json!({"text": "a\nb", "level": "word"})),
-            (
-                "\"Stop\", he said",
-                json!({"text": "\"Stop\", he said", "level": "word"}),
-            ),
-            (
-                "plain text ",
-                json!({"text": "plain text ", "level": "word"}),
-            ),
-            ("", json!({"text": "", "level": "word"})),
-        ] {
-            let body = body(Task::Discriminate, line.as_bytes(), &options).unwrap();
-            assert_eq!(Value::Object(body), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_line_that_can_be_no_body_has_its_code() {
-        for (task, line, code) in [
-            (Task::Tag, &b"{\"text\""[..], "invalid_json"),
-            (Task::Tag, b"\xff", "invalid_utf8"),
-            (Task::Qa, b"who?", "invalid_type"),
-        ] {
-            assert_eq!(
-                body(task, line, &Options::default()).unwrap_err().code(),
-                code
-            );
-        }
-    }
-
-    #[test]
     fn wrong_options_are_found_before_anything_is_loaded() {
         let options = |field: &str, value: Value| Options::default().with(field, Some(value));
         assert!(check_options(Task::Qa, &options("top_k", json!(3))).is_ok());
@@ -414,19 +303,6 @@ mod tests {
                 ),
                 "{field}"
             );
-        }
-    }
-
-    #[test]
-    fn line_ends_are_no_part_of_a_text() {
-        for (line, text) in [
-            ("a\r\n", "a"),
-            ("a\n", "a"),
-            ("a", "a"),
-            ("a\r", "a\r"),
-            ("\n", ""),
-        ] {
-            assert_eq!(without_line_end(line.into()), text.as_bytes());
         }
     }
 }

@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::CliError;
-use super::one_shot::{self, Common, Options};
+use super::lines::Options;
+use super::one_shot::{self, Common};
 use crate::task::Task;
 
 /// What `qa` takes.
@@ -49,5 +50,5 @@ pub fn run(arguments: &QaArguments) -> Result<(), CliError> {
         (Some(question), Some(context)) => vec![json!({"question": question, "context": context})],
         _ => Vec::new(),
     };
-    one_shot::run(Task::Qa, &arguments.common, options, bodies)
+    one_shot::run(Task::Qa, &arguments.common, options, &bodies)
 }

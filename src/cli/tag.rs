@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::CliError;
-use super::one_shot::{self, Common, Options};
+use super::lines::Options;
+use super::one_shot::{self, Common};
 use crate::task::Task;
 
 /// What `tag` takes.
@@ -31,10 +32,10 @@ pub fn run(arguments: &TagArguments) -> Result<(), CliError> {
     let options = Options::default()
         .with("aggregation", arguments.aggregation.clone())
         .with("offsets", arguments.offsets.clone());
-    let bodies = arguments
+    let bodies: Vec<_> = arguments
         .texts
         .iter()
         .map(|text| json!({"text": text}))
         .collect();
-    one_shot::run(Task::Tag, &arguments.common, options, bodies)
+    one_shot::run(Task::Tag, &arguments.common, options, &bodies)
 }

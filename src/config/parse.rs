@@ -10,6 +10,10 @@ use crate::engine::Device;
 use crate::telemetry::tracing::LogFormat;
 
 /// A path; it need not exist.
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "it stands beside parsers that may fail"
+)]
 pub fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }

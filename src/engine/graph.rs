@@ -174,6 +174,11 @@ impl Graph {
         let (_, logits) = outputs[OUTPUT]
             .try_extract_tensor::<f32>()
             .map_err(failed)?;
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            let reason =
+                "the graph computed logits that are no finite numbers; its weights are damaged";
+            return Err(EngineError::Run(reason.to_owned()));
+        }
         let width = self.output_width;
         let rows: Vec<_> = match self.output_rows {
             OutputRows::Tokens => PackedBatch::token_rows(sequences).collect(),
@@ -248,22 +253,11 @@ impl Description {
     }
 
     fn output_rows(&self) -> OutputRows {
-        let outputs = self.model.graph.iter().flat_map(|graph| &graph.output);
-        let first = outputs
-            .filter_map(|output| {
-                output
-                    .r#type
-                    .as_ref()?
-                    .tensor_type
-                    .as_ref()?
-                    .shape
-                    .as_ref()?
-                    .dim
-                    .first()?
-                    .value
-                    .clone()
-            })
-            .next();
+        let mut outputs = self.model.graph.iter().flat_map(|graph| &graph.output);
+        let first = outputs.find_map(|output| {
+            let tensor = output.r#type.as_ref()?.tensor_type.as_ref()?;
+            tensor.shape.as_ref()?.dim.first()?.value.clone()
+        });
         match first {
             Some(onnx::DimensionValue::Name(name)) if name == "sequences" => OutputRows::Sequences,
             _ => OutputRows::Tokens,

@@ -72,7 +72,7 @@ impl SessionPool {
                     idle = self
                         .returned
                         .wait(idle)
-                        .unwrap_or_else(PoisonError::into_inner)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }
@@ -106,6 +106,10 @@ pub fn check_device(runtime: &Runtime, device: Device) -> Result<(), EngineError
     Ok(())
 }
 
+#[allow(
+    clippy::result_large_err,
+    reason = "ort hands the builder back inside its errors"
+)]
 fn configure(
     runtime: &Runtime,
     device: Device,

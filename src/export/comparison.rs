@@ -28,8 +28,7 @@ impl DecisionRule {
         match (head, problem_type) {
             (Head::Sequence { .. }, Some("regression")) => Self::Number,
             (Head::Sequence { .. }, Some("multi_label_classification"))
-            | (Head::Sequence { labels: 1 }, _) => Self::EachAboveZero,
-            (Head::Discriminator, _) => Self::EachAboveZero,
+            | (Head::Sequence { labels: 1 } | Head::Discriminator, _) => Self::EachAboveZero,
             (Head::Sequence { .. } | Head::Token { .. }, _) => Self::Highest,
             (Head::QuestionAnswering, _) => Self::BestSpan { max_tokens: 30 },
         }

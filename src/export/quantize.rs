@@ -104,7 +104,7 @@ fn quantize_pairs(row: &[f32], scale: f32) -> Vec<i8> {
     for pair in row.chunks(2) {
         let rounded = |index: usize| {
             pair.get(index)
-                .map_or(0.0, |weight| (weight / scale).round().clamp(-127.0, 127.0))
+                .map_or(0.0, |weight| (weight / scale).round())
         };
         let (first, second) = (rounded(0), rounded(1));
         let excess = (first.abs() + second.abs() - PAIR_LIMIT).max(0.0);
@@ -116,7 +116,7 @@ fn quantize_pairs(row: &[f32], scale: f32) -> Vec<i8> {
         } else {
             (from_smaller, from_larger)
         };
-        let cut = |value: f32, by: f32| (value.abs() - by).copysign(value) as i8;
+        let cut = |value: f32, by: f32| (value.abs() - by).min(127.0).copysign(value) as i8;
         values.push(cut(first, from_first));
         if pair.len() == 2 {
             values.push(cut(second, from_second));
@@ -178,7 +178,7 @@ mod tests {
     fn a_pair_above_the_limit_loses_from_both_and_keeps_its_signs() {
         let check = |pair: &[f32], expected: &[i8]| assert_eq!(quantize_pairs(pair, 1.0), expected);
         check(&[100.0, -60.0], &[84, -44]);
-        check(&[-3.0, 130.0], &[-2, 126]);
+        check(&[-3.0, 130.0], &[-1, 127]);
         check(&[0.0, 200.0], &[0, 127]);
         check(&[64.0, 64.0], &[64, 64]);
         check(&[-140.0], &[-127]);

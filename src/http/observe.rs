@@ -37,8 +37,9 @@ pub async fn observe(State(state): State<HttpState>, request: Request, next: Nex
     let milliseconds = tally.started.elapsed().as_secs_f64() * 1e3;
     tally.finish(&model, status);
     span.in_scope(|| match status {
-        500.. => tracing::warn!(status, model, milliseconds, "request failed"),
+        500.. if is_task => tracing::warn!(status, model, milliseconds, "request failed"),
         _ if is_task => tracing::info!(status, model, milliseconds, "request answered"),
+        // Probes come every few seconds, and what they find is logged where it happens.
         _ => tracing::debug!(status, milliseconds, "request answered"),
     });
     if let Ok(id) = HeaderValue::try_from(id) {

@@ -50,6 +50,10 @@ async fn method_not_allowed(method: Method, uri: Uri) -> ServiceError {
     }
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the layer calls it with a box"
+)]
 pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let words = panic
         .downcast_ref::<String>()

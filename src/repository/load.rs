@@ -54,6 +54,7 @@ pub enum LoadError {
 
 impl LoadError {
     /// Whether the device is at fault, and not the model.
+    #[must_use]
     pub fn is_device(&self) -> bool {
         matches!(self, Self::Engine(EngineError::Device { .. }))
     }

@@ -50,6 +50,7 @@ impl Repository {
     }
 
     /// A repository of these folders, all still to be loaded.
+    #[must_use]
     pub fn of(folders: Vec<ModelFolder>) -> Self {
         let entry = |folder: ModelFolder| {
             let declared_task = model_config::declared_task(&folder.path);
@@ -79,6 +80,7 @@ impl Repository {
     }
 
     /// The name as the repository holds it, if it holds it.
+    #[must_use]
     pub fn find(&self, name: &str) -> Option<&str> {
         self.models
             .get_key_value(name)
@@ -105,6 +107,7 @@ impl Repository {
     }
 
     /// What a model does, where it is known yet.
+    #[must_use]
     pub fn task(&self, name: &str) -> Option<Task> {
         match self.state(name)? {
             ModelState::Ready(model) => Some(model.info.task),
@@ -113,6 +116,7 @@ impl Repository {
     }
 
     /// The model a task's route uses when the request names none.
+    #[must_use]
     pub fn default_model(&self, task: Task) -> DefaultModel<'_> {
         for name in self.names() {
             match (self.task(name), self.state(name)) {

@@ -135,7 +135,7 @@ fn tokens(
 }
 
 fn words(scored: &ScoredText, threshold: f32, offsets: &OffsetMap<'_>) -> Vec<ScoredWord> {
-    let scores: Vec<f32> = (0..scored.tokens.ids.len())
+    let probabilities: Vec<f32> = (0..scored.tokens.ids.len())
         .map(|token| replaced_probability(scored.row(token)[0]))
         .collect();
     let word = |word: discriminate::ScoredWord| {
@@ -150,7 +150,7 @@ fn words(scored: &ScoredText, threshold: f32, offsets: &OffsetMap<'_>) -> Vec<Sc
             fake: is_replaced(word.score, threshold),
         }
     };
-    score_words(&scores, &scored.tokens.words)
+    score_words(&probabilities, &scored.tokens.words)
         .into_iter()
         .map(word)
         .collect()

@@ -132,13 +132,14 @@ pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
     let tokenizer_path = folder.path().join("tokenizer.json");
     std::fs::write(&tokenizer_path, tokenizer.to_json()?)
         .map_err(|error| written(&tokenizer_path, error))?;
-    let config = request.checkpoint.join("config.json");
-    std::fs::copy(&config, folder.path().join("config.json")).map_err(|error| {
-        ExportError::Read {
-            path: config,
-            error,
-        }
+    // Its content alone: a copy would be as read-only as the checkpoint may be.
+    let config_path = request.checkpoint.join("config.json");
+    let config = std::fs::read(&config_path).map_err(|error| ExportError::Read {
+        path: config_path,
+        error,
     })?;
+    let config_path = folder.path().join("config.json");
+    std::fs::write(&config_path, config).map_err(|error| written(&config_path, error))?;
     // The graph comes last: a folder without one is no model yet.
     for file in ["config.json", "tokenizer.json", DATA_FILE, GRAPH_FILE] {
         let target = request.output.join(file);

@@ -30,6 +30,7 @@ impl<T> Inputs<T> {
     }
 
     /// A list.
+    #[must_use]
     pub fn many(items: Vec<T>) -> Self {
         Self {
             items,
@@ -38,16 +39,19 @@ impl<T> Inputs<T> {
     }
 
     /// The inputs.
+    #[must_use]
     pub fn items(&self) -> &[T] {
         &self.items
     }
 
     /// The inputs.
+    #[must_use]
     pub fn into_items(self) -> Vec<T> {
         self.items
     }
 
     /// Where an input stands in the request: `text`, or `text[3]`.
+    #[must_use]
     pub fn place(&self, field: &str, index: usize) -> String {
         if self.listed {
             format!("{field}[{index}]")
@@ -176,11 +180,13 @@ pub struct Count<const MINIMUM: usize>(usize);
 
 impl<const MINIMUM: usize> Count<MINIMUM> {
     /// The number, if it is large enough.
+    #[must_use]
     pub fn new(number: usize) -> Option<Self> {
         (number >= MINIMUM).then_some(Self(number))
     }
 
     /// The number.
+    #[must_use]
     pub fn get(self) -> usize {
         self.0
     }
@@ -228,6 +234,7 @@ pub struct Threshold(f32);
 
 impl Threshold {
     /// The number, if it is from 0 to 1.
+    #[must_use]
     pub fn new(number: f64) -> Option<Self> {
         #[allow(
             clippy::cast_possible_truncation,
@@ -237,6 +244,7 @@ impl Threshold {
     }
 
     /// The number.
+    #[must_use]
     pub fn get(self) -> f32 {
         self.0
     }

@@ -46,7 +46,8 @@ fn explain(path: &str, reason: &str) -> ServiceError {
         }
     }
     let place = place(path);
-    let reason = reason.to_owned();
+    // What serde says of an enum, of which ours are all written as strings.
+    let reason = reason.replace("expected string or map", "expected a string");
     if reason.starts_with("invalid type: ") || reason.starts_with("invalid length ") {
         ServiceError::InvalidType { place, reason }
     } else {
@@ -122,7 +123,11 @@ mod tests {
         check::<DiscriminateRequest>("[1]", "invalid_type", "The body has the wrong type");
         check::<DiscriminateRequest>("{\"text\": 5}", "invalid_type", "`text` has the wrong type");
         check::<DiscriminateRequest>("{\"text\": [\"a\", null]}", "invalid_type", "`text[1]`");
-        check::<DiscriminateRequest>("{\"text\": \"a\", \"level\": 3}", "invalid_type", "`level`");
+        check::<DiscriminateRequest>(
+            "{\"text\": \"a\", \"level\": 3}",
+            "invalid_type",
+            "expected a string.",
+        );
         check::<ClassifyRequest>("{\"text\": [[\"a\"]]}", "invalid_type", "`text[0]`");
         check::<ClassifyRequest>(
             "{\"text\": [[\"a\", \"b\", \"c\"]]}",

@@ -104,6 +104,7 @@ impl Timings {
 impl Service {
     /// A service over a repository, whose models may still be loading. `threads` bounds what is computed at a time
     /// outside the models, such as tokenizing long texts.
+    #[must_use]
     pub fn new(repository: Repository, limits: Limits, threads: usize) -> Self {
         let offload = Offload::new(threads);
         Self {
@@ -117,11 +118,13 @@ impl Service {
     }
 
     /// The models.
+    #[must_use]
     pub fn repository(&self) -> &Repository {
         &self.shared.repository
     }
 
     /// What one request may hold.
+    #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
     }

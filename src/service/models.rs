@@ -60,6 +60,7 @@ pub struct TensorReport {
 
 impl Service {
     /// All models by name.
+    #[must_use]
     pub fn models(&self) -> Vec<ModelReport> {
         self.repository()
             .names()

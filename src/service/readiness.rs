@@ -42,6 +42,7 @@ impl Service {
     }
 
     /// Whether the server is stopping.
+    #[must_use]
     pub fn is_draining(&self) -> bool {
         self.shared.draining.load(Ordering::Acquire)
     }

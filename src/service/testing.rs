@@ -22,6 +22,7 @@ const VOCABULARY: &str =
     "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nfox\n##es\nfake\ngood\nover\nanswer\n?\na\né\n東\n";
 
 /// Ids of the vocabulary above that the hand-made model knows.
+pub const CLS: u32 = 2;
 pub const FOX: u32 = 6;
 pub const ES: u32 = 7;
 pub const FAKE: u32 = 8;
@@ -92,7 +93,7 @@ impl Model for HandMade {
 }
 
 /// discriminate: `fake` is fake. classify: the more `good`, the better. tag: `fox` is B-X, `##es` I-X. qa: `answer` is
-/// the answer, of no answer nothing is known.
+/// the answer, else there is none.
 fn logits(task: Task, ids: &[u32]) -> Vec<f32> {
     let by_token = |row: &dyn Fn(u32) -> Vec<f32>| ids.iter().flat_map(|id| row(*id)).collect();
     match task {
@@ -106,12 +107,10 @@ fn logits(task: Task, ids: &[u32]) -> Vec<f32> {
             ES => vec![0.0, 0.0, 8.0],
             _ => vec![8.0, 0.0, 0.0],
         }),
-        Task::Qa => by_token(&|id| {
-            if id == ANSWER {
-                vec![8.0, 8.0]
-            } else {
-                vec![-8.0, -8.0]
-            }
+        Task::Qa => by_token(&|id| match id {
+            ANSWER => vec![8.0, 8.0],
+            CLS => vec![0.0, 0.0],
+            _ => vec![-8.0, -8.0],
         }),
     }
 }
@@ -178,7 +177,7 @@ pub fn loading_service(names: &[&str]) -> Service {
 pub fn context() -> RequestContext {
     RequestContext {
         priority: Priority::default(),
-        deadline: Instant::now() + Duration::from_secs(60),
+        deadline: Instant::now() + Duration::from_mins(1),
     }
 }
 

@@ -1,0 +1,130 @@
+//! Starting, draining and hanging up over a real socket, with the hand-made model.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::service::testing::Fixture;
+
+const BODY: &str = r#"{"text": "fox"}"#;
+
+/// A server over the hand-made model, and the way to stop it.
+struct Running {
+    address: std::net::SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), RunError>>,
+}
+
+async fn start(fixture: &Fixture, drain: Duration) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let timeouts = Timeouts {
+        drain,
+        ..Timeouts::default()
+    };
+    let state = HttpState {
+        service: fixture.service.clone(),
+        metrics: fixture.metrics.clone(),
+        timeouts,
+    };
+    let scheduler = Arc::clone(&fixture.scheduler);
+    let shutdown = async move { drop(stopped.await) };
+    let ended = tokio::spawn(serve_and_drain(
+        state,
+        scheduler,
+        listener,
+        shutdown,
+        std::future::pending(),
+    ));
+    Running {
+        address,
+        stop,
+        ended,
+    }
+}
+
+async fn ask(address: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = BODY.len();
+    let head = format!(
+        "POST /tag HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {length}"
+    );
+    stream
+        .write_all(format!("{head}\r\n\r\n{BODY}").as_bytes())
+        .await
+        .unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn what_was_accepted_is_answered_before_the_server_ends() {
+    let fixture = Fixture::new(Task::Tag);
+    fixture.model.shut();
+    let Running {
+        address,
+        stop,
+        ended,
+    } = start(&fixture, Duration::from_mins(1)).await;
+    let mut accepted = ask(address).await;
+    fixture.model.until_begun(1).await;
+    stop.send(()).unwrap();
+    // The listener closes while the request is still computed.
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fixture.service.readiness().unwrap_err().code(), "draining");
+    assert!(!ended.is_finished());
+    fixture.model.open();
+    let mut answer = String::new();
+    accepted.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn draining_ends_when_its_time_is_over() {
+    let fixture = Fixture::new(Task::Tag);
+    fixture.model.shut();
+    let Running {
+        address,
+        stop,
+        ended,
+    } = start(&fixture, Duration::from_millis(20)).await;
+    let _accepted = ask(address).await;
+    fixture.model.until_begun(1).await;
+    stop.send(()).unwrap();
+    assert!(matches!(
+        ended.await.unwrap(),
+        Err(RunError::DrainTimeout(_))
+    ));
+    fixture.model.open();
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_is_not_computed_for() {
+    let fixture = Fixture::new(Task::Tag);
+    fixture.model.shut();
+    let Running {
+        address,
+        stop,
+        ended,
+    } = start(&fixture, Duration::from_mins(1)).await;
+    let mut first = ask(address).await;
+    fixture.model.until_begun(1).await;
+    drop(ask(address).await);
+    while !fixture.metrics.encode().unwrap().contains(r#"code="499""#) {
+        tokio::task::yield_now().await;
+    }
+    fixture.model.open();
+    stop.send(()).unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    ended.await.unwrap().unwrap();
+    assert_eq!(
+        fixture.model.runs.load(std::sync::atomic::Ordering::SeqCst),
+        1
+    );
+}

@@ -1,0 +1,266 @@
+//! The program itself, as a user runs it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::harness::{default_models, project};
+
+fn electra(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_electra"));
+    command
+        .args(arguments)
+        .current_dir(project())
+        .env_remove("ELECTRA_MODELS")
+        .stdin(Stdio::null());
+    command
+}
+
+fn with_input(mut command: Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(input.as_bytes())
+        .expect("the program reads");
+    child.wait_with_output().expect("an end")
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+        .collect()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn arguments_are_answered_a_line_each() {
+    let models = default_models();
+    let models = models.to_str().expect("UTF-8");
+    let output = electra(&[
+        "discriminate",
+        "--models",
+        models,
+        "The quick brown fox fake over the lazy dog",
+    ])
+    .output()
+    .expect("an end");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let answers = lines(&output);
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0]["results"][0]["tokens"][4]["fake"], true);
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn lines_of_standard_input_are_answered_in_order_and_mistakes_are_lines_too() {
+    let models = default_models();
+    let input: String = (0..20)
+        .map(|index| format!("{}\n", json!({"text": "good ".repeat(index % 7 + 1)})))
+        .chain([
+            "{\"text\": 5}\n".to_owned(),
+            "{\"text\": \"bad\"}\n".to_owned(),
+        ])
+        .collect();
+    let output = with_input(
+        electra(&[
+            "classify",
+            "--models",
+            models.to_str().expect("UTF-8"),
+            "--top-k",
+            "1",
+        ]),
+        &input,
+    );
+    let answers = lines(&output);
+    assert_eq!(answers.len(), 22, "{}", stderr(&output));
+    for answer in &answers[..20] {
+        assert_eq!(answer["results"][0]["labels"][0]["label"], "positive");
+        assert_eq!(
+            answer["results"][0]["labels"].as_array().map(Vec::len),
+            Some(1)
+        );
+    }
+    assert_eq!(answers[20]["code"], "invalid_type");
+    assert_eq!(answers[21]["results"][0]["labels"][0]["label"], "negative");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_reported_together() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "queue_capacity = 0\nqueue_size = 5\n").expect("a file");
+    let output = electra(&[
+        "serve",
+        "--device",
+        "gpu",
+        "--config",
+        file.path().to_str().expect("UTF-8"),
+    ])
+    .env("ELECTRA_WORKERS", "many")
+    .output()
+    .expect("an end");
+    assert_eq!(output.status.code(), Some(2));
+    let message = stderr(&output);
+    for expected in [
+        "--device",
+        "ELECTRA_WORKERS",
+        "queue_capacity",
+        "queue_size",
+        "4 mistakes",
+    ] {
+        assert!(
+            message.contains(expected),
+            "{expected} is not in:\n{message}"
+        );
+    }
+}
+
+#[test]
+fn a_start_that_can_not_succeed_says_why_and_what_to_do() {
+    let empty = tempfile::tempdir().expect("a folder");
+    let check = |command: &mut Command, expected: &[&str]| {
+        let output = command.output().expect("an end");
+        assert_eq!(output.status.code(), Some(1));
+        for expected in expected {
+            assert!(
+                stderr(&output).contains(expected),
+                "{expected} is not in:\n{}",
+                stderr(&output)
+            );
+        }
+    };
+    let folder = empty.path().to_str().expect("UTF-8");
+    check(
+        &mut electra(&["serve", "--models", folder, "--http", "127.0.0.1:0"]),
+        &[folder, "electra export"],
+    );
+    let models = default_models();
+    let models = models.to_str().expect("UTF-8");
+    let missing = empty.path().join("libonnxruntime.so");
+    let missing = missing.to_str().expect("UTF-8");
+    check(
+        &mut electra(&[
+            "serve",
+            "--models",
+            models,
+            "--onnxruntime-library",
+            missing,
+        ]),
+        &[missing, "does not exist"],
+    );
+}
+
+#[test]
+fn a_device_asked_for_by_name_is_never_replaced_silently() {
+    if Path::new("/proc/driver/nvidia").exists() {
+        return;
+    }
+    let models = default_models();
+    let models = models.to_str().expect("UTF-8");
+    let output = electra(&[
+        "serve",
+        "--models",
+        models,
+        "--http",
+        "127.0.0.1:0",
+        "--device",
+        "cuda:1",
+    ])
+    .output()
+    .expect("an end");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("cuda:1") && stderr(&output).contains("CUDA"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn models_lists_what_is_there() {
+    let models = default_models();
+    let output = electra(&["models", "--models", models.to_str().expect("UTF-8")])
+        .output()
+        .expect("an end");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = String::from_utf8(output.stdout).expect("UTF-8");
+    for name in [
+        "electra-mini-chunker",
+        "electra-mini-discriminator",
+        "electra-mini-qa",
+        "electra-mini-sentiment",
+    ] {
+        let line = table
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_else(|| panic!("{name} is not in:\n{table}"));
+        assert!(line.contains("int8") && line.contains("ready"), "{line}");
+    }
+}
+
+/// A server in a process of its own stops on SIGTERM with exit code 0, and `electra health` follows it.
+#[cfg(unix)]
+#[test]
+fn sigterm_ends_the_process_cleanly_and_health_tells() {
+    use std::io::{BufRead, BufReader};
+
+    let models = default_models();
+    let mut server = electra(&[
+        "serve",
+        "--models",
+        models.to_str().expect("UTF-8"),
+        "--http",
+        "127.0.0.1:0",
+    ])
+    .stderr(Stdio::piped())
+    .spawn()
+    .expect("a process");
+    let mut log = BufReader::new(server.stderr.take().expect("a pipe"));
+    let mut read_until = |wanted: &str| {
+        let mut line = String::new();
+        while !line.contains(wanted) {
+            line.clear();
+            assert!(
+                log.read_line(&mut line).expect("UTF-8") > 0,
+                "the log ends before `{wanted}`"
+            );
+        }
+        line
+    };
+    let listening = read_until("listening for HTTP");
+    let address = listening.split("127.0.0.1:").nth(1).expect("an address");
+    let port: String = address.chars().take_while(char::is_ascii_digit).collect();
+    let address = format!("127.0.0.1:{port}");
+    for _ in 0..4 {
+        read_until("model ready");
+    }
+    read_until("default model");
+    let health = |expected: i32| {
+        let status = electra(&["health", "--http", &address])
+            .output()
+            .expect("an end")
+            .status;
+        assert_eq!(status.code(), Some(expected));
+    };
+    health(0);
+    let killed = Command::new("kill")
+        .args(["-TERM", &server.id().to_string()])
+        .status()
+        .expect("kill");
+    assert!(killed.success());
+    assert_eq!(server.wait().expect("an end").code(), Some(0));
+    health(1);
+}

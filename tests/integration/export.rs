@@ -1,0 +1,203 @@
+//! `electra export` as an operation: what it writes and what it refuses.
+
+use std::path::Path;
+
+use electra_server::export::Precision;
+use electra_server::service::export::{ExportFailure, ExportRequest, export};
+use electra_server::task::Task;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::harness::{checkpoint, copy_folder, exported};
+
+fn request(checkpoint: &Path, output: &Path, precision: Precision) -> ExportRequest {
+    ExportRequest {
+        checkpoint: checkpoint.to_path_buf(),
+        output: output.to_path_buf(),
+        precision,
+        task: None,
+        samples: None,
+        accept_changed_decisions: true,
+        onnxruntime_library: None,
+    }
+}
+
+/// Rewrites a checkpoint's weights, tensor by tensor; `None` leaves a tensor out.
+fn rewrite(
+    folder: &Path,
+    change: impl Fn(&str, Vec<usize>, Vec<u8>) -> Option<(Vec<usize>, Vec<u8>)>,
+) {
+    let path = folder.join("model.safetensors");
+    let bytes = std::fs::read(&path).expect("weights");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let kept: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .filter_map(|(name, view)| {
+            let (shape, data) = change(name, view.shape().to_vec(), view.data().to_vec())?;
+            Some((name.to_owned(), view.dtype(), shape, data))
+        })
+        .collect();
+    let views = kept.iter().map(|(name, dtype, shape, data)| {
+        (
+            name.clone(),
+            TensorView::new(*dtype, shape.clone(), data).expect("a tensor"),
+        )
+    });
+    let written = safetensors::serialize(views, None).expect("safetensors");
+    std::fs::write(path, written).expect("a file");
+}
+
+/// Exports a changed copy of a checkpoint and returns the refusal.
+fn refusal(name: &str, change: impl Fn(&Path)) -> String {
+    let (input, output) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    copy_folder(&checkpoint(name), input.path());
+    change(input.path());
+    let error = export(&request(input.path(), output.path(), Precision::Fp32))
+        .expect_err("a refusal")
+        .to_string();
+    let left: Vec<_> = std::fs::read_dir(output.path())
+        .expect("a folder")
+        .collect();
+    assert!(
+        left.is_empty(),
+        "a refused export leaves nothing behind: {left:?}"
+    );
+    error
+}
+
+#[test]
+fn wrong_and_missing_tensors_are_named_with_both_shapes() {
+    let error = refusal("qa-plain", |folder| {
+        rewrite(folder, |name, shape, data| match name {
+            "electra.encoder.layer.0.output.dense.bias" => None,
+            "electra.encoder.layer.0.attention.self.query.weight" => {
+                Some((vec![shape[0] * shape[1]], data))
+            }
+            _ => Some((shape, data)),
+        });
+    });
+    assert!(
+        error.contains("`electra.encoder.layer.0.output.dense.bias` is missing; wanted shape ["),
+        "{error}"
+    );
+    assert!(
+        error.contains("`electra.encoder.layer.0.attention.self.query.weight` has shape ["),
+        "{error}"
+    );
+    assert!(error.contains("; wanted ["), "{error}");
+}
+
+#[test]
+fn checkpoints_that_are_none_are_refused_with_the_way_out() {
+    let check = |change: &dyn Fn(&Path), expected: &str| {
+        let error = refusal("discriminator-plain", change);
+        assert!(error.contains(expected), "{error}");
+    };
+    check(
+        &|folder| std::fs::remove_file(folder.join("config.json")).expect("a file"),
+        "config.json",
+    );
+    check(
+        &|folder| std::fs::remove_file(folder.join("model.safetensors")).expect("a file"),
+        "has no model.safetensors",
+    );
+    check(
+        &|folder| {
+            for file in ["tokenizer.json", "vocab.txt"] {
+                let _ = std::fs::remove_file(folder.join(file));
+            }
+        },
+        "tokenizer.json",
+    );
+    check(
+        &|folder| {
+            rewrite(folder, |name, shape, data| {
+                name.starts_with("electra.").then_some((shape, data))
+            });
+        },
+        "the checkpoint has no head",
+    );
+}
+
+#[test]
+fn the_task_asked_for_must_be_there() {
+    let output = tempfile::tempdir().expect("a folder");
+    let asked = ExportRequest {
+        task: Some(Task::Qa),
+        ..request(&checkpoint("token-bio"), output.path(), Precision::Fp32)
+    };
+    let error = export(&asked).expect_err("a refusal").to_string();
+    assert!(
+        error.contains("no head for the task qa; it has tag"),
+        "{error}"
+    );
+}
+
+#[test]
+fn int8_that_changes_decisions_is_refused_unless_accepted() {
+    // Random weights, whose spans are nearly alike: int8 decides many of them otherwise.
+    let output = tempfile::tempdir().expect("a folder");
+    let accepting = request(&checkpoint("qa-projected"), output.path(), Precision::Int8);
+    let strict = ExportRequest {
+        accept_changed_decisions: false,
+        ..accepting.clone()
+    };
+    let Err(ExportFailure::ChangedDecisions(comparison)) = export(&strict) else {
+        panic!("a graph that decides otherwise was accepted");
+    };
+    assert!(
+        comparison.decisions >= 40 && comparison.unchanged_share() < 0.99,
+        "{comparison}"
+    );
+    assert!(!output.path().join("model.onnx").exists());
+    let report = export(&accepting).expect("it is accepted when told to");
+    assert_eq!(report.comparison, Some(comparison));
+    assert!(output.path().join("model.onnx").exists());
+}
+
+#[test]
+fn an_export_is_complete_small_and_repeatable() {
+    let folder = exported("discriminator-legacy-keys", Precision::Fp32);
+    let mut files: Vec<String> = std::fs::read_dir(&folder)
+        .expect("a folder")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .collect();
+    files.sort();
+    assert_eq!(
+        files,
+        [
+            "config.json",
+            "model.onnx",
+            "model.onnx.data",
+            "tokenizer.json"
+        ]
+    );
+    let again = tempfile::tempdir().expect("a folder");
+    export(&request(
+        &checkpoint("discriminator-legacy-keys"),
+        again.path(),
+        Precision::Fp32,
+    ))
+    .expect("an export");
+    for file in files {
+        let read = |folder: &Path| std::fs::read(folder.join(&file)).expect("a file");
+        assert!(
+            read(&folder) == read(again.path()),
+            "{file} differs between two exports"
+        );
+    }
+    let bytes = |precision| {
+        std::fs::metadata(exported("qa-projected", precision).join("model.onnx.data"))
+            .expect("a file")
+            .len()
+    };
+    assert!(bytes(Precision::Int8) * 2 < bytes(Precision::Fp32));
+}

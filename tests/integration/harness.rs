@@ -1,0 +1,294 @@
+//! What the tests share: exported models, servers on port 0, and a client.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+
+use electra_server::app;
+use electra_server::config::{Config, Limits, Timeouts};
+use electra_server::engine::Device;
+use electra_server::export::Precision;
+use electra_server::service::export::{ExportRequest, export};
+use electra_server::telemetry::tracing::{LogFormat, LogOptions};
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// The project's folder.
+pub fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The default models, as committed.
+pub fn default_models() -> PathBuf {
+    project().join("models")
+}
+
+/// A small checkpoint of `tests/golden`.
+pub fn checkpoint(name: &str) -> PathBuf {
+    project().join("tests/golden/checkpoints").join(name)
+}
+
+/// A golden file of `tests/golden`.
+pub fn golden(path: &str) -> Value {
+    let path = project().join("tests/golden").join(path);
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The names of all small checkpoints.
+pub fn checkpoints() -> Vec<String> {
+    let folder = project().join("tests/golden/checkpoints");
+    let entries = std::fs::read_dir(folder).expect("tests/golden/checkpoints");
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// The folder of a small checkpoint's export, made once a process and precision.
+pub fn exported(name: &str, precision: Precision) -> PathBuf {
+    static EXPORTED: OnceLock<Mutex<HashMap<(String, Precision), PathBuf>>> = OnceLock::new();
+    let mut exported = EXPORTED
+        .get_or_init(Mutex::default)
+        .lock()
+        .expect("no export panicked");
+    exported
+        .entry((name.to_owned(), precision))
+        .or_insert_with(|| {
+            let output = scratch().join(format!("{name}-{precision}"));
+            let request = ExportRequest {
+                checkpoint: checkpoint(name),
+                output: output.clone(),
+                precision,
+                task: None,
+                samples: None,
+                accept_changed_decisions: true,
+                onnxruntime_library: None,
+            };
+            export(&request).unwrap_or_else(|error| panic!("{name}: {error}"));
+            output
+        })
+        .clone()
+}
+
+/// A folder for this run's files, below `target`.
+fn scratch() -> &'static Path {
+    static SCRATCH: OnceLock<tempfile::TempDir> = OnceLock::new();
+    SCRATCH
+        .get_or_init(|| {
+            tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder")
+        })
+        .path()
+}
+
+/// A model repository of small checkpoints, each under its own name.
+pub fn repository(names: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in names {
+        copy_folder(&exported(name, Precision::Fp32), &folder.path().join(name));
+    }
+    folder
+}
+
+/// Copies the files of a folder.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
+}
+
+/// A configuration for tests over a model repository.
+pub fn config(models: &Path) -> Config {
+    Config {
+        models: models.to_path_buf(),
+        http: "127.0.0.1:0".to_owned(),
+        device: Device::Cpu,
+        onnxruntime_library: None,
+        workers: NonZeroUsize::new(2).expect("2"),
+        queue_capacity: NonZeroUsize::new(1024).expect("1024"),
+        batch_tokens: NonZeroUsize::new(512).expect("512"),
+        limits: Limits::default(),
+        timeouts: Timeouts::default(),
+        log: LogOptions {
+            format: LogFormat::Text,
+            filter: "warn".to_owned(),
+        },
+    }
+}
+
+/// A running server.
+pub struct Server {
+    pub address: SocketAddr,
+    pub client: Client,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<Result<(), app::RunError>>>,
+}
+
+impl Server {
+    /// Starts a server and waits until it is ready.
+    pub async fn start(config: Config) -> Self {
+        let server = Self::start_unready(config).await;
+        server.wait_until_ready().await;
+        server
+    }
+
+    /// Starts a server, which may still be loading its models.
+    pub async fn start_unready(config: Config) -> Self {
+        let app = app::build(&config).expect("the server can start");
+        let listener = tokio::net::TcpListener::bind(&config.http)
+            .await
+            .expect("port 0 can be bound");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async move {
+            let _ = stopped.await;
+        };
+        let running = tokio::spawn(app.run(listener, shutdown));
+        let client = Client::builder().no_proxy().build().expect("a client");
+        Self {
+            address,
+            client,
+            stop: Some(stop),
+            running: Some(running),
+        }
+    }
+
+    /// Waits until every model is loaded. Asks again as soon as an answer is there, rather than after a while.
+    pub async fn wait_until_ready(&self) {
+        loop {
+            let response = self.get("/health/ready").send().await.expect("an answer");
+            if response.status() == StatusCode::OK {
+                return;
+            }
+            let reason: Value = response.json().await.expect("JSON");
+            assert!(
+                !reason.to_string().contains("could not be loaded"),
+                "{reason}"
+            );
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(self.url(path))
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.client.post(self.url(path)).json(body)
+    }
+
+    /// Posts a body that must be answered with 200, and returns the answer.
+    pub async fn ask(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.send(self.post(path, body)).await;
+        assert_eq!(status, StatusCode::OK, "{path} {body}: {answer}");
+        answer
+    }
+
+    /// Sends a request and returns the status and the JSON body.
+    pub async fn send(&self, request: RequestBuilder) -> (StatusCode, Value) {
+        let response = request.send().await.expect("an answer");
+        let status = response.status();
+        let text = response.text().await.expect("a body");
+        let body = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{status}: `{text}` is no JSON: {error}"));
+        (status, body)
+    }
+
+    /// Tells the server to stop, as SIGTERM does.
+    pub fn begin_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Waits until the server has ended.
+    pub async fn ended(mut self) -> Result<(), app::RunError> {
+        self.begin_stop();
+        self.running
+            .take()
+            .expect("a server ends once")
+            .await
+            .expect("the server does not panic")
+    }
+}
+
+/// A server with the default models that all tests share: it runs until the process ends, on threads of its own.
+pub fn default_server() -> Shared {
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    let address = *ADDRESS.get_or_init(|| run_forever(config(&default_models())));
+    Shared::at(address)
+}
+
+/// The same with every small checkpoint in fp32.
+pub fn small_server() -> Shared {
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    let address = *ADDRESS.get_or_init(|| {
+        let names = checkpoints();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let repository = Box::leak(Box::new(repository(&names)));
+        run_forever(config(repository.path()))
+    });
+    Shared::at(address)
+}
+
+/// A client of a server that is shared by all tests.
+pub type Shared = Server;
+
+impl Server {
+    fn at(address: SocketAddr) -> Self {
+        // A connection belongs to the runtime of the test that opened it, so each test has its own client.
+        let client = Client::builder().no_proxy().build().expect("a client");
+        Self {
+            address,
+            client,
+            stop: None,
+            running: None,
+        }
+    }
+}
+
+fn run_forever(config: Config) -> SocketAddr {
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let server = Server::start(config).await;
+            send.send(server.address).expect("the test waits");
+            std::future::pending::<()>().await;
+        });
+    });
+    receive.recv().expect("the server starts")
+}
+
+/// Compares two numbers.
+#[track_caller]
+pub fn assert_close(found: f64, wanted: f64, tolerance: f64, what: &str) {
+    assert!(
+        (found - wanted).abs() <= tolerance,
+        "{what}: {found} instead of {wanted} ± {tolerance}"
+    );
+}

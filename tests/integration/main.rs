@@ -1,0 +1,13 @@
+//! The integration tests: one binary, the real server on port 0, real models.
+
+mod architecture;
+mod bad_input;
+mod batching;
+mod command_line;
+mod drain;
+mod export;
+mod harness;
+mod offsets;
+mod parity;
+mod routes;
+mod windows;
