@@ -112,7 +112,7 @@ pub const SETTINGS: &[Setting] = &[
         "batch_tokens",
         "batch-tokens",
         "TOKENS",
-        "512",
+        "256",
         "Tokens that run through a model at once",
     ),
     setting(
@@ -168,7 +168,7 @@ pub const SETTINGS: &[Setting] = &[
         "log",
         "log",
         "FILTER",
-        "info",
+        "info,ort=warn",
         "What is logged: a level (error, warn, info, debug, trace) or TARGET=LEVEL,…",
     ),
 ];

@@ -144,7 +144,7 @@ impl Resolver {
                 std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             ),
             queue_capacity: self.value("queue_capacity", parse::count, bytes(1024)),
-            batch_tokens: self.value("batch_tokens", parse::count, bytes(512)),
+            batch_tokens: self.value("batch_tokens", parse::count, bytes(256)),
             limits: Limits {
                 max_body_bytes: self
                     .value("max_body_bytes", parse::count, bytes(limits.max_body_bytes))
@@ -167,7 +167,7 @@ impl Resolver {
             },
             log: LogOptions {
                 format: self.value("log_format", parse::log_format, LogFormat::Text),
-                filter: self.value("log", parse::log_filter, "info".to_owned()),
+                filter: self.value("log", parse::log_filter, "info,ort=warn".to_owned()),
             },
         };
         self.check_timeouts(config.timeouts.request, config.timeouts.max_request);

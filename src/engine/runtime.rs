@@ -83,7 +83,7 @@ impl Runtime {
             environment,
             library: library_path,
         };
-        tracing::info!(library = %runtime.library.display(), build = ort::info(), "loaded ONNX Runtime");
+        tracing::info!(library = %runtime.library.display(), "loaded ONNX Runtime");
         *loaded = Some(runtime.clone());
         Ok(runtime)
     }
