@@ -157,25 +157,25 @@ async fn serve_and_drain(
     let outcome = tokio::select! {
         () = shutdown => Ok(()),
         failed = failure => Err(failed),
-        ended = &mut server => return ended.map_err(io::Error::other)?.map_err(RunError::from),
+        ended = &mut server => return ended.map_err(|error| io::Error::other(error).into()),
     };
     tracing::info!("stopping: answering what was accepted");
     service.start_draining();
     let _ = stop.send(true);
     let drain = async {
-        let result = (&mut server).await.map_err(io::Error::other)?;
+        let finished = (&mut server).await.map_err(io::Error::other);
         // Only a model that is still loading holds the scheduler too; nothing waits for that one.
         match Arc::try_unwrap(scheduler) {
             Ok(scheduler) => scheduler.drained().await,
             Err(shared) => shared.close(),
         }
-        result
+        finished
     };
-    let Ok(result) = timeout(patience, drain).await else {
+    let Ok(finished) = timeout(patience, drain).await else {
         server.abort();
         return outcome.and(Err(RunError::DrainTimeout(patience)));
     };
-    result?;
+    finished?;
     tracing::info!("stopped");
     outcome
 }

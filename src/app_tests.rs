@@ -128,3 +128,17 @@ async fn a_client_that_hangs_up_is_not_computed_for() {
         1
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_never_brings_its_headers_is_closed() {
+    let fixture = Fixture::new(Task::Tag);
+    let Running { address, .. } = start(&fixture, Duration::from_mins(1)).await;
+    // Connected and written to at once: while anybody waits, the clock runs on to the server's timeout.
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    io::Write::write_all(&mut stream, b"POST /tag HTTP/1.1\r\nhost: a\r\n").unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut stream = TcpStream::from_std(stream).unwrap();
+    let mut rest = Vec::new();
+    let closed = timeout(Duration::from_mins(2), stream.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "the connection is still open");
+}

@@ -1,6 +1,5 @@
 //! What can't be answered: each mistake its own code and sentence, none a 500, and the server goes on.
 
-use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::{Value, json};
 
@@ -20,12 +19,7 @@ async fn check_bytes(
         .post(server.url(path))
         .header(CONTENT_TYPE, "application/json")
         .body(body);
-    let (found, error) = server.send(request).await;
-    assert_eq!(
-        (found.as_u16(), &error["code"]),
-        (status, &json!(code)),
-        "{path}: {error}"
-    );
+    let error = server.refused(request, status, code).await;
     let sentence = error["error"].as_str().expect("a sentence");
     assert!(
         sentence.contains(named) && sentence.ends_with(['.', '?']),
@@ -290,44 +284,31 @@ async fn large_bodies_other_types_routes_and_methods_have_the_same_shape() {
         typed("text/plain"),
         server.client.post(server.url("/tag")).body("{}"),
     ] {
-        let (status, error) = server.send(request).await;
-        assert_eq!(
-            (status.as_u16(), &error["code"]),
-            (415, &json!("unsupported_media_type"))
-        );
+        server.refused(request, 415, "unsupported_media_type").await;
     }
-    let (status, error) = server.send(server.get("/nothing/here")).await;
-    assert_eq!(
-        (status.as_u16(), &error["code"]),
-        (404, &json!("route_not_found"))
-    );
-    let (status, error) = server.send(server.get("/models/nobody")).await;
-    assert_eq!(
-        (status.as_u16(), &error["code"]),
-        (404, &json!("model_not_found"))
-    );
-    let (status, error) = server.send(server.get("/qa")).await;
-    assert_eq!(
-        (status.as_u16(), &error["code"]),
-        (405, &json!("method_not_allowed"))
-    );
+    server
+        .refused(server.get("/nothing/here"), 404, "route_not_found")
+        .await;
+    server
+        .refused(server.get("/models/nobody"), 404, "model_not_found")
+        .await;
+    server
+        .refused(server.get("/qa"), 405, "method_not_allowed")
+        .await;
     for (header, value) in [
         ("x-request-timeout-ms", "soon"),
         ("x-request-timeout-ms", "0"),
         ("x-request-priority", "6"),
     ] {
-        let (status, error) = server
-            .send(
+        server
+            .refused(
                 server
                     .post("/tag", &json!({"text": "a"}))
                     .header(header, value),
+                422,
+                "invalid_header",
             )
             .await;
-        assert_eq!(
-            (status.as_u16(), &error["code"]),
-            (422, &json!("invalid_header")),
-            "{header}: {value}"
-        );
     }
 }
 
@@ -335,17 +316,15 @@ async fn large_bodies_other_types_routes_and_methods_have_the_same_shape() {
 async fn a_deadline_that_can_not_be_kept_is_a_504() {
     let server = default_server();
     let body = json!({"text": vec!["many words that take a while to be computed ".repeat(40); 64]});
-    let (status, error) = server
-        .send(
+    server
+        .refused(
             server
                 .post("/discriminate", &body)
                 .header("x-request-timeout-ms", "1"),
+            504,
+            "deadline_exceeded",
         )
         .await;
-    assert_eq!(
-        (status, &error["code"]),
-        (StatusCode::GATEWAY_TIMEOUT, &json!("deadline_exceeded"))
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -409,14 +388,7 @@ async fn a_full_queue_is_a_429_with_retry_after() {
         }
     }
     assert!(refused > 0);
-    let metrics = server
-        .get("/metrics")
-        .send()
-        .await
-        .expect("an answer")
-        .text()
-        .await
-        .expect("text");
+    let metrics = server.metrics().await;
     let counted = metrics.lines().find(|line| {
         line.starts_with("electra_requests_rejected_total{")
             && line.contains("electra-mini-discriminator")

@@ -55,8 +55,7 @@ fn every_setting_is_in_the_readme_with_its_default() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_is_in_the_readme_and_no_other() {
     let server = default_server();
-    let answer = server.get("/metrics").send().await.expect("an answer");
-    let metrics = answer.text().await.expect("text");
+    let metrics = server.metrics().await;
     let families: BTreeSet<&str> = metrics
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())

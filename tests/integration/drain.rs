@@ -18,14 +18,7 @@ async fn what_was_accepted_is_answered_before_the_server_ends() {
         .collect();
     // Accepted means counted in the queue or by a worker: wait until the server says so.
     loop {
-        let metrics = server
-            .get("/metrics")
-            .send()
-            .await
-            .expect("an answer")
-            .text()
-            .await
-            .expect("text");
+        let metrics = server.metrics().await;
         let depth = metrics.lines().find(|line| {
             line.starts_with("electra_queue_depth{model=\"electra-mini-discriminator\"")
         });
@@ -85,13 +78,13 @@ async fn a_model_that_does_not_load_is_named_and_the_others_serve() {
     server
         .ask("/discriminate", &json!({"text": "still served"}))
         .await;
-    let (status, error) = server
-        .send(server.post("/tag", &json!({"text": "a"})))
+    server
+        .refused(
+            server.post("/tag", &json!({"text": "a"})),
+            503,
+            "model_unavailable",
+        )
         .await;
-    assert_eq!(
-        (status.as_u16(), &error["code"]),
-        (503, &json!("model_unavailable"))
-    );
     let (_, model) = server.send(server.get("/models/token-cased")).await;
     assert_eq!(model["state"], "failed");
     server.ended().await.expect("a clean end");

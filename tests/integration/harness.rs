@@ -214,6 +214,23 @@ impl Server {
         (status, body)
     }
 
+    /// Sends a request that must be refused with a status and a code.
+    pub async fn refused(&self, request: RequestBuilder, status: u16, code: &str) -> Value {
+        let (found, error) = self.send(request).await;
+        assert_eq!(
+            (found.as_u16(), error["code"].as_str()),
+            (status, Some(code)),
+            "{error}"
+        );
+        error
+    }
+
+    /// The metrics, as Prometheus scrapes them.
+    pub async fn metrics(&self) -> String {
+        let response = self.get("/metrics").send().await.expect("an answer");
+        response.text().await.expect("text")
+    }
+
     /// Tells the server to stop, as SIGTERM does.
     pub fn begin_stop(&mut self) {
         if let Some(stop) = self.stop.take() {

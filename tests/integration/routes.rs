@@ -180,16 +180,16 @@ async fn another_model_of_the_task_can_be_named() {
         .as_f64()
         .expect("a score");
     assert!((0.0..=1.0).contains(&score));
-    let (status, error) = server
-        .send(server.post(
-            "/qa",
-            &json!({"question": "a", "context": "b", "model": "token-bio"}),
-        ))
+    server
+        .refused(
+            server.post(
+                "/qa",
+                &json!({"question": "a", "context": "b", "model": "token-bio"}),
+            ),
+            422,
+            "wrong_task",
+        )
         .await;
-    assert_eq!(
-        (status, &error["code"]),
-        (StatusCode::UNPROCESSABLE_ENTITY, &json!("wrong_task"))
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,14 +221,7 @@ async fn models_health_and_metrics_tell_what_is_there() {
     server
         .ask("/discriminate", &json!({"text": ["one", "two words"]}))
         .await;
-    let metrics = server
-        .get("/metrics")
-        .send()
-        .await
-        .expect("an answer")
-        .text()
-        .await
-        .expect("text");
+    let metrics = server.metrics().await;
     for family in [
         "electra_requests_total{",
         "electra_request_duration_seconds_bucket{",
