@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,8 +70,9 @@ pub fn build(config: &Config) -> Result<App, StartError> {
     let repository = Repository::scan(&config.models)?;
     let runtime = Runtime::load(config.onnxruntime_library.as_deref())?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    let workers = within_cores(config.workers);
     let options = SchedulerOptions {
-        workers: config.workers,
+        workers,
         queue_capacity: config.queue_capacity,
         batch_tokens: config.batch_tokens,
     };
@@ -78,10 +80,10 @@ pub fn build(config: &Config) -> Result<App, StartError> {
     let loader = Loader {
         runtime,
         device: config.device,
-        workers: config.workers,
+        workers,
         scheduler: Arc::clone(&scheduler),
     };
-    let service = Service::new(repository, config.limits, config.workers.get());
+    let service = Service::new(repository, config.limits, workers.get());
     Ok(App {
         service,
         metrics,
@@ -89,6 +91,20 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         loader,
         timeouts: config.timeouts,
     })
+}
+
+/// Each worker computes on a core of its own: more of them than the process may use, by affinity and cgroup, would only
+/// take turns.
+fn within_cores(workers: NonZeroUsize) -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    if workers > cores {
+        tracing::warn!(
+            workers,
+            cores,
+            "more workers than this process has cores: using one a core"
+        );
+    }
+    workers.min(cores)
 }
 
 impl App {

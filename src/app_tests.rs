@@ -142,3 +142,11 @@ async fn a_connection_that_never_brings_its_headers_is_closed() {
     let closed = timeout(Duration::from_mins(2), stream.read_to_end(&mut rest)).await;
     assert!(closed.is_ok(), "the connection is still open");
 }
+
+#[test]
+fn workers_are_never_more_than_the_cores_of_the_process() {
+    let cores = std::thread::available_parallelism().unwrap();
+    assert_eq!(within_cores(NonZeroUsize::MIN), NonZeroUsize::MIN);
+    assert_eq!(within_cores(cores), cores);
+    assert_eq!(within_cores(NonZeroUsize::MAX), cores);
+}

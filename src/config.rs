@@ -99,7 +99,7 @@ pub const SETTINGS: &[Setting] = &[
         "workers",
         "COUNT",
         "the cores this process may use",
-        "Threads that run models",
+        "Threads that run models, at most one a core",
     ),
     setting(
         "queue_capacity",
