@@ -38,7 +38,7 @@ pub enum StartError {
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The device that was asked for by name does not work; there is no silent fall-back.
-    #[error("The device {device} does not work: {source}")]
+    #[error("{source}")]
     Device {
         /// As asked for.
         device: Device,

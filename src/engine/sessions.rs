@@ -97,13 +97,24 @@ impl Drop for Taken<'_> {
 
 /// Whether a device's execution provider can be registered here.
 pub fn check_device(runtime: &Runtime, device: Device) -> Result<(), EngineError> {
-    let failed = |reason: String| EngineError::Device { device, reason };
-    let builder =
-        Session::builder(&runtime.environment).map_err(|error| failed(error.to_string()))?;
+    let builder = Session::builder(&runtime.environment)
+        .map_err(|error| device_error(runtime, device, &error))?;
     builder
         .with_execution_providers(device.execution_providers())
-        .map_err(|error| failed(error.to_string()))?;
-    Ok(())
+        .map(drop)
+        .map_err(|error| device_error(runtime, device, &error))
+}
+
+/// Why a device does not work, and what would.
+fn device_error(runtime: &Runtime, device: Device, error: &dyn std::fmt::Display) -> EngineError {
+    let error = error.to_string();
+    let reason = format!(
+        "{} (ONNX Runtime from {}). Use --device cpu, or the build for GPUs, which `make runtime GPU=1` fetches, with \
+         NVIDIA's driver, CUDA and cuDNN.",
+        error.trim_end_matches('.'),
+        runtime.library().display()
+    );
+    EngineError::Device { device, reason }
 }
 
 #[allow(
@@ -117,13 +128,9 @@ fn configure(
 ) -> Result<SessionBuilder, EngineError> {
     let builder =
         Session::builder(&runtime.environment).map_err(|error| load_error(path, &error))?;
-    let device_failed = |error: ort::Error<SessionBuilder>| EngineError::Device {
-        device,
-        reason: error.to_string(),
-    };
     let builder = builder
         .with_execution_providers(device.execution_providers())
-        .map_err(device_failed)?;
+        .map_err(|error| device_error(runtime, device, &error))?;
     let failed = |error: ort::Error<SessionBuilder>| load_error(path, &error);
     builder
         .with_intra_threads(1)
