@@ -306,12 +306,15 @@ fn words_are_those_of_the_pre_tokenizer() {
 /// Token for token what transformers gives, on every golden text: ids, pieces and offsets.
 #[test]
 fn tokens_are_those_of_transformers() {
-    let golden_folder = format!("{GOLDEN}/checkpoints");
     for (path, folder) in [
-        ("tokenizer/uncased.json", "discriminator-plain"),
-        ("tokenizer/cased.json", "discriminator-cased"),
+        ("tokenizer/uncased.json", "checkpoints/discriminator-plain"),
+        ("tokenizer/cased.json", "checkpoints/discriminator-cased"),
+        (
+            "tokenizer/electra-mini.json",
+            "../../models/electra-mini-discriminator",
+        ),
     ] {
-        let tokenizer = Tokenizer::from_folder(&Path::new(&golden_folder).join(folder)).unwrap();
+        let tokenizer = Tokenizer::from_folder(&Path::new(GOLDEN).join(folder)).unwrap();
         let cases = golden(path);
         let cases = cases["cases"].as_array().unwrap();
         assert!(cases.len() > 40, "{path}");
