@@ -34,13 +34,13 @@ pub async fn observe(State(state): State<HttpState>, request: Request, next: Nex
         .map(|ServedBy(model)| model)
         .unwrap_or_default();
     let status = response.status().as_u16();
-    let milliseconds = tally.started.elapsed().as_secs_f64() * 1e3;
+    let microseconds = tally.started.elapsed().as_micros();
     tally.finish(&model, status);
     span.in_scope(|| match status {
-        500.. if is_task => tracing::warn!(status, model, milliseconds, "request failed"),
-        _ if is_task => tracing::info!(status, model, milliseconds, "request answered"),
+        500.. if is_task => tracing::warn!(status, model, microseconds, "request failed"),
+        _ if is_task => tracing::info!(status, model, microseconds, "request answered"),
         // Probes come every few seconds, and what they find is logged where it happens.
-        _ => tracing::debug!(status, milliseconds, "request answered"),
+        _ => tracing::debug!(status, microseconds, "request answered"),
     });
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
