@@ -33,6 +33,18 @@ impl Task {
         }
     }
 
+    /// The task of a class of transformers'. Only ELECTRA's pre-training head is a discriminator.
+    #[must_use]
+    pub fn of_architecture(name: &str) -> Option<Self> {
+        match name {
+            "ElectraForPreTraining" => Some(Self::Discriminate),
+            name if name.ends_with("ForSequenceClassification") => Some(Self::Classify),
+            name if name.ends_with("ForTokenClassification") => Some(Self::Tag),
+            name if name.ends_with("ForQuestionAnswering") => Some(Self::Qa),
+            _ => None,
+        }
+    }
+
     /// The task of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

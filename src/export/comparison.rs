@@ -44,6 +44,14 @@ pub struct SampleLogits {
     pub rows: Range<usize>,
 }
 
+impl SampleLogits {
+    /// The logits of the rows that decide.
+    fn deciding(&self, width: usize) -> &[f32] {
+        let range = self.rows.start * width..self.rows.end * width;
+        self.logits.get(range).unwrap_or_default()
+    }
+}
+
 /// What a comparison found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Comparison {
@@ -74,21 +82,14 @@ impl Comparison {
         let mut count = 0_u32;
         let tolerance = number_tolerance(reference);
         for (reference, candidate) in reference.iter().zip(candidate) {
-            let values = |sample: &SampleLogits| -> Vec<f32> {
-                sample
-                    .logits
-                    .get(sample.rows.start * width..sample.rows.end * width)
-                    .unwrap_or_default()
-                    .to_vec()
-            };
-            let (reference, candidate) = (values(reference), values(candidate));
-            for (reference, candidate) in reference.iter().zip(&candidate) {
+            let (reference, candidate) = (reference.deciding(width), candidate.deciding(width));
+            for (reference, candidate) in reference.iter().zip(candidate) {
                 let difference = (reference - candidate).abs();
                 comparison.largest_difference = comparison.largest_difference.max(difference);
                 sum += f64::from(difference);
                 count += 1;
             }
-            let same = unchanged(&reference, &candidate, width, rule, tolerance);
+            let same = unchanged(reference, candidate, width, rule, tolerance);
             comparison.decisions += same.len();
             comparison.unchanged += same.iter().filter(|same| **same).count();
         }

@@ -103,15 +103,9 @@ impl Head {
     }
 
     fn architecture_task(config: &ModelConfig) -> Option<Task> {
-        config
-            .architectures
-            .iter()
-            .find_map(|name| match name.as_str() {
-                "ElectraForPreTraining" => Some(Task::Discriminate),
-                "ElectraForSequenceClassification" => Some(Task::Classify),
-                "ElectraForTokenClassification" => Some(Task::Tag),
-                "ElectraForQuestionAnswering" => Some(Task::Qa),
-                _ => None,
-            })
+        let names = config.architectures.iter();
+        names
+            .filter(|name| name.starts_with("Electra"))
+            .find_map(|name| Task::of_architecture(name))
     }
 }

@@ -64,6 +64,17 @@ pub struct LinearRecipe {
 }
 
 impl LinearRecipe {
+    /// A single layer, named in the graph as in the checkpoint.
+    #[must_use]
+    pub fn of_layer(name: String, inputs: usize, outputs: usize) -> Self {
+        Self {
+            layers: vec![name.clone()],
+            name,
+            inputs,
+            outputs,
+        }
+    }
+
     /// Outputs of all layers together.
     #[must_use]
     pub fn total_outputs(&self) -> usize {

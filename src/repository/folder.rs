@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::export::GRAPH_FILE;
+use crate::export::checkpoint::WEIGHTS_FILE;
+
 /// A folder that holds a graph and a tokenizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
@@ -85,10 +88,12 @@ pub fn scan(path: &Path) -> Result<Vec<ModelFolder>, ScanError> {
 /// The folder as a model, if it is one. Hidden folders are none, nor are those whose name is no UTF-8.
 fn as_model(folder: &Path) -> Option<ModelFolder> {
     let name = folder.file_name()?.to_str()?;
-    let graph = ["model.onnx", "onnx/model.onnx"]
-        .map(|file| folder.join(file))
-        .into_iter()
-        .find(|file| file.is_file())?;
+    let graph = [
+        folder.join(GRAPH_FILE),
+        folder.join("onnx").join(GRAPH_FILE),
+    ]
+    .into_iter()
+    .find(|file| file.is_file())?;
     let tokenizer = ["tokenizer.json", "vocab.txt"]
         .iter()
         .any(|file| folder.join(file).is_file());
@@ -100,7 +105,7 @@ fn as_model(folder: &Path) -> Option<ModelFolder> {
 }
 
 fn holds_checkpoint(folder: &Path) -> bool {
-    ["model.safetensors", "pytorch_model.bin"]
+    [WEIGHTS_FILE, "pytorch_model.bin"]
         .iter()
         .any(|file| folder.join(file).is_file())
 }

@@ -10,6 +10,7 @@ use super::model_config::ModelConfig;
 use super::{LoadedModel, ModelFolder, ModelInfo};
 use crate::batch::{Model, Scheduler, Sequence};
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
+use crate::export::graph::TASK_KEY;
 use crate::task::Task;
 use crate::text::{Tokenizer, TokenizerError};
 
@@ -76,7 +77,7 @@ impl Loader {
         let graph = Graph::load(&self.runtime, &folder.graph, &options)?;
         let task = config
             .declared_task
-            .or_else(|| graph.metadata("electra.task").and_then(Task::named))
+            .or_else(|| graph.metadata(TASK_KEY).and_then(Task::named))
             .or(config.configured_task)
             .ok_or(LoadError::UnknownTask)?;
         let labels = labels(task, config.labels, graph.output_width())?;

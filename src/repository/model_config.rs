@@ -97,17 +97,10 @@ fn read(folder: &Path, file: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// Of transformers' class names. Only ELECTRA's pre-training head is a discriminator.
 fn task_of(architectures: &[String]) -> Option<Task> {
     architectures
         .iter()
-        .find_map(|architecture| match architecture.as_str() {
-            "ElectraForPreTraining" => Some(Task::Discriminate),
-            name if name.ends_with("ForSequenceClassification") => Some(Task::Classify),
-            name if name.ends_with("ForTokenClassification") => Some(Task::Tag),
-            name if name.ends_with("ForQuestionAnswering") => Some(Task::Qa),
-            _ => None,
-        })
+        .find_map(|name| Task::of_architecture(name))
 }
 
 /// `id2label` maps indices, as strings and in any order, to names.

@@ -250,14 +250,14 @@ impl Server {
 }
 
 /// A server with the default models that all tests share: it runs until the process ends, on threads of its own.
-pub fn default_server() -> Shared {
+pub fn default_server() -> Server {
     static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
     let address = *ADDRESS.get_or_init(|| run_forever(config(&default_models())));
-    Shared::at(address)
+    Server::at(address)
 }
 
 /// The same with every small checkpoint in fp32.
-pub fn small_server() -> Shared {
+pub fn small_server() -> Server {
     static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
     let address = *ADDRESS.get_or_init(|| {
         let names = checkpoints();
@@ -265,13 +265,11 @@ pub fn small_server() -> Shared {
         let repository = Box::leak(Box::new(repository(&names)));
         run_forever(config(repository.path()))
     });
-    Shared::at(address)
+    Server::at(address)
 }
 
-/// A client of a server that is shared by all tests.
-pub type Shared = Server;
-
 impl Server {
+    /// A client of a server that runs already.
     fn at(address: SocketAddr) -> Self {
         // A connection belongs to the runtime of the test that opened it, so each test has its own client.
         let client = Client::builder().no_proxy().build().expect("a client");

@@ -69,6 +69,12 @@ impl GraphBuilder {
         self.add(operator, "", inputs, attributes, outputs)
     }
 
+    /// The same values in another type.
+    pub fn cast(&mut self, value: &Value, data_type: DataType) -> Value {
+        let to = int("to", i64::from(i32::from(data_type)));
+        self.node("Cast", &[value], vec![to])
+    }
+
     /// Renames a value to the graph output that it is. Nothing may have read it under its old name.
     pub fn output(&mut self, value: &Value, name: &str) {
         debug_assert!(

@@ -2,7 +2,6 @@
 
 use super::builder::{GraphBuilder, Value, float, int};
 use super::linear::{Activations, LayerNorm, LinearLayers};
-use crate::export::Precision;
 use crate::export::config::ModelConfig;
 use crate::export::weights::{LinearRecipe, Recipe};
 
@@ -10,7 +9,7 @@ use crate::export::weights::{LinearRecipe, Recipe};
 pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConfig) -> Value {
     graph.enter("embeddings");
     let width = config.embedding_size;
-    let words = words(graph, linear.precision(), config);
+    let words = words(graph, linear, config);
     let positions = table(
         graph,
         "electra.embeddings.position_embeddings",
@@ -40,20 +39,19 @@ pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConf
     if config.embedding_size == config.hidden_size {
         return normalized;
     }
-    let projection = LinearRecipe {
-        name: "electra.embeddings_project".to_owned(),
-        layers: vec!["electra.embeddings_project".to_owned()],
-        inputs: config.embedding_size,
-        outputs: config.hidden_size,
-    };
+    let projection = LinearRecipe::of_layer(
+        "electra.embeddings_project".to_owned(),
+        config.embedding_size,
+        config.hidden_size,
+    );
     let projected = linear.tokens(graph, &normalized, projection, Activations::Signed);
     graph.node("Add", &[&projected.rows, &projected.bias], vec![])
 }
 
-fn words(graph: &mut GraphBuilder, precision: Precision, config: &ModelConfig) -> Value {
+fn words(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConfig) -> Value {
     let name = "electra.embeddings.word_embeddings";
     let (rows, width) = (config.vocab_size, config.embedding_size);
-    if precision == Precision::Fp32 {
+    if matches!(linear, LinearLayers::Fp32) {
         return table(graph, name, "input_ids", rows, width);
     }
     graph.weights(Recipe::QuantizedTable {

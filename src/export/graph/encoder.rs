@@ -2,7 +2,7 @@
 
 use super::builder::{GraphBuilder, Value, int};
 use super::linear::{Activations, LayerNorm, LinearLayers, Product, add_and_normalize};
-use super::packing::{Packing, split_last};
+use super::packing::Packing;
 use crate::export::config::{Activation, ModelConfig};
 use crate::export::weights::LinearRecipe;
 
@@ -74,7 +74,7 @@ fn attention(
         vec![int("num_heads", signed(config.num_attention_heads))],
     );
     let context = packing.unpad(graph, &context, hidden);
-    let output = same_name(format!("{layer}.attention.output.dense"), width, width);
+    let output = LinearRecipe::of_layer(format!("{layer}.attention.output.dense"), width, width);
     let output = linear.tokens(graph, &context, output, Activations::Signed);
     add_and_normalize(
         graph,
@@ -92,10 +92,10 @@ fn feed_forward(
     rows: &Value,
 ) -> Value {
     let (width, wide) = (config.hidden_size, config.intermediate_size);
-    let intermediate = same_name(format!("{layer}.intermediate.dense"), width, wide);
+    let intermediate = LinearRecipe::of_layer(format!("{layer}.intermediate.dense"), width, wide);
     let intermediate = linear.tokens(graph, rows, intermediate, Activations::Signed);
     let activated = activate(graph, config.hidden_act, &intermediate);
-    let output = same_name(format!("{layer}.output.dense"), wide, width);
+    let output = LinearRecipe::of_layer(format!("{layer}.output.dense"), wide, width);
     let depth = config.hidden_act.depth();
     let output = linear.tokens(
         graph,
@@ -111,14 +111,10 @@ fn feed_forward(
     )
 }
 
-/// A layer that is named in the graph as in the checkpoint.
-pub fn same_name(name: String, inputs: usize, outputs: usize) -> LinearRecipe {
-    LinearRecipe {
-        layers: vec![name.clone()],
-        name,
-        inputs,
-        outputs,
-    }
+/// `values`, split along the last axis into equal parts.
+fn split_last(graph: &mut GraphBuilder, values: &Value, parts: usize, width: i64) -> Vec<Value> {
+    let sizes = graph.integers(&vec![width; parts]);
+    graph.nodes("Split", &[values, &sizes], vec![int("axis", -1)], parts)
 }
 
 fn layer_norm(config: &ModelConfig, name: String) -> LayerNorm {

@@ -1,11 +1,12 @@
 //! The four heads, from the encoder's rows to logits.
 
 use super::builder::{GraphBuilder, Value};
-use super::encoder::{activate, same_name};
+use super::encoder::activate;
 use super::linear::{Activations, LinearLayers};
 use super::packing::Packing;
 use crate::export::config::{Activation, ModelConfig};
 use crate::export::head::Head;
+use crate::export::weights::LinearRecipe;
 
 /// Adds the head; the result is `[tokens, width]`, or `[sequences, width]` for the sequence head.
 pub fn build(
@@ -18,10 +19,14 @@ pub fn build(
 ) -> Value {
     graph.enter("head");
     let hidden = config.hidden_size;
-    let last = |name: &str| same_name(name.to_owned(), hidden, head.width());
+    let last = |name: &str| LinearRecipe::of_layer(name.to_owned(), hidden, head.width());
     match head {
         Head::Discriminator => {
-            let dense = same_name("discriminator_predictions.dense".to_owned(), hidden, hidden);
+            let dense = LinearRecipe::of_layer(
+                "discriminator_predictions.dense".to_owned(),
+                hidden,
+                hidden,
+            );
             let dense = linear.tokens(graph, encoded, dense, Activations::Signed);
             let activated = activate(graph, config.hidden_act, &dense);
             LinearLayers::exact(
@@ -32,7 +37,7 @@ pub fn build(
         }
         Head::Sequence { .. } => {
             let first = packing.first_tokens(graph, encoded);
-            let dense = same_name("classifier.dense".to_owned(), hidden, hidden);
+            let dense = LinearRecipe::of_layer("classifier.dense".to_owned(), hidden, hidden);
             let dense = linear.sequences(graph, &first, packing, dense);
             // transformers' ElectraClassificationHead applies gelu whatever hidden_act says.
             let activated = activate(graph, Activation::Gelu, &dense);

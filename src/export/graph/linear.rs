@@ -6,7 +6,7 @@
 //! scaled by the channels' scales as it is converted to floats, then by the token's.
 
 use super::builder::{GraphBuilder, Value, float, int};
-use super::packing::{Packing, as_list, row_maximum};
+use super::packing::Packing;
 use crate::export::Precision;
 use crate::export::weights::{LinearRecipe, Recipe};
 use crate::onnx::DataType;
@@ -43,27 +43,27 @@ pub struct Product {
 
 /// Adds linear layers in one precision.
 #[derive(Debug)]
-pub struct LinearLayers {
-    precision: Precision,
-    /// `[tokens]` bytes, all [`SIGNED_ZERO_POINT`].
-    zero_points: Option<Value>,
+pub enum LinearLayers {
+    /// See [`Precision::Fp32`].
+    Fp32,
+    /// See [`Precision::Int8`].
+    Int8 {
+        /// `[tokens]` bytes, all [`SIGNED_ZERO_POINT`].
+        zero_points: Value,
+    },
 }
 
 impl LinearLayers {
     /// Prepares what the layers share.
     pub fn new(graph: &mut GraphBuilder, precision: Precision) -> Self {
-        graph.enter("zero_points");
-        let zero_points = (precision == Precision::Int8)
-            .then(|| signed_zero_points(graph, &Value::named("input_ids")));
-        Self {
-            precision,
-            zero_points,
+        match precision {
+            Precision::Fp32 => Self::Fp32,
+            Precision::Int8 => {
+                graph.enter("zero_points");
+                let zero_points = signed_zero_points(graph, &Value::named("input_ids"));
+                Self::Int8 { zero_points }
+            }
         }
-    }
-
-    /// The precision of the weights.
-    pub fn precision(&self) -> Precision {
-        self.precision
     }
 
     /// The product of all tokens' activations with a layer's weights.
@@ -74,11 +74,11 @@ impl LinearLayers {
         linear: LinearRecipe,
         activations: Activations,
     ) -> Product {
-        match (self.precision, &self.zero_points) {
-            (Precision::Int8, Some(zero_points)) => {
+        match self {
+            Self::Fp32 => fp32_product(graph, rows, linear),
+            Self::Int8 { zero_points } => {
                 int8_product(graph, rows, zero_points, linear, activations)
             }
-            _ => fp32_product(graph, rows, linear),
         }
     }
 
@@ -90,9 +90,9 @@ impl LinearLayers {
         packing: &Packing,
         linear: LinearRecipe,
     ) -> Product {
-        match self.precision {
-            Precision::Fp32 => fp32_product(graph, rows, linear),
-            Precision::Int8 => {
+        match self {
+            Self::Fp32 => fp32_product(graph, rows, linear),
+            Self::Int8 { .. } => {
                 let zero_points = signed_zero_points(graph, &packing.starts);
                 int8_product(graph, rows, &zero_points, linear, Activations::Signed)
             }
@@ -217,11 +217,7 @@ fn quantize_shifted(graph: &mut GraphBuilder, rows: &Value, shift: f32) -> Quant
     let scales = graph.node("Div", &[&shift, &zero_points], vec![]);
     let scale_list = as_list(graph, &scales);
     let zero_point_list = as_list(graph, &zero_points);
-    let bytes = graph.node(
-        "Cast",
-        &[&zero_point_list],
-        vec![int("to", i64::from(i32::from(DataType::Uint8)))],
-    );
+    let bytes = graph.cast(&zero_point_list, DataType::Uint8);
     let values = graph.node(
         "QuantizeLinear",
         &[rows, &scale_list, &bytes],
@@ -238,6 +234,18 @@ fn signed_zero_points(graph: &mut GraphBuilder, like: &Value) -> Value {
     let shape = graph.node("Shape", &[like], vec![]);
     let zero_point = graph.byte(SIGNED_ZERO_POINT);
     graph.node("Expand", &[&zero_point, &shape], vec![])
+}
+
+/// The greatest value of each row, `[tokens, 1]`.
+fn row_maximum(graph: &mut GraphBuilder, rows: &Value) -> Value {
+    let last_axis = graph.integers(&[-1]);
+    graph.node("ReduceMax", &[rows, &last_axis], vec![int("keepdims", 1)])
+}
+
+/// A `[tokens, 1]` column as `[tokens]`.
+fn as_list(graph: &mut GraphBuilder, column: &Value) -> Value {
+    let flat = graph.integers(&[-1]);
+    graph.node("Reshape", &[column, &flat], vec![])
 }
 
 /// `LayerNorm(rows + skip + bias)` in one operator.

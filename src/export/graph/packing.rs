@@ -41,11 +41,7 @@ impl Packing {
         let filled = graph.node("Less", &[&positions, &lengths_column], vec![]);
         let rows = graph.node("Add", &[&starts_column, &positions], vec![]);
         let padded_rows = graph.node("Where", &[&filled, &rows, &starts_column], vec![]);
-        let key_mask = graph.node(
-            "Cast",
-            &[&filled],
-            vec![int("to", i64::from(i32::from(DataType::Int32)))],
-        );
+        let key_mask = graph.cast(&filled, DataType::Int32);
         let flat = graph.integers(&[-1]);
         let filled_places = graph.node("Reshape", &[&filled, &flat], vec![]);
         let places = graph.node("NonZero", &[&filled_places], vec![]);
@@ -74,27 +70,4 @@ impl Packing {
     pub fn first_tokens(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
         graph.node("Gather", &[rows, &self.starts], vec![int("axis", 0)])
     }
-}
-
-/// `values`, split along the last axis into equal parts.
-pub fn split_last(
-    graph: &mut GraphBuilder,
-    values: &Value,
-    parts: usize,
-    width: i64,
-) -> Vec<Value> {
-    let sizes = graph.integers(&vec![width; parts]);
-    graph.nodes("Split", &[values, &sizes], vec![int("axis", -1)], parts)
-}
-
-/// The greatest value of each row, `[tokens, 1]`.
-pub fn row_maximum(graph: &mut GraphBuilder, rows: &Value) -> Value {
-    let last_axis = graph.integers(&[-1]);
-    graph.node("ReduceMax", &[rows, &last_axis], vec![int("keepdims", 1)])
-}
-
-/// A `[tokens, 1]` column as `[tokens]`.
-pub fn as_list(graph: &mut GraphBuilder, column: &Value) -> Value {
-    let flat = graph.integers(&[-1]);
-    graph.node("Reshape", &[column, &flat], vec![])
 }
