@@ -113,6 +113,9 @@ pub struct Attribute {
     /// Value of a [`AttributeKind::Tensor`].
     #[prost(message, optional, tag = "5")]
     pub tensor: Option<Tensor>,
+    /// Value of a [`AttributeKind::Graph`].
+    #[prost(message, optional, tag = "6")]
+    pub graph: Option<Graph>,
     /// Value of a [`AttributeKind::Ints`].
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
@@ -133,6 +136,8 @@ pub enum AttributeKind {
     Int = 2,
     /// A tensor.
     Tensor = 4,
+    /// A graph: a branch of an `If`.
+    Graph = 5,
     /// A list of 64-bit integers.
     Ints = 7,
 }

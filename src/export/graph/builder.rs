@@ -2,8 +2,8 @@
 
 use crate::export::weights::Recipe;
 use crate::onnx::{
-    Attribute, AttributeKind, DataType, Dimension, DimensionValue, MICROSOFT_DOMAIN, Node, Shape,
-    Tensor, TensorType, Type, ValueInfo,
+    Attribute, AttributeKind, DataType, Dimension, DimensionValue, Graph, MICROSOFT_DOMAIN, Node,
+    Shape, Tensor, TensorType, Type, ValueInfo,
 };
 
 /// A tensor of the graph, by its name.
@@ -34,6 +34,15 @@ pub struct GraphBuilder {
     /// How the weights are made, which are kept in the data file.
     pub recipes: Vec<Recipe>,
     scope: String,
+    /// Nodes added so far, those of branches included: a node's number makes its name its own.
+    added: usize,
+}
+
+/// One side of a choice. It may read what was added before it.
+#[derive(Debug)]
+pub struct Branch {
+    nodes: Vec<Node>,
+    outputs: Vec<(Value, DataType)>,
 }
 
 impl GraphBuilder {
@@ -75,6 +84,24 @@ impl GraphBuilder {
         self.node("Cast", &[value], vec![to])
     }
 
+    /// Adds nodes to a branch rather than to the graph. What it gives must be made in it.
+    pub fn branch(&mut self, add: impl FnOnce(&mut Self) -> Vec<(Value, DataType)>) -> Branch {
+        let outside = std::mem::take(&mut self.nodes);
+        let outputs = add(self);
+        let nodes = std::mem::replace(&mut self.nodes, outside);
+        Branch { nodes, outputs }
+    }
+
+    /// Runs one of two branches, which give the same number of values, and gives what that one gives.
+    pub fn choose(&mut self, condition: &Value, then: Branch, otherwise: Branch) -> Vec<Value> {
+        let count = then.outputs.len();
+        let branches = vec![
+            branch_attribute("then_branch", then),
+            branch_attribute("else_branch", otherwise),
+        ];
+        self.add("If", "", &[condition], branches, count)
+    }
+
     /// Renames a value to the graph output that it is. Nothing may have read it under its old name.
     pub fn output(&mut self, value: &Value, name: &str) {
         debug_assert!(
@@ -107,6 +134,11 @@ impl GraphBuilder {
     /// A constant integer without dimensions.
     pub fn integer(&mut self, value: i64) -> Value {
         self.constant(DataType::Int64, vec![], value.to_le_bytes().to_vec())
+    }
+
+    /// A constant without elements: one of the shape's sizes is 0.
+    pub fn none(&mut self, data_type: DataType, shape: &[i64]) -> Value {
+        self.constant(data_type, shape.to_vec(), vec![])
     }
 
     /// A constant float without dimensions.
@@ -151,7 +183,8 @@ impl GraphBuilder {
         attribute: Vec<Attribute>,
         outputs: usize,
     ) -> Vec<Value> {
-        let name = format!("{}/{operator}.{}", self.scope, self.nodes.len());
+        let name = format!("{}/{operator}.{}", self.scope, self.added);
+        self.added += 1;
         let outputs: Vec<Value> = (0..outputs)
             .map(|index| Value(format!("{name}:{index}")))
             .collect();
@@ -164,6 +197,29 @@ impl GraphBuilder {
             domain: domain.to_owned(),
         });
         outputs
+    }
+}
+
+fn branch_attribute(name: &str, branch: Branch) -> Attribute {
+    let output = branch.outputs.iter().map(|(value, data_type)| ValueInfo {
+        name: value.0.clone(),
+        r#type: Some(Type {
+            tensor_type: Some(TensorType {
+                elem_type: (*data_type).into(),
+                shape: None,
+            }),
+        }),
+    });
+    Attribute {
+        name: name.to_owned(),
+        graph: Some(Graph {
+            name: name.to_owned(),
+            output: output.collect(),
+            node: branch.nodes,
+            ..Graph::default()
+        }),
+        kind: AttributeKind::Graph.into(),
+        ..Attribute::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Word, position and token type embeddings, their LayerNorm, and the projection where the encoder is wider.
 
-use super::builder::{GraphBuilder, Value, float, int};
+use super::builder::{GraphBuilder, Value, int};
 use super::linear::{Activations, LayerNorm, LinearLayers};
 use crate::export::config::ModelConfig;
 use crate::export::weights::{LinearRecipe, Recipe};
@@ -29,13 +29,9 @@ pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConf
         width,
         epsilon: config.layer_norm_eps,
     };
-    let (gain, shift) = norm.weights(graph);
     let places = graph.node("Add", &[&positions, &types], vec![]);
-    let normalized = graph.microsoft(
-        "SkipLayerNormalization",
-        &[&words, &places, &gain, &shift],
-        vec![float("epsilon", config.layer_norm_eps)],
-    );
+    let summed = graph.node("Add", &[&words, &places], vec![]);
+    let normalized = norm.normalize(graph, &summed);
     if config.embedding_size == config.hidden_size {
         return normalized;
     }
@@ -44,7 +40,7 @@ pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConf
         config.embedding_size,
         config.hidden_size,
     );
-    let projected = linear.tokens(graph, &normalized, projection, Activations::Signed);
+    let projected = linear.product(graph, &normalized, projection, Activations::Signed);
     graph.node("Add", &[&projected.rows, &projected.bias], vec![])
 }
 

@@ -1,25 +1,36 @@
 //! The encoder's layers: attention, then the feed-forward network, each followed by a residual LayerNorm.
 
-use super::builder::{GraphBuilder, Value, int};
+use super::attention;
+use super::builder::{GraphBuilder, Value};
 use super::linear::{Activations, LayerNorm, LinearLayers, Product, add_and_normalize};
 use super::packing::Packing;
 use crate::export::config::{Activation, ModelConfig};
+use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
 
-/// Adds all layers; rows are `[tokens, hidden_size]` before and after.
+/// Adds all layers, over rows of `[tokens, hidden_size]`. The result has the rows that the head reads: one a token, or for
+/// the sequence head one a sequence, that of its first token; the last layer then computes no others.
 pub fn build(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
     config: &ModelConfig,
+    head: Head,
     packing: &Packing,
     embedded: Value,
 ) -> Value {
     (0..config.num_hidden_layers).fold(embedded, |rows, index| {
         let layer = format!("electra.encoder.layer.{index}");
         graph.enter(format!("layer.{index}.attention"));
-        let attended = attention(graph, linear, config, packing, &layer, &rows);
-        graph.enter(format!("layer.{index}.feed_forward"));
-        feed_forward(graph, linear, config, &layer, &attended)
+        let context = attend(graph, linear, config, packing, &layer, &rows);
+        let last = index + 1 == config.num_hidden_layers;
+        if last && matches!(head, Head::Sequence { .. }) {
+            let linear = linear.of_sequences(graph, packing);
+            let context = packing.first_tokens(graph, &context);
+            let rows = packing.first_tokens(graph, &rows);
+            transform(graph, &linear, config, &layer, &context, &rows, index)
+        } else {
+            transform(graph, linear, config, &layer, &context, &rows, index)
+        }
     })
 }
 
@@ -41,7 +52,8 @@ pub fn activate(graph: &mut GraphBuilder, activation: Activation, product: &Prod
     }
 }
 
-fn attention(
+/// What each token gathers from its sequence.
+fn attend(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
     config: &ModelConfig,
@@ -49,39 +61,35 @@ fn attention(
     layer: &str,
     rows: &Value,
 ) -> Value {
-    let width = config.hidden_size;
-    let hidden = signed(width);
     let query_key_value = LinearRecipe {
         name: format!("{layer}.attention.self.query_key_value"),
         layers: ["query", "key", "value"]
             .map(|part| format!("{layer}.attention.self.{part}"))
             .to_vec(),
-        inputs: width,
-        outputs: width,
+        inputs: config.hidden_size,
+        outputs: config.hidden_size,
     };
-    let product = linear.tokens(graph, rows, query_key_value, Activations::Signed);
-    let view = packing.pad(graph, &product.rows);
-    let parts = split_last(graph, &view, 3, hidden);
-    let context = graph.microsoft(
-        "MultiHeadAttention",
-        &[
-            &parts[0],
-            &parts[1],
-            &parts[2],
-            &product.bias,
-            &packing.key_mask,
-        ],
-        vec![int("num_heads", signed(config.num_attention_heads))],
-    );
-    let context = packing.unpad(graph, &context, hidden);
+    let product = linear.product(graph, rows, query_key_value, Activations::Signed);
+    attention::build(graph, config, packing, &product)
+}
+
+/// The rest of a layer, which sees each row on its own.
+fn transform(
+    graph: &mut GraphBuilder,
+    linear: &LinearLayers,
+    config: &ModelConfig,
+    layer: &str,
+    context: &Value,
+    rows: &Value,
+    index: usize,
+) -> Value {
+    let width = config.hidden_size;
     let output = LinearRecipe::of_layer(format!("{layer}.attention.output.dense"), width, width);
-    let output = linear.tokens(graph, &context, output, Activations::Signed);
-    add_and_normalize(
-        graph,
-        &output,
-        rows,
-        &layer_norm(config, format!("{layer}.attention.output.LayerNorm")),
-    )
+    let output = linear.product(graph, context, output, Activations::Signed);
+    let norm = layer_norm(config, format!("{layer}.attention.output.LayerNorm"));
+    let attended = add_and_normalize(graph, &output, rows, &norm);
+    graph.enter(format!("layer.{index}.feed_forward"));
+    feed_forward(graph, linear, config, layer, &attended)
 }
 
 fn feed_forward(
@@ -93,11 +101,11 @@ fn feed_forward(
 ) -> Value {
     let (width, wide) = (config.hidden_size, config.intermediate_size);
     let intermediate = LinearRecipe::of_layer(format!("{layer}.intermediate.dense"), width, wide);
-    let intermediate = linear.tokens(graph, rows, intermediate, Activations::Signed);
+    let intermediate = linear.product(graph, rows, intermediate, Activations::Signed);
     let activated = activate(graph, config.hidden_act, &intermediate);
     let output = LinearRecipe::of_layer(format!("{layer}.output.dense"), wide, width);
     let depth = config.hidden_act.depth();
-    let output = linear.tokens(
+    let output = linear.product(
         graph,
         &activated,
         output,
@@ -111,21 +119,10 @@ fn feed_forward(
     )
 }
 
-/// `values`, split along the last axis into equal parts.
-fn split_last(graph: &mut GraphBuilder, values: &Value, parts: usize, width: i64) -> Vec<Value> {
-    let sizes = graph.integers(&vec![width; parts]);
-    graph.nodes("Split", &[values, &sizes], vec![int("axis", -1)], parts)
-}
-
 fn layer_norm(config: &ModelConfig, name: String) -> LayerNorm {
     LayerNorm {
         name,
         width: config.hidden_size,
         epsilon: config.layer_norm_eps,
     }
-}
-
-/// Sizes are bounded by `ModelConfig`'s checks far below what a signed integer holds.
-fn signed(size: usize) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
 }

@@ -8,7 +8,8 @@ use crate::export::config::{Activation, ModelConfig};
 use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
 
-/// Adds the head; the result is `[tokens, width]`, or `[sequences, width]` for the sequence head.
+/// Adds the head over the encoder's rows: one a token, or for the sequence head one a sequence. The result has `width`
+/// columns.
 pub fn build(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
@@ -27,7 +28,7 @@ pub fn build(
                 hidden,
                 hidden,
             );
-            let dense = linear.tokens(graph, encoded, dense, Activations::Signed);
+            let dense = linear.product(graph, encoded, dense, Activations::Signed);
             let activated = activate(graph, config.hidden_act, &dense);
             LinearLayers::exact(
                 graph,
@@ -36,9 +37,9 @@ pub fn build(
             )
         }
         Head::Sequence { .. } => {
-            let first = packing.first_tokens(graph, encoded);
             let dense = LinearRecipe::of_layer("classifier.dense".to_owned(), hidden, hidden);
-            let dense = linear.sequences(graph, &first, packing, dense);
+            let linear = linear.of_sequences(graph, packing);
+            let dense = linear.product(graph, encoded, dense, Activations::Signed);
             // transformers' ElectraClassificationHead applies gelu whatever hidden_act says.
             let activated = activate(graph, Activation::Gelu, &dense);
             LinearLayers::exact(graph, &activated, last("classifier.out_proj"))

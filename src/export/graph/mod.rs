@@ -1,8 +1,8 @@
 //! Builds the packed graph of an ELECTRA checkpoint.
 //!
 //! The tokens of all sequences stand one after another, and everything but attention runs on exactly these rows: no
-//! padding token is ever multiplied. Only attention sees a `[sequences, longest]` view, gathered before and given back
-//! after.
+//! padding token is ever multiplied. Only attention sees `[sequences, longest]` views, one of each group of sequences of
+//! like length, gathered before and given back after; where all sequences have one length, the rows are the view.
 //!
 //! | input | shape | |
 //! |---|---|---|
@@ -13,6 +13,7 @@
 //!
 //! The output `logits` is fp32: `[tokens, width]`, or `[sequences, width]` for the sequence head.
 
+mod attention;
 mod builder;
 mod embeddings;
 mod encoder;
@@ -69,7 +70,7 @@ pub fn build(
     let packing = Packing::new(&mut graph);
     let linear = LinearLayers::new(&mut graph, precision);
     let embedded = embeddings::build(&mut graph, &linear, config);
-    let encoded = encoder::build(&mut graph, &linear, config, &packing, embedded);
+    let encoded = encoder::build(&mut graph, &linear, config, head, &packing, embedded);
     let logits = heads::build(&mut graph, &linear, config, head, &packing, &encoded);
     graph.output(&logits, OUTPUT);
 

@@ -1,68 +1,80 @@
-//! Between the packed rows and attention's view: the indices that gather one from the other, made from
+//! Between the packed rows and attention's views: the indices that gather one from the other, made from
 //! `sequence_starts` when the graph runs.
+//!
+//! Sequences of like length share a view, so that a short one is not padded to the longest of the batch: attention's
+//! work grows with the square of a view's length. A group holds the lengths down to half of its longest possible one.
 
-use super::builder::{GraphBuilder, Value, int};
+use super::builder::{Branch, GraphBuilder, Value, int};
 use crate::onnx::DataType;
 
-/// Indices between `[tokens]` and `[sequences, longest]`.
+/// Sequences are told apart by length into: above a half, above a quarter, and at most a quarter of the longest. More
+/// groups would save little: what is left to save shrinks by four with each.
+const GROUPS: i64 = 3;
+
+/// Indices between `[tokens]` and the views `[sequences, longest]` of the groups.
 #[derive(Debug)]
 pub struct Packing {
     /// `[sequences]`: the row of each sequence's first token.
     pub starts: Value,
+    /// Whether all sequences have one length: then the rows, reshaped, are the first group's view.
+    pub uniform: Value,
+    /// `[1]`: the longest sequence's length.
+    pub longest: Value,
+    /// By falling length. All sequences are in the first where they are uniform.
+    pub groups: Vec<Group>,
+    /// `[tokens]`: the place of each row among the places of all groups' views, one after another. Empty where the
+    /// sequences are uniform.
+    places: Value,
+}
+
+/// Sequences of like length.
+#[derive(Debug)]
+pub struct Group {
+    /// Whether there are any; absent for the first group, which always has the longest.
+    pub exists: Option<Value>,
     /// `[sequences, longest]`: the row to show at each place. Places past a sequence's end show its own first row, so
     /// that nothing of another sequence is ever read.
-    pub padded_rows: Value,
+    pub rows: Value,
     /// `[sequences, longest]` int32: 1 where the place holds a token, 0 past the end.
-    pub key_mask: Value,
-    /// `[tokens]`: the place of each row in the view, counted over all its places.
-    pub places: Value,
+    pub mask: Value,
+}
+
+/// `[sequences]` each.
+struct Boundaries {
+    starts: Value,
+    lengths: Value,
 }
 
 impl Packing {
     /// Adds the nodes that compute the indices.
     pub fn new(graph: &mut GraphBuilder) -> Self {
         graph.enter("packing");
-        let boundaries = Value::named("sequence_starts");
-        let (zero, one, last) = (
-            graph.integers(&[0]),
-            graph.integers(&[1]),
-            graph.integers(&[-1]),
-        );
-        let end = graph.integers(&[i64::MAX]);
-        let starts = graph.node("Slice", &[&boundaries, &zero, &last], vec![]);
-        let ends = graph.node("Slice", &[&boundaries, &one, &end], vec![]);
-        let lengths = graph.node("Sub", &[&ends, &starts], vec![]);
-        let longest = graph.node("ReduceMax", &[&lengths], vec![int("keepdims", 0)]);
-        let (first, step) = (graph.integer(0), graph.integer(1));
-        let positions = graph.node("Range", &[&first, &longest, &step], vec![]);
-        let column = graph.integers(&[-1, 1]);
-        let starts_column = graph.node("Reshape", &[&starts, &column], vec![]);
-        let lengths_column = graph.node("Reshape", &[&lengths, &column], vec![]);
-        let filled = graph.node("Less", &[&positions, &lengths_column], vec![]);
-        let rows = graph.node("Add", &[&starts_column, &positions], vec![]);
-        let padded_rows = graph.node("Where", &[&filled, &rows, &starts_column], vec![]);
-        let key_mask = graph.cast(&filled, DataType::Int32);
-        let flat = graph.integers(&[-1]);
-        let filled_places = graph.node("Reshape", &[&filled, &flat], vec![]);
-        let places = graph.node("NonZero", &[&filled_places], vec![]);
-        let places = graph.node("Reshape", &[&places, &flat], vec![]);
+        let boundaries = boundaries(graph);
+        let lengths = &boundaries.lengths;
+        let longest = graph.node("ReduceMax", &[lengths], vec![int("keepdims", 1)]);
+        let shortest = graph.node("ReduceMin", &[lengths], vec![int("keepdims", 1)]);
+        let equal = graph.node("Equal", &[&longest, &shortest], vec![]);
+        let scalar = graph.integers(&[]);
+        let uniform = graph.node("Reshape", &[&equal, &scalar], vec![]);
+        let groups = groups(graph, &boundaries, &longest);
+        let places = places(graph, &uniform, &groups);
         Self {
-            starts,
-            padded_rows,
-            key_mask,
+            starts: boundaries.starts,
+            uniform,
+            longest,
+            groups,
             places,
         }
     }
 
-    /// `[tokens, width]` to `[sequences, longest, width]`.
-    pub fn pad(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
-        graph.node("Gather", &[rows, &self.padded_rows], vec![int("axis", 0)])
+    /// `[tokens, width]` to a group's `[sequences, longest, width]`.
+    pub fn pad(graph: &mut GraphBuilder, rows: &Value, group: &Group) -> Value {
+        graph.node("Gather", &[rows, &group.rows], vec![int("axis", 0)])
     }
 
-    /// `[sequences, longest, width]` back to `[tokens, width]`.
-    pub fn unpad(&self, graph: &mut GraphBuilder, view: &Value, width: i64) -> Value {
-        let shape = graph.integers(&[-1, width]);
-        let rows = graph.node("Reshape", &[view, &shape], vec![]);
+    /// The rows of all groups' views, one after another, back to `[tokens, width]`.
+    pub fn unpad(&self, graph: &mut GraphBuilder, views: &[&Value]) -> Value {
+        let rows = graph.node("Concat", views, vec![int("axis", 0)]);
         graph.node("Gather", &[&rows, &self.places], vec![int("axis", 0)])
     }
 
@@ -70,4 +82,127 @@ impl Packing {
     pub fn first_tokens(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
         graph.node("Gather", &[rows, &self.starts], vec![int("axis", 0)])
     }
+}
+
+fn boundaries(graph: &mut GraphBuilder) -> Boundaries {
+    let starts_and_end = Value::named("sequence_starts");
+    let (zero, one, last) = (
+        graph.integers(&[0]),
+        graph.integers(&[1]),
+        graph.integers(&[-1]),
+    );
+    let end = graph.integers(&[i64::MAX]);
+    let starts = graph.node("Slice", &[&starts_and_end, &zero, &last], vec![]);
+    let ends = graph.node("Slice", &[&starts_and_end, &one, &end], vec![]);
+    let lengths = graph.node("Sub", &[&ends, &starts], vec![]);
+    Boundaries { starts, lengths }
+}
+
+fn groups(graph: &mut GraphBuilder, boundaries: &Boundaries, longest: &Value) -> Vec<Group> {
+    // Whether a sequence is longer than the longest over 2, 4, ...: no division, no rounding.
+    let longer: Vec<Value> = (1..GROUPS)
+        .map(|halvings| {
+            let factor = graph.integers(&[1 << halvings]);
+            let scaled = graph.node("Mul", &[&boundaries.lengths, &factor], vec![]);
+            graph.node("Greater", &[&scaled, longest], vec![])
+        })
+        .collect();
+    let mut groups = vec![group(graph, boundaries, &longer[0], None)];
+    for (index, above) in longer.iter().enumerate() {
+        let shorter = graph.node("Not", &[above], vec![]);
+        let members = match longer.get(index + 1) {
+            Some(below) => graph.node("And", &[&shorter, below], vec![]),
+            None => shorter,
+        };
+        let flags = graph.cast(&members, DataType::Int32);
+        let any = graph.node("ReduceMax", &[&flags], vec![int("keepdims", 0)]);
+        let exists = graph.cast(&any, DataType::Bool);
+        groups.push(group(graph, boundaries, &members, Some(exists)));
+    }
+    groups
+}
+
+fn group(
+    graph: &mut GraphBuilder,
+    boundaries: &Boundaries,
+    members: &Value,
+    exists: Option<Value>,
+) -> Group {
+    let (rows, mask) = match &exists {
+        None => view(graph, boundaries, members),
+        Some(exists) => {
+            let types = [DataType::Int64, DataType::Int32];
+            let filled = graph.branch(|graph| {
+                let (rows, mask) = view(graph, boundaries, members);
+                [rows, mask].into_iter().zip(types).collect()
+            });
+            let empty = empty(graph, &[0, 1], &types);
+            let mut outputs = graph.choose(exists, filled, empty);
+            let mask = outputs.remove(1);
+            (outputs.remove(0), mask)
+        }
+    };
+    Group { exists, rows, mask }
+}
+
+/// The rows and the mask of the view of some sequences.
+fn view(graph: &mut GraphBuilder, boundaries: &Boundaries, members: &Value) -> (Value, Value) {
+    let flat = graph.integers(&[-1]);
+    let members = graph.node("NonZero", &[members], vec![]);
+    let members = graph.node("Reshape", &[&members, &flat], vec![]);
+    let column = graph.integers(&[-1, 1]);
+    let of_members = |graph: &mut GraphBuilder, values: &Value| {
+        let values = graph.node("Gather", &[values, &members], vec![int("axis", 0)]);
+        graph.node("Reshape", &[&values, &column], vec![])
+    };
+    let starts = of_members(graph, &boundaries.starts);
+    let lengths = of_members(graph, &boundaries.lengths);
+    let longest = graph.node("ReduceMax", &[&lengths], vec![int("keepdims", 0)]);
+    let (first, step) = (graph.integer(0), graph.integer(1));
+    let positions = graph.node("Range", &[&first, &longest, &step], vec![]);
+    let filled = graph.node("Less", &[&positions, &lengths], vec![]);
+    let rows = graph.node("Add", &[&starts, &positions], vec![]);
+    let rows = graph.node("Where", &[&filled, &rows, &starts], vec![]);
+    (rows, graph.cast(&filled, DataType::Int32))
+}
+
+fn places(graph: &mut GraphBuilder, uniform: &Value, groups: &[Group]) -> Value {
+    let types = [DataType::Int64];
+    let unused = empty(graph, &[0], &types);
+    let gathered = graph.branch(|graph| {
+        let rows = chained(graph, groups, |group| &group.rows);
+        let mask = chained(graph, groups, |group| &group.mask);
+        let flat = graph.integers(&[-1]);
+        let places = graph.node("NonZero", &[&mask], vec![]);
+        let places = graph.node("Reshape", &[&places, &flat], vec![]);
+        let rows = graph.node("Gather", &[&rows, &places], vec![int("axis", 0)]);
+        // Every row is at one place, so this overwrites all of what it is given, and inverts `rows`.
+        let inverse = graph.node("ScatterElements", &[&places, &rows, &places], vec![]);
+        vec![(inverse, DataType::Int64)]
+    });
+    graph.choose(uniform, unused, gathered).remove(0)
+}
+
+/// One of the groups' parts, flat and one after another.
+fn chained(graph: &mut GraphBuilder, groups: &[Group], part: fn(&Group) -> &Value) -> Value {
+    let flat = graph.integers(&[-1]);
+    let parts: Vec<Value> = groups
+        .iter()
+        .map(|group| graph.node("Reshape", &[part(group), &flat], vec![]))
+        .collect();
+    let parts: Vec<&Value> = parts.iter().collect();
+    graph.node("Concat", &parts, vec![int("axis", 0)])
+}
+
+/// Gives tensors without elements.
+pub fn empty(graph: &mut GraphBuilder, shape: &[i64], types: &[DataType]) -> Branch {
+    graph.branch(|graph| {
+        types
+            .iter()
+            .map(|&data_type| {
+                let none = graph.none(data_type, shape);
+                (graph.node("Identity", &[&none], vec![]), data_type)
+            })
+            .collect()
+    })
 }

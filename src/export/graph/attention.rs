@@ -1,0 +1,101 @@
+//! Attention of each sequence to itself, over the views that `packing` makes of the packed rows.
+
+use super::builder::{GraphBuilder, Value, float, int};
+use super::linear::Product;
+use super::packing::{Group, Packing, empty};
+use crate::export::config::ModelConfig;
+use crate::onnx::DataType;
+
+/// What is added to the scores of the places past a sequence's end. They show the sequence's own first token, so after
+/// it they weigh at most e^-50 of the largest weight, which no fp32 sum notices. ONNX Runtime's own -10000 leaves weights
+/// that are denormal numbers, and processors multiply those up to a hundred times more slowly.
+const MASKED_SCORE: f32 = -50.0;
+
+/// Adds attention over the product of queries, keys and values, `[tokens, 3 * hidden_size]`; the result is
+/// `[tokens, hidden_size]`.
+pub fn build(
+    graph: &mut GraphBuilder,
+    config: &ModelConfig,
+    packing: &Packing,
+    query_key_value: &Product,
+) -> Value {
+    let attention = Attention {
+        heads: signed(config.num_attention_heads),
+        width: signed(config.hidden_size),
+        query_key_value,
+    };
+    let uniform = graph.branch(|graph| vec![(attention.uniform(graph, packing), DataType::Float)]);
+    let grouped = graph.branch(|graph| vec![(attention.grouped(graph, packing), DataType::Float)]);
+    graph.choose(&packing.uniform, uniform, grouped).remove(0)
+}
+
+struct Attention<'a> {
+    heads: i64,
+    width: i64,
+    query_key_value: &'a Product,
+}
+
+impl Attention<'_> {
+    /// Of sequences of one length, whose rows are the view. The mask, though nothing is masked, keeps ONNX Runtime on the
+    /// same path as in a group: a sequence's numbers must not depend on its batch, not by a bit.
+    fn uniform(&self, graph: &mut GraphBuilder, packing: &Packing) -> Value {
+        let (any, columns) = (graph.integers(&[-1]), graph.integers(&[3 * self.width]));
+        let shape = graph.node(
+            "Concat",
+            &[&any, &packing.longest, &columns],
+            vec![int("axis", 0)],
+        );
+        let view = graph.node("Reshape", &[&self.query_key_value.rows, &shape], vec![]);
+        self.attend(graph, &view, &packing.groups[0])
+    }
+
+    fn grouped(&self, graph: &mut GraphBuilder, packing: &Packing) -> Value {
+        let contexts: Vec<Value> = packing
+            .groups
+            .iter()
+            .map(|group| self.group(graph, group))
+            .collect();
+        let contexts: Vec<&Value> = contexts.iter().collect();
+        packing.unpad(graph, &contexts)
+    }
+
+    fn group(&self, graph: &mut GraphBuilder, group: &Group) -> Value {
+        let gather_and_attend = |graph: &mut GraphBuilder| {
+            let view = Packing::pad(graph, &self.query_key_value.rows, group);
+            self.attend(graph, &view, group)
+        };
+        let Some(exists) = &group.exists else {
+            return gather_and_attend(graph);
+        };
+        let filled = graph.branch(|graph| vec![(gather_and_attend(graph), DataType::Float)]);
+        let empty = empty(graph, &[0, self.width], &[DataType::Float]);
+        graph.choose(exists, filled, empty).remove(0)
+    }
+
+    /// `[sequences, longest, 3 * width]` to `[sequences * longest, width]`.
+    fn attend(&self, graph: &mut GraphBuilder, view: &Value, group: &Group) -> Value {
+        let sizes = graph.integers(&[self.width; 3]);
+        let parts = graph.nodes("Split", &[view, &sizes], vec![int("axis", -1)], 3);
+        let context = graph.microsoft(
+            "MultiHeadAttention",
+            &[
+                &parts[0],
+                &parts[1],
+                &parts[2],
+                &self.query_key_value.bias,
+                &group.mask,
+            ],
+            vec![
+                int("num_heads", self.heads),
+                float("mask_filter_value", MASKED_SCORE),
+            ],
+        );
+        let rows = graph.integers(&[-1, self.width]);
+        graph.node("Reshape", &[&context, &rows], vec![])
+    }
+}
+
+/// Sizes are bounded by `ModelConfig`'s checks far below what a signed integer holds.
+fn signed(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
