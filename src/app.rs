@@ -74,13 +74,13 @@ pub fn build(config: &Config) -> Result<App, StartError> {
     let options = SchedulerOptions {
         workers,
         queue_capacity: config.queue_capacity,
-        batch_tokens: config.batch_tokens,
     };
     let scheduler = Arc::new(Scheduler::start(options, metrics.clone()));
     let loader = Loader {
         runtime,
         device: config.device,
         workers,
+        batch_tokens: config.batch_tokens,
         scheduler: Arc::clone(&scheduler),
     };
     let service = Service::new(repository, config.limits, workers.get());

@@ -112,8 +112,8 @@ pub const SETTINGS: &[Setting] = &[
         "batch_tokens",
         "batch-tokens",
         "TOKENS",
-        "256",
-        "Tokens that run through a model at once",
+        "measured when a model loads",
+        "Most tokens of a batch of several sequences",
     ),
     setting(
         "max_body_bytes",
@@ -188,8 +188,8 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// Sequences that may wait for one model.
     pub queue_capacity: NonZeroUsize,
-    /// Token budget of a batch.
-    pub batch_tokens: NonZeroUsize,
+    /// Token budget of a batch; measured for each model where none is given.
+    pub batch_tokens: Option<NonZeroUsize>,
     /// What one request may hold.
     pub limits: Limits,
     /// How long things may take.

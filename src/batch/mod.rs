@@ -12,6 +12,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -83,14 +84,32 @@ pub enum BatchError {
     Inference(String),
 }
 
+/// How large a model's batches are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchSizing {
+    /// Most tokens of a batch of several sequences, its token budget; a longer sequence runs alone.
+    pub batch_tokens: NonZeroUsize,
+    /// The least tokens of a batch that runs on all cores when nothing else is there to run; none where it never pays.
+    pub all_cores_from: Option<NonZeroUsize>,
+}
+
+/// The cores that a batch runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cores {
+    /// That of the worker. As many batches as there are cores give the highest throughput.
+    One,
+    /// All of them, while the other workers stand still. It gives a lone long batch the shortest time.
+    All,
+}
+
 /// What a worker runs.
 pub trait Model: Send + Sync + 'static {
-    /// Computes the logits of each sequence, in order. Blocks; called on worker threads only, by at most as many at once
-    /// as the scheduler has workers.
+    /// Computes the logits of each sequence, in order; the same on one core as on all. Blocks; called on worker threads
+    /// only, by at most as many at once as the scheduler has workers, and for [`Cores::All`] by one alone.
     ///
     /// # Errors
     /// What went wrong, for the whole batch.
-    fn run(&self, batch: &[&Sequence]) -> Result<Vec<Vec<f32>>, String>;
+    fn run(&self, batch: &[&Sequence], cores: Cores) -> Result<Vec<Vec<f32>>, String>;
 
     /// Whether a batch costs as if each of its sequences were as long as the longest: true of graphs that take padded
     /// inputs. The token budget then counts the padding too.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::policy::{self, BatchLimit, LOOK_AHEAD, Urgency};
 use super::throughput::Throughput;
-use super::{BatchError, Model, Schedule, Sequence, SequenceOutput};
+use super::{BatchError, BatchSizing, Cores, Model, Schedule, Sequence, SequenceOutput};
 use crate::telemetry::metrics::{DropReason, ModelMetrics};
 
 /// A sequence's position in its request, and what became of it.
@@ -58,6 +58,7 @@ impl Batch {
 pub struct Queue {
     name: Arc<str>,
     model: Arc<dyn Model>,
+    sizing: BatchSizing,
     metrics: ModelMetrics,
     entries: BTreeMap<Urgency, Entry>,
     tokens: usize,
@@ -65,14 +66,33 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn new(name: &str, model: Arc<dyn Model>, metrics: ModelMetrics) -> Self {
+    pub fn new(
+        name: &str,
+        model: Arc<dyn Model>,
+        sizing: BatchSizing,
+        metrics: ModelMetrics,
+    ) -> Self {
         Self {
             name: name.into(),
             model,
+            sizing,
             metrics,
             entries: BTreeMap::new(),
             tokens: 0,
             throughput: Throughput::default(),
+        }
+    }
+
+    /// Most tokens of a batch of several sequences.
+    pub fn token_budget(&self) -> NonZeroUsize {
+        self.sizing.batch_tokens
+    }
+
+    /// The cores that a batch of so many tokens should run on when there is nothing else to run.
+    pub fn cores_of_a_lone_batch(&self, tokens: usize) -> Cores {
+        match self.sizing.all_cores_from {
+            Some(least) if tokens >= least.get() => Cores::All,
+            _ => Cores::One,
         }
     }
 

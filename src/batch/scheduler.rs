@@ -10,7 +10,9 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, timeout_at};
 
 use super::queue::{Answer, Batch, Queue, Ticket};
-use super::{BatchError, Model, Schedule, Sequence, SequenceOutput, policy, worker};
+use super::{
+    BatchError, BatchSizing, Cores, Model, Schedule, Sequence, SequenceOutput, policy, worker,
+};
 use crate::telemetry::metrics::{DropReason, Metrics, ModelMetrics};
 
 /// Bounds of the advice given with [`BatchError::QueueFull`]: clients count in whole seconds, and an estimate beyond a
@@ -25,8 +27,6 @@ pub struct SchedulerOptions {
     pub workers: NonZeroUsize,
     /// Sequences that may wait for one model.
     pub queue_capacity: NonZeroUsize,
-    /// Most tokens of a batch of several sequences; a longer sequence runs alone.
-    pub batch_tokens: NonZeroUsize,
 }
 
 /// One pool of worker threads for the whole process, serving one bounded queue a model. Dropped, it closes: what was
@@ -73,10 +73,12 @@ impl Scheduler {
     }
 
     /// Adds a model's queue; its metrics exist from now on.
-    pub fn add_model(&self, name: &str, model: Arc<dyn Model>) -> ModelQueue {
+    pub fn add_model(&self, name: &str, model: Arc<dyn Model>, sizing: BatchSizing) -> ModelQueue {
         let metrics = self.metrics.model(name);
         let mut state = self.shared.lock();
-        state.queues.push(Queue::new(name, model, metrics.clone()));
+        state
+            .queues
+            .push(Queue::new(name, model, sizing, metrics.clone()));
         ModelQueue {
             shared: Arc::clone(&self.shared),
             index: state.queues.len() - 1,
@@ -231,8 +233,16 @@ pub(super) struct Shared {
     options: SchedulerOptions,
     /// Held for moments: never across a run or an await.
     state: Mutex<State>,
-    /// Signalled when sequences arrive and when the scheduler closes.
+    /// Signalled when sequences arrive, when all cores become free again, and when the scheduler closes.
     work: Condvar,
+}
+
+/// What a worker is to run.
+pub(super) struct Assignment {
+    /// The queue's index.
+    pub queue: usize,
+    pub batch: Batch,
+    pub cores: Cores,
 }
 
 #[derive(Default)]
@@ -241,23 +251,32 @@ struct State {
     next_arrival: u64,
     /// Workers that wait for work.
     idle: usize,
+    /// Whether one batch has all cores: no worker takes another until it is done.
+    all_cores_taken: bool,
     closed: bool,
 }
 
 impl Shared {
-    /// Waits for work and takes the next batch, with its queue's index; `None` once the scheduler is closed and empty.
-    /// A worker that leaves something behind wakes the next: a request wakes one, however many sequences it brings.
-    pub(super) fn next_batch(&self) -> Option<(usize, Batch)> {
+    /// Waits for work and takes the next batch; `None` once the scheduler is closed and empty. A worker that leaves
+    /// something behind wakes the next: a request wakes one, however many sequences it brings.
+    pub(super) fn next_batch(&self) -> Option<Assignment> {
         let mut state = self.lock();
         loop {
-            if let Some(taken) = state.take_batch(self.options.batch_tokens, Instant::now()) {
-                if state.idle > 0 && state.something_waits() {
-                    self.work.notify_one();
+            if !state.all_cores_taken {
+                if let Some((queue, batch)) = state.take_batch(Instant::now()) {
+                    let cores = state.cores_for(queue, &batch, self.options.workers);
+                    if state.idle > 0 && state.something_waits() {
+                        self.work.notify_one();
+                    }
+                    return Some(Assignment {
+                        queue,
+                        batch,
+                        cores,
+                    });
                 }
-                return Some(taken);
-            }
-            if state.closed {
-                return None;
+                if state.closed {
+                    return None;
+                }
             }
             state.idle += 1;
             state = self
@@ -268,9 +287,18 @@ impl Shared {
         }
     }
 
-    /// Notes what a batch of the queue at `index` took.
-    pub(super) fn record(&self, index: usize, tokens: usize, elapsed: Duration) {
-        self.lock().queues[index].record(tokens, elapsed);
+    /// Notes what a batch took, and frees the cores that it had beside the worker's own.
+    pub(super) fn finished(&self, queue: usize, cores: Cores, tokens: usize, elapsed: Duration) {
+        let mut state = self.lock();
+        match cores {
+            Cores::One => state.queues[queue].record(tokens, elapsed),
+            // What one worker takes for a token can't be told from it.
+            Cores::All => {
+                state.all_cores_taken = false;
+                drop(state);
+                self.work.notify_all();
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -279,7 +307,7 @@ impl Shared {
 }
 
 impl State {
-    fn take_batch(&mut self, budget: NonZeroUsize, now: Instant) -> Option<(usize, Batch)> {
+    fn take_batch(&mut self, now: Instant) -> Option<(usize, Batch)> {
         for queue in &mut self.queues {
             queue.drop_expired(now);
         }
@@ -291,8 +319,20 @@ impl State {
             .min()?;
         let waiting = self.queues.iter().map(Queue::tokens).sum();
         let free_workers = NonZeroUsize::MIN.saturating_add(self.idle);
-        let tokens = policy::share(budget, waiting, free_workers);
-        Some((index, self.queues[index].take_batch(tokens, now)))
+        let queue = &mut self.queues[index];
+        let tokens = policy::share(queue.token_budget(), waiting, free_workers);
+        Some((index, queue.take_batch(tokens, now)))
+    }
+
+    /// Gives a batch all cores if it is the only one there is and gains by them.
+    fn cores_for(&mut self, queue: usize, batch: &Batch, workers: NonZeroUsize) -> Cores {
+        let others_idle = self.idle + 1 == workers.get();
+        if !others_idle || self.something_waits() {
+            return Cores::One;
+        }
+        let cores = self.queues[queue].cores_of_a_lone_batch(batch.tokens());
+        self.all_cores_taken = cores == Cores::All;
+        cores
     }
 
     fn something_waits(&self) -> bool {

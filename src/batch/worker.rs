@@ -6,17 +6,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::time::Instant;
 
 use super::queue::Batch;
-use super::scheduler::Shared;
-use super::{BatchError, Model, Sequence, SequenceOutput};
+use super::scheduler::{Assignment, Shared};
+use super::{BatchError, Cores, Model, Sequence, SequenceOutput};
 
 /// Runs batches until the scheduler is closed and nothing waits.
 pub(super) fn serve(shared: &Shared) {
-    while let Some((queue, batch)) = shared.next_batch() {
+    while let Some(Assignment {
+        queue,
+        batch,
+        cores,
+    }) = shared.next_batch()
+    {
         let tokens = batch.tokens();
         let started = Instant::now();
-        let outputs = infer(&batch);
+        let outputs = infer(&batch, cores);
         let elapsed = started.elapsed();
-        shared.record(queue, tokens, elapsed);
+        shared.finished(queue, cores, tokens, elapsed);
         batch
             .metrics
             .batch_run(batch.entries.len(), tokens, elapsed);
@@ -24,9 +29,9 @@ pub(super) fn serve(shared: &Shared) {
     }
 }
 
-fn infer(batch: &Batch) -> Result<Vec<Vec<f32>>, String> {
+fn infer(batch: &Batch, cores: Cores) -> Result<Vec<Vec<f32>>, String> {
     let sequences: Vec<&Sequence> = batch.entries.iter().map(|entry| &entry.sequence).collect();
-    let outputs = run_caught(batch.model.as_ref(), &sequences)?;
+    let outputs = run_caught(batch.model.as_ref(), &sequences, cores)?;
     if outputs.len() == sequences.len() {
         Ok(outputs)
     } else {
@@ -40,8 +45,12 @@ fn infer(batch: &Batch) -> Result<Vec<Vec<f32>>, String> {
 
 /// A model that panics fails this batch only. Nothing of it is seen again but through its own `&self`, which it shares
 /// with other threads anyway.
-fn run_caught(model: &dyn Model, sequences: &[&Sequence]) -> Result<Vec<Vec<f32>>, String> {
-    catch_unwind(AssertUnwindSafe(|| model.run(sequences)))
+fn run_caught(
+    model: &dyn Model,
+    sequences: &[&Sequence],
+    cores: Cores,
+) -> Result<Vec<Vec<f32>>, String> {
+    catch_unwind(AssertUnwindSafe(|| model.run(sequences, cores)))
         .unwrap_or_else(|panic| Err(format!("the model panicked: {}", panic_message(&*panic))))
 }
 

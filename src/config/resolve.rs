@@ -144,7 +144,7 @@ impl Resolver {
                 std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             ),
             queue_capacity: self.value("queue_capacity", parse::count, bytes(1024)),
-            batch_tokens: self.value("batch_tokens", parse::count, bytes(256)),
+            batch_tokens: self.value("batch_tokens", |text| parse::count(text).map(Some), None),
             limits: Limits {
                 max_body_bytes: self
                     .value("max_body_bytes", parse::count, bytes(limits.max_body_bytes))
@@ -274,10 +274,14 @@ mod tests {
         let config = resolved(&[], &[], None).unwrap();
         let shown: Vec<(&'static str, &str)> = SETTINGS
             .iter()
-            .filter(|setting| !matches!(setting.key, "onnxruntime_library" | "workers"))
+            .filter(|setting| {
+                let found_out = ["onnxruntime_library", "workers", "batch_tokens"];
+                !found_out.contains(&setting.key)
+            })
             .map(|setting| (setting.key, setting.default))
             .collect();
         assert_eq!(resolved(&shown, &[], None).unwrap(), config);
+        assert_eq!(config.batch_tokens, None);
         assert_eq!(
             config.workers,
             std::thread::available_parallelism().unwrap()

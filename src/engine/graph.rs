@@ -10,10 +10,10 @@ use prost::Message as _;
 use serde::Serialize;
 
 use super::packed::PackedBatch;
-use super::sessions::{SessionPool, check_device};
+use super::sessions::{Sessions, check_device};
 use super::weights::read_external;
 use super::{Device, EngineError, Layout, Runtime};
-use crate::batch::{Model, Sequence};
+use crate::batch::{Cores, Model, Sequence};
 use crate::export::Precision;
 use crate::export::graph::{INPUTS, LAYOUT_KEY, OUTPUT, PRECISION_KEY};
 use crate::onnx;
@@ -30,7 +30,7 @@ pub struct EngineOptions {
 /// A graph, loaded.
 #[derive(Debug)]
 pub struct Graph {
-    sessions: SessionPool,
+    sessions: Sessions,
     device: Device,
     layout: Layout,
     precision: Precision,
@@ -81,12 +81,13 @@ impl Graph {
         } else {
             read_external(&description.model, path)?
         };
-        let sessions = SessionPool::open(runtime, path, device, sessions, &weights)?;
+        let sessions = Sessions::open(runtime, path, device, sessions, &weights)?;
         let unsupported = |reason: &str| EngineError::Unsupported {
             path: path.to_path_buf(),
             reason: reason.to_owned(),
         };
         let (inputs, outputs) = sessions
+            .one_core
             .with_session(|session| (tensors(session.inputs()), tensors(session.outputs())));
         if inputs.iter().map(|input| input.name.as_str()).ne(INPUTS) {
             return Err(unsupported(
@@ -117,6 +118,12 @@ impl Graph {
     #[must_use]
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    /// Whether a batch can run on more cores than one.
+    #[must_use]
+    pub fn runs_on_all_cores(&self) -> bool {
+        self.sessions.all_cores.is_some()
     }
 
     /// How batches are laid out in its inputs.
@@ -202,8 +209,12 @@ impl Graph {
 }
 
 impl Model for Graph {
-    fn run(&self, batch: &[&Sequence]) -> Result<Vec<Vec<f32>>, String> {
-        self.sessions
+    fn run(&self, batch: &[&Sequence], cores: Cores) -> Result<Vec<Vec<f32>>, String> {
+        let sessions = match (cores, &self.sessions.all_cores) {
+            (Cores::All, Some(sessions)) => sessions,
+            _ => &self.sessions.one_core,
+        };
+        sessions
             .with_session(|session| self.logits(session, batch))
             .map_err(|error| error.to_string())
     }

@@ -1,9 +1,10 @@
 //! Finds ONNX Runtime's shared library and loads it.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use ort::environment::Environment;
+use ort::environment::{Environment, GlobalThreadPoolOptions};
 use thiserror::Error;
 
 /// ONNX Runtime, loaded. Cheap to clone.
@@ -11,6 +12,7 @@ use thiserror::Error;
 pub struct Runtime {
     pub(super) environment: Environment,
     library: PathBuf,
+    cores: NonZeroUsize,
 }
 
 /// Why ONNX Runtime can't be loaded.
@@ -72,20 +74,31 @@ impl Runtime {
         let library_path = library
             .canonicalize()
             .map_err(|error| unusable(error.to_string()))?;
+        // Aware of CPU affinity and of cgroup quotas.
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let failed = |error: ort::Error| unusable(error.to_string());
         let environment = ort::init_from(&library_path)
             .map_err(|error| unusable(error.to_string()))?
             .with_name("electra")
             .with_telemetry(false)
+            .with_global_thread_pool(all_cores(cores).map_err(failed)?)
             .build()
-            .map_err(|error| unusable(error.to_string()))?;
+            .map_err(failed)?;
         environment.set_log_level(ort::logging::LogLevel::Warning);
         let runtime = Self {
             environment,
             library: library_path,
+            cores,
         };
         tracing::info!(library = %runtime.library.display(), "loaded ONNX Runtime");
         *loaded = Some(runtime.clone());
         Ok(runtime)
+    }
+
+    /// How many threads compute a batch that runs on all cores.
+    #[must_use]
+    pub fn cores(&self) -> NonZeroUsize {
+        self.cores
     }
 
     /// The library that was loaded.
@@ -93,6 +106,16 @@ impl Runtime {
     pub fn library(&self) -> &Path {
         &self.library
     }
+}
+
+/// The one pool of threads for batches that run on all cores, whatever the model: the thread that runs the batch, and one
+/// for each other core. They wait for their parts of an operator in a loop, since the parts are shorter than waking a
+/// thread takes, and sleep soon after the batch.
+fn all_cores(cores: NonZeroUsize) -> ort::Result<GlobalThreadPoolOptions> {
+    GlobalThreadPoolOptions::default()
+        .with_intra_threads(cores.get())?
+        .with_inter_threads(1)?
+        .with_spin_control(true)
 }
 
 /// Where a process runs, as far as the search depends on it.

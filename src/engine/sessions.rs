@@ -9,17 +9,20 @@ use ort::session::builder::{PrepackedWeights, SessionBuilder};
 
 use super::weights::SharedWeight;
 use super::{Device, EngineError, Runtime};
+use crate::batch::Cores;
 
-/// Idle sessions of one graph. A caller takes one out for as long as it runs; where all are out, it waits.
+/// The sessions of one graph, by the cores they compute on.
 #[derive(Debug)]
-pub struct SessionPool {
-    idle: Mutex<Vec<Session>>,
-    returned: Condvar,
+pub struct Sessions {
+    /// Each computes on its caller's thread alone; on a GPU there is one.
+    pub one_core: SessionPool,
+    /// Computes on all cores; absent where there is but one, and on a GPU.
+    pub all_cores: Option<SessionPool>,
 }
 
-impl SessionPool {
-    /// Opens the sessions. On the CPU each of them computes on its caller's thread alone, and all of them share the
-    /// weights and what ONNX Runtime makes of them ("prepacking").
+impl Sessions {
+    /// Opens `count` sessions on one core each, and with more than one of them another on all cores. On the CPU all of
+    /// them share the weights and what ONNX Runtime makes of them ("prepacking").
     pub fn open(
         runtime: &Runtime,
         path: &Path,
@@ -27,28 +30,42 @@ impl SessionPool {
         count: NonZeroUsize,
         weights: &[SharedWeight],
     ) -> Result<Self, EngineError> {
-        let prepacked = PrepackedWeights::new();
-        let sessions = (0..count.get())
-            .map(|_| {
-                let mut builder = configure(runtime, device, path)?;
-                if !device.is_gpu() {
-                    let failed = |error: ort::Error<SessionBuilder>| load_error(path, &error);
-                    builder = builder.with_prepacked_weights(&prepacked).map_err(failed)?;
-                    for (name, value) in weights {
-                        builder = builder
-                            .with_initializer(name, value.clone())
-                            .map_err(failed)?;
-                    }
-                }
-                builder
-                    .commit_from_file(path)
-                    .map_err(|error| load_error(path, &error))
-            })
+        let opening = Opening {
+            runtime,
+            path,
+            device,
+            weights,
+            prepacked: PrepackedWeights::new(),
+        };
+        let one_core = (0..count.get())
+            .map(|_| opening.session(Cores::One))
             .collect::<Result<Vec<Session>, EngineError>>()?;
+        // With fewer callers than cores, some of the cores are not for this process's graphs.
+        let all_cores = if !device.is_gpu() && count.get() > 1 && count >= runtime.cores() {
+            Some(SessionPool::new(vec![opening.session(Cores::All)?]))
+        } else {
+            None
+        };
         Ok(Self {
+            one_core: SessionPool::new(one_core),
+            all_cores,
+        })
+    }
+}
+
+/// Idle sessions. A caller takes one out for as long as it runs; where all are out, it waits.
+#[derive(Debug)]
+pub struct SessionPool {
+    idle: Mutex<Vec<Session>>,
+    returned: Condvar,
+}
+
+impl SessionPool {
+    fn new(sessions: Vec<Session>) -> Self {
+        Self {
             idle: Mutex::new(sessions),
             returned: Condvar::new(),
-        })
+        }
     }
 
     /// Runs `use_session` with a session of its own. The session goes back when it returns or panics.
@@ -117,27 +134,57 @@ fn device_error(runtime: &Runtime, device: Device, error: &dyn std::fmt::Display
     EngineError::Device { device, reason }
 }
 
-#[allow(
-    clippy::result_large_err,
-    reason = "ort hands the builder back inside its errors"
-)]
-fn configure(
-    runtime: &Runtime,
+/// What opening a session takes.
+struct Opening<'a> {
+    runtime: &'a Runtime,
+    path: &'a Path,
     device: Device,
-    path: &Path,
-) -> Result<SessionBuilder, EngineError> {
-    let builder =
-        Session::builder(&runtime.environment).map_err(|error| load_error(path, &error))?;
-    let builder = builder
-        .with_execution_providers(device.execution_providers())
-        .map_err(|error| device_error(runtime, device, &error))?;
-    let failed = |error: ort::Error<SessionBuilder>| load_error(path, &error);
-    builder
-        .with_intra_threads(1)
-        .and_then(|builder| builder.with_inter_threads(1))
-        // A pattern is kept for each shape that was ever seen, and no two batches have the same.
-        .and_then(|builder| builder.with_memory_pattern(false))
-        .map_err(failed)
+    weights: &'a [SharedWeight],
+    prepacked: PrepackedWeights,
+}
+
+impl Opening<'_> {
+    fn session(&self, cores: Cores) -> Result<Session, EngineError> {
+        let failed = |error: ort::Error<SessionBuilder>| load_error(self.path, &error);
+        let mut builder = self.configure(cores)?;
+        if !self.device.is_gpu() {
+            builder = builder
+                .with_prepacked_weights(&self.prepacked)
+                .map_err(failed)?;
+            for (name, value) in self.weights {
+                builder = builder
+                    .with_initializer(name, value.clone())
+                    .map_err(failed)?;
+            }
+        }
+        builder
+            .commit_from_file(self.path)
+            .map_err(|error| load_error(self.path, &error))
+    }
+
+    #[allow(
+        clippy::result_large_err,
+        reason = "ort hands the builder back inside its errors"
+    )]
+    fn configure(&self, cores: Cores) -> Result<SessionBuilder, EngineError> {
+        let failed = |error: ort::Error<SessionBuilder>| load_error(self.path, &error);
+        let builder = Session::builder(&self.runtime.environment)
+            .map_err(|error| load_error(self.path, &error))?
+            .with_execution_providers(self.device.execution_providers())
+            .map_err(|error| device_error(self.runtime, self.device, &error))?;
+        let builder = match cores {
+            Cores::One => builder
+                .with_independent_thread_pool()
+                .and_then(|builder| builder.with_intra_threads(1))
+                .and_then(|builder| builder.with_inter_threads(1)),
+            // The runtime's pool, as a session has it that asks for none of its own.
+            Cores::All => Ok(builder),
+        };
+        builder
+            // A pattern is kept for each shape that was ever seen, and no two batches have the same.
+            .and_then(|builder| builder.with_memory_pattern(false))
+            .map_err(failed)
+    }
 }
 
 fn load_error(path: &Path, error: &dyn std::fmt::Display) -> EngineError {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::model_config::ModelConfig;
+use super::warm_up::WarmUp;
 use super::{LoadedModel, ModelFolder, ModelInfo};
-use crate::batch::{Model, Scheduler, Sequence};
+use crate::batch::Scheduler;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use crate::export::graph::TASK_KEY;
 use crate::task::Task;
@@ -23,6 +24,8 @@ pub struct Loader {
     pub device: Device,
     /// Threads that run models: as many sessions a model has.
     pub workers: NonZeroUsize,
+    /// The token budget, where it is not to be measured.
+    pub batch_tokens: Option<NonZeroUsize>,
     /// Where loaded models queue.
     pub scheduler: Arc<Scheduler>,
 }
@@ -94,8 +97,15 @@ impl Loader {
             outputs: graph.outputs().to_vec(),
             size_bytes: size(&folder.path),
         };
-        warm(&graph, self.workers, &tokenizer, config.max_tokens)?;
-        let queue = self.scheduler.add_model(&info.name, Arc::new(graph));
+        let warm_up = WarmUp {
+            graph: &graph,
+            special_tokens: tokenizer.special_tokens(),
+            max_tokens: config.max_tokens,
+        };
+        let sizing = warm_up.run(self.workers, self.batch_tokens)?;
+        let queue = self
+            .scheduler
+            .add_model(&info.name, Arc::new(graph), sizing);
         Ok(LoadedModel {
             info,
             tokenizer: Arc::new(tokenizer),
@@ -140,36 +150,6 @@ fn labels(task: Task, named: Option<Vec<String>>, width: usize) -> Result<Vec<St
     Err(LoadError::Mismatch(format!(
         "The task {task} needs {wanted} scores a token but the graph gives {width}"
     )))
-}
-
-/// Runs a sequence in every session at once, so that the first request does not pay for first times.
-fn warm(
-    graph: &Graph,
-    sessions: NonZeroUsize,
-    tokenizer: &Tokenizer,
-    max_tokens: usize,
-) -> Result<(), LoadError> {
-    let special = tokenizer.special_tokens();
-    let mut ids = vec![special.sep; max_tokens.min(32)];
-    if let Some(first) = ids.first_mut() {
-        *first = special.cls;
-    }
-    let sequence = Sequence {
-        type_ids: vec![0; ids.len()],
-        ids,
-    };
-    std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..sessions.get())
-            .map(|_| scope.spawn(|| graph.run(&[&sequence])))
-            .collect();
-        runs.into_iter().try_for_each(|run| match run.join() {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(reason)) => Err(LoadError::Warming(reason)),
-            Err(_) => Err(LoadError::Warming(
-                "running it panicked; the log says where".to_owned(),
-            )),
-        })
-    })
 }
 
 /// Bytes of the files in a folder and in its folders; what can't be read counts as nothing.

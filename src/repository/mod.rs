@@ -4,6 +4,7 @@ mod folder;
 mod load;
 mod model;
 mod model_config;
+mod warm_up;
 
 use std::collections::BTreeMap;
 use std::path::Path;

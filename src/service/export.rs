@@ -8,7 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::windowed::{pair, single};
-use crate::batch::{Model, Sequence};
+use crate::batch::{Cores, Model, Sequence};
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime, RuntimeError};
 use crate::export::comparison::{Comparison, DecisionRule, SampleLogits};
 use crate::export::head::Head;
@@ -201,7 +201,7 @@ fn logits(
         .iter()
         .map(|sample| {
             let logits = graph
-                .run(&[&sample.sequence])
+                .run(&[&sample.sequence], Cores::One)
                 .map_err(ExportFailure::Run)?
                 .concat();
             let rows = if matches!(head, Head::Sequence { .. }) {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{RequestContext, Service};
-use crate::batch::{Model, Priority, Scheduler, SchedulerOptions, Sequence};
+use crate::batch::{BatchSizing, Cores, Model, Priority, Scheduler, SchedulerOptions, Sequence};
 use crate::config::Limits;
 use crate::engine::{Device, Layout, Precision};
 use crate::repository::{LoadedModel, ModelFolder, ModelInfo, ModelState, Repository};
@@ -77,7 +77,7 @@ impl HandMade {
 }
 
 impl Model for HandMade {
-    fn run(&self, batch: &[&Sequence]) -> Result<Vec<Vec<f32>>, String> {
+    fn run(&self, batch: &[&Sequence], _: Cores) -> Result<Vec<Vec<f32>>, String> {
         self.begun.send_modify(|begun| *begun += batch.len());
         let mut shut = self.shut.lock().unwrap();
         while *shut {
@@ -136,12 +136,15 @@ impl Fixture {
             SchedulerOptions {
                 workers: NonZeroUsize::MIN,
                 queue_capacity: NonZeroUsize::new(queue_capacity).unwrap(),
-                batch_tokens: NonZeroUsize::new(64).unwrap(),
             },
             metrics.clone(),
         ));
         let model = Arc::new(HandMade::new(task));
-        let queue = scheduler.add_model("model", model.clone());
+        let sizing = BatchSizing {
+            batch_tokens: NonZeroUsize::new(64).unwrap(),
+            all_cores_from: None,
+        };
+        let queue = scheduler.add_model("model", model.clone(), sizing);
         let repository = Repository::of(vec![folder("model")]);
         let loaded = LoadedModel {
             info: info(task),

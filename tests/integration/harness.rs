@@ -120,7 +120,7 @@ pub fn config(models: &Path) -> Config {
         onnxruntime_library: None,
         workers: NonZeroUsize::new(2).expect("2"),
         queue_capacity: NonZeroUsize::new(1024).expect("1024"),
-        batch_tokens: NonZeroUsize::new(512).expect("512"),
+        batch_tokens: NonZeroUsize::new(512),
         limits: Limits::default(),
         timeouts: Timeouts::default(),
         log: LogOptions {

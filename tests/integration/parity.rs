@@ -1,9 +1,8 @@
 //! Logits equal transformers 4.57.6's: in fp32 to 1e-4, in int8 by decision; alone and in one batch of mixed lengths.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 
-use electra_server::batch::{Model, Sequence};
+use electra_server::batch::{Cores, Model, Sequence};
 use electra_server::engine::{Device, EngineOptions, Graph, Runtime};
 use electra_server::export::Precision;
 use serde_json::Value;
@@ -20,7 +19,7 @@ fn load(folder: &Path) -> Graph {
     let runtime = Runtime::load(None).expect("ONNX Runtime");
     let options = EngineOptions {
         device: Device::Cpu,
-        sessions: NonZeroUsize::MIN,
+        sessions: runtime.cores(),
     };
     Graph::load(&runtime, &folder.join("model.onnx"), &options)
         .unwrap_or_else(|error| panic!("{error}"))
@@ -75,7 +74,8 @@ fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
         .fold(0.0, f32::max)
 }
 
-/// Every case's logits alone, after checking that they are the same in one batch of all cases and in its reverse.
+/// Every case's logits alone, after checking that they are the same in one batch of all cases, in its reverse, and on all
+/// cores.
 fn logits(
     graph: &Graph,
     cases: &[(Sequence, Vec<f32>)],
@@ -84,14 +84,16 @@ fn logits(
 ) -> Vec<Vec<f32>> {
     let alone: Vec<Vec<f32>> = cases
         .iter()
-        .map(|(sequence, _)| graph.run(&[sequence]).expect("a run").concat())
+        .map(|(sequence, _)| graph.run(&[sequence], Cores::One).expect("a run").concat())
         .collect();
     let together: Vec<&Sequence> = cases.iter().map(|(sequence, _)| sequence).collect();
     let reversed: Vec<&Sequence> = together.iter().rev().copied().collect();
-    let batch = graph.run(&together).expect("a run");
-    let reversed = graph.run(&reversed).expect("a run");
+    let batch = graph.run(&together, Cores::One).expect("a run");
+    let reversed = graph.run(&reversed, Cores::One).expect("a run");
+    let on_all_cores = graph.run(&together, Cores::All).expect("a run");
     for (index, alone) in alone.iter().enumerate() {
-        for batched in [&batch[index], &reversed[cases.len() - 1 - index]] {
+        let last = cases.len() - 1;
+        for batched in [&batch[index], &reversed[last - index], &on_all_cores[index]] {
             let difference = largest_difference(alone, batched);
             assert!(
                 difference <= tolerance,

@@ -214,6 +214,51 @@ async fn thousands_wait_and_each_runs_once() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lone_long_batch_has_all_cores_until_it_is_done() {
+    let bench = Bench::new(2, 100, 100).all_cores_from(50);
+    let (mut model, mut other) = (bench.model("m"), bench.model("other"));
+    bench.idle(2).await;
+    let long = submit(&model.queue, vec![sequence(1, 50)], within(MINUTE));
+    let run = model.next_run().await;
+    assert_eq!(run.cores, Cores::All);
+    // The other worker is woken by this, and waits on.
+    let next = submit(&other.queue, vec![sequence(2, 60)], within(MINUTE));
+    bench.idle(1).await;
+    assert!(other.runs.try_recv().is_err(), "all cores are taken");
+    run.finish(Order::Panic);
+    assert!(matches!(long.await, Err(BatchError::Inference(_))));
+    other.expect_run(&[2]).await;
+    assert_eq!(names(next.await), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn short_or_accompanied_batches_have_one_core_each() {
+    let bench = Bench::new(2, 100, 50).all_cores_from(50);
+    let mut model = bench.model("m");
+    for (lengths, expected) in [
+        // Shorter than pays.
+        (vec![49], vec![Cores::One]),
+        // A free worker takes the second sequence.
+        (vec![60, 60], vec![Cores::One, Cores::One]),
+        (vec![50], vec![Cores::All]),
+    ] {
+        bench.idle(2).await;
+        let sequences = lengths.into_iter().map(|tokens| sequence(1, tokens));
+        let submitted = submit(&model.queue, sequences.collect(), within(MINUTE));
+        let mut runs = Vec::new();
+        for _ in &expected {
+            runs.push(model.next_run().await);
+        }
+        let cores: Vec<Cores> = runs.iter().map(|run| run.cores).collect();
+        assert_eq!(cores, expected);
+        for run in runs {
+            run.finish(Order::Answer);
+        }
+        submitted.await.expect("an answer");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn under_contention_every_sequence_is_run_or_dropped_once() {
     const CLIENTS: u32 = 32;

@@ -33,6 +33,7 @@ enum Order {
 struct Run {
     /// The first token id of each sequence, by which tests name them.
     names: Vec<u32>,
+    cores: Cores,
     order: blocking::Sender<Order>,
 }
 
@@ -51,12 +52,16 @@ struct ToldModel {
 }
 
 impl Model for ToldModel {
-    fn run(&self, batch: &[&Sequence]) -> Result<Vec<Vec<f32>>, String> {
+    fn run(&self, batch: &[&Sequence], cores: Cores) -> Result<Vec<Vec<f32>>, String> {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_running.fetch_max(running, Ordering::SeqCst);
         let (order, orders) = blocking::channel();
         let names = batch.iter().map(|sequence| sequence.ids[0]).collect();
-        let _ = self.runs.send(Run { names, order });
+        let _ = self.runs.send(Run {
+            names,
+            cores,
+            order,
+        });
         let order = orders.recv().unwrap_or(Order::Answer);
         self.running.fetch_sub(1, Ordering::SeqCst);
         let mut outputs: Vec<Vec<f32>> = batch.iter().map(|sequence| logits(sequence)).collect();
@@ -113,6 +118,7 @@ impl Told {
 struct Bench {
     scheduler: Scheduler,
     metrics: Metrics,
+    sizing: BatchSizing,
     /// While it lives a blocking task does, and tokio moves a paused clock only when none does or a test says so.
     _standstill: blocking::Sender<()>,
 }
@@ -125,13 +131,22 @@ impl Bench {
         let options = SchedulerOptions {
             workers: count(workers),
             queue_capacity: count(queue_capacity),
-            batch_tokens: count(batch_tokens),
         };
         Self {
             scheduler: Scheduler::start(options, metrics.clone()),
             metrics,
+            sizing: BatchSizing {
+                batch_tokens: count(batch_tokens),
+                all_cores_from: None,
+            },
             _standstill: standstill,
         }
+    }
+
+    /// Has lone batches of so many tokens run on all cores, in models that are added from now on.
+    fn all_cores_from(mut self, tokens: usize) -> Self {
+        self.sizing.all_cores_from = Some(count(tokens));
+        self
     }
 
     fn model(&self, name: &str) -> Told {
@@ -151,7 +166,7 @@ impl Bench {
             pads_to_longest,
         });
         Told {
-            queue: self.scheduler.add_model(name, model.clone()),
+            queue: self.scheduler.add_model(name, model.clone(), self.sizing),
             runs,
             model,
         }
