@@ -3,6 +3,7 @@
 mod device;
 mod graph;
 mod packed;
+mod products;
 mod runtime;
 mod sessions;
 mod weights;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 pub use device::{Device, UnknownDevice};
 pub use graph::{EngineOptions, Graph, TensorInfo};
+pub use products::{BatchShape, ProductSessions};
 pub use runtime::{Runtime, RuntimeError};
 
 pub use crate::export::Precision;

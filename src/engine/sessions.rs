@@ -146,7 +146,7 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn session(&self, cores: Cores) -> Result<Session, EngineError> {
         let failed = |error: ort::Error<SessionBuilder>| load_error(self.path, &error);
-        let mut builder = self.configure(cores)?;
+        let mut builder = configure(self.runtime, self.path, self.device, cores)?;
         if !self.device.is_gpu() {
             builder = builder
                 .with_prepacked_weights(&self.prepacked)
@@ -161,30 +161,35 @@ impl Opening<'_> {
             .commit_from_file(self.path)
             .map_err(|error| load_error(self.path, &error))
     }
+}
 
-    #[allow(
-        clippy::result_large_err,
-        reason = "ort hands the builder back inside its errors"
-    )]
-    fn configure(&self, cores: Cores) -> Result<SessionBuilder, EngineError> {
-        let failed = |error: ort::Error<SessionBuilder>| load_error(self.path, &error);
-        let builder = Session::builder(&self.runtime.environment)
-            .map_err(|error| load_error(self.path, &error))?
-            .with_execution_providers(self.device.execution_providers())
-            .map_err(|error| device_error(self.runtime, self.device, &error))?;
-        let builder = match cores {
-            Cores::One => builder
-                .with_independent_thread_pool()
-                .and_then(|builder| builder.with_intra_threads(1))
-                .and_then(|builder| builder.with_inter_threads(1)),
-            // The runtime's pool, as a session has it that asks for none of its own.
-            Cores::All => Ok(builder),
-        };
-        builder
-            // A pattern is kept for each shape that was ever seen, and no two batches have the same.
-            .and_then(|builder| builder.with_memory_pattern(false))
-            .map_err(failed)
-    }
+/// A builder with the options of every session: computing on its caller's thread alone, or on all cores.
+#[allow(
+    clippy::result_large_err,
+    reason = "ort hands the builder back inside its errors"
+)]
+pub(super) fn configure(
+    runtime: &Runtime,
+    path: &Path,
+    device: Device,
+    cores: Cores,
+) -> Result<SessionBuilder, EngineError> {
+    let builder = Session::builder(&runtime.environment)
+        .map_err(|error| load_error(path, &error))?
+        .with_execution_providers(device.execution_providers())
+        .map_err(|error| device_error(runtime, device, &error))?;
+    let builder = match cores {
+        Cores::One => builder
+            .with_independent_thread_pool()
+            .and_then(|builder| builder.with_intra_threads(1))
+            .and_then(|builder| builder.with_inter_threads(1)),
+        // The runtime's pool, as a session has it that asks for none of its own.
+        Cores::All => Ok(builder),
+    };
+    builder
+        // A pattern is kept for each shape that was ever seen, and no two batches have the same.
+        .and_then(|builder| builder.with_memory_pattern(false))
+        .map_err(|error| load_error(path, &error))
 }
 
 fn load_error(path: &Path, error: &dyn std::fmt::Display) -> EngineError {

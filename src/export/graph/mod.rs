@@ -20,6 +20,7 @@ mod encoder;
 mod heads;
 mod linear;
 mod packing;
+pub mod products;
 
 use self::builder::{GraphBuilder, Size, declare};
 use self::linear::LinearLayers;

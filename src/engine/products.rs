@@ -1,0 +1,188 @@
+//! Runs a model's matrix products alone, as the model runs them: what the machine gives at most.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
+use ort::session::{Session, SessionInputValue};
+use ort::value::TensorRef;
+use prost::Message as _;
+
+use super::sessions::configure;
+use super::weights::read_external;
+use super::{Device, EngineError, Runtime};
+use crate::batch::Cores;
+use crate::export::graph::products::{ATTENTION_INPUTS, Feed, Products, Rows};
+use crate::onnx;
+
+/// What the products of a batch depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchShape {
+    /// Tokens of all its sequences.
+    pub tokens: usize,
+    /// Its sequences.
+    pub sequences: usize,
+    /// The length at which this many sequences are as much work for attention as those of the batch are.
+    pub attention_length: usize,
+}
+
+/// The products of one model for one worker: sessions that compute on the caller's thread alone.
+#[derive(Debug)]
+pub struct ProductSessions {
+    linear: Session,
+    attention: Session,
+    feeds: Vec<Feed>,
+    heads: usize,
+    head_size: usize,
+    /// What rows are made of.
+    bytes: Vec<u8>,
+    floats: Vec<f32>,
+}
+
+impl ProductSessions {
+    /// Opens sessions for so many workers, which share the weights of the graph at `path`.
+    ///
+    /// # Errors
+    /// Where the weights can't be read, or ONNX Runtime does not take the products.
+    pub fn open(
+        runtime: &Runtime,
+        path: &Path,
+        products: &Products,
+        workers: NonZeroUsize,
+    ) -> Result<Vec<Self>, EngineError> {
+        let linear = products.linear_graph();
+        let weights = read_external(&linear, path)?;
+        let prepacked = PrepackedWeights::new();
+        let attention = products.attention_graph();
+        (0..workers.get())
+            .map(|_| {
+                let failed = |error: ort::Error<SessionBuilder>| load_error(path, &error);
+                let mut builder = unoptimized(runtime, path)?
+                    .with_prepacked_weights(&prepacked)
+                    .map_err(failed)?;
+                for (name, value) in &weights {
+                    builder = builder
+                        .with_initializer(name, value.clone())
+                        .map_err(failed)?;
+                }
+                Ok(Self {
+                    linear: commit(builder, &linear, path)?,
+                    attention: commit(unoptimized(runtime, path)?, &attention, path)?,
+                    feeds: products.feeds(),
+                    heads: products.heads(),
+                    head_size: products.head_size(),
+                    bytes: Vec::new(),
+                    floats: Vec::new(),
+                })
+            })
+            .collect()
+    }
+
+    /// Computes the linear products of a batch.
+    ///
+    /// # Errors
+    /// Where ONNX Runtime fails.
+    pub fn run_linear(&mut self, shape: BatchShape) -> Result<(), EngineError> {
+        let rows = |feed: &Feed| match feed.rows {
+            Rows::Tokens => shape.tokens,
+            Rows::Sequences => shape.sequences,
+        };
+        let most = self.feeds.iter().map(|feed| rows(feed) * feed.width).max();
+        self.reserve(most.unwrap_or(0));
+        let inputs = self
+            .feeds
+            .iter()
+            .map(|feed| {
+                let dimensions = [rows(feed), feed.width];
+                let elements = dimensions[0] * dimensions[1];
+                let value: SessionInputValue = if feed.bytes {
+                    TensorRef::from_array_view((dimensions, &self.bytes[..elements]))?.into()
+                } else {
+                    TensorRef::from_array_view((dimensions, &self.floats[..elements]))?.into()
+                };
+                Ok((feed.name(), value))
+            })
+            .collect::<Result<Vec<_>, ort::Error>>()
+            .map_err(|error| run_error(&error))?;
+        self.linear
+            .run(inputs)
+            .map(drop)
+            .map_err(|error| run_error(&error))
+    }
+
+    /// Computes attention's products of a batch, in all layers.
+    ///
+    /// # Errors
+    /// Where ONNX Runtime fails.
+    pub fn run_attention(&mut self, shape: BatchShape) -> Result<(), EngineError> {
+        let (batch, length) = (shape.sequences * self.heads, shape.attention_length);
+        let size = self.head_size;
+        self.reserve(batch * length * size);
+        let dimensions = [
+            [batch, length, size],
+            [batch, size, length],
+            [batch, length, size],
+        ];
+        let inputs = ATTENTION_INPUTS
+            .iter()
+            .zip(dimensions)
+            .map(|(name, dimensions)| {
+                let floats = &self.floats[..batch * length * size];
+                let value = TensorRef::from_array_view((dimensions, floats))?;
+                Ok((*name, SessionInputValue::from(value)))
+            })
+            .collect::<Result<Vec<_>, ort::Error>>()
+            .map_err(|error| run_error(&error))?;
+        self.attention
+            .run(inputs)
+            .map(drop)
+            .map_err(|error| run_error(&error))
+    }
+
+    /// Has at least so many elements to feed: numbers of ordinary size, as a product's time depends on no other.
+    fn reserve(&mut self, elements: usize) {
+        for index in self.bytes.len()..elements {
+            // Steps by a number without a factor in common with 256 visit every byte.
+            let byte = u8::try_from(index * 89 % 256).unwrap_or_default();
+            self.bytes.push(byte);
+            self.floats.push(f32::from(byte) / 128.0 - 1.0);
+        }
+    }
+}
+
+/// The folder that holds the weights of a graph that comes from memory.
+const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
+
+/// Unoptimized, as there is nothing to optimize, and products of equal inputs must not become one.
+#[allow(
+    clippy::result_large_err,
+    reason = "ort hands the builder back inside its errors"
+)]
+fn unoptimized(runtime: &Runtime, path: &Path) -> Result<SessionBuilder, EngineError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    configure(runtime, path, Device::Cpu, Cores::One)?
+        .with_optimization_level(GraphOptimizationLevel::Disable)
+        .and_then(|builder| builder.with_config_entry(WEIGHTS_FOLDER, folder.to_string_lossy()))
+        .map_err(|error| load_error(path, &error))
+}
+
+fn commit(
+    mut builder: SessionBuilder,
+    model: &onnx::Model,
+    path: &Path,
+) -> Result<Session, EngineError> {
+    builder
+        .commit_from_memory(&model.encode_to_vec())
+        .map_err(|error| load_error(path, &error))
+}
+
+fn load_error(path: &Path, error: &dyn std::fmt::Display) -> EngineError {
+    EngineError::Load {
+        path: path.to_path_buf(),
+        reason: format!("its matrix products alone are refused: {error}"),
+    }
+}
+
+fn run_error(error: &ort::Error) -> EngineError {
+    EngineError::Run(error.to_string())
+}
