@@ -95,7 +95,7 @@ pub fn build(config: &Config) -> Result<App, StartError> {
 
 /// Each worker computes on a core of its own: more of them than the process may use, by affinity and cgroup, would only
 /// take turns.
-fn within_cores(workers: NonZeroUsize) -> NonZeroUsize {
+pub(crate) fn within_cores(workers: NonZeroUsize) -> NonZeroUsize {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     if workers > cores {
         tracing::warn!(
@@ -125,6 +125,32 @@ impl App {
             loader: self.loader.clone(),
         };
         loading.load_all(wanted)
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Serves what [`Self::load`] has loaded, and ends as [`Self::run`] does.
+    ///
+    /// # Errors
+    /// Where the server ended other than as asked.
+    pub async fn serve_loaded(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), RunError> {
+        let state = HttpState {
+            service: self.service,
+            metrics: self.metrics,
+            timeouts: self.timeouts,
+        };
+        // The loader holds the scheduler too, and nothing loads any more.
+        drop(self.loader);
+        let no_failure = std::future::pending();
+        serve_and_drain(state, self.scheduler, listener, shutdown, no_failure).await
     }
 
     /// Serves on a listening socket until `shutdown` is done, loading the models meanwhile; then answers what it

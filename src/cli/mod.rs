@@ -1,5 +1,6 @@
 //! The command line: arguments as typed, one file a command.
 
+pub mod bench;
 pub mod classify;
 pub mod discriminate;
 pub mod export;
@@ -46,6 +47,8 @@ pub enum Command {
     Qa(qa::QaArguments),
     /// List the models, and whether they load
     Models(models::ModelsArguments),
+    /// Put load on models, and tell what they reach and what this machine could
+    Bench(bench::BenchArguments),
     /// Ask a running server whether it is ready: exit code 0 if it is, else 1
     Health(health::HealthArguments),
 }
@@ -94,6 +97,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Tag(arguments) => tag::run(&arguments),
         Command::Qa(arguments) => qa::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),
     };
     match outcome {

@@ -41,6 +41,16 @@ impl Selection for Local {
     }
 }
 
+/// What a command that puts load on a server of its own takes: it listens where it likes.
+#[derive(Clone, Copy, Debug)]
+pub struct Benched;
+
+impl Selection for Benched {
+    fn takes(key: &str) -> bool {
+        key != "http"
+    }
+}
+
 /// The settings given as flags.
 #[derive(Clone, Debug)]
 pub struct Settings<S> {

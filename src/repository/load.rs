@@ -79,9 +79,7 @@ impl Loader {
         };
         let graph = Graph::load(&self.runtime, &folder.graph, &options)?;
         let task = config
-            .declared_task
-            .or_else(|| graph.metadata(TASK_KEY).and_then(Task::named))
-            .or(config.configured_task)
+            .task(graph.metadata(TASK_KEY))
             .ok_or(LoadError::UnknownTask)?;
         let labels = labels(task, config.labels, graph.output_width())?;
         let info = ModelInfo {

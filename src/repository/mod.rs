@@ -13,6 +13,7 @@ use std::sync::{PoisonError, RwLock};
 pub use folder::{ModelFolder, ScanError};
 pub use load::{LoadError, Loader};
 pub use model::{LoadedModel, ModelInfo, ModelState};
+pub use model_config::ModelConfig;
 
 use crate::task::Task;
 

@@ -82,6 +82,14 @@ impl ModelConfig {
             problem_type: json.problem_type.as_deref().map(problem_type).transpose()?,
         })
     }
+
+    /// What the model does, where its graph says `graph` of it.
+    #[must_use]
+    pub fn task(&self, graph: Option<&str>) -> Option<Task> {
+        self.declared_task
+            .or_else(|| graph.and_then(Task::named))
+            .or(self.configured_task)
+    }
 }
 
 /// The task that config.json's `architectures` names, before anything is loaded; None where it can't be read.

@@ -34,6 +34,8 @@ use crate::error::ServiceError;
 use crate::repository::{DefaultModel, LoadedModel, ModelState, Repository};
 use crate::task::Task;
 use offload::Offload;
+pub(crate) use qa::WINDOW_TOKENS as QA_WINDOW_TOKENS;
+pub(crate) use windowed::{pair, single};
 
 /// Answers requests; cheap to clone.
 #[derive(Clone)]

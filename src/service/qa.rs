@@ -20,7 +20,7 @@ use crate::text::windows::{self, Window};
 use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 
 /// Longest sequence of question and window, as in transformers' pipeline, where the model takes more.
-const WINDOW_TOKENS: usize = 384;
+pub(crate) const WINDOW_TOKENS: usize = 384;
 /// Tokens that two windows share if a request does not say, as in transformers' pipeline, where the window is not
 /// shorter than twice as many.
 const DEFAULT_STRIDE: usize = 128;

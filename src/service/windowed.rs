@@ -155,7 +155,7 @@ fn rows(
 }
 
 /// `[CLS] ids [SEP]`.
-pub(super) fn single(special: SpecialTokens, ids: &[u32]) -> Sequence {
+pub(crate) fn single(special: SpecialTokens, ids: &[u32]) -> Sequence {
     let ids: Vec<u32> = [&[special.cls], ids, &[special.sep]].concat();
     Sequence {
         type_ids: vec![0; ids.len()],
@@ -164,7 +164,7 @@ pub(super) fn single(special: SpecialTokens, ids: &[u32]) -> Sequence {
 }
 
 /// `[CLS] first [SEP] second [SEP]`, the second and what follows it of type 1.
-pub(super) fn pair(special: SpecialTokens, first: &[u32], second: &[u32]) -> Sequence {
+pub(crate) fn pair(special: SpecialTokens, first: &[u32], second: &[u32]) -> Sequence {
     let ids = [
         &[special.cls],
         first,

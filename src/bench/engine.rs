@@ -1,0 +1,138 @@
+//! The engine's own loop: ready-made tokens, batches formed before the run, one thread a worker. What it reaches is the
+//! most that a server around the engine can.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::load::Sample;
+use crate::batch::policy::{self, BatchLimit, LOOK_AHEAD};
+use crate::batch::{Model, Sequence};
+
+/// A batch: positions in the list of requests.
+pub type Batch = Vec<usize>;
+
+/// Divides requests of these lengths into batches as a full queue would be: in order, each with the nearest in length of
+/// those that follow.
+#[must_use]
+pub fn form_batches(lengths: &[usize], tokens: NonZeroUsize) -> Vec<Batch> {
+    let limit = BatchLimit {
+        tokens,
+        pads_to_longest: false,
+    };
+    let mut waiting: Vec<usize> = (0..lengths.len()).collect();
+    let mut batches = Vec::new();
+    while !waiting.is_empty() {
+        let near = &waiting[..waiting.len().min(LOOK_AHEAD)];
+        let near: Vec<usize> = near.iter().map(|&request| lengths[request]).collect();
+        let mut chosen = policy::choose(&near, limit);
+        chosen.sort_unstable();
+        let batch = chosen
+            .iter()
+            .rev()
+            .map(|&position| waiting.remove(position));
+        batches.push(batch.collect());
+    }
+    batches
+}
+
+/// A batch and the model that runs it.
+pub struct Job<'a, M> {
+    /// The model.
+    pub model: &'a M,
+    /// The requests it answers.
+    pub requests: &'a [usize],
+    /// Their sequences.
+    pub sequences: Vec<&'a Sequence>,
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub struct EngineRun {
+    /// What became of each request, again and again. A request's latency is the time of its batch.
+    pub samples: Vec<Sample>,
+    /// When each batch was done.
+    pub batches: Vec<Duration>,
+}
+
+/// Runs the jobs in turn, over and over, on so many threads.
+///
+/// # Errors
+/// What a model says that fails.
+pub fn run<M: Model>(
+    jobs: &[Job<M>],
+    workers: NonZeroUsize,
+    duration: Duration,
+) -> Result<EngineRun, String> {
+    let next = AtomicUsize::new(0);
+    let start = Instant::now();
+    let work = || {
+        let mut done = EngineRun::default();
+        while start.elapsed() < duration {
+            let job = &jobs[next.fetch_add(1, Ordering::Relaxed) % jobs.len()];
+            let due = start.elapsed();
+            job.model.run(&job.sequences)?;
+            let finished = start.elapsed();
+            done.batches.push(finished);
+            done.samples
+                .extend(job.requests.iter().map(|&request| Sample {
+                    request,
+                    due,
+                    finished,
+                    outcome: Ok(None),
+                }));
+        }
+        Ok(done)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers.get()).map(|_| scope.spawn(work)).collect();
+        let mut all = EngineRun::default();
+        for thread in threads {
+            let panicked = |_| Err("a worker panicked".to_owned());
+            let mut done = thread.join().unwrap_or_else(panicked)?;
+            all.samples.append(&mut done.samples);
+            all.batches.append(&mut done.batches);
+        }
+        Ok(all)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(tokens: usize) -> NonZeroUsize {
+        NonZeroUsize::new(tokens).unwrap()
+    }
+
+    #[test]
+    fn batches_hold_every_request_once_within_the_budget() {
+        let lengths: Vec<usize> = (0..200).map(|index| 5 + index * 37 % 90).collect();
+        let batches = form_batches(&lengths, budget(128));
+        let mut all: Vec<usize> = batches.concat();
+        all.sort_unstable();
+        assert!(all.iter().copied().eq(0..lengths.len()));
+        for batch in &batches {
+            let tokens: usize = batch.iter().map(|&request| lengths[request]).sum();
+            assert!(tokens <= 128 || batch.len() == 1, "{batch:?}");
+        }
+        assert!(form_batches(&[], budget(128)).is_empty());
+    }
+
+    #[test]
+    fn a_model_that_fails_ends_the_run() {
+        struct Broken;
+        impl Model for Broken {
+            fn run(&self, _: &[&Sequence]) -> Result<Vec<Vec<f32>>, String> {
+                Err("broken".to_owned())
+            }
+        }
+        let job = Job {
+            model: &Broken,
+            requests: &[0],
+            sequences: vec![],
+        };
+        let outcome = run(&[job], budget(2), Duration::from_mins(1));
+        assert_eq!(outcome.err().as_deref(), Some("broken"));
+    }
+}

@@ -1,0 +1,286 @@
+//! Sends requests in a closed or an open loop and notes what became of each. Knows nothing of where they go.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::service::Timings;
+
+/// When nobody waits for an answer any more: twice what a request has by default.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// As fine as tokio's timer is. Requests of an open loop are due on its ticks, so that no latency holds a wait for it.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Answers requests, known by their index.
+pub trait Target: Send + Sync + 'static {
+    /// Sends a request and waits for its answer.
+    fn send(&self, request: usize) -> impl Future<Output = Outcome> + Send;
+}
+
+/// Where the time of an answered request went, if that is told.
+pub type Outcome = Result<Option<Timings>, Failure>;
+
+/// Why a request was not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What failures are counted by: a status such as `429`, or `connection`.
+    pub kind: String,
+    /// A sentence of this one.
+    pub reason: String,
+}
+
+/// When requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arrivals {
+    /// A fixed number is in flight: each answer is followed by the next request.
+    Closed {
+        /// Requests in flight.
+        concurrency: NonZeroUsize,
+    },
+    /// At random times whatever is answered, as independent clients send: a Poisson process.
+    Open {
+        /// Requests a second, on average; above 0.
+        rate: f64,
+    },
+}
+
+/// A load.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// When requests are sent.
+    pub arrivals: Arrivals,
+    /// How long requests are sent; the last of them are answered later.
+    pub duration: Duration,
+    /// Distinct requests; they are sent in order, over and over.
+    pub requests: NonZeroUsize,
+    /// What random times are made of.
+    pub seed: u64,
+}
+
+/// What became of one request. Times count from the start of the load.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The request's index.
+    pub request: usize,
+    /// When it should be sent. In an open loop that is a time of the schedule, whether or not it was kept: a server that
+    /// stalls makes all wait that were due meanwhile, and a clock that starts when they are sent would not show it.
+    pub due: Duration,
+    /// When its answer was there.
+    pub finished: Duration,
+    /// The answer.
+    pub outcome: Outcome,
+}
+
+impl Sample {
+    /// How long its client waited.
+    #[must_use]
+    pub fn latency(&self) -> Duration {
+        self.finished.saturating_sub(self.due)
+    }
+}
+
+/// Sends a load, and returns when all of it is answered.
+pub async fn run<T: Target>(target: &Arc<T>, plan: Plan) -> Vec<Sample> {
+    let start = Instant::now();
+    match plan.arrivals {
+        Arrivals::Closed { concurrency } => closed_loop(target, plan, concurrency, start).await,
+        Arrivals::Open { rate } => open_loop(target, plan, rate, start).await,
+    }
+}
+
+async fn closed_loop<T: Target>(
+    target: &Arc<T>,
+    plan: Plan,
+    concurrency: NonZeroUsize,
+    start: Instant,
+) -> Vec<Sample> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut clients = JoinSet::new();
+    for _ in 0..concurrency.get() {
+        let (target, next) = (Arc::clone(target), Arc::clone(&next));
+        clients.spawn(async move {
+            let mut samples = Vec::new();
+            while start.elapsed() < plan.duration {
+                let request = next.fetch_add(1, Ordering::Relaxed) % plan.requests;
+                samples.push(send(&*target, request, start, start.elapsed()).await);
+            }
+            samples
+        });
+    }
+    clients.join_all().await.into_iter().flatten().collect()
+}
+
+async fn open_loop<T: Target>(
+    target: &Arc<T>,
+    plan: Plan,
+    rate: f64,
+    start: Instant,
+) -> Vec<Sample> {
+    let mut requests = JoinSet::new();
+    for (index, due) in arrivals(rate, plan.duration, plan.seed).enumerate() {
+        sleep_until(start + due).await;
+        let target = Arc::clone(target);
+        requests.spawn(async move { send(&*target, index % plan.requests, start, due).await });
+    }
+    requests.join_all().await
+}
+
+/// The times of a Poisson process, each on the tick that follows it.
+fn arrivals(rate: f64, duration: Duration, seed: u64) -> impl Iterator<Item = Duration> {
+    let mut random = Rng::with_seed(seed);
+    let mut seconds = 0.0;
+    std::iter::repeat_with(move || {
+        // Times between arrivals are distributed exponentially; 1 - f64() is never 0.
+        seconds -= (1.0 - random.f64()).ln() / rate;
+        let ticks = (seconds / TICK.as_secs_f64()).ceil();
+        TICK.mul_f64(ticks.min(f64::from(u32::MAX)))
+    })
+    .take_while(move |due| *due < duration)
+}
+
+async fn send<T: Target>(target: &T, request: usize, start: Instant, due: Duration) -> Sample {
+    let outcome = timeout(PATIENCE, target.send(request))
+        .await
+        .unwrap_or_else(|_| {
+            Err(Failure {
+                kind: "no answer".to_owned(),
+                reason: format!("no answer came within {} s", PATIENCE.as_secs()),
+            })
+        });
+    Sample {
+        request,
+        due,
+        finished: start.elapsed(),
+        outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tokio::sync::Mutex;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Takes a while for each request, and answers one at a time where it has a lane for one only.
+    #[derive(Default)]
+    struct Slow {
+        lane: Option<Mutex<()>>,
+        in_flight: AtomicUsize,
+        /// How many were in flight when a request came, itself counted.
+        seen: std::sync::Mutex<Vec<usize>>,
+    }
+
+    const WHILE: Duration = Duration::from_millis(100);
+
+    impl Target for Slow {
+        async fn send(&self, _: usize) -> Outcome {
+            let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+            self.seen.lock().unwrap().push(now);
+            match &self.lane {
+                Some(lane) => {
+                    let _one = lane.lock().await;
+                    sleep(WHILE).await;
+                }
+                None => sleep(WHILE).await,
+            }
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+            Ok(None)
+        }
+    }
+
+    fn plan(arrivals: Arrivals) -> Plan {
+        Plan {
+            arrivals,
+            duration: Duration::from_secs(1),
+            requests: NonZeroUsize::new(7).unwrap(),
+            seed: 5,
+        }
+    }
+
+    fn near(found: Duration, wanted: Duration) -> bool {
+        found.abs_diff(wanted) < Duration::from_millis(5)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_loop_keeps_its_number_in_flight() {
+        let target = Arc::new(Slow::default());
+        let concurrency = NonZeroUsize::new(4).unwrap();
+        let samples = run(&target, plan(Arrivals::Closed { concurrency })).await;
+        let seen = target.seen.lock().unwrap().clone();
+        assert_eq!(seen.iter().max(), Some(&4));
+        // Four at once, ten times a second, and each request in its turn.
+        assert!((39..=44).contains(&samples.len()), "{}", samples.len());
+        let requests: BTreeSet<usize> = samples.iter().map(|sample| sample.request).collect();
+        assert!(requests.into_iter().eq(0..7));
+        for sample in samples {
+            assert!(near(sample.latency(), WHILE), "{sample:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_loops_latency_counts_from_the_schedule() {
+        let lane = Some(Mutex::new(()));
+        let target = Arc::new(Slow {
+            lane,
+            ..Slow::default()
+        });
+        // Twice what the target can do: each request waits for all before it.
+        let rate = 20.0;
+        let mut samples = run(&target, plan(Arrivals::Open { rate })).await;
+        samples.sort_by_key(|sample| sample.finished);
+        assert!(samples.len() > 10, "{}", samples.len());
+        let mut free = Duration::ZERO;
+        for sample in &samples {
+            free = free.max(sample.due) + WHILE;
+            assert!(near(sample.finished, free), "{sample:?}, not {free:?}");
+        }
+        let last = samples.last().unwrap();
+        assert!(last.latency() > 3 * WHILE, "{last:?}");
+    }
+
+    #[test]
+    fn arrivals_are_random_times_at_the_rate() {
+        let second = Duration::from_secs(1);
+        let times: Vec<Duration> = arrivals(500.0, 20 * second, 1).collect();
+        assert!((9_600..10_400).contains(&times.len()), "{}", times.len());
+        assert!(times.is_sorted());
+        assert!(
+            times
+                .iter()
+                .all(|time| time.as_nanos() % TICK.as_nanos() == 0)
+        );
+        assert!(times.iter().copied().eq(arrivals(500.0, 20 * second, 1)));
+        assert!(times.iter().copied().ne(arrivals(500.0, 20 * second, 2)));
+        // In a Poisson process the number of arrivals in a second varies as much as it is large.
+        let counts = (0..20).map(|index| {
+            let within = index * second..(index + 1) * second;
+            times.iter().filter(|time| within.contains(time)).count()
+        });
+        let counts: BTreeSet<usize> = counts.collect();
+        assert!(counts.len() > 5, "{counts:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_never_answers_is_given_up() {
+        struct Silent;
+        impl Target for Silent {
+            async fn send(&self, _: usize) -> Outcome {
+                std::future::pending().await
+            }
+        }
+        let concurrency = NonZeroUsize::MIN;
+        let samples = run(&Arc::new(Silent), plan(Arrivals::Closed { concurrency })).await;
+        let failure = samples[0].outcome.as_ref().unwrap_err();
+        assert_eq!(failure.kind, "no answer");
+    }
+}

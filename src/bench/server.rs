@@ -1,0 +1,109 @@
+//! The server that a load starts for itself: the settings given, the models it needs, a free port of this machine.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{self, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::BenchError;
+use super::subject::Subject;
+use crate::app::{self, App, RunError};
+use crate::config::Config;
+use crate::repository::ModelState;
+use crate::telemetry::metrics::Metrics;
+
+/// Builds a server and loads the models, on a runtime of as many threads as a server has.
+///
+/// # Errors
+/// Where it can't start, or a model can't be loaded.
+pub fn build(config: &Config, subjects: &[Subject]) -> Result<(Runtime, App), BenchError> {
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(config.workers.get())
+        .enable_all()
+        .build()?;
+    let app = {
+        let _context = runtime.enter();
+        app::build(config)?
+    };
+    let wanted = |name: &str| subjects.iter().any(|subject| subject.name == name);
+    app.load(wanted)?;
+    for subject in subjects {
+        let state = app.service().repository().state(&subject.name);
+        if let Some(ModelState::Failed { reason }) = state {
+            let name = subject.name.clone();
+            return Err(BenchError::Model { name, reason });
+        }
+    }
+    Ok((runtime, app))
+}
+
+/// A server that runs on threads of its own. Dropped, it stops at once.
+pub struct OwnServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// Whether the models run on the CPU.
+    pub on_cpu: bool,
+    runtime: Runtime,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<(), RunError>>,
+}
+
+impl OwnServer {
+    /// Starts it with its models loaded.
+    ///
+    /// # Errors
+    /// As [`build`].
+    pub fn start(config: &Config, subjects: &[Subject]) -> Result<Self, BenchError> {
+        let (runtime, app) = build(config, subjects)?;
+        let metrics = app.metrics().clone();
+        let on_cpu = on_cpu(&app, subjects);
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move {
+            let _ = stopped.await;
+        };
+        let running = runtime.spawn(app.serve_loaded(listener, shutdown));
+        Ok(Self {
+            address,
+            metrics,
+            on_cpu,
+            runtime,
+            stop,
+            running,
+        })
+    }
+
+    /// Stops it, and waits until its threads have ended.
+    ///
+    /// # Errors
+    /// Where it ended other than as asked.
+    pub fn stop(self) -> Result<(), BenchError> {
+        let _ = self.stop.send(());
+        let ended = self.runtime.block_on(self.running);
+        ended.map_err(std::io::Error::other)??;
+        Ok(())
+    }
+}
+
+/// A runtime for clients: one thread, which leaves the other cores to the server.
+///
+/// # Errors
+/// Where the system gives none.
+pub fn client_runtime() -> Result<Runtime, BenchError> {
+    Ok(runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
+}
+
+/// Whether the models run on the CPU, whose limit can be measured.
+pub fn on_cpu(app: &App, subjects: &[Subject]) -> bool {
+    subjects.iter().all(|subject| {
+        let state = app.service().repository().state(&subject.name);
+        matches!(state, Some(ModelState::Ready(model)) if !model.info.device.is_gpu())
+    })
+}

@@ -1,0 +1,279 @@
+//! What a load run comes down to: exact percentiles, rates over the measured time, shares. Pure.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::load::{Failure, Sample};
+use crate::service::Timings;
+
+/// How times are spread, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Latency {
+    /// The mean.
+    pub mean: f64,
+    /// Half of the requests took no longer.
+    pub p50: f64,
+    /// 90% took no longer.
+    pub p90: f64,
+    /// 99% took no longer.
+    pub p99: f64,
+    /// 99.9% took no longer.
+    pub p999: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+impl Latency {
+    /// Of all times; each percentile is one of them. None where there are none.
+    #[must_use]
+    pub fn of(mut times: Vec<Duration>) -> Option<Self> {
+        times.sort_unstable();
+        let max = milliseconds(*times.last()?);
+        // The nearest rank: the least time that at least so many per mille of all are not above.
+        let percentile = |per_mille: usize| {
+            let rank = (times.len() * per_mille).div_ceil(1000).max(1);
+            milliseconds(times[rank - 1])
+        };
+        Some(Self {
+            mean: times.iter().copied().map(milliseconds).sum::<f64>() / float(times.len()),
+            p50: percentile(500),
+            p90: percentile(900),
+            p99: percentile(990),
+            p999: percentile(999),
+            max,
+        })
+    }
+}
+
+/// Where the time of a mean request goes: parts of one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TimeShares {
+    /// Waiting for a worker.
+    pub queue: f64,
+    /// Text to tokens.
+    pub tokenizer: f64,
+    /// In the batch that runs it.
+    pub graph: f64,
+    /// All else: connection, JSON, from logits to answers.
+    pub rest: f64,
+}
+
+impl TimeShares {
+    /// Of requests with their latency and what the server says of it. None where it says nothing.
+    fn of(requests: &[(Duration, Timings)]) -> Option<Self> {
+        let sum = |part: fn(&(Duration, Timings)) -> Duration| {
+            requests.iter().map(part).sum::<Duration>().as_secs_f64()
+        };
+        let all = sum(|(latency, _)| *latency);
+        if all <= 0.0 {
+            return None;
+        }
+        let queue = sum(|(_, timings)| timings.queue) / all;
+        let tokenizer = sum(|(_, timings)| timings.tokenize) / all;
+        let graph = sum(|(_, timings)| timings.inference) / all;
+        Some(Self {
+            queue,
+            tokenizer,
+            graph,
+            rest: (1.0 - queue - tokenizer - graph).max(0.0),
+        })
+    }
+}
+
+/// What was measured of a load.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// How long was measured.
+    pub elapsed: Duration,
+    /// The requests, by index, that were answered in that time.
+    pub answered: Vec<usize>,
+    /// Latency of the requests that were due in that time and were answered, whenever that was.
+    pub latency: Option<Latency>,
+    /// Of the same requests.
+    pub time_shares: Option<TimeShares>,
+    /// Requests due in that time that were not answered, by kind.
+    pub failures: BTreeMap<String, Failed>,
+}
+
+/// Failures of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// How many.
+    pub requests: usize,
+    /// What the first of them said.
+    pub reason: String,
+}
+
+impl Summary {
+    /// What falls into the measured time, counted from the start of the load as samples are.
+    ///
+    /// Throughput counts the answers that came in that time. Latency counts the requests that were due in it: were it
+    /// the answers, the slowest requests of an overloaded server, answered after the end, would be left out.
+    #[must_use]
+    pub fn of(samples: &[Sample], measured: Range<Duration>) -> Self {
+        let mut summary = Self {
+            elapsed: measured.end.saturating_sub(measured.start),
+            ..Self::default()
+        };
+        let (mut latencies, mut timed) = (Vec::new(), Vec::new());
+        for sample in samples {
+            let due = measured.contains(&sample.due);
+            let latency = sample.latency();
+            match &sample.outcome {
+                Ok(timings) => {
+                    if measured.contains(&sample.finished) {
+                        summary.answered.push(sample.request);
+                    }
+                    if due {
+                        latencies.push(latency);
+                        timed.extend(timings.map(|timings| (latency, timings)));
+                    }
+                }
+                Err(failure) if due => summary.count(failure),
+                Err(_) => {}
+            }
+        }
+        summary.latency = Latency::of(latencies);
+        summary.time_shares = TimeShares::of(&timed);
+        summary
+    }
+
+    /// Answers a second.
+    #[must_use]
+    pub fn requests_per_second(&self) -> f64 {
+        self.per_second(float(self.answered.len()))
+    }
+
+    /// So much, of what was answered, a second.
+    #[must_use]
+    pub fn per_second(&self, amount: f64) -> f64 {
+        amount / self.elapsed.as_secs_f64()
+    }
+
+    fn count(&mut self, failure: &Failure) {
+        self.failures
+            .entry(failure.kind.clone())
+            .or_insert_with(|| Failed {
+                requests: 0,
+                reason: failure.reason.clone(),
+            })
+            .requests += 1;
+    }
+}
+
+/// A time in milliseconds.
+#[must_use]
+pub fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// A count as a float.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "tokens and requests of a run are far below 2^52"
+)]
+pub fn float(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    fn sample(request: usize, due: u64, finished: u64) -> Sample {
+        Sample {
+            request,
+            due: ms(due),
+            finished: ms(finished),
+            outcome: Ok(None),
+        }
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "whole milliseconds are exact")]
+    fn percentiles_are_times_that_were_measured() {
+        let latency = Latency::of((1..=1000).rev().map(ms).collect()).unwrap();
+        assert_eq!(
+            [
+                latency.p50,
+                latency.p90,
+                latency.p99,
+                latency.p999,
+                latency.max
+            ],
+            [500.0, 900.0, 990.0, 999.0, 1000.0]
+        );
+        assert_eq!(latency.mean, 500.5);
+        // Of a few the highest percentiles are the longest time.
+        let few = Latency::of(vec![ms(30), ms(10), ms(20)]).unwrap();
+        assert_eq!([few.p50, few.p90, few.p999], [20.0, 30.0, 30.0]);
+        assert_eq!(Latency::of(vec![]), None);
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "whole milliseconds are exact")]
+    fn throughput_counts_answers_and_latency_counts_what_was_due() {
+        let samples = [
+            sample(0, 50, 90),
+            sample(1, 60, 150),
+            sample(2, 100, 160),
+            sample(3, 190, 400),
+            sample(4, 200, 210),
+        ];
+        let summary = Summary::of(&samples, ms(100)..ms(200));
+        assert_eq!(summary.answered, [1, 2]);
+        assert_eq!(summary.requests_per_second(), 20.0);
+        let latency = summary.latency.unwrap();
+        assert_eq!((latency.p50, latency.max), (60.0, 210.0));
+    }
+
+    #[test]
+    fn failures_are_counted_by_kind_with_the_first_reason() {
+        let failed = |due: u64, kind: &str, reason: &str| Sample {
+            outcome: Err(Failure {
+                kind: kind.to_owned(),
+                reason: reason.to_owned(),
+            }),
+            ..sample(0, due, due + 1)
+        };
+        let samples = [
+            failed(10, "429", "in the warm-up"),
+            failed(120, "429", "full"),
+            failed(130, "504", "late"),
+            failed(140, "429", "full again"),
+        ];
+        let summary = Summary::of(&samples, ms(100)..ms(200));
+        let found: Vec<_> = summary
+            .failures
+            .iter()
+            .map(|(kind, failed)| (kind.as_str(), failed.requests, failed.reason.as_str()))
+            .collect();
+        assert_eq!(found, [("429", 2, "full"), ("504", 1, "late")]);
+        assert!(summary.latency.is_none() && summary.answered.is_empty());
+    }
+
+    #[test]
+    fn shares_of_time_are_those_of_all_requests_together() {
+        let timings = Timings {
+            tokenize: ms(10),
+            queue: ms(20),
+            inference: ms(50),
+        };
+        let times = [(ms(100), timings), (ms(300), Timings::default())];
+        let shares = TimeShares::of(&times).unwrap();
+        let close = |found: f64, wanted: f64| assert!((found - wanted).abs() < 1e-9, "{found}");
+        close(shares.tokenizer, 0.025);
+        close(shares.queue, 0.05);
+        close(shares.graph, 0.125);
+        close(shares.rest, 0.8);
+        assert_eq!(TimeShares::of(&[]), None);
+    }
+}

@@ -1,0 +1,217 @@
+//! `electra bench`.
+
+use std::io::{self, ErrorKind, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use hyper::Uri;
+
+use super::settings::{Benched, Settings};
+use super::{CliError, configuration, log_of_a_short_command};
+use crate::bench::drive::Load;
+use crate::bench::lengths::Lengths;
+use crate::bench::table::table;
+use crate::bench::{self, BenchError, BenchOptions, Texts, Via};
+use crate::telemetry::tracing;
+
+/// What `bench` takes.
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    /// The models to ask, in turn; may be left out where there is only one
+    #[arg(value_name = "MODEL")]
+    names: Vec<String>,
+    /// Where requests go: http, to a server of its own on a free port; service, through the tokenizer, the queue and the
+    /// answers without a transport; engine, as full batches of tokens straight into the graph, the limit of any server
+    #[arg(
+        long,
+        value_name = "engine|service|http",
+        default_value = "http",
+        hide_possible_values = true
+    )]
+    via: Way,
+    /// Post requests to this URL instead, of a server that runs already: http://HOST:PORT/PATH
+    #[arg(long, value_name = "URL", value_parser = url, conflicts_with = "via")]
+    url: Option<Uri>,
+    /// The body for --url, for servers other than electra: JSON, where {text} (for qa {question} and {context}) stands
+    /// for a JSON string with its quotes
+    #[arg(long, value_name = "TEMPLATE", requires = "url")]
+    body: Option<String>,
+    /// How long sequences are, in tokens with the special ones: sst2 (sentences), squad (questions with paragraphs), or
+    /// uniform:A-B [default: uniform:5-128, as far as the model takes it]
+    #[arg(long, value_name = "LENGTHS")]
+    lengths: Option<Lengths>,
+    /// Texts of your own instead, one a line; for qa a JSON object with question and context a line
+    #[arg(long, value_name = "FILE", conflicts_with = "lengths")]
+    texts: Option<PathBuf>,
+    /// A closed loop: so many requests in flight, each followed by the next once it is answered [default: 8 a worker]
+    #[arg(long, value_name = "COUNT")]
+    concurrency: Option<NonZeroUsize>,
+    /// An open loop: so many requests a second at random times, or with %, that share of what a closed loop reaches in a
+    /// run before. Latency counts from when a request was due, so that a server that stalls can't hide it
+    #[arg(long, value_name = "RATE|SHARE%", value_parser = rate, conflicts_with = "concurrency")]
+    rate: Option<Load>,
+    /// How long to measure
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = positive_seconds)]
+    seconds: Duration,
+    /// How long to run before that
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    warm_up_seconds: Duration,
+    /// What random lengths, words and times are made of: the same seed makes the same load
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: Settings<Benched>,
+}
+
+/// Where requests go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Way {
+    Engine,
+    Service,
+    Http,
+}
+
+/// Measures, and prints a table or JSON.
+///
+/// # Errors
+/// Where it was called wrongly, nothing could be measured, or nothing was answered.
+pub fn run(arguments: &BenchArguments) -> Result<(), CliError> {
+    let options = options(arguments)?;
+    let settings = &arguments.settings.arguments;
+    let config = configuration(settings)?;
+    tracing::init(&log_of_a_short_command(&config, settings))?;
+    let report = bench::run(&options, &config)?;
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&report).map_err(CliError::failed)? + "\n"
+    } else {
+        table(&report)
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::failed(error)),
+        _ => Ok(()),
+    }
+}
+
+impl From<BenchError> for CliError {
+    fn from(error: BenchError) -> Self {
+        match error {
+            BenchError::Usage(reason) => Self::Usage(reason),
+            error => Self::failed(error),
+        }
+    }
+}
+
+fn options(arguments: &BenchArguments) -> Result<BenchOptions, CliError> {
+    let via = match (&arguments.url, arguments.via) {
+        (Some(url), _) => Via::Url {
+            url: url.clone(),
+            template: arguments.body.clone(),
+        },
+        (None, Way::Engine) => Via::Engine,
+        (None, Way::Service) => Via::Service,
+        (None, Way::Http) => Via::Http,
+    };
+    if via == Via::Engine && (arguments.rate.is_some() || arguments.concurrency.is_some()) {
+        let reason = "--via engine runs full batches one after another; --concurrency and --rate are for service and http.";
+        return Err(CliError::Usage(reason.to_owned()));
+    }
+    Ok(BenchOptions {
+        models: arguments.names.clone(),
+        via,
+        texts: match &arguments.texts {
+            Some(path) => Texts::File(path.clone()),
+            None => Texts::Lengths(arguments.lengths),
+        },
+        load: arguments
+            .rate
+            .unwrap_or(Load::Concurrency(arguments.concurrency)),
+        measured: arguments.seconds,
+        warm_up: arguments.warm_up_seconds,
+        seed: arguments.seed,
+    })
+}
+
+fn url(text: &str) -> Result<Uri, String> {
+    let url = text.parse::<Uri>().map_err(|error| error.to_string())?;
+    if url.scheme_str() == Some("http") && url.host().is_some() {
+        Ok(url)
+    } else {
+        Err("give http://HOST:PORT/PATH; TLS is not measured".to_owned())
+    }
+}
+
+fn rate(text: &str) -> Result<Load, String> {
+    let wrong = || {
+        "give requests a second above 0, as 200, or a share of what a closed loop reaches, as 80%"
+            .to_owned()
+    };
+    let above_zero = |text: &str| {
+        let number = text.parse::<f64>().map_err(|_| wrong())?;
+        if number.is_finite() && number > 0.0 {
+            Ok(number)
+        } else {
+            Err(wrong())
+        }
+    };
+    match text.strip_suffix('%') {
+        Some(share) => Ok(Load::RateShare(above_zero(share)? / 100.0)),
+        None => Ok(Load::Rate(above_zero(text)?)),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok();
+    seconds
+        .filter(|seconds| *seconds <= 86_400.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "give seconds, at most 86400".to_owned())
+}
+
+fn positive_seconds(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        Duration::ZERO => Err("give seconds above 0".to_owned()),
+        seconds => Ok(seconds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_absolute_or_a_share() {
+        assert_eq!(rate("250.5"), Ok(Load::Rate(250.5)));
+        assert_eq!(rate("80%"), Ok(Load::RateShare(0.8)));
+        for wrong in ["", "0", "-3", "NaN", "inf", "%", "0%", "fast"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn urls_are_plain_http() {
+        assert!(url("http://localhost:8080/classify").is_ok());
+        for wrong in [
+            "https://localhost/classify",
+            "localhost:8080",
+            "/classify",
+            "http://",
+            "",
+        ] {
+            assert!(url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_are_bounded() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert!(positive_seconds("0").is_err());
+        for wrong in ["-1", "NaN", "1e9", "1s"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}
