@@ -7,16 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::service::Timings;
 
 /// When nobody waits for an answer any more: twice what a request has by default.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// As fine as tokio's timer is. Requests of an open loop are due on its ticks, so that no latency holds a wait for it.
-const TICK: Duration = Duration::from_millis(1);
 
 /// Answers requests, known by their index.
 pub trait Target: Send + Sync + 'static {
@@ -91,7 +89,10 @@ pub async fn run<T: Target>(target: &Arc<T>, plan: Plan) -> Vec<Sample> {
     let start = Instant::now();
     match plan.arrivals {
         Arrivals::Closed { concurrency } => closed_loop(target, plan, concurrency, start).await,
-        Arrivals::Open { rate } => open_loop(target, plan, rate, start).await,
+        Arrivals::Open { rate } => {
+            let due = arrivals(rate, plan.duration, plan.seed);
+            open_loop(target, plan, start, on_time(due, start)).await
+        }
     }
 }
 
@@ -117,30 +118,48 @@ async fn closed_loop<T: Target>(
     clients.join_all().await.into_iter().flatten().collect()
 }
 
+/// Sends a request whenever the time that it is due at comes in.
 async fn open_loop<T: Target>(
     target: &Arc<T>,
     plan: Plan,
-    rate: f64,
     start: Instant,
+    mut arrivals: UnboundedReceiver<Duration>,
 ) -> Vec<Sample> {
     let mut requests = JoinSet::new();
-    for (index, due) in arrivals(rate, plan.duration, plan.seed).enumerate() {
-        sleep_until(start + due).await;
-        let target = Arc::clone(target);
-        requests.spawn(async move { send(&*target, index % plan.requests, start, due).await });
+    while let Some(due) = arrivals.recv().await {
+        let (target, request) = (Arc::clone(target), requests.len() % plan.requests);
+        requests.spawn(async move { send(&*target, request, start, due).await });
     }
     requests.join_all().await
 }
 
-/// The times of a Poisson process, each on the tick that follows it.
+/// Gives each time when it has come. On a thread of its own, which wakes within a few tenths of a millisecond: tokio's
+/// timer is one to two milliseconds late, and all latencies would be longer by that.
+fn on_time(
+    times: impl Iterator<Item = Duration> + Send + 'static,
+    start: Instant,
+) -> UnboundedReceiver<Duration> {
+    let (sender, arrivals) = mpsc::unbounded_channel();
+    let start = start.into_std();
+    std::thread::spawn(move || {
+        for due in times {
+            std::thread::sleep(due.saturating_sub(start.elapsed()));
+            if sender.send(due).is_err() {
+                return;
+            }
+        }
+    });
+    arrivals
+}
+
+/// The times of a Poisson process.
 fn arrivals(rate: f64, duration: Duration, seed: u64) -> impl Iterator<Item = Duration> {
     let mut random = Rng::with_seed(seed);
     let mut seconds = 0.0;
     std::iter::repeat_with(move || {
         // Times between arrivals are distributed exponentially; 1 - f64() is never 0.
         seconds -= (1.0 - random.f64()).ln() / rate;
-        let ticks = (seconds / TICK.as_secs_f64()).ceil();
-        TICK.mul_f64(ticks.min(f64::from(u32::MAX)))
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     })
     .take_while(move |due| *due < duration)
 }
@@ -167,7 +186,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use tokio::sync::Mutex;
-    use tokio::time::sleep;
+    use tokio::time::{sleep, sleep_until};
 
     use super::*;
 
@@ -235,8 +254,15 @@ mod tests {
             ..Slow::default()
         });
         // Twice what the target can do: each request waits for all before it.
-        let rate = 20.0;
-        let mut samples = run(&target, plan(Arrivals::Open { rate })).await;
+        let plan = plan(Arrivals::Open { rate: 20.0 });
+        let (start, (sender, due)) = (Instant::now(), mpsc::unbounded_channel());
+        let clock = async move {
+            for due in arrivals(20.0, plan.duration, plan.seed) {
+                sleep_until(start + due).await;
+                sender.send(due).unwrap();
+            }
+        };
+        let (mut samples, ()) = tokio::join!(open_loop(&target, plan, start, due), clock);
         samples.sort_by_key(|sample| sample.finished);
         assert!(samples.len() > 10, "{}", samples.len());
         let mut free = Duration::ZERO;
@@ -254,11 +280,6 @@ mod tests {
         let times: Vec<Duration> = arrivals(500.0, 20 * second, 1).collect();
         assert!((9_600..10_400).contains(&times.len()), "{}", times.len());
         assert!(times.is_sorted());
-        assert!(
-            times
-                .iter()
-                .all(|time| time.as_nanos() % TICK.as_nanos() == 0)
-        );
         assert!(times.iter().copied().eq(arrivals(500.0, 20 * second, 1)));
         assert!(times.iter().copied().ne(arrivals(500.0, 20 * second, 2)));
         // In a Poisson process the number of arrivals in a second varies as much as it is large.

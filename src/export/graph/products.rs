@@ -152,7 +152,7 @@ impl Products {
     /// model's graph has them.
     ///
     /// Of each product the graph gives one row, so that it is computed and its memory is free for the next, as in the
-    /// model.
+    /// model: were all rows given, a tenth of the time would be spent on fresh memory.
     #[must_use]
     pub fn linear_graph(&self) -> Model {
         let mut graph = GraphBuilder::default();
