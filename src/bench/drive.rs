@@ -118,3 +118,74 @@ impl Drive {
         (Summary::of(&samples, self.warm_up..end), batches)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::super::load::{Failure, Outcome};
+    use super::*;
+
+    /// Answers each request after a tenth of a second, in a batch of its own of five tokens.
+    #[derive(Default)]
+    struct Steady(AtomicU32);
+
+    impl Target for Steady {
+        async fn send(&self, _: usize) -> Outcome {
+            sleep(Duration::from_millis(100)).await;
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(None)
+        }
+    }
+
+    fn drive(load: Load) -> Drive {
+        Drive {
+            load,
+            warm_up: Duration::from_secs(2),
+            measured: Duration::from_secs(10),
+            seed: 0,
+            requests: NonZeroUsize::new(3).unwrap(),
+            workers: NonZeroUsize::new(2).unwrap(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_warm_up_is_not_measured() {
+        let target = Arc::new(Steady::default());
+        let totals = async || {
+            let batches = f64::from(target.0.load(Ordering::SeqCst));
+            Some(BatchTotals {
+                batches,
+                sequences: batches,
+                tokens: 5.0 * batches,
+            })
+        };
+        let driven = drive(Load::Concurrency(None)).run(&target, totals).await;
+        let concurrency = NonZeroUsize::new(16).unwrap();
+        assert_eq!(driven.arrivals, Arrivals::Closed { concurrency });
+        // 160 a second, but for the edges.
+        let answered = driven.summary.answered.len();
+        assert!((1580..=1620).contains(&answered), "{answered}");
+        let batches = driven.batches.unwrap();
+        assert!((batches.tokens - 5.0).abs() < 1e-9, "{batches:?}");
+        assert!((1580.0..=1640.0).contains(&batches.batches), "{batches:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_share_of_nothing_ends_with_the_reasons() {
+        struct Full;
+        impl Target for Full {
+            async fn send(&self, _: usize) -> Outcome {
+                sleep(Duration::from_millis(100)).await;
+                Err(Failure {
+                    kind: "429".to_owned(),
+                    reason: "full".to_owned(),
+                })
+            }
+        }
+        let driven = drive(Load::RateShare(0.5));
+        let driven = driven.run(&Arc::new(Full), async || None).await;
+        assert!(driven.summary.failures["429"].requests > 0);
+        assert!(driven.summary.answered.is_empty() && driven.batches.is_none());
+    }
+}

@@ -196,3 +196,35 @@ fn is_this_machine(host: &str) -> bool {
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_looked_for_beside_the_route() {
+        for (url, expected) in [
+            (
+                "http://localhost:8080/classify?a=b",
+                "http://localhost:8080/metrics",
+            ),
+            ("http://[::1]", "http://[::1]/metrics"),
+        ] {
+            let url: Uri = url.parse().unwrap();
+            assert_eq!(beside(&url, "/metrics").unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn loopback_addresses_are_this_machine() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("127.0.0.1", true),
+            ("[::1]", true),
+            ("10.0.0.1", false),
+            ("example.org", false),
+        ] {
+            assert_eq!(is_this_machine(host), expected, "{host}");
+        }
+    }
+}

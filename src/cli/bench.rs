@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hyper::Uri;
+use indicatif::ProgressBar;
 
 use super::settings::{Benched, Settings};
 use super::{CliError, configuration, log_of_a_short_command};
@@ -24,15 +25,11 @@ pub struct BenchArguments {
     names: Vec<String>,
     /// Where requests go: http, to a server of its own on a free port; service, through the tokenizer, the queue and the
     /// answers without a transport; engine, as full batches of tokens straight into the graph, the limit of any server
-    #[arg(
-        long,
-        value_name = "engine|service|http",
-        default_value = "http",
-        hide_possible_values = true
-    )]
-    via: Way,
+    /// [default: http]
+    #[arg(long, value_name = "engine|service|http", hide_possible_values = true)]
+    via: Option<Way>,
     /// Post requests to this URL instead, of a server that runs already: http://HOST:PORT/PATH
-    #[arg(long, value_name = "URL", value_parser = url, conflicts_with = "via")]
+    #[arg(long, value_name = "URL", value_parser = url)]
     url: Option<Uri>,
     /// The body for --url, for servers other than electra: JSON, where {text} (for qa {question} and {context}) stands
     /// for a JSON string with its quotes
@@ -85,7 +82,10 @@ pub fn run(arguments: &BenchArguments) -> Result<(), CliError> {
     let settings = &arguments.settings.arguments;
     let config = configuration(settings)?;
     tracing::init(&log_of_a_short_command(&config, settings))?;
-    let report = bench::run(&options, &config)?;
+    let progress = progress(&options);
+    let report = bench::run(&options, &config);
+    progress.finish_and_clear();
+    let report = report?;
     let text = if arguments.json {
         serde_json::to_string_pretty(&report).map_err(CliError::failed)? + "\n"
     } else {
@@ -108,13 +108,17 @@ impl From<BenchError> for CliError {
 
 fn options(arguments: &BenchArguments) -> Result<BenchOptions, CliError> {
     let via = match (&arguments.url, arguments.via) {
-        (Some(url), _) => Via::Url {
+        (Some(url), None | Some(Way::Http)) => Via::Url {
             url: url.clone(),
             template: arguments.body.clone(),
         },
-        (None, Way::Engine) => Via::Engine,
-        (None, Way::Service) => Via::Service,
-        (None, Way::Http) => Via::Http,
+        (Some(_), Some(Way::Engine | Way::Service)) => {
+            let reason = "--url is for a server over HTTP; leave out --via.";
+            return Err(CliError::Usage(reason.to_owned()));
+        }
+        (None, Some(Way::Engine)) => Via::Engine,
+        (None, Some(Way::Service)) => Via::Service,
+        (None, None | Some(Way::Http)) => Via::Http,
     };
     if via == Via::Engine && (arguments.rate.is_some() || arguments.concurrency.is_some()) {
         let reason = "--via engine runs full batches one after another; --concurrency and --rate are for service and http.";
@@ -134,6 +138,17 @@ fn options(arguments: &BenchArguments) -> Result<BenchOptions, CliError> {
         warm_up: arguments.warm_up_seconds,
         seed: arguments.seed,
     })
+}
+
+/// On a terminal, on standard error; elsewhere it draws nothing.
+fn progress(options: &BenchOptions) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(format!(
+        "measuring for {} s after {} s of warm-up",
+        options.measured.as_secs_f64(),
+        options.warm_up.as_secs_f64()
+    ));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 fn url(text: &str) -> Result<Uri, String> {

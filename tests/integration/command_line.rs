@@ -5,17 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{default_models, project};
-
-fn electra(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_electra"));
-    command
-        .args(arguments)
-        .current_dir(project())
-        .env_remove("ELECTRA_MODELS")
-        .stdin(Stdio::null());
-    command
-}
+use crate::harness::{default_models, electra, stderr};
 
 fn with_input(mut command: Command, input: &str) -> Output {
     let mut child = command
@@ -38,10 +28,6 @@ fn lines(output: &Output) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
         .collect()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use electra_server::app;
@@ -297,6 +298,22 @@ fn run_forever(config: Config) -> SocketAddr {
         });
     });
     receive.recv().expect("the server starts")
+}
+
+/// The program itself, as a user runs it.
+pub fn electra(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_electra"));
+    command
+        .args(arguments)
+        .current_dir(project())
+        .env_remove("ELECTRA_MODELS")
+        .stdin(Stdio::null());
+    command
+}
+
+/// What a program wrote on standard error.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Compares two numbers.

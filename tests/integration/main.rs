@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod batching;
+mod bench;
 mod command_line;
 mod documentation;
 mod drain;
