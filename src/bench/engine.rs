@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::load::Sample;
 use crate::batch::policy::{self, BatchLimit, LOOK_AHEAD};
-use crate::batch::{Model, Sequence};
+use crate::batch::{Cores, Model, Sequence};
 
 /// A batch: positions in the list of requests.
 pub type Batch = Vec<usize>;
@@ -71,7 +71,7 @@ pub fn run<M: Model>(
         while start.elapsed() < duration {
             let job = &jobs[next.fetch_add(1, Ordering::Relaxed) % jobs.len()];
             let due = start.elapsed();
-            job.model.run(&job.sequences)?;
+            job.model.run(&job.sequences, Cores::One)?;
             let finished = start.elapsed();
             done.batches.push(finished);
             done.samples
@@ -123,7 +123,7 @@ mod tests {
     fn a_model_that_fails_ends_the_run() {
         struct Broken;
         impl Model for Broken {
-            fn run(&self, _: &[&Sequence]) -> Result<Vec<Vec<f32>>, String> {
+            fn run(&self, _: &[&Sequence], _: Cores) -> Result<Vec<Vec<f32>>, String> {
                 Err("broken".to_owned())
             }
         }

@@ -21,7 +21,7 @@ pub struct Report {
     /// Threads that run models; of another server this is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
-    /// Token budget of a batch; of another server this is not known.
+    /// Token budget of a batch, where it is set; else each model has the one that was measured for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_tokens: Option<usize>,
     /// The load.

@@ -1,5 +1,7 @@
 //! One measurement from beginning to end: requests, load, machine limit, report.
 
+use std::num::NonZeroUsize;
+
 use fastrand::Rng;
 
 use super::batches::MeanBatch;
@@ -13,13 +15,15 @@ use super::statistics::{Summary, float};
 use super::subject::Subject;
 use super::{BenchError, BenchOptions, Texts, Via};
 use crate::app;
-use crate::batch::{Model as _, Sequence};
+use crate::batch::{Cores, Model as _, Sequence};
 use crate::config::Config;
 use crate::engine::{BatchShape, Graph, Runtime};
 use crate::repository::Repository;
 
 /// Batches whose shapes the limit is measured on, at most.
 const SHAPES: usize = 64;
+/// The token budget that is assumed of a server that does not tell of its batches.
+const USUAL_BUDGET: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
 /// Measures as asked, with the server's settings in `config`. Blocks; call it outside a tokio runtime.
 ///
@@ -107,13 +111,13 @@ impl Bench<'_> {
             .map(|(position, request)| (position, &request.sequence))
     }
 
-    /// A subject's requests in full batches.
-    pub(super) fn batches(&self, subject: usize) -> Vec<Batch> {
+    /// A subject's requests in batches that fill the token budget.
+    pub(super) fn batches(&self, subject: usize, batch_tokens: NonZeroUsize) -> Vec<Batch> {
         let (positions, lengths): (Vec<usize>, Vec<usize>) = self
             .requests_of(subject)
             .map(|(position, sequence)| (position, sequence.len()))
             .unzip();
-        let batches = engine::form_batches(&lengths, self.config.batch_tokens);
+        let batches = engine::form_batches(&lengths, batch_tokens);
         let in_all = |batch: Batch| {
             batch
                 .into_iter()
@@ -158,7 +162,7 @@ impl Bench<'_> {
         let sequences: Vec<Vec<&Sequence>> =
             batches.iter().map(|batch| self.sequences(batch)).collect();
         let whole = Whole {
-            run: &|batch| graph.run(&sequences[batch]).map(drop),
+            run: &|batch| graph.run(&sequences[batch], Cores::One).map(drop),
             work: &work,
         };
         let workers = self.config.workers;
@@ -185,7 +189,7 @@ impl Bench<'_> {
             let shapes = if let Some(mean) = measured.batches {
                 vec![self.mean_shape(index, mean)]
             } else {
-                let batches = self.batches(index);
+                let batches = self.batches(index, USUAL_BUDGET);
                 let batches = batches.iter().take(SHAPES);
                 batches
                     .map(|batch| limit::shape(&self.lengths(batch)))
@@ -255,7 +259,11 @@ impl Bench<'_> {
             via: self.options.via.name(),
             url,
             workers: own.then_some(self.config.workers.get()),
-            batch_tokens: own.then_some(self.config.batch_tokens.get()),
+            batch_tokens: self
+                .config
+                .batch_tokens
+                .filter(|_| own)
+                .map(NonZeroUsize::get),
             load: LoadReport {
                 arrivals: measured.arrivals,
                 texts: match source {

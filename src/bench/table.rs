@@ -74,7 +74,8 @@ fn heading(report: &Report) -> String {
         (Some(workers), Some(tokens)) => {
             format!(", {}, {tokens} tokens a batch", count(workers, "worker"))
         }
-        _ => String::new(),
+        (Some(workers), None) => format!(", {}", count(workers, "worker")),
+        (None, _) => String::new(),
     };
     format!("{models} {place}{settings}")
 }

@@ -20,7 +20,9 @@ use super::server::{self, OwnServer};
 use super::service::ServiceTarget;
 use super::statistics::{Summary, float};
 use super::subject::Subject;
+use crate::batch::BatchSizing;
 use crate::engine::{EngineError, EngineOptions, Graph, Runtime};
+use crate::repository::WarmUp;
 
 impl Bench<'_> {
     /// Runs full batches of tokens through the graphs, on threads of its own.
@@ -36,7 +38,12 @@ impl Bench<'_> {
             .iter()
             .map(load)
             .collect::<Result<Vec<_>, _>>()?;
-        let batches: Vec<Vec<Batch>> = (0..graphs.len()).map(|index| self.batches(index)).collect();
+        let batches = self
+            .warmed(&graphs)?
+            .into_iter()
+            .enumerate()
+            .map(|(index, sizing)| self.batches(index, sizing.batch_tokens))
+            .collect::<Vec<Vec<Batch>>>();
         let jobs = self.jobs(&graphs, &batches);
         let end = self.options.warm_up + self.options.measured;
         let run = engine::run(&jobs, self.config.workers, end).map_err(EngineError::Run)?;
@@ -68,6 +75,24 @@ impl Bench<'_> {
             padding: Some(0.0),
             rates,
         })
+    }
+
+    /// Warms graphs as a server does, and finds out what batches suit them.
+    fn warmed(&self, graphs: &[Graph]) -> Result<Vec<BatchSizing>, BenchError> {
+        let models = self.subjects.iter().zip(graphs);
+        let sizings = models.map(|(subject, graph)| {
+            let warm_up = WarmUp {
+                graph,
+                special_tokens: subject.tokenizer.special_tokens(),
+                max_tokens: subject.longest_sequence,
+            };
+            let sizing = warm_up.run(self.config.workers, self.config.batch_tokens);
+            sizing.map_err(|error| BenchError::Model {
+                name: subject.name.clone(),
+                reason: error.to_string(),
+            })
+        });
+        sizings.collect()
     }
 
     /// Sends requests to the service of a server that is built and does not listen.

@@ -14,6 +14,7 @@ pub use folder::{ModelFolder, ScanError};
 pub use load::{LoadError, Loader};
 pub use model::{LoadedModel, ModelInfo, ModelState};
 pub use model_config::ModelConfig;
+pub use warm_up::WarmUp;
 
 use crate::task::Task;
 
