@@ -22,6 +22,7 @@ use crate::repository::{
 use crate::service::Service;
 use crate::task::Task;
 use crate::telemetry::metrics::{Metrics, ModelDescription};
+use crate::text::SharedTokenizers;
 
 /// Why the server does not start.
 #[derive(Debug, Error)]
@@ -80,6 +81,7 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         runtime,
         device: config.device,
         workers,
+        tokenizers: SharedTokenizers::default(),
         batch_tokens: config.batch_tokens,
         scheduler: Arc::clone(&scheduler),
     };

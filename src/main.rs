@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use electra_server::cli;
 
+/// Chosen by measurement: see docs/performance.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run(cli::Arguments::parse())
 }

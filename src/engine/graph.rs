@@ -126,6 +126,11 @@ impl Graph {
         self.sessions.all_cores.is_some()
     }
 
+    /// Gives back the memory of what runs on all cores: batches run on one from now on.
+    pub fn keep_to_one_core(&mut self) {
+        self.sessions.all_cores = None;
+    }
+
     /// How batches are laid out in its inputs.
     #[must_use]
     pub fn layout(&self) -> Layout {

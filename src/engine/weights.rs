@@ -1,12 +1,14 @@
 //! Reads a graph's weights from the file beside it once, to be shared by all sessions of the model.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use ort::value::{DynValue, Tensor};
+use bytemuck::Pod;
+use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 
 use super::EngineError;
 use crate::onnx::{self, DataLocation, DataType};
@@ -34,13 +36,13 @@ pub fn read_external(
             };
             let place = Place::of(tensor).map_err(damaged)?;
             let path = folder.join(&place.file);
-            let data = place
-                .read(&mut files, &path)
-                .map_err(|error| EngineError::Load {
-                    path: path.clone(),
-                    reason: format!("{} bytes from {}: {error}", place.length, place.offset),
-                })?;
-            let value = value(tensor, &data).map_err(damaged)?;
+            let value = match tensor.data_type() {
+                DataType::Float => place.tensor::<f32>(tensor, &mut files, &path),
+                DataType::Int8 => place.tensor::<i8>(tensor, &mut files, &path),
+                other => Err(damaged(format!(
+                    "holds {other:?}, which no exported graph keeps in a file"
+                ))),
+            }?;
             Ok((tensor.name.clone(), Arc::new(value)))
         })
         .collect()
@@ -99,8 +101,37 @@ impl Place {
         })
     }
 
+    /// The tensor, read straight into its memory.
+    fn tensor<T: PrimitiveTensorElementType + Pod + Debug>(
+        &self,
+        tensor: &onnx::Tensor,
+        files: &mut HashMap<PathBuf, File>,
+        path: &Path,
+    ) -> Result<DynValue, EngineError> {
+        let load = |path: &Path, reason: String| EngineError::Load {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let values: Vec<T> = self.read(files, path).map_err(|error| {
+            let place = format!("{} bytes from {}", self.length, self.offset);
+            load(path, format!("{place}: {error}"))
+        })?;
+        let value = Tensor::from_array((tensor.dims.clone(), values)).map_err(|error| {
+            let name = &tensor.name;
+            load(
+                path,
+                format!("its tensor `{name}` can't be handed to ONNX Runtime: {error}"),
+            )
+        })?;
+        Ok(value.into_dyn())
+    }
+
     /// Bounded by the file's size before any memory is taken, so that a graph that lies can't exhaust it.
-    fn read(&self, files: &mut HashMap<PathBuf, File>, path: &Path) -> std::io::Result<Vec<u8>> {
+    fn read<T: Pod>(
+        &self,
+        files: &mut HashMap<PathBuf, File>,
+        path: &Path,
+    ) -> std::io::Result<Vec<T>> {
         if !files.contains_key(path) {
             files.insert(path.to_path_buf(), File::open(path)?);
         }
@@ -115,33 +146,9 @@ impl Place {
             ));
         }
         file.seek(SeekFrom::Start(self.offset))?;
-        let mut data = vec![0; self.length];
-        file.read_exact(&mut data)?;
-        Ok(data)
-    }
-}
-
-fn value(tensor: &onnx::Tensor, data: &[u8]) -> Result<DynValue, String> {
-    let shape = tensor.dims.clone();
-    let failed = |error: ort::Error| format!("can't be handed to ONNX Runtime: {error}");
-    match tensor.data_type() {
-        DataType::Float => {
-            let values: Vec<f32> = data
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect();
-            Ok(Tensor::from_array((shape, values))
-                .map_err(failed)?
-                .into_dyn())
-        }
-        DataType::Int8 => {
-            let values: Vec<i8> = data.iter().map(|byte| i8::from_le_bytes([*byte])).collect();
-            Ok(Tensor::from_array((shape, values))
-                .map_err(failed)?
-                .into_dyn())
-        }
-        other => Err(format!(
-            "holds {other:?}, which no exported graph keeps in a file"
-        )),
+        // ONNX's files are little-endian, as is every processor that ONNX Runtime has a build for.
+        let mut values = vec![T::zeroed(); self.length / size_of::<T>()];
+        file.read_exact(bytemuck::cast_slice_mut(&mut values))?;
+        Ok(values)
     }
 }

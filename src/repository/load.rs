@@ -13,7 +13,7 @@ use crate::batch::Scheduler;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use crate::export::graph::TASK_KEY;
 use crate::task::Task;
-use crate::text::{Tokenizer, TokenizerError};
+use crate::text::{SharedTokenizers, Tokenizer, TokenizerError};
 
 /// What loading takes.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct Loader {
     pub device: Device,
     /// Threads that run models: as many sessions a model has.
     pub workers: NonZeroUsize,
+    /// The tokenizers of the models that are loaded.
+    pub tokenizers: SharedTokenizers,
     /// The token budget, where it is not to be measured.
     pub batch_tokens: Option<NonZeroUsize>,
     /// Where loaded models queue.
@@ -71,13 +73,13 @@ impl Loader {
     /// What is wrong with the folder, in a sentence.
     pub fn load(&self, folder: &ModelFolder) -> Result<LoadedModel, LoadError> {
         let config = ModelConfig::read(&folder.path).map_err(LoadError::Config)?;
-        let tokenizer = Tokenizer::from_folder(&folder.path)?;
+        let tokenizer = self.tokenizers.of_folder(&folder.path)?;
         check_vocabulary(&tokenizer, config.vocabulary_size)?;
         let options = EngineOptions {
             device: self.device,
             sessions: self.workers,
         };
-        let graph = Graph::load(&self.runtime, &folder.graph, &options)?;
+        let mut graph = Graph::load(&self.runtime, &folder.graph, &options)?;
         let task = config
             .task(graph.metadata(TASK_KEY))
             .ok_or(LoadError::UnknownTask)?;
@@ -101,12 +103,15 @@ impl Loader {
             max_tokens: config.max_tokens,
         };
         let sizing = warm_up.run(self.workers, self.batch_tokens)?;
+        if sizing.all_cores_from.is_none() {
+            graph.keep_to_one_core();
+        }
         let queue = self
             .scheduler
             .add_model(&info.name, Arc::new(graph), sizing);
         Ok(LoadedModel {
             info,
-            tokenizer: Arc::new(tokenizer),
+            tokenizer,
             queue,
         })
     }

@@ -2,10 +2,12 @@
 
 mod definition;
 pub mod offsets;
+mod shared;
 pub mod tokenizer;
 mod vocabulary;
 pub mod windows;
 
 pub use offsets::{OffsetEncoding, OffsetMap};
+pub use shared::SharedTokenizers;
 pub use tokenizer::{SpecialTokens, TokenizedText, Tokenizer, TokenizerError};
 pub use windows::Window;

@@ -114,16 +114,22 @@ impl Tokenizer {
     /// # Errors
     /// Names the file that is missing, unreadable or not that of an ELECTRA tokenizer.
     pub fn from_folder(folder: &Path) -> Result<Self, TokenizerError> {
-        let Definition { json, source } = definition::read(folder)?;
+        let definition = definition::read(folder)?;
+        Self::of(&definition, &definition.json.to_string())
+    }
+
+    /// The tokenizer of a definition, which is given as JSON and as the text of it.
+    pub(super) fn of(definition: &Definition, text: &str) -> Result<Self, TokenizerError> {
+        let Definition { json, source } = definition;
         let invalid = |reason: String| TokenizerError::Invalid {
             path: source.clone(),
             reason,
         };
-        let inner: tokenizers::Tokenizer = serde_json::from_str(&json.to_string())
+        let inner: tokenizers::Tokenizer = serde_json::from_str(text)
             .map_err(|error| invalid(format!("it does not define a tokenizer: {error}")))?;
         let id = |token: &str| inner.token_to_id(token);
 
-        for added in definition::added_tokens(&json) {
+        for added in definition::added_tokens(json) {
             let content = added["content"].as_str().unwrap_or_default();
             if id(content).map(u64::from) != added["id"].as_u64() {
                 return Err(invalid(format!(

@@ -1,0 +1,75 @@
+//! One tokenizer in memory for all models that tokenize alike: a vocabulary takes megabytes, and models of one family share
+//! it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::definition;
+use super::tokenizer::{Tokenizer, TokenizerError};
+
+/// The tokenizers in use. Cheap to clone; clones share.
+#[derive(Clone, Default)]
+pub struct SharedTokenizers {
+    in_use: Arc<Mutex<Vec<InUse>>>,
+}
+
+/// A tokenizer that a model may still have.
+struct InUse {
+    definition: String,
+    tokenizer: Weak<Tokenizer>,
+}
+
+impl SharedTokenizers {
+    /// The tokenizer of a model folder, as [`Tokenizer::from_folder`] reads it; the one that is in use already if that was
+    /// made of the same definition.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_folder`].
+    pub fn of_folder(&self, folder: &Path) -> Result<Arc<Tokenizer>, TokenizerError> {
+        let definition = definition::read(folder)?;
+        let text = definition.json.to_string();
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|known| known.tokenizer.strong_count() > 0);
+        let known = in_use.iter().find(|known| known.definition == text);
+        if let Some(tokenizer) = known.and_then(|known| known.tokenizer.upgrade()) {
+            return Ok(tokenizer);
+        }
+        let tokenizer = Arc::new(Tokenizer::of(&definition, &text)?);
+        in_use.push(InUse {
+            definition: text,
+            tokenizer: Arc::downgrade(&tokenizer),
+        });
+        Ok(tokenizer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, words: &str) {
+        std::fs::write(
+            folder.join("vocab.txt"),
+            format!("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n{words}"),
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn equal_definitions_are_one_tokenizer_while_it_is_in_use() {
+        let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        for (folder, words) in folders.iter().zip(["a\nb", "a\nb", "b\na"]) {
+            write(folder.path(), words);
+        }
+        let shared = SharedTokenizers::default();
+        let [first, same, other] =
+            [0, 1, 2].map(|index| shared.of_folder(folders[index].path()).unwrap());
+        assert!(Arc::ptr_eq(&first, &same));
+        assert!(!Arc::ptr_eq(&first, &other));
+        assert_eq!(first.tokenize("b a").unwrap().ids, [6, 5]);
+        assert_eq!(other.tokenize("b a").unwrap().ids, [5, 6]);
+        drop((first, same));
+        shared.of_folder(folders[2].path()).unwrap();
+        assert_eq!(shared.in_use.lock().unwrap().len(), 1);
+    }
+}
