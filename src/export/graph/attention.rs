@@ -1,8 +1,8 @@
 //! Attention of each sequence to itself, over the views that `packing` makes of the packed rows.
 
-use super::builder::{GraphBuilder, Value, float, int};
+use super::builder::{GraphBuilder, Value, float, int, signed};
 use super::linear::Product;
-use super::packing::{Group, Packing, empty};
+use super::packing::{Group, PARTS, Packing, empty};
 use crate::export::config::ModelConfig;
 use crate::onnx::DataType;
 
@@ -39,14 +39,19 @@ impl Attention<'_> {
     /// Of sequences of one length, whose rows are the view. The mask, though nothing is masked, keeps ONNX Runtime on the
     /// same path as in a group: a sequence's numbers must not depend on its batch, not by a bit.
     fn uniform(&self, graph: &mut GraphBuilder, packing: &Packing) -> Value {
-        let (any, columns) = (graph.integers(&[-1]), graph.integers(&[3 * self.width]));
+        let (any, columns) = (
+            graph.integers(&[-1]),
+            graph.integers(&[signed(PARTS) * self.width]),
+        );
         let shape = graph.node(
             "Concat",
             &[&any, &packing.longest, &columns],
             vec![int("axis", 0)],
         );
         let view = graph.node("Reshape", &[&self.query_key_value.rows, &shape], vec![]);
-        self.attend(graph, &view, &packing.groups[0])
+        let sizes = graph.integers(&[self.width; PARTS]);
+        let parts = graph.nodes("Split", &[&view, &sizes], vec![int("axis", -1)], PARTS);
+        self.attend(graph, &parts, &packing.groups[0])
     }
 
     fn grouped(&self, graph: &mut GraphBuilder, packing: &Packing) -> Value {
@@ -61,8 +66,8 @@ impl Attention<'_> {
 
     fn group(&self, graph: &mut GraphBuilder, group: &Group) -> Value {
         let gather_and_attend = |graph: &mut GraphBuilder| {
-            let view = Packing::pad(graph, &self.query_key_value.rows, group);
-            self.attend(graph, &view, group)
+            let parts = Packing::pad(graph, &self.query_key_value.rows, self.width, group);
+            self.attend(graph, &parts, group)
         };
         let Some(exists) = &group.exists else {
             return gather_and_attend(graph);
@@ -72,10 +77,8 @@ impl Attention<'_> {
         graph.choose(exists, filled, empty).remove(0)
     }
 
-    /// `[sequences, longest, 3 * width]` to `[sequences * longest, width]`.
-    fn attend(&self, graph: &mut GraphBuilder, view: &Value, group: &Group) -> Value {
-        let sizes = graph.integers(&[self.width; 3]);
-        let parts = graph.nodes("Split", &[view, &sizes], vec![int("axis", -1)], 3);
+    /// Queries, keys and values, `[sequences, longest, width]` each, to `[sequences * longest, width]`.
+    fn attend(&self, graph: &mut GraphBuilder, parts: &[Value], group: &Group) -> Value {
         let context = graph.microsoft(
             "MultiHeadAttention",
             &[
@@ -93,9 +96,4 @@ impl Attention<'_> {
         let rows = graph.integers(&[-1, self.width]);
         graph.node("Reshape", &[&context, &rows], vec![])
     }
-}
-
-/// Sizes are bounded by `ModelConfig`'s checks far below what a signed integer holds.
-fn signed(size: usize) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
 }

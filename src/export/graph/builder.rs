@@ -124,11 +124,7 @@ impl GraphBuilder {
             .iter()
             .flat_map(|value| value.to_le_bytes())
             .collect();
-        self.constant(
-            DataType::Int64,
-            vec![i64::try_from(values.len()).unwrap_or(i64::MAX)],
-            bytes,
-        )
+        self.constant(DataType::Int64, vec![signed(values.len())], bytes)
     }
 
     /// A constant integer without dimensions.
@@ -245,6 +241,12 @@ pub fn float(name: &str, value: f32) -> Attribute {
     }
 }
 
+/// A size as ONNX writes it. `ModelConfig`'s checks bound sizes far below what a signed integer holds.
+#[must_use]
+pub fn signed(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
 /// A dimension of a graph's input or output.
 #[derive(Clone, Copy, Debug)]
 pub enum Size<'a> {
@@ -261,7 +263,7 @@ pub fn declare(name: &str, data_type: DataType, shape: &[Size]) -> ValueInfo {
         .iter()
         .map(|size| Dimension {
             value: Some(match size {
-                Size::Fixed(size) => DimensionValue::Size(i64::try_from(*size).unwrap_or(i64::MAX)),
+                Size::Fixed(size) => DimensionValue::Size(signed(*size)),
                 Size::Named(name) => DimensionValue::Name((*name).to_owned()),
             }),
         })

@@ -4,12 +4,15 @@
 //! Sequences of like length share a view, so that a short one is not padded to the longest of the batch: attention's
 //! work grows with the square of a view's length. A group holds the lengths down to half of its longest possible one.
 
-use super::builder::{Branch, GraphBuilder, Value, int};
+use super::builder::{Branch, GraphBuilder, Value, int, signed};
 use crate::onnx::DataType;
 
 /// Sequences are told apart by length into: above a half, above a quarter, and at most a quarter of the longest. More
 /// groups would save little: what is left to save shrinks by four with each.
 const GROUPS: i64 = 3;
+
+/// Attention's queries, keys and values, which stand side by side in a row.
+pub const PARTS: usize = 3;
 
 /// Indices between `[tokens]` and the views `[sequences, longest]` of the groups.
 #[derive(Debug)]
@@ -34,7 +37,9 @@ pub struct Group {
     pub exists: Option<Value>,
     /// `[sequences, longest]`: the row to show at each place. Places past a sequence's end show its own first row, so
     /// that nothing of another sequence is ever read.
-    pub rows: Value,
+    rows: Value,
+    /// The same for each of the [`PARTS`], where a row of all of them is cut into as many rows.
+    parts: Vec<Value>,
     /// `[sequences, longest]` int32: 1 where the place holds a token, 0 past the end.
     pub mask: Value,
 }
@@ -67,9 +72,12 @@ impl Packing {
         }
     }
 
-    /// `[tokens, width]` to a group's `[sequences, longest, width]`.
-    pub fn pad(graph: &mut GraphBuilder, rows: &Value, group: &Group) -> Value {
-        graph.node("Gather", &[rows, &group.rows], vec![int("axis", 0)])
+    /// `[tokens, PARTS * width]` to a group's `[sequences, longest, width]`, one of each part.
+    pub fn pad(graph: &mut GraphBuilder, rows: &Value, width: i64, group: &Group) -> Vec<Value> {
+        let shape = graph.integers(&[-1, width]);
+        let rows = graph.node("Reshape", &[rows, &shape], vec![]);
+        let gather = |part| graph.node("Gather", &[&rows, part], vec![int("axis", 0)]);
+        group.parts.iter().map(gather).collect()
     }
 
     /// The rows of all groups' views, one after another, back to `[tokens, width]`.
@@ -128,25 +136,31 @@ fn group(
     members: &Value,
     exists: Option<Value>,
 ) -> Group {
-    let (rows, mask) = match &exists {
+    let mut values = match &exists {
         None => view(graph, boundaries, members),
         Some(exists) => {
-            let types = [DataType::Int64, DataType::Int32];
+            let mut types = vec![DataType::Int32, DataType::Int64];
+            types.extend((0..PARTS).map(|_| DataType::Int64));
             let filled = graph.branch(|graph| {
-                let (rows, mask) = view(graph, boundaries, members);
-                [rows, mask].into_iter().zip(types).collect()
+                let values = view(graph, boundaries, members);
+                values.into_iter().zip(types.clone()).collect()
             });
             let empty = empty(graph, &[0, 1], &types);
-            let mut outputs = graph.choose(exists, filled, empty);
-            let mask = outputs.remove(1);
-            (outputs.remove(0), mask)
+            graph.choose(exists, filled, empty)
         }
     };
-    Group { exists, rows, mask }
+    let parts = values.split_off(2);
+    let rows = values.remove(1);
+    Group {
+        exists,
+        rows,
+        parts,
+        mask: values.remove(0),
+    }
 }
 
-/// The rows and the mask of the view of some sequences.
-fn view(graph: &mut GraphBuilder, boundaries: &Boundaries, members: &Value) -> (Value, Value) {
+/// The mask, the rows and the rows of each part of the view of some sequences.
+fn view(graph: &mut GraphBuilder, boundaries: &Boundaries, members: &Value) -> Vec<Value> {
     let flat = graph.integers(&[-1]);
     let members = graph.node("NonZero", &[members], vec![]);
     let members = graph.node("Reshape", &[&members, &flat], vec![]);
@@ -163,7 +177,14 @@ fn view(graph: &mut GraphBuilder, boundaries: &Boundaries, members: &Value) -> (
     let filled = graph.node("Less", &[&positions, &lengths], vec![]);
     let rows = graph.node("Add", &[&starts, &positions], vec![]);
     let rows = graph.node("Where", &[&filled, &rows, &starts], vec![]);
-    (rows, graph.cast(&filled, DataType::Int32))
+    let parts = graph.integers(&[signed(PARTS)]);
+    let first = graph.node("Mul", &[&rows, &parts], vec![]);
+    let mut values = vec![graph.cast(&filled, DataType::Int32), rows];
+    values.extend((0..PARTS).map(|part| {
+        let part = graph.integers(&[signed(part)]);
+        graph.node("Add", &[&first, &part], vec![])
+    }));
+    values
 }
 
 fn places(graph: &mut GraphBuilder, uniform: &Value, groups: &[Group]) -> Value {
