@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use ort::session::Session;
+use ort::session::{RunOptions, Session};
 use ort::value::{Outlet, TensorRef, ValueType};
 use prost::Message as _;
 use serde::Serialize;
@@ -17,6 +17,9 @@ use crate::batch::{Cores, Model, Sequence};
 use crate::export::Precision;
 use crate::export::graph::{INPUTS, LAYOUT_KEY, OUTPUT, PRECISION_KEY};
 use crate::onnx;
+
+/// ONNX Runtime's option to give unused memory back at the end of a run.
+const SHRINK_ARENA: &str = "memory.enable_memory_arena_shrinkage";
 
 /// How to load a graph.
 #[derive(Clone, Copy, Debug)]
@@ -167,22 +170,46 @@ impl Graph {
         self.metadata.get(key).map(String::as_str)
     }
 
+    /// Runs a sequence in every session, after which each gives back the memory of larger batches that ran before.
+    ///
+    /// # Errors
+    /// Where ONNX Runtime fails.
+    pub fn release_memory(&self, sequence: &Sequence) -> Result<(), EngineError> {
+        if self.device.is_gpu() {
+            return Ok(());
+        }
+        let failed = |error: ort::Error| EngineError::Run(error.to_string());
+        let mut options = RunOptions::new().map_err(failed)?;
+        options.set(SHRINK_ARENA, "cpu:0").map_err(failed)?;
+        let mut run =
+            |session: &mut Session| self.logits(session, &[sequence], Some(&options)).map(drop);
+        self.sessions.one_core.try_each(&mut run)?;
+        match &self.sessions.all_cores {
+            Some(sessions) => sessions.try_each(&mut run),
+            None => Ok(()),
+        }
+    }
+
     fn logits(
         &self,
         session: &mut Session,
         sequences: &[&Sequence],
+        options: Option<&RunOptions>,
     ) -> Result<Vec<Vec<f32>>, EngineError> {
         let failed = |error: ort::Error| EngineError::Run(error.to_string());
         let batch = PackedBatch::new(sequences);
         let tensor = |values| TensorRef::<i64>::from_array_view(values).map_err(failed);
-        let outputs = session
-            .run(ort::inputs! {
-                INPUTS[0] => tensor(([batch.input_ids.len()], batch.input_ids.as_slice()))?,
-                INPUTS[1] => tensor(([batch.token_type_ids.len()], batch.token_type_ids.as_slice()))?,
-                INPUTS[2] => tensor(([batch.position_ids.len()], batch.position_ids.as_slice()))?,
-                INPUTS[3] => tensor(([batch.sequence_starts.len()], batch.sequence_starts.as_slice()))?,
-            })
-            .map_err(failed)?;
+        let inputs = ort::inputs! {
+            INPUTS[0] => tensor(([batch.input_ids.len()], batch.input_ids.as_slice()))?,
+            INPUTS[1] => tensor(([batch.token_type_ids.len()], batch.token_type_ids.as_slice()))?,
+            INPUTS[2] => tensor(([batch.position_ids.len()], batch.position_ids.as_slice()))?,
+            INPUTS[3] => tensor(([batch.sequence_starts.len()], batch.sequence_starts.as_slice()))?,
+        };
+        let outputs = match options {
+            Some(options) => session.run_with_options(inputs, options),
+            None => session.run(inputs),
+        };
+        let outputs = outputs.map_err(failed)?;
         let (_, logits) = outputs[OUTPUT]
             .try_extract_tensor::<f32>()
             .map_err(failed)?;
@@ -220,7 +247,7 @@ impl Model for Graph {
             _ => &self.sessions.one_core,
         };
         sessions
-            .with_session(|session| self.logits(session, batch))
+            .with_session(|session| self.logits(session, batch, None))
             .map_err(|error| error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use ort::session::Session;
 use ort::session::builder::{PrepackedWeights, SessionBuilder};
@@ -68,6 +68,18 @@ impl SessionPool {
         }
     }
 
+    /// Uses each of the idle sessions in turn; all of them where none is in use.
+    pub fn try_each<E>(
+        &self,
+        use_session: impl FnMut(&mut Session) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut sessions = std::mem::take(&mut *self.lock());
+        let outcome = sessions.iter_mut().try_for_each(use_session);
+        self.lock().append(&mut sessions);
+        self.returned.notify_all();
+        outcome
+    }
+
     /// Runs `use_session` with a session of its own. The session goes back when it returns or panics.
     pub fn with_session<R>(&self, use_session: impl FnOnce(&mut Session) -> R) -> R {
         let mut taken = Taken {
@@ -80,8 +92,12 @@ impl SessionPool {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Vec<Session>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Session {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.lock();
         loop {
             match idle.pop() {
                 Some(session) => return session,
@@ -103,11 +119,7 @@ struct Taken<'pool> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.pool
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(self.session.take());
+        self.pool.lock().extend(self.session.take());
         self.pool.returned.notify_one();
     }
 }

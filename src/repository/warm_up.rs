@@ -44,13 +44,17 @@ impl WarmUp<'_> {
         batch_tokens: Option<NonZeroUsize>,
     ) -> Result<BatchSizing, LoadError> {
         self.first_runs(sessions)?;
-        Ok(BatchSizing {
+        let sizing = BatchSizing {
             batch_tokens: match batch_tokens {
                 Some(given) => given,
                 None => self.token_budget()?,
             },
             all_cores_from: self.all_cores_from()?,
-        })
+        };
+        self.graph
+            .release_memory(&self.sequence(SENTENCE))
+            .map_err(|error| LoadError::Warming(error.to_string()))?;
+        Ok(sizing)
     }
 
     fn first_runs(&self, sessions: NonZeroUsize) -> Result<(), LoadError> {
