@@ -10,12 +10,12 @@ export PYTHON
 
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help serve build test lint lint-deploy runtime prerequisites clean
+.PHONY: help serve build test bench-peers lint lint-deploy runtime prerequisites clean
 # In the order written, so that what is missing is named before anything is fetched.
 .NOTPARALLEL:
 
 help: ## This list
-	@echo 'make TARGET [MODELS=folder] [ARGS="more flags of electra serve"] [GPU=1] [PYTHON=python3.12]'
+	@echo 'make TARGET [MODELS=folder] [ARGS="more flags"] [GPU=1] [PYTHON=python3.12]'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 serve: build ## Fetch ONNX Runtime, build, and serve the models in models/ on port 8080
@@ -27,6 +27,9 @@ build: prerequisites runtime ## Build the optimised program, target/release/elec
 test: prerequisites runtime ## Get what the test suite needs and run all of it
 	$(CARGO) test --locked
 	@scripts/lint_deploy.sh
+
+bench-peers: build ## Compare with other servers: bench/peers/README.md
+	$(PYTHON) bench/peers/run.py $(ARGS)
 
 lint: lint-deploy ## Check formatting, run clippy, and lint scripts, Dockerfile and deploy/
 	@scripts/check_prerequisites.sh cargo linker lints
@@ -49,4 +52,4 @@ prerequisites:
 
 clean: ## Remove everything that was built or fetched
 	$(CARGO) clean
-	rm -rf .onnxruntime .venv-lint
+	rm -rf .onnxruntime .venv-lint .venv-peers
