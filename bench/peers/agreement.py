@@ -6,9 +6,9 @@ Scores = dict[str, float]
 
 # fp32 engines differ in the order of their sums alone.
 LARGEST_FP32_DIFFERENCE = 1e-3
-# int8 moves each text's score by another, unknown amount, around 0.01 for electra and for ONNX Runtime's dynamic
-# quantization alike; the mean over the samples is bounded. The scores of a made checkpoint lie 0.25 apart on average, so
-# that another model, another tokenizer, or padding that leaks into answers is told from rounding.
+# int8 moves each text's score by another amount, around 0.01 for electra and for ONNX Runtime's dynamic quantization
+# alike; the mean over the samples is bounded. A made checkpoint's scores lie 0.25 apart on average, so that another
+# model, another tokenizer, or padding that leaks into answers is told from rounding.
 MEAN_INT8_DIFFERENCE = 0.05
 
 

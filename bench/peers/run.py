@@ -22,11 +22,15 @@ import agreement
 import environments
 import processes
 import report
+import stillness
 from contenders import KEYS, PRECISIONS, Contender, InProcess, Server, Setup, contenders, environment
 from environments import FOLDER, PROJECT
 from errors import ComparisonError
 from report import Measurement
 from samples import TEXTS
+
+# At one measurement, on a machine that stands still now and then.
+ATTEMPTS = 10
 
 TARGET = PROJECT / os.environ.get("CARGO_TARGET_DIR", "target")
 
@@ -68,7 +72,7 @@ def compare(options: argparse.Namespace) -> None:
     for number in range(1, options.rounds + 1):
         for contender, found in zip(chosen, measured, strict=True):
             print(f"Round {number} of {options.rounds}: {contender.key}, {contender.precision}", flush=True)
-            found.append(measure(contender, setup, options, reference))
+            found.append(measure_undisturbed(contender, setup, options, reference))
     rows = [
         report.Row(contender.key, contender.name, contender.precision, found)
         for contender, found in zip(chosen, measured, strict=True)
@@ -140,6 +144,27 @@ def logged(command: list[str], setup: Setup, name: str) -> None:
         )
     if ended.returncode != 0:
         raise ComparisonError(f"{name} failed; the end of its log {log}:\n{processes.tail(log)}")
+
+
+def measure_undisturbed(
+    contender: Contender, setup: Setup, options: argparse.Namespace, reference: list[agreement.Scores]
+) -> Measurement:
+    """Measure again where the machine stood still meanwhile; servers may fail requests then, past their deadline."""
+    for _ in range(ATTEMPTS):
+        watch = stillness.Watch()
+        try:
+            with watch:
+                found = measure(contender, setup, options, reference)
+        except ComparisonError:
+            if watch.stood_still() is None:
+                raise
+        else:
+            if watch.stood_still() is None:
+                return found
+        print(f"  The machine stood still for {watch.stood_still():.0f} s; once more.", flush=True)
+    raise ComparisonError(
+        f"The machine stood still in {ATTEMPTS} attempts in a row; nothing can be measured on it now."
+    )
 
 
 def measure(
