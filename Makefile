@@ -10,7 +10,7 @@ export PYTHON
 
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help serve build test bench-peers lint lint-deploy runtime prerequisites clean
+.PHONY: help serve build test bench bench-peers lint lint-deploy runtime prerequisites clean
 # In the order written, so that what is missing is named before anything is fetched.
 .NOTPARALLEL:
 
@@ -27,6 +27,9 @@ build: prerequisites runtime ## Build the optimised program, target/release/elec
 test: prerequisites runtime ## Get what the test suite needs and run all of it
 	$(CARGO) test --locked
 	@scripts/lint_deploy.sh
+
+bench: prerequisites ## Micro-benchmarks of what surrounds the models
+	$(CARGO) bench --locked
 
 bench-peers: build ## Compare with other servers: bench/peers/README.md
 	$(PYTHON) bench/peers/run.py $(ARGS)

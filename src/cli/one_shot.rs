@@ -22,7 +22,7 @@ use crate::app::{self, App};
 use crate::batch::Priority;
 use crate::error::ServiceError;
 use crate::repository::{DefaultModel, ModelState};
-use crate::service::{Answer, RequestContext, Service, json};
+use crate::service::{RequestContext, Service, json};
 use crate::task::Task;
 use crate::telemetry::tracing;
 
@@ -262,24 +262,13 @@ async fn answer(service: &Service, task: Task, body: &Value) -> Result<String, S
         deadline: Instant::now() + PATIENCE,
     };
     match task {
-        Task::Discriminate => to_line(&service.discriminate(json::parse(body)?, &context).await?),
-        Task::Classify => to_line(&service.classify(json::parse(body)?, &context).await?),
-        Task::Tag => to_line(&service.tag(json::parse(body)?, &context).await?),
-        Task::Qa => to_line(&service.answer(json::parse(body)?, &context).await?),
+        Task::Discriminate => {
+            json::write(&service.discriminate(json::parse(body)?, &context).await?)
+        }
+        Task::Classify => json::write(&service.classify(json::parse(body)?, &context).await?),
+        Task::Tag => json::write(&service.tag(json::parse(body)?, &context).await?),
+        Task::Qa => json::write(&service.answer(json::parse(body)?, &context).await?),
     }
-}
-
-fn to_line<R: Serialize>(answer: &Answer<R>) -> Result<String, ServiceError> {
-    #[derive(Serialize)]
-    struct Line<'a, R> {
-        model: &'a str,
-        results: &'a [R],
-    }
-    serde_json::to_string(&Line {
-        model: &answer.model,
-        results: &answer.results,
-    })
-    .map_err(ServiceError::internal)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 pub use device::{Device, UnknownDevice};
 pub use graph::{EngineOptions, Graph, TensorInfo};
+pub use packed::PackedBatch;
 pub use products::{BatchShape, ProductSessions};
 pub use runtime::{Runtime, RuntimeError};
 

@@ -11,17 +11,11 @@ use serde::Serialize;
 use super::HttpState;
 use super::context::retry_after;
 use crate::error::ServiceError;
-use crate::service::{Answer, RequestContext, Timings};
+use crate::service::{Answer, RequestContext, Timings, json};
 
 /// Says, as a response's extension, which model it is of: the label of the request's metrics.
 #[derive(Clone, Debug)]
 pub struct ServedBy(pub String);
-
-#[derive(Serialize)]
-struct AnswerBody<'a, R> {
-    model: &'a str,
-    results: &'a [R],
-}
 
 #[derive(Serialize)]
 struct ErrorBody {
@@ -49,21 +43,16 @@ impl HttpState {
         let mut response = match outcome {
             Ok(answer) => {
                 let timings = answer.timings;
-                let write = move || {
-                    serde_json::to_vec(&AnswerBody {
-                        model: &answer.model,
-                        results: &answer.results,
-                    })
-                };
-                match self
+                let written = self
                     .service
-                    .compute(asked.bytes, asked.context.deadline, write)
-                    .await
-                {
-                    Ok(Ok(body)) => ([(CONTENT_TYPE, "application/json")], body)
+                    .compute(asked.bytes, asked.context.deadline, move || {
+                        json::write(&answer)
+                    })
+                    .await;
+                match written.flatten() {
+                    Ok(body) => ([(CONTENT_TYPE, "application/json")], body)
                         .into_response()
                         .timed(timings),
-                    Ok(Err(error)) => ServiceError::internal(error).into_response(),
                     Err(error) => error.into_response(),
                 }
             }

@@ -1,8 +1,10 @@
-//! JSON to requests: parsing, with each way to fail told apart.
+//! JSON to requests, with each way to fail told apart, and answers to JSON.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::Answer;
 use super::input::Object;
 use crate::error::ServiceError;
 use crate::suggest::suggestion;
@@ -23,6 +25,23 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
     let Object(request) = serde_path_to_error::deserialize(document)
         .map_err(|error| explain(&error.path().to_string(), &error.inner().to_string()))?;
     Ok(request)
+}
+
+/// Writes an answer as one JSON object on one line: `{"model": ..., "results": [...]}`.
+///
+/// # Errors
+/// [`ServiceError::Internal`] where a result can't be written, which does not happen to those of the four tasks.
+pub fn write<R: Serialize>(answer: &Answer<R>) -> Result<String, ServiceError> {
+    #[derive(Serialize)]
+    struct Body<'a, R> {
+        model: &'a str,
+        results: &'a [R],
+    }
+    let body = Body {
+        model: &answer.model,
+        results: &answer.results,
+    };
+    serde_json::to_string(&body).map_err(ServiceError::internal)
 }
 
 /// serde tells its errors apart only by their words, which the tests below pin.
@@ -79,7 +98,7 @@ fn backticked(message: &str) -> impl Iterator<Item = &str> + Clone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest};
+    use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest, Timings};
 
     fn check<T: DeserializeOwned>(body: &str, code: &str, sentence_part: &str) {
         let Err(error) = parse::<T>(body.as_bytes()) else {
@@ -201,5 +220,17 @@ mod tests {
         let request: DiscriminateRequest =
             parse(b"{\"text\": \"a\", \"threshold\": null, \"model\": null}").unwrap();
         assert_eq!(request.threshold, None);
+    }
+    #[test]
+    fn an_answer_is_written_on_one_line_without_its_timings() {
+        let answer = Answer {
+            model: "a \"model\"".to_owned(),
+            results: vec!["one\nline", "é"],
+            timings: Timings::default(),
+        };
+        assert_eq!(
+            write(&answer).unwrap(),
+            r#"{"model":"a \"model\"","results":["one\nline","é"]}"#
+        );
     }
 }

@@ -1,0 +1,22 @@
+//! Micro-benchmarks of what surrounds the models: from a text to a batch's tensors, and from logits to an answer's JSON.
+
+mod batches;
+mod heads;
+mod json;
+mod samples;
+mod text;
+
+use criterion::Criterion;
+
+/// The server's own, since much of this is allocation.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    text::bench(&mut criterion);
+    batches::bench(&mut criterion);
+    heads::bench(&mut criterion);
+    json::bench(&mut criterion);
+    criterion.final_summary();
+}
