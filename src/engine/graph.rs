@@ -356,3 +356,7 @@ fn datatype(element: ort::value::TensorElementType) -> String {
         other => format!("{other:?}").to_uppercase(),
     }
 }
+
+#[cfg(test)]
+#[path = "graph_tests.rs"]
+mod tests;

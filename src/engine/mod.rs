@@ -8,6 +8,9 @@ mod runtime;
 mod sessions;
 mod weights;
 
+#[cfg(test)]
+mod testing;
+
 use std::fmt;
 use std::path::PathBuf;
 

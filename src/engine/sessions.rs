@@ -210,3 +210,7 @@ fn load_error(path: &Path, error: &dyn std::fmt::Display) -> EngineError {
         reason: error.to_string(),
     }
 }
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{default_models, electra, stderr};
+use crate::harness::{ServerProcess, default_models, electra, stderr};
 
 fn with_input(mut command: Command, input: &str) -> Output {
     let mut child = command
@@ -197,39 +197,8 @@ fn models_lists_what_is_there() {
 #[cfg(unix)]
 #[test]
 fn sigterm_ends_the_process_cleanly_and_health_tells() {
-    use std::io::{BufRead, BufReader};
-
-    let models = default_models();
-    let mut server = electra(&[
-        "serve",
-        "--models",
-        models.to_str().expect("UTF-8"),
-        "--http",
-        "127.0.0.1:0",
-    ])
-    .stderr(Stdio::piped())
-    .spawn()
-    .expect("a process");
-    let mut log = BufReader::new(server.stderr.take().expect("a pipe"));
-    let mut read_until = |wanted: &str| {
-        let mut line = String::new();
-        while !line.contains(wanted) {
-            line.clear();
-            assert!(
-                log.read_line(&mut line).expect("UTF-8") > 0,
-                "the log ends before `{wanted}`"
-            );
-        }
-        line
-    };
-    let listening = read_until("listening for HTTP");
-    let address = listening.split("127.0.0.1:").nth(1).expect("an address");
-    let port: String = address.chars().take_while(char::is_ascii_digit).collect();
-    let address = format!("127.0.0.1:{port}");
-    for _ in 0..4 {
-        read_until("model ready");
-    }
-    read_until("default model");
+    let mut server = ServerProcess::start(&default_models(), &[]);
+    let address = server.address.to_string();
     let health = |expected: i32| {
         let status = electra(&["health", "--http", &address])
             .output()
@@ -239,10 +208,10 @@ fn sigterm_ends_the_process_cleanly_and_health_tells() {
     };
     health(0);
     let killed = Command::new("kill")
-        .args(["-TERM", &server.id().to_string()])
+        .args(["-TERM", &server.process.id().to_string()])
         .status()
         .expect("kill");
     assert!(killed.success());
-    assert_eq!(server.wait().expect("an end").code(), Some(0));
+    assert_eq!(server.process.wait().expect("an end").code(), Some(0));
     health(1);
 }

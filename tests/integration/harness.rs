@@ -1,10 +1,11 @@
 //! What the tests share: exported models, servers on port 0, and a client.
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use electra_server::app;
@@ -271,7 +272,7 @@ pub fn small_server() -> Server {
 
 impl Server {
     /// A client of a server that runs already.
-    fn at(address: SocketAddr) -> Self {
+    pub fn at(address: SocketAddr) -> Self {
         // A connection belongs to the runtime of the test that opened it, so each test has its own client.
         let client = Client::builder().no_proxy().build().expect("a client");
         Self {
@@ -309,6 +310,56 @@ pub fn electra(arguments: &[&str]) -> Command {
         .env_remove("ELECTRA_MODELS")
         .stdin(Stdio::null());
     command
+}
+
+/// `electra serve` in a process of its own, on port 0, with its models loaded; killed when dropped.
+pub struct ServerProcess {
+    pub process: Child,
+    pub address: SocketAddr,
+}
+
+impl ServerProcess {
+    /// Starts the program and follows its log until the models are loaded.
+    pub fn start(models: &Path, arguments: &[&str]) -> Self {
+        let models = models.to_str().expect("UTF-8");
+        let always = ["serve", "--models", models, "--http", "127.0.0.1:0"];
+        let mut process = electra(&[&always, arguments].concat())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let mut log = BufReader::new(process.stderr.take().expect("a pipe"));
+        let listening = line_with(&mut log, "listening for HTTP");
+        let port = listening.split("127.0.0.1:").nth(1).expect("an address");
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        let port: u16 = port.parse().expect("a port");
+        // Said once loading is done.
+        line_with(&mut log, "default model");
+        // A pipe that nobody reads fills up, and then whoever logs stands still.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self {
+            process,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+        }
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The next line of a log that has these words.
+fn line_with(log: &mut impl BufRead, wanted: &str) -> String {
+    let mut line = String::new();
+    while !line.contains(wanted) {
+        line.clear();
+        let read = log.read_line(&mut line).expect("UTF-8");
+        assert!(read > 0, "the log ends before `{wanted}`");
+    }
+    line
 }
 
 /// What a program wrote on standard error.

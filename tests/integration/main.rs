@@ -12,4 +12,6 @@ mod harness;
 mod offsets;
 mod parity;
 mod routes;
+#[cfg(target_os = "linux")]
+mod threads;
 mod windows;

@@ -1,0 +1,84 @@
+//! Counts the rows that a graph multiplies by weights, as ONNX Runtime's profile tells them: those of tokens, none of
+//! padding.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::*;
+use crate::engine::sessions::configure;
+use crate::engine::testing::{ExportedGraph, runtime};
+
+/// Of unequal lengths, which attention runs in three groups.
+const LENGTHS: [usize; 7] = [3, 40, 17, 40, 5, 9, 23];
+const TOKENS: usize = 137;
+
+/// How many matrix products have so many rows, by the number of rows.
+type Products = BTreeMap<usize, usize>;
+
+fn products(checkpoint: &str, precision: Precision) -> Products {
+    let exported = ExportedGraph::of(checkpoint, precision);
+    let (runtime, path) = (runtime(), exported.path());
+    let options = EngineOptions {
+        device: Device::Cpu,
+        sessions: NonZeroUsize::MIN,
+    };
+    let graph = Graph::load(&runtime, &path, &options).unwrap();
+    let mut session = configure(&runtime, &path, Device::Cpu, Cores::One)
+        .unwrap()
+        .with_profiling(exported.folder.path().join("profile"))
+        .unwrap()
+        .commit_from_file(&path)
+        .unwrap();
+    let sequences = LENGTHS.map(|length| Sequence {
+        ids: (5..).take(length).collect(),
+        type_ids: vec![0; length],
+    });
+    let batch: Vec<&Sequence> = sequences.iter().collect();
+    graph.logits(&mut session, &batch, None).unwrap();
+    let profile = std::fs::read_to_string(session.end_profiling().unwrap()).unwrap();
+    let events: Vec<Value> = serde_json::from_str(&profile).unwrap();
+    let mut products = Products::new();
+    for rows in events.iter().filter_map(product_rows) {
+        *products.entry(rows).or_default() += 1;
+    }
+    products
+}
+
+/// The rows of the matrix product that an event of the profile is, if it is one.
+fn product_rows(event: &Value) -> Option<usize> {
+    let arguments = &event["args"];
+    let operator = arguments["op_name"].as_str()?;
+    if !operator.contains("MatMul") && !operator.contains("Gemm") {
+        return None;
+    }
+    let [given, computed] = ["input_type_shape", "output_type_shape"].map(|shapes| {
+        let first = arguments[shapes][0].as_object().unwrap().values().next();
+        let sizes: Vec<usize> = serde_json::from_value(first.unwrap().clone()).unwrap();
+        sizes[..sizes.len() - 1].iter().product::<usize>()
+    });
+    assert_eq!(given, computed, "{event}");
+    Some(computed)
+}
+
+#[test]
+fn no_padding_is_multiplied() {
+    assert_eq!(LENGTHS.iter().sum::<usize>(), TOKENS);
+    // Four a layer, one where the embeddings are projected, and those of the head. The last layer of a sequence head has
+    // three on first tokens alone.
+    let by_token = |count| Products::from([(TOKENS, count)]);
+    for (checkpoint, expected) in [
+        ("discriminator-plain", by_token(2 * 4 + 2)),
+        ("qa-projected", by_token(2 * 4 + 1 + 1)),
+        ("token-bio", by_token(2 * 4 + 1 + 1)),
+        (
+            "sequence-three-labels",
+            Products::from([(TOKENS, 1 + 2 * 4 + 1), (LENGTHS.len(), 3 + 2)]),
+        ),
+    ] {
+        for precision in [Precision::Fp32, Precision::Int8] {
+            let found = products(checkpoint, precision);
+            assert_eq!(found, expected, "{checkpoint} in {precision}");
+        }
+    }
+}
