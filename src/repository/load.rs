@@ -103,6 +103,12 @@ impl Loader {
             max_tokens: config.max_tokens,
         };
         let sizing = warm_up.run(self.workers, self.batch_tokens)?;
+        tracing::info!(
+            model = info.name,
+            batch_tokens = sizing.batch_tokens,
+            all_cores_from = sizing.all_cores_from,
+            "batches are sized"
+        );
         if sizing.all_cores_from.is_none() {
             graph.keep_to_one_core();
         }

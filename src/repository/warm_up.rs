@@ -19,7 +19,9 @@ const GPU_BUDGETS: [usize; 4] = [256, 1024, 4096, 8192];
 /// A smaller budget is taken for this share of the best throughput, since requests wait less for small batches.
 const NEARLY_BEST: f64 = 0.95;
 /// Lengths from which all cores may pay.
-const LONG: [usize; 3] = [32, 128, 384];
+const LONG: [usize; 2] = [32, 128];
+/// From here on they do: operators are large enough to be shared, whatever else the machine did while it was measured.
+const VERY_LONG: usize = 384;
 /// All cores pay where they take less than this share of the time that one takes.
 const WORTH_IT: f64 = 0.9;
 
@@ -121,7 +123,7 @@ impl WarmUp<'_> {
                 return Ok(NonZeroUsize::new(length));
             }
         }
-        Ok(None)
+        Ok(NonZeroUsize::new(VERY_LONG).filter(|length| length.get() <= self.max_tokens))
     }
 
     fn time(&self, batch: &[&Sequence], cores: Cores) -> Result<Duration, LoadError> {
