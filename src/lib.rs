@@ -14,6 +14,7 @@ pub mod error;
 pub mod export;
 pub mod heads;
 pub mod http;
+mod numbers;
 pub mod onnx;
 pub mod repository;
 pub mod service;

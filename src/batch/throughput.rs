@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::numbers::float;
+
 /// What an older batch's weight is multiplied by for each newer one: about the last twenty batches count.
 const DECAY: f64 = 0.95;
 
@@ -28,14 +30,6 @@ impl Throughput {
             0.0
         }
     }
-}
-
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "an estimate: token counts beyond 2^52 do not occur"
-)]
-fn float(tokens: usize) -> f64 {
-    tokens as f64
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::statistics::float;
 use super::subject::Subject;
 use crate::engine::{BatchShape, EngineError, ProductSessions, Runtime};
+use crate::numbers::float;
 
 /// How often each rate is measured. The best counts: what else runs on a machine can only slow it.
 const ROUNDS: usize = 5;
@@ -49,12 +49,14 @@ impl Work {
 /// The shape of a batch of these lengths, of which there is at least one.
 #[must_use]
 pub fn shape(lengths: &[usize]) -> BatchShape {
+    mean_shape(lengths.iter().sum(), lengths.len(), mean_square(lengths))
+}
+
+/// The mean of the squared lengths, to which attention's work is proportional.
+#[must_use]
+pub fn mean_square(lengths: &[usize]) -> f64 {
     let squares: usize = lengths.iter().map(|length| length * length).sum();
-    mean_shape(
-        lengths.iter().sum(),
-        lengths.len(),
-        float(squares) / float(lengths.len().max(1)),
-    )
+    float(squares) / float(lengths.len().max(1))
 }
 
 /// The shape of a batch of so many tokens and sequences, whose squared lengths have this mean.

@@ -11,13 +11,14 @@ use super::limit::{self, Limit, Rates, Whole, Work};
 use super::load::Arrivals;
 use super::report::{ArrivalsReport, LoadReport, Report, Throughput};
 use super::requests::{self, Request, Source};
-use super::statistics::{Summary, float};
+use super::statistics::Summary;
 use super::subject::Subject;
 use super::{BenchError, BenchOptions, Texts, Via};
 use crate::app;
 use crate::batch::{Cores, Model as _, Sequence};
 use crate::config::Config;
 use crate::engine::{BatchShape, Graph, Runtime};
+use crate::numbers::float;
 use crate::repository::Repository;
 
 /// Batches whose shapes the limit is measured on, at most.
@@ -212,11 +213,10 @@ impl Bench<'_> {
             .requests_of(subject)
             .map(|(_, sequence)| sequence.len())
             .collect();
-        let squares: usize = lengths.iter().map(|length| length * length).sum();
         limit::mean_shape(
             limit::rounded(mean.tokens),
             limit::rounded(mean.sequences),
-            float(squares) / float(lengths.len().max(1)),
+            limit::mean_square(&lengths),
         )
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::load::{Failure, Sample};
+use crate::numbers::float;
 use crate::service::Timings;
 
 /// How times are spread, in milliseconds.
@@ -168,16 +169,6 @@ impl Summary {
 #[must_use]
 pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
-}
-
-/// A count as a float.
-#[must_use]
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "tokens and requests of a run are far below 2^52"
-)]
-pub fn float(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

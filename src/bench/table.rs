@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::report::{ArrivalsReport, Report};
-use super::statistics::float;
+use crate::numbers::float;
 
 /// The report as lines of text.
 #[must_use]

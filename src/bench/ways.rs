@@ -18,10 +18,11 @@ use super::requests::{self, Request};
 use super::run::{Bench, Measured};
 use super::server::{self, OwnServer};
 use super::service::ServiceTarget;
-use super::statistics::{Summary, float};
+use super::statistics::Summary;
 use super::subject::Subject;
 use crate::batch::BatchSizing;
 use crate::engine::{EngineError, EngineOptions, Graph, Runtime};
+use crate::numbers::float;
 use crate::repository::WarmUp;
 
 impl Bench<'_> {

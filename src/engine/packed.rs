@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::batch::Sequence;
+use crate::numbers::signed;
 
 /// A batch as the packed graph takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +51,6 @@ impl PackedBatch {
             Some(rows)
         })
     }
-}
-
-/// A count of tokens in memory is far below 2^63.
-fn signed(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 use prost::Message as _;
 
-use super::sessions::configure;
+use super::sessions::{configure, share_weights};
 use super::weights::read_external;
 use super::{Device, EngineError, Runtime};
 use crate::batch::Cores;
@@ -56,15 +56,9 @@ impl ProductSessions {
         let attention = products.attention_graph();
         (0..workers.get())
             .map(|_| {
-                let failed = |error: ort::Error<SessionBuilder>| load_error(path, &error);
-                let mut builder = unoptimized(runtime, path)?
-                    .with_prepacked_weights(&prepacked)
-                    .map_err(failed)?;
-                for (name, value) in &weights {
-                    builder = builder
-                        .with_initializer(name, value.clone())
-                        .map_err(failed)?;
-                }
+                let builder = unoptimized(runtime, path)?;
+                let builder = share_weights(builder, &weights, &prepacked)
+                    .map_err(|error| load_error(path, &error))?;
                 Ok(Self {
                     linear: commit(builder, &linear, path)?,
                     attention: commit(unoptimized(runtime, path)?, &attention, path)?,

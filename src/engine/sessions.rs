@@ -157,17 +157,10 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     fn session(&self, cores: Cores) -> Result<Session, EngineError> {
-        let failed = |error: ort::Error<SessionBuilder>| load_error(self.path, &error);
         let mut builder = configure(self.runtime, self.path, self.device, cores)?;
         if !self.device.is_gpu() {
-            builder = builder
-                .with_prepacked_weights(&self.prepacked)
-                .map_err(failed)?;
-            for (name, value) in self.weights {
-                builder = builder
-                    .with_initializer(name, value.clone())
-                    .map_err(failed)?;
-            }
+            builder = share_weights(builder, self.weights, &self.prepacked)
+                .map_err(|error| load_error(self.path, &error))?;
         }
         builder
             .commit_from_file(self.path)
@@ -202,6 +195,22 @@ pub(super) fn configure(
         // A pattern is kept for each shape that was ever seen, and no two batches have the same.
         .and_then(|builder| builder.with_memory_pattern(false))
         .map_err(|error| load_error(path, &error))
+}
+
+/// Has a session use weights that others use too, and what ONNX Runtime makes of them.
+#[allow(
+    clippy::result_large_err,
+    reason = "ort hands the builder back inside its errors"
+)]
+pub(super) fn share_weights(
+    builder: SessionBuilder,
+    weights: &[SharedWeight],
+    prepacked: &PrepackedWeights,
+) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
+    weights.iter().try_fold(
+        builder.with_prepacked_weights(prepacked)?,
+        |builder, (name, value)| builder.with_initializer(name, value.clone()),
+    )
 }
 
 fn load_error(path: &Path, error: &dyn std::fmt::Display) -> EngineError {

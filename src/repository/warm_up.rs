@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::LoadError;
 use crate::batch::{BatchSizing, Cores, Model, Sequence};
 use crate::engine::Graph;
+use crate::numbers::float;
 use crate::text::SpecialTokens;
 
 /// What measuring may take, roughly: what it has found by then counts.
@@ -75,7 +76,10 @@ impl WarmUp<'_> {
                     .map(drop)
             })
         })?;
-        self.time(&[&sequence], Cores::All).map(drop)
+        if self.graph.runs_on_all_cores() {
+            self.time(&[&sequence], Cores::All)?;
+        }
+        Ok(())
     }
 
     fn token_budget(&self) -> Result<NonZeroUsize, LoadError> {
@@ -147,9 +151,8 @@ impl WarmUp<'_> {
 /// Of token budgets, growing, and the time that one batch took with each, the smallest whose throughput is nearly the
 /// best.
 fn smallest_good_budget(measured: &[(usize, Duration)]) -> NonZeroUsize {
-    #[allow(clippy::cast_precision_loss, reason = "budgets are small")]
     let rate = |&(budget, time): &(usize, Duration)| {
-        budget as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE)
+        float(budget) / time.as_secs_f64().max(f64::MIN_POSITIVE)
     };
     let best = measured.iter().map(rate).fold(0.0, f64::max);
     measured

@@ -12,6 +12,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::numbers::float;
+
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -358,14 +360,6 @@ fn histogram<L: LabelSet>(
         None => registry.register(name, help, family.clone()),
     }
     family
-}
-
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "histogram sums are floats; counts beyond 2^52 do not occur"
-)]
-fn float(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

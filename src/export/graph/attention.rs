@@ -1,9 +1,10 @@
 //! Attention of each sequence to itself, over the views that `packing` makes of the packed rows.
 
-use super::builder::{GraphBuilder, Value, float, int, signed};
+use super::builder::{GraphBuilder, Value, float, int};
 use super::linear::Product;
 use super::packing::{Group, PARTS, Packing, empty};
 use crate::export::config::ModelConfig;
+use crate::numbers::signed;
 use crate::onnx::DataType;
 
 /// What is added to the scores of the places past a sequence's end. They show the sequence's own first token, so after

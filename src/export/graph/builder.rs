@@ -1,6 +1,7 @@
 //! Puts nodes, constants and weights together into an ONNX graph.
 
 use crate::export::weights::Recipe;
+use crate::numbers::signed;
 use crate::onnx::{
     Attribute, AttributeKind, DataType, Dimension, DimensionValue, Graph, MICROSOFT_DOMAIN, Node,
     Shape, Tensor, TensorType, Type, ValueInfo,
@@ -239,12 +240,6 @@ pub fn float(name: &str, value: f32) -> Attribute {
         kind: AttributeKind::Float.into(),
         ..Attribute::default()
     }
-}
-
-/// A size as ONNX writes it. `ModelConfig`'s checks bound sizes far below what a signed integer holds.
-#[must_use]
-pub fn signed(size: usize) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 /// A dimension of a graph's input or output.

@@ -4,7 +4,8 @@
 //! Sequences of like length share a view, so that a short one is not padded to the longest of the batch: attention's
 //! work grows with the square of a view's length. A group holds the lengths down to half of its longest possible one.
 
-use super::builder::{Branch, GraphBuilder, Value, int, signed};
+use super::builder::{Branch, GraphBuilder, Value, int};
+use crate::numbers::signed;
 use crate::onnx::DataType;
 
 /// Sequences are told apart by length into: above a half, above a quarter, and at most a quarter of the longest. More

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use super::builder::{GraphBuilder, Size, Value, declare};
 use super::{INPUTS, operator_set};
 use crate::export::config::ModelConfig;
+use crate::numbers::float;
 use crate::onnx::{
     DataType, Graph, IR_VERSION, MICROSOFT_DOMAIN, Model, Node, OPSET, Tensor, ValueInfo,
 };
@@ -307,14 +308,6 @@ fn model(
         opset_import: vec![operator_set("", OPSET), operator_set(MICROSOFT_DOMAIN, 1)],
         metadata_props: vec![],
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "sizes of batches and layers are far below 2^52"
-)]
-fn float(size: usize) -> f64 {
-    size as f64
 }
 
 #[cfg(test)]
