@@ -13,7 +13,7 @@ use crate::batch::Scheduler;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use crate::export::graph::TASK_KEY;
 use crate::task::Task;
-use crate::text::{SharedTokenizers, Tokenizer, TokenizerError};
+use crate::text::{SharedTokenizers, TokenizerError};
 
 /// What loading takes.
 #[derive(Clone)]
@@ -74,7 +74,9 @@ impl Loader {
     pub fn load(&self, folder: &ModelFolder) -> Result<LoadedModel, LoadError> {
         let config = ModelConfig::read(&folder.path).map_err(LoadError::Config)?;
         let tokenizer = self.tokenizers.of_folder(&folder.path)?;
-        check_vocabulary(&tokenizer, config.vocabulary_size)?;
+        if let Some(rows) = config.vocabulary_size {
+            tokenizer.check_fits(rows)?;
+        }
         let options = EngineOptions {
             device: self.device,
             sessions: self.workers,
@@ -120,18 +122,6 @@ impl Loader {
             tokenizer,
             queue,
         })
-    }
-}
-
-/// Every token needs a row of the embedding matrix.
-fn check_vocabulary(tokenizer: &Tokenizer, rows: Option<usize>) -> Result<(), LoadError> {
-    match rows {
-        Some(rows) if tokenizer.vocabulary_size() > rows => Err(LoadError::Mismatch(format!(
-            "The tokenizer has {} tokens but the model, by config.json's vocab_size, only {rows}: they do not belong \
-             together",
-            tokenizer.vocabulary_size()
-        ))),
-        _ => Ok(()),
     }
 }
 

@@ -79,7 +79,7 @@ impl ModelConfig {
             max_tokens,
             vocabulary_size: json.vocab_size,
             labels: json.id2label.as_ref().map(labels).transpose()?,
-            problem_type: json.problem_type.as_deref().map(problem_type).transpose()?,
+            problem_type: json.problem_type.as_deref().map(str::parse).transpose()?,
         })
     }
 
@@ -126,18 +126,6 @@ fn labels(id2label: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
         *slot = Some(label.clone());
     }
     labels.into_iter().collect::<Option<_>>().ok_or_else(wrong)
-}
-
-fn problem_type(name: &str) -> Result<ProblemType, String> {
-    match name {
-        "regression" => Ok(ProblemType::Regression),
-        "single_label_classification" => Ok(ProblemType::SingleLabel),
-        "multi_label_classification" => Ok(ProblemType::MultiLabel),
-        _ => Err(format!(
-            "config.json says problem_type `{name}`; it may be regression, single_label_classification or \
-             multi_label_classification"
-        )),
-    }
 }
 
 #[cfg(test)]

@@ -73,7 +73,8 @@ pub fn exported(name: &str, precision: Precision) -> PathBuf {
             let request = ExportRequest {
                 checkpoint: checkpoint(name),
                 output: output.clone(),
-                precision,
+                precision: precision.into(),
+                device: Device::Cpu,
                 task: None,
                 samples: None,
                 accept_changed_decisions: true,

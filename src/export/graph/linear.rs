@@ -57,7 +57,7 @@ impl LinearLayers {
     /// Prepares what the layers share.
     pub fn new(graph: &mut GraphBuilder, precision: Precision) -> Self {
         match precision {
-            Precision::Fp32 => Self::Fp32,
+            Precision::Fp32 | Precision::Fp16 => Self::Fp32,
             Precision::Int8 => {
                 graph.enter("zero_points");
                 let zero_points = signed_zero_points(graph, &Value::named("input_ids"));
