@@ -11,6 +11,7 @@ mod export;
 mod harness;
 mod offsets;
 mod parity;
+mod repository;
 mod routes;
 #[cfg(target_os = "linux")]
 mod threads;
