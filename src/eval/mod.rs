@@ -1,0 +1,5 @@
+//! Standard scores on labelled data: the usual files, and the metrics that are computed of them. Pure.
+
+pub mod data;
+pub mod metrics;
+pub mod scores;
