@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 
 use clap::Args;
 
+use super::grid::grid;
 use super::settings::{Local, Settings};
 use super::{CliError, one_shot};
 use crate::service::ModelReport;
@@ -60,30 +61,14 @@ fn table(models: &[ModelReport]) -> String {
     ];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(models.iter().map(row));
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
     let reason = |model: &ModelReport| {
         model
             .reason
             .as_ref()
             .map(|reason| format!("\n{}: {reason}\n", model.name))
     };
-    rows.iter()
-        .map(line)
-        .chain(models.iter().filter_map(reason))
-        .collect()
+    let reasons: String = models.iter().filter_map(reason).collect();
+    grid(&rows) + &reasons
 }
 
 fn row(model: &ModelReport) -> Vec<String> {
