@@ -3,7 +3,9 @@
 pub mod bench;
 pub mod classify;
 pub mod discriminate;
+pub mod eval;
 pub mod export;
+mod grid;
 pub mod health;
 pub mod lines;
 pub mod models;
@@ -45,6 +47,8 @@ pub enum Command {
     Tag(tag::TagArguments),
     /// Answer a question from a context
     Qa(qa::QaArguments),
+    /// Score models on labelled data
+    Eval(eval::EvalArguments),
     /// List the models, and whether they load
     Models(models::ModelsArguments),
     /// Put load on models, and tell what they reach and what this machine could
@@ -96,6 +100,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Tag(arguments) => tag::run(&arguments),
         Command::Qa(arguments) => qa::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),

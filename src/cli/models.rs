@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 
 use clap::Args;
 
+use super::grid::grid;
 use super::settings::{Local, Settings};
 use super::{CliError, one_shot};
 use crate::service::ModelReport;
@@ -60,28 +61,10 @@ fn table(models: &[ModelReport]) -> String {
     ];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(models.iter().map(row));
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
     let notes: Vec<String> = models.iter().flat_map(notes).collect();
     let gap = if notes.is_empty() { "" } else { "\n" };
-    let notes = notes.into_iter().map(|note| note + "\n");
-    rows.iter()
-        .map(line)
-        .chain([gap.to_owned()])
-        .chain(notes)
-        .collect()
+    let notes: String = notes.into_iter().map(|note| note + "\n").collect();
+    grid(&rows) + gap + &notes
 }
 
 /// What there is to say of a model beside its row: other names, versions, what could not be loaded.

@@ -114,6 +114,14 @@ pub(super) fn start_with(settings: &crate::config::Arguments) -> Result<(Runtime
     Ok((runtime, app))
 }
 
+/// The context of a request that whoever asked waits for.
+pub(super) fn patient() -> RequestContext {
+    RequestContext {
+        priority: Priority::default(),
+        deadline: Instant::now() + PATIENCE,
+    }
+}
+
 /// Wrong options are the caller's mistake, not each input's.
 fn check_options(task: Task, options: &Options) -> Result<(), CliError> {
     fn parses<T: DeserializeOwned>(body: &[u8]) -> Result<(), ServiceError> {
@@ -259,10 +267,7 @@ fn begin(
 async fn answer(service: &Service, task: Task, body: &Value) -> Result<String, ServiceError> {
     let body = body.to_string();
     let body = body.as_bytes();
-    let context = RequestContext {
-        priority: Priority::default(),
-        deadline: Instant::now() + PATIENCE,
-    };
+    let context = patient();
     match task {
         Task::Discriminate => {
             json::write(&service.discriminate(json::parse(body)?, &context).await?)

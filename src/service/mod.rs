@@ -2,6 +2,7 @@
 
 mod classify;
 mod discriminate;
+pub mod eval;
 pub mod export;
 mod input;
 pub mod json;

@@ -1,0 +1,352 @@
+//! `electra eval`: how well models do on labelled data.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::CliError;
+use super::grid::grid;
+use super::one_shot::{self, patient};
+use super::settings::{Local, Settings};
+use crate::app::App;
+use crate::eval::data::Dataset;
+use crate::eval::data::columns::{Column, ColumnOptions};
+use crate::eval::scores::{Score, Value};
+use crate::repository::ModelState;
+use crate::service::eval::{EvalError, EvalOptions, Evaluation};
+use crate::service::{Count, Threshold};
+use crate::suggest::suggestion;
+use crate::task::Task;
+
+/// What `eval` takes.
+#[derive(Debug, Args)]
+pub struct EvalArguments {
+    /// The model to score
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// Labelled data: for classify columns separated by tabs, as GLUE's files; for tag CoNLL's columns; for qa SQuAD's
+    /// JSON, 1.1 or 2.0; for discriminate a JSON object a line, with text and replaced, a list of [start, end] in code points
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Another model to score beside it, such as the same in another precision; may be repeated
+    #[arg(long, value_name = "MODEL")]
+    against: Vec<String>,
+    /// The column of the text or word, by its name or, counted from 1, its number [default: recognised by its name]
+    #[arg(long, value_name = "COLUMN")]
+    text_column: Option<Column>,
+    /// The column of a pair's second text
+    #[arg(long, value_name = "COLUMN", requires = "text_column")]
+    pair_column: Option<Column>,
+    /// The column of the label or tag
+    #[arg(long, value_name = "COLUMN")]
+    label_column: Option<Column>,
+    /// The first line holds data, not the columns' names
+    #[arg(long)]
+    no_header: bool,
+    /// What the data calls the model's labels, in the model's order [default: as the model does, or by their numbers]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    labels: Option<Vec<String>>,
+    /// For discriminate: a score above it means replaced [default: 0.5]
+    #[arg(long, value_name = "NUMBER", value_parser = threshold)]
+    threshold: Option<Threshold>,
+    /// For qa: longest answer in tokens [default: 30]
+    #[arg(long, value_name = "TOKENS", value_parser = at_least_one)]
+    max_answer_tokens: Option<Count<1>>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: Settings<Local>,
+}
+
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    data: &'a Path,
+    task: Task,
+    results: &'a [Evaluation],
+}
+
+/// Scores the models and prints a table or JSON.
+///
+/// # Errors
+/// Where a model or the data is not what it should be.
+pub fn run(arguments: &EvalArguments) -> Result<(), CliError> {
+    let path = arguments.data.as_path();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CliError::Failed(format!("{} can't be read: {error}", path.display())))?;
+    let (runtime, app) = one_shot::start_with(&arguments.settings.arguments)?;
+    let names: Vec<&str> = std::iter::once(&arguments.model)
+        .chain(&arguments.against)
+        .map(String::as_str)
+        .collect();
+    let task = load(&app, &names)?;
+    let data =
+        Dataset::read(task, &text, &columns(arguments)).map_err(|error| in_file(path, &error))?;
+    let options = EvalOptions {
+        labels: arguments.labels.clone(),
+        threshold: arguments.threshold,
+        max_answer_tokens: arguments.max_answer_tokens,
+    };
+    let progress = progress(data.len() * names.len());
+    let results = names
+        .iter()
+        .map(|name| {
+            let done = || progress.inc(1);
+            let service = app.service();
+            runtime.block_on(service.evaluate(name, &data, &options, patient(), done))
+        })
+        .collect::<Result<Vec<_>, _>>();
+    progress.finish_and_clear();
+    let results = results.map_err(|error| match error {
+        error @ EvalError::Input { .. } => in_file(path, &error),
+        error => CliError::failed(error),
+    })?;
+    let text = if arguments.json {
+        let report = Report {
+            data: path,
+            task,
+            results: &results,
+        };
+        serde_json::to_string_pretty(&report).map_err(CliError::failed)? + "\n"
+    } else {
+        table(path, task, &results)
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::failed(error)),
+        _ => Ok(()),
+    }
+}
+
+fn threshold(text: &str) -> Result<Threshold, String> {
+    let number = text.parse().ok().and_then(Threshold::new);
+    number.ok_or_else(|| "give a number from 0 to 1".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<Count<1>, String> {
+    let number = text.parse().ok().and_then(Count::new);
+    number.ok_or_else(|| "give a whole number of at least 1".to_owned())
+}
+
+fn columns(arguments: &EvalArguments) -> ColumnOptions {
+    ColumnOptions {
+        text: arguments.text_column.clone(),
+        pair: arguments.pair_column.clone(),
+        label: arguments.label_column.clone(),
+        no_header: arguments.no_header,
+    }
+}
+
+fn in_file(path: &Path, error: &impl std::fmt::Display) -> CliError {
+    let error = error.to_string();
+    CliError::Failed(format!(
+        "{}, {}.",
+        path.display(),
+        error.trim_end_matches('.')
+    ))
+}
+
+/// Loads the models and tells the task of the first.
+fn load(app: &App, names: &[&str]) -> Result<Task, CliError> {
+    let repository = app.service().repository();
+    for name in names {
+        if repository.find(name).is_none() {
+            let known = repository.names();
+            let hint = suggestion(name, known.iter().map(AsRef::as_ref));
+            return Err(CliError::Usage(format!(
+                "There is no model `{name}`. {hint}"
+            )));
+        }
+    }
+    // Names may be aliases, or name a version.
+    let wanted: Vec<_> = names
+        .iter()
+        .filter_map(|name| repository.find(name))
+        .collect();
+    app.load(|found| wanted.iter().any(|name| **name == *found))
+        .map_err(CliError::failed)?;
+    let mut tasks = Vec::new();
+    for name in names {
+        match repository.state(name) {
+            Some(ModelState::Ready(model)) => tasks.push(model.info.task),
+            Some(ModelState::Failed { reason }) => {
+                return Err(CliError::Failed(format!(
+                    "`{name}` can't be loaded: {reason}"
+                )));
+            }
+            Some(ModelState::Loading | ModelState::Unloaded) | None => {
+                return Err(CliError::Failed(format!("`{name}` was not loaded.")));
+            }
+        }
+    }
+    tasks
+        .first()
+        .copied()
+        .ok_or_else(|| CliError::Usage("Name a model.".to_owned()))
+}
+
+/// On a terminal, on standard error; elsewhere it draws nothing.
+fn progress(inputs: usize) -> ProgressBar {
+    let bar = ProgressBar::new(inputs as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// A column a model: all scores, then those by label.
+fn table(path: &Path, task: Task, results: &[Evaluation]) -> String {
+    let inputs = results.first().map_or(0, |result| result.inputs);
+    let heading = format!("{}: {inputs} {}\n\n", path.display(), unit(task));
+    let models = results.iter().map(|result| {
+        let Evaluation {
+            model,
+            precision,
+            device,
+            ..
+        } = result;
+        format!("{model} ({precision}, {device})")
+    });
+    let mut rows: Vec<Vec<String>> = vec![std::iter::once(String::new()).chain(models).collect()];
+    for name in in_order(results.iter().map(|result| result.scores.overall.iter())) {
+        let cells = results.iter().map(|result| shown(result.scores.get(name)));
+        rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
+    }
+    let by_label = match results {
+        [only] => labels_of(only),
+        several => labels_beside(several),
+    };
+    let by_label = if by_label.is_empty() {
+        String::new()
+    } else {
+        format!("\n{}", grid(&by_label))
+    };
+    format!("{heading}{}{by_label}", grid(&rows))
+}
+
+/// The names of all models' scores; a few have one that others lack, as a count of texts that were cut.
+fn in_order<'a>(
+    scores: impl Iterator<Item = impl Iterator<Item = &'a Score>>,
+) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for score in scores.flatten() {
+        if !names.contains(&score.name) {
+            names.push(score.name);
+        }
+    }
+    names
+}
+
+/// One model's labels, a line each.
+fn labels_of(result: &Evaluation) -> Vec<Vec<String>> {
+    let Some(first) = result.scores.by_label.values().next() else {
+        return Vec::new();
+    };
+    let names = first.iter().map(|score| score.name.to_owned());
+    let header = std::iter::once("label".to_owned()).chain(names).collect();
+    let line = |(label, scores): (&String, &Vec<Score>)| {
+        let cells = scores.iter().map(|score| shown(Some(score.value)));
+        std::iter::once(label.clone()).chain(cells).collect()
+    };
+    let lines = result.scores.by_label.iter().map(line);
+    std::iter::once(header).chain(lines).collect()
+}
+
+/// The F1 of several models' labels, side by side.
+fn labels_beside(results: &[Evaluation]) -> Vec<Vec<String>> {
+    let mut labels: Vec<&String> = results
+        .iter()
+        .flat_map(|result| result.scores.by_label.keys())
+        .collect();
+    labels.sort();
+    labels.dedup();
+    let f1 = |result: &Evaluation, label: &String| {
+        let mut scores = result.scores.by_label.get(label)?.iter();
+        scores
+            .find(|score| score.name == "f1")
+            .map(|score| score.value)
+    };
+    let line = |label: &String| {
+        let cells = results.iter().map(|result| shown(f1(result, label)));
+        std::iter::once(format!("f1 of {label}"))
+            .chain(cells)
+            .collect()
+    };
+    labels.into_iter().map(line).collect()
+}
+
+fn unit(task: Task) -> &'static str {
+    match task {
+        Task::Qa => "questions",
+        Task::Tag => "sentences",
+        Task::Classify | Task::Discriminate => "texts",
+    }
+}
+
+/// A value as a person reads it; a dash where there is none.
+fn shown(value: Option<Value>) -> String {
+    match value {
+        Some(Value::Count(count)) => count.to_string(),
+        Some(Value::Share(Some(share))) => format!("{:.2}%", share * 100.0),
+        Some(Value::Number(Some(number))) if number != 0.0 && number.abs() < 1e-3 => {
+            format!("{number:.2e}")
+        }
+        Some(Value::Number(Some(number))) => format!("{number:.4}"),
+        Some(Value::Share(None) | Value::Number(None)) | None => "-".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Device, Precision};
+    use crate::eval::scores::{Scores, count, number, share};
+
+    fn evaluation(model: &str, scores: Scores) -> Evaluation {
+        Evaluation {
+            model: model.to_owned(),
+            precision: Precision::Int8,
+            device: Device::Cpu,
+            inputs: 12,
+            scores,
+        }
+    }
+
+    #[test]
+    fn models_stand_side_by_side() {
+        let label = |f1| [("NP".to_owned(), vec![share("f1", f1)])].into();
+        let first = Scores {
+            overall: vec![share("accuracy", 0.5), number("pearson", None)],
+            by_label: label(0.25),
+        };
+        let second = Scores {
+            overall: vec![
+                share("accuracy", 1.0),
+                number("pearson", Some(-0.5)),
+                count("truncated", 3),
+            ],
+            by_label: label(1.0),
+        };
+        let both = [evaluation("a", first), evaluation("b", second)];
+        assert_eq!(
+            table(Path::new("x.tsv"), Task::Classify, &both),
+            "x.tsv: 12 texts\n\n           a (int8, cpu)  b (int8, cpu)\naccuracy   50.00%         100.00%\n\
+             pearson    -              -0.5000\ntruncated  -              3\n\nf1 of NP  25.00%  100.00%\n"
+        );
+        assert_eq!(
+            table(Path::new("x.tsv"), Task::Tag, &both[1..]),
+            "x.tsv: 12 sentences\n\n           b (int8, cpu)\naccuracy   100.00%\npearson    -0.5000\ntruncated  3\n\n\
+             label  f1\nNP     100.00%\n"
+        );
+    }
+
+    #[test]
+    fn small_numbers_keep_their_digits() {
+        for (number, expected) in [(0.0, "0.0000"), (5.1e-9, "5.10e-9"), (0.5, "0.5000")] {
+            assert_eq!(shown(Some(Value::Number(Some(number)))), expected);
+        }
+    }
+}

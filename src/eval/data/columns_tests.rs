@@ -1,0 +1,154 @@
+//! GLUE's files by their first lines, and what else a file may be.
+
+use super::*;
+
+fn options(text: &str, pair: &str, label: &str, no_header: bool) -> ColumnOptions {
+    let column = |name: &str| (!name.is_empty()).then(|| name.parse().unwrap());
+    ColumnOptions {
+        text: column(text),
+        pair: column(pair),
+        label: column(label),
+        no_header,
+    }
+}
+
+/// Reads a file of which one line counts: its text, second text and label.
+fn check(file: &str, options: &ColumnOptions, text: &str, pair: Option<&str>, label: &str) {
+    let texts = read(file, options).unwrap_or_else(|error| panic!("{file}: {error}"));
+    assert_eq!(texts.len(), 1, "{file}");
+    let found = &texts[0];
+    assert_eq!(
+        (
+            found.text.as_str(),
+            found.pair.as_deref(),
+            found.label.as_str()
+        ),
+        (text, pair, label),
+        "{file}"
+    );
+}
+
+#[test]
+fn the_files_of_glue_are_recognised() {
+    let auto = ColumnOptions::default();
+    check(
+        "sentence\tlabel\na \"fine\" film \t1\n",
+        &auto,
+        "a \"fine\" film ",
+        None,
+        "1",
+    );
+    check("gj04\t1\t\tThey ran.\n", &auto, "They ran.", None, "1");
+    check(
+        "gj04\t0\t*\tThey runned.\r\n",
+        &auto,
+        "They runned.",
+        None,
+        "0",
+    );
+    check(
+        "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t70\t71\tA b.\tC d.\n",
+        &auto,
+        "A b.",
+        Some("C d."),
+        "1",
+    );
+    check(
+        "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\t3\tWhy?\tHow?\t0\n",
+        &auto,
+        "Why?",
+        Some("How?"),
+        "0",
+    );
+    check(
+        "index\tquestion\tsentence\tlabel\n0\tWho?\tHe did.\tentailment\n",
+        &auto,
+        "Who?",
+        Some("He did."),
+        "entailment",
+    );
+    check(
+        "index\tsentence1\tsentence2\tlabel\n0\tA.\tB.\tnot_entailment\n",
+        &auto,
+        "A.",
+        Some("B."),
+        "not_entailment",
+    );
+    check(
+        "index\tgenre\tsentence1_parse\tsentence2_parse\tsentence1\tsentence2\tlabel1\tgold_label\n\
+         0\tslate\t( A )\t( B )\tA\tB\tneutral\tcontradiction\n\
+         1\tslate\t( A )\t( B )\tA\tB\tneutral\t-\n",
+        &auto,
+        "A",
+        Some("B"),
+        "contradiction",
+    );
+    check(
+        "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n\
+         0\tnews\tf\t2012\t1\tx\ty\tA\tB\t2.500\n",
+        &auto,
+        "A",
+        Some("B"),
+        "2.500",
+    );
+}
+
+#[test]
+fn other_columns_are_named_or_numbered() {
+    let file = "Label\tTitle\tBody\n\nspam\tHi\tBuy this\n";
+    check(
+        file,
+        &options("body", "", "", false),
+        "Buy this",
+        None,
+        "spam",
+    );
+    check(
+        file,
+        &options("Title", "Body", "label", false),
+        "Hi",
+        Some("Buy this"),
+        "spam",
+    );
+    check(
+        "x\ta b\t1\n",
+        &options("2", "", "3", true),
+        "a b",
+        None,
+        "1",
+    );
+    check(
+        "x\ta b\t1\n",
+        &options("2", "1", "3", true),
+        "a b",
+        Some("x"),
+        "1",
+    );
+}
+
+#[test]
+fn what_is_not_found_is_said_with_the_way_out() {
+    let check = |file: &str, options: &ColumnOptions, line: usize, expected: &str| {
+        let error = read(file, options).unwrap_err();
+        assert_eq!(error.line, line, "{error}");
+        assert!(error.reason.contains(expected), "{error}");
+    };
+    let auto = ColumnOptions::default();
+    check("a\tb\n1\t2\n", &auto, 1, "--label-column");
+    check("a\tlabel\n1\t2\n", &auto, 1, "--text-column");
+    check("sentence,label\n", &auto, 1, "separated by tabs");
+    check("sentence\tlabel\na\t1\nb\n", &auto, 3, "number 2 is wanted");
+    check(
+        "a\tb\n",
+        &options("c", "", "b", false),
+        1,
+        "no column `c`; the columns are: a, b",
+    );
+    check("a\t1\n", &options("a", "", "2", true), 1, "give its number");
+    check(
+        "a\t1\n",
+        &options("", "", "", true),
+        1,
+        "--text-column 1 --label-column 2",
+    );
+}

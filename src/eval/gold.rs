@@ -1,0 +1,129 @@
+//! What labelled texts say, in a model's terms.
+
+use super::data::DataError;
+use super::data::columns::LabelledText;
+
+/// The labels as numbers, for regression.
+///
+/// # Errors
+/// The first that is none.
+pub fn numbers(texts: &[LabelledText]) -> Result<Vec<f64>, DataError> {
+    texts
+        .iter()
+        .map(|text| match text.label.parse() {
+            Ok(number) if f64::is_finite(number) => Ok(number),
+            _ => Err(DataError {
+                line: text.line,
+                reason: format!(
+                    "the label `{}` is no number, and the model gives numbers",
+                    text.label
+                ),
+            }),
+        })
+        .collect()
+}
+
+/// The labels as indices into a model's: by name, in whatever case, or by number. `names` are those of the data, in the
+/// order of the model's `labels`.
+///
+/// # Errors
+/// The first that is none of them.
+pub fn labels(
+    texts: &[LabelledText],
+    labels: &[String],
+    names: &[String],
+) -> Result<Vec<usize>, DataError> {
+    let index = |label: &str| {
+        let exact = names.iter().position(|name| name == label);
+        let alike = || {
+            names
+                .iter()
+                .position(|name| name.eq_ignore_ascii_case(label))
+        };
+        let number = || label.parse().ok().filter(|number| *number < labels.len());
+        exact.or_else(alike).or_else(number)
+    };
+    texts
+        .iter()
+        .map(|text| {
+            index(&text.label).ok_or_else(|| DataError {
+                line: text.line,
+                reason: format!(
+                    "`{}` is none of the model's labels ({}), nor the number of one. If the data calls them otherwise, give \
+                     its names in the model's order: --labels NAME,NAME",
+                    text.label,
+                    labels.join(", ")
+                ),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(labels: &[&str]) -> Vec<LabelledText> {
+        labels
+            .iter()
+            .enumerate()
+            .map(|(index, label)| LabelledText {
+                line: index + 2,
+                text: String::new(),
+                pair: None,
+                label: (*label).to_owned(),
+            })
+            .collect()
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn labels_go_by_name_or_number() {
+        let check = |model: &[&str], data: &[&str], said: &[&str], expected: &[usize]| {
+            let found = labels(&texts(said), &names(model), &names(data));
+            assert_eq!(found.as_deref(), Ok(expected), "{said:?}");
+        };
+        let sentiment = ["negative", "positive"];
+        check(
+            &sentiment,
+            &sentiment,
+            &["1", "0", "positive", "Negative"],
+            &[1, 0, 1, 0],
+        );
+        // A label that is called by a number is meant by it, wherever it stands.
+        check(&["1", "0"], &["1", "0"], &["1", "0"], &[0, 1]);
+        check(
+            &["LABEL_0", "LABEL_1"],
+            &["no", "yes"],
+            &["yes", "no", "0"],
+            &[1, 0, 0],
+        );
+        let error = labels(
+            &texts(&["1", "neutral"]),
+            &names(&sentiment),
+            &names(&sentiment),
+        );
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with("line 3: `neutral`") && error.contains("--labels"),
+            "{error}"
+        );
+        assert!(labels(&texts(&["2"]), &names(&sentiment), &names(&sentiment)).is_err());
+    }
+
+    #[test]
+    fn numbers_are_finite() {
+        assert_eq!(numbers(&texts(&["2.5", "-1"])), Ok(vec![2.5, -1.0]));
+        for wrong in ["high", "NaN", "inf", ""] {
+            assert!(
+                numbers(&texts(&["1", wrong]))
+                    .unwrap_err()
+                    .to_string()
+                    .starts_with("line 3")
+            );
+        }
+    }
+}

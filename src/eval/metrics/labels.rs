@@ -1,0 +1,138 @@
+//! One label of several: accuracy, F1 and Matthews correlation, as scikit-learn has them.
+
+use super::{Found, ratio};
+use crate::eval::scores::{Score, Scores, count, number, share};
+use crate::numbers::float;
+
+/// Labels as they are and as they were predicted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelCounts {
+    /// By the true label, then by the predicted one.
+    confusion: Vec<Vec<usize>>,
+}
+
+impl LabelCounts {
+    /// Counts pairs of a true and a predicted label, each below `labels`; others are left out.
+    #[must_use]
+    pub fn new(labels: usize, pairs: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let mut confusion = vec![vec![0; labels]; labels];
+        for (gold, predicted) in pairs {
+            if let Some(cell) = confusion
+                .get_mut(gold)
+                .and_then(|row| row.get_mut(predicted))
+            {
+                *cell += 1;
+            }
+        }
+        Self { confusion }
+    }
+
+    /// How many pairs there are.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.confusion.iter().flatten().sum()
+    }
+
+    /// The share of labels that were predicted.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        ratio(self.correct(), self.total())
+    }
+
+    /// How well one label was found.
+    #[must_use]
+    pub fn found(&self, label: usize) -> Found {
+        let predicted = self.confusion.iter().filter_map(|row| row.get(label));
+        let row = self.confusion.get(label);
+        Found {
+            gold: row.map_or(0, |row| row.iter().sum()),
+            predicted: predicted.sum(),
+            correct: row.and_then(|row| row.get(label)).copied().unwrap_or(0),
+        }
+    }
+
+    /// Of two labels, the F1 of the second, the positive one; of more, the mean of those that occur or were predicted.
+    #[must_use]
+    pub fn f1(&self) -> f64 {
+        if self.confusion.len() == 2 {
+            return self.found(1).f1();
+        }
+        let occurring: Vec<f64> = (0..self.confusion.len())
+            .map(|label| self.found(label))
+            .filter(|found| found.gold + found.predicted > 0)
+            .map(|found| found.f1())
+            .collect();
+        occurring.iter().sum::<f64>() / float(occurring.len().max(1))
+    }
+
+    /// Matthews correlation, for any number of labels: 1 where all are right, 0 where they are no better than chance, or
+    /// where there is but one.
+    #[must_use]
+    pub fn matthews_correlation(&self) -> f64 {
+        let found: Vec<Found> = (0..self.confusion.len())
+            .map(|label| self.found(label))
+            .collect();
+        let sum = |product: &dyn Fn(&Found) -> f64| found.iter().map(product).sum::<f64>();
+        let total = float(self.total());
+        let both = float(self.correct()) * total
+            - sum(&|found| float(found.gold) * float(found.predicted));
+        let gold = total * total - sum(&|found| float(found.gold).powi(2));
+        let predicted = total * total - sum(&|found| float(found.predicted).powi(2));
+        let scale = (gold * predicted).sqrt();
+        if scale > 0.0 { both / scale } else { 0.0 }
+    }
+
+    /// All of it, with the labels' names.
+    #[must_use]
+    pub fn scores(&self, names: &[String]) -> Scores {
+        let of_label = |(label, name): (usize, &String)| {
+            let found = self.found(label);
+            let mut scores: Vec<Score> = found.scores().to_vec();
+            scores.push(count("texts", found.gold));
+            (name.clone(), scores)
+        };
+        Scores {
+            overall: vec![
+                share("accuracy", self.accuracy()),
+                share("f1", self.f1()),
+                number("matthews_correlation", Some(self.matthews_correlation())),
+            ],
+            by_label: names.iter().enumerate().map(of_label).collect(),
+        }
+    }
+
+    fn correct(&self) -> usize {
+        let diagonal = self.confusion.iter().enumerate();
+        diagonal.filter_map(|(label, row)| row.get(label)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::metrics::golden;
+
+    #[test]
+    fn labels_are_scored_as_by_scikit_learn() {
+        for case in golden::cases("labels") {
+            let labels: usize = golden::read(&case["labels"]);
+            let gold: Vec<usize> = golden::read(&case["gold"]);
+            let predicted: Vec<usize> = golden::read(&case["predicted"]);
+            let counts = LabelCounts::new(labels, gold.into_iter().zip(predicted));
+            for (name, found) in [
+                ("accuracy", counts.accuracy()),
+                ("f1", counts.f1()),
+                ("matthews_correlation", counts.matthews_correlation()),
+            ] {
+                golden::assert_near(Some(found), &case[name], &format!("{name} of {case}"));
+            }
+            for label in 0..labels {
+                let found = counts.found(label);
+                let wanted = &case["by_label"][label];
+                golden::assert_near(Some(found.precision()), &wanted[0], "precision");
+                golden::assert_near(Some(found.recall()), &wanted[1], "recall");
+                golden::assert_near(Some(found.f1()), &wanted[2], "f1");
+            }
+        }
+    }
+}

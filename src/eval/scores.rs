@@ -1,0 +1,103 @@
+//! What an evaluation comes to: named numbers.
+
+use std::collections::BTreeMap;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// A named number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// As metrics are named: `accuracy`, `f1`.
+    pub name: &'static str,
+    /// Its value.
+    pub value: Value,
+}
+
+/// What kind of number a score is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// How many there are.
+    Count(usize),
+    /// A share, from 0 to 1; people read it in percent. None where it is not defined.
+    Share(Option<f64>),
+    /// Any other number; None where it is not defined.
+    Number(Option<f64>),
+}
+
+/// Scores in the order to read them in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// Over everything.
+    pub overall: Vec<Score>,
+    /// Of each label by itself.
+    pub by_label: BTreeMap<String, Vec<Score>>,
+}
+
+/// A count.
+#[must_use]
+pub fn count(name: &'static str, value: usize) -> Score {
+    Score {
+        name,
+        value: Value::Count(value),
+    }
+}
+
+/// A share, from 0 to 1.
+#[must_use]
+pub fn share(name: &'static str, value: f64) -> Score {
+    Score {
+        name,
+        value: Value::Share(Some(value)),
+    }
+}
+
+/// A number that may be undefined.
+#[must_use]
+pub fn number(name: &'static str, value: Option<f64>) -> Score {
+    Score {
+        name,
+        value: Value::Number(value),
+    }
+}
+
+impl Scores {
+    /// The score of this name over everything.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value> {
+        let mut scores = self.overall.iter();
+        scores
+            .find(|score| score.name == name)
+            .map(|score| score.value)
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Count(count) => count.serialize(serializer),
+            Self::Share(number) | Self::Number(number) => number.serialize(serializer),
+        }
+    }
+}
+
+/// An object of numbers by name; those by label below `by_label`, where there are any.
+impl Serialize for Scores {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        for score in &self.overall {
+            object.serialize_entry(score.name, &score.value)?;
+        }
+        if !self.by_label.is_empty() {
+            let of_label = |(label, scores): (&String, &Vec<Score>)| {
+                let scores: BTreeMap<&str, Value> = scores
+                    .iter()
+                    .map(|score| (score.name, score.value))
+                    .collect();
+                (label.clone(), scores)
+            };
+            let by_label: BTreeMap<_, _> = self.by_label.iter().map(of_label).collect();
+            object.serialize_entry("by_label", &by_label)?;
+        }
+        object.end()
+    }
+}
