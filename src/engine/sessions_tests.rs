@@ -3,32 +3,36 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use ort::value::Tensor;
 use prost::Message as _;
 
 use super::*;
 use crate::engine::Precision;
-use crate::engine::testing::{ExportedGraph, runtime};
-use crate::engine::weights::read_external;
+use crate::engine::testing::{ExportedGraph, other_graph, runtime};
+use crate::engine::weights::take_shared;
 use crate::onnx;
 
 fn idle(pool: &SessionPool) -> usize {
     pool.idle.lock().unwrap().len()
 }
 
-fn check(precision: Precision) {
-    let runtime = runtime();
-    let graph = ExportedGraph::of("discriminator-plain", precision);
-    let path = graph.path();
-    let model = onnx::Model::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
-    let weights = read_external(&model, &path).unwrap();
+fn weights(path: &Path) -> Vec<SharedWeight> {
+    let bytes = std::fs::read(path).unwrap();
+    let mut model = onnx::Model::decode(bytes.as_slice()).unwrap();
+    let weights = take_shared(&mut model, path).unwrap();
     let names: HashSet<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
     assert!(
         !names.is_empty() && names.len() == weights.len(),
         "{names:?}"
     );
+    weights
+}
 
+fn check(path: &Path) {
+    let runtime = runtime();
+    let weights = weights(path);
     let workers = NonZeroUsize::new(2).unwrap();
-    let sessions = Sessions::open(&runtime, &path, Device::Cpu, workers, &weights).unwrap();
+    let sessions = Sessions::open(&runtime, path, Device::Cpu, workers, &weights).unwrap();
     assert_eq!(idle(&sessions.one_core), 2);
     let on_all_cores = usize::from(runtime.cores() <= workers);
     assert_eq!(sessions.all_cores.as_ref().map_or(0, idle), on_all_cores);
@@ -45,8 +49,51 @@ fn check(precision: Precision) {
 
 #[test]
 fn two_workers_have_a_session_each_and_one_copy_of_the_weights() {
-    check(Precision::Fp32);
-    check(Precision::Int8);
+    for precision in [Precision::Fp32, Precision::Int8] {
+        check(&ExportedGraph::of("discriminator-plain", precision).path());
+    }
+    // Weights in the graph's own file, in fp32 and in int8, and beside it.
+    check(&other_graph("optimum-sequence/onnx/model.onnx"));
+    check(&other_graph("optimum-sequence-int8/model.onnx"));
+    check(&other_graph("torch-discriminator-int32/model.onnx"));
+}
+
+#[test]
+fn sessions_compute_with_the_weights_that_they_are_handed() {
+    let (runtime, path) = (runtime(), other_graph("optimum-token/model.onnx"));
+    let logits = |weights: &[SharedWeight]| {
+        let one = NonZeroUsize::MIN;
+        let sessions = Sessions::open(&runtime, &path, Device::Cpu, one, weights).unwrap();
+        sessions.one_core.with_session(|session| {
+            let values = [[4_i64, 7], [1, 1], [0, 0]];
+            let names = ["input_ids", "attention_mask", "token_type_ids"];
+            let inputs = names.into_iter().zip(values).map(|(name, values)| {
+                let tensor = Tensor::from_array(([1_usize, 2], values.to_vec())).unwrap();
+                (name, tensor)
+            });
+            let outputs = session.run(inputs.collect::<Vec<_>>()).unwrap();
+            let (_, logits) = outputs["logits"].try_extract_tensor::<f32>().unwrap();
+            logits.to_vec()
+        })
+    };
+    let mut weights = weights(&path);
+    let of_the_file = logits(&weights);
+    assert_eq!(of_the_file, logits(&[]));
+    // Were each session to keep the file's own copy, it would not matter what it is handed.
+    for (_, weight) in &mut weights {
+        let (shape, values) = weight.try_extract_tensor::<f32>().unwrap();
+        let halved = values.iter().map(|value| value / 2.0).collect::<Vec<_>>();
+        let halved = Tensor::from_array((shape.to_vec(), halved)).unwrap();
+        *weight = Arc::new(halved.into_dyn());
+    }
+    let of_others = logits(&weights);
+    let moved = of_the_file.iter().zip(&of_others);
+    assert!(
+        moved
+            .clone()
+            .all(|(left, right)| (left - right).abs() > 1e-3),
+        "{moved:?}"
+    );
 }
 
 #[test]
