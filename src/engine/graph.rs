@@ -52,6 +52,13 @@ impl Graph {
     ) -> Result<Self, EngineError> {
         let mut description = Description::read(path)?;
         let device = resolve(runtime, options.device, description.precision)?;
+        if description.precision == Precision::Fp16 && !device.is_gpu() {
+            tracing::warn!(
+                graph = %path.display(),
+                "fp16 is for GPUs: the CPU converts it to fp32 and back around every operator; export the checkpoint in int8 \
+                 or fp32 for it"
+            );
+        }
         let (sessions, weights) = if device.is_gpu() {
             (NonZeroUsize::MIN, vec![])
         } else {

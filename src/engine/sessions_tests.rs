@@ -49,7 +49,7 @@ fn check(path: &Path) {
 
 #[test]
 fn two_workers_have_a_session_each_and_one_copy_of_the_weights() {
-    for precision in [Precision::Fp32, Precision::Int8] {
+    for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
         check(&ExportedGraph::of("discriminator-plain", precision).path());
     }
     // Weights in the graph's own file, in fp32 and in int8, and beside it.

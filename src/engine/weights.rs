@@ -8,6 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytemuck::Pod;
+use half::f16;
+use half::vec::HalfBitsVecExt;
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 
 use super::EngineError;
@@ -20,8 +22,8 @@ pub type SharedWeight = (String, Arc<DynValue>);
 const WORTH_SHARING: usize = 1024;
 
 /// Takes the large tensors out of a graph that was read: whole where the graph holds them itself, by reading them where
-/// they are in a file of their own. What is left, and 16-bit floats, which ONNX Runtime widens for itself on the CPU, each
-/// session reads for itself.
+/// they are in a file of their own. Of what is left each session reads its own: small ones, and 16-bit floats in the graph,
+/// since ONNX Runtime widens those of a foreign graph to fp32 on the CPU, each session its own.
 ///
 /// # Errors
 /// As [`read_external`], and where a tensor in the graph has more or fewer bytes than its shape wants.
@@ -38,18 +40,17 @@ pub fn take_shared(
         // Freed as soon as it is copied, so that no second copy of all weights is there at once.
         let bytes = std::mem::take(&mut tensor.raw_data);
         let value = match tensor.data_type() {
-            DataType::Float => embedded::<f32>(tensor, bytes),
-            DataType::Int8 => embedded::<i8>(tensor, bytes),
-            DataType::Uint8 => embedded::<u8>(tensor, bytes),
+            DataType::Float => embedded::<f32>(tensor, bytes, graph_path),
+            DataType::Int8 => embedded::<i8>(tensor, bytes, graph_path),
+            DataType::Uint8 => embedded::<u8>(tensor, bytes, graph_path),
             _ => continue,
         };
-        let value = value.map_err(|reason| damaged(graph_path, tensor, &reason))?;
-        weights.push((tensor.name.clone(), Arc::new(value)));
+        weights.push((tensor.name.clone(), Arc::new(value?)));
     }
     Ok(weights)
 }
 
-/// Reads every tensor of a type that can be shared that the graph keeps in a file of its own.
+/// Reads the weights that the graph keeps in a file of its own.
 ///
 /// # Errors
 /// Where a file is missing or too short, or a tensor's description contradicts itself or points out of the folder.
@@ -60,23 +61,22 @@ pub fn read_external(
     let folder = graph_path.parent().unwrap_or(Path::new(""));
     let mut files = HashMap::new();
     let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
-    initializers
-        .filter(|tensor| tensor.data_location() == DataLocation::External)
-        .filter_map(|tensor| {
-            let place = match Place::of(tensor) {
-                Ok(place) => place,
-                Err(reason) => return Some(Err(damaged(graph_path, tensor, &reason))),
-            };
-            let path = folder.join(&place.file);
-            let value = match tensor.data_type() {
-                DataType::Float => place.tensor::<f32>(tensor, &mut files, &path),
-                DataType::Int8 => place.tensor::<i8>(tensor, &mut files, &path),
-                DataType::Uint8 => place.tensor::<u8>(tensor, &mut files, &path),
-                _ => return None,
-            };
-            Some(value.map(|value| (tensor.name.clone(), Arc::new(value))))
-        })
-        .collect()
+    let external = initializers.filter(|tensor| tensor.data_location() == DataLocation::External);
+    let weights = external.map(|tensor| {
+        let damaged = |reason: String| damaged(graph_path, tensor, &reason);
+        // Also of those that ONNX Runtime reads.
+        let path = folder.join(file_of(tensor).map_err(damaged)?);
+        let place = || Place::of(tensor).map_err(damaged);
+        let value = match tensor.data_type() {
+            DataType::Float => place()?.tensor::<f32>(tensor, &mut files, &path)?,
+            DataType::Float16 => place()?.halves(tensor, &mut files, &path)?,
+            DataType::Int8 => place()?.tensor::<i8>(tensor, &mut files, &path)?,
+            DataType::Uint8 => place()?.tensor::<u8>(tensor, &mut files, &path)?,
+            _ => return Ok(None),
+        };
+        Ok(Some((tensor.name.clone(), Arc::new(value))))
+    });
+    weights.filter_map(Result::transpose).collect()
 }
 
 fn damaged(graph_path: &Path, tensor: &onnx::Tensor, reason: &str) -> EngineError {
@@ -97,71 +97,71 @@ fn wanted_bytes(tensor: &onnx::Tensor) -> Result<usize, String> {
     bytes.ok_or_else(|| format!("has the impossible shape {:?}", tensor.dims))
 }
 
+fn check_length(tensor: &onnx::Tensor, bytes: u64, wanted: usize) -> Result<(), String> {
+    if bytes == wanted as u64 {
+        return Ok(());
+    }
+    let shape = &tensor.dims;
+    Err(format!(
+        "has {bytes} bytes, and its shape {shape:?} wants {wanted}"
+    ))
+}
+
 /// A tensor whose data the graph holds.
 fn embedded<T: PrimitiveTensorElementType + Pod + Debug>(
     tensor: &onnx::Tensor,
     bytes: Vec<u8>,
-) -> Result<DynValue, String> {
-    let wanted = wanted_bytes(tensor)?;
-    if bytes.len() != wanted {
-        return Err(format!(
-            "has {} bytes, and its shape {:?} wants {wanted}",
-            bytes.len(),
-            tensor.dims
-        ));
-    }
+    path: &Path,
+) -> Result<DynValue, EngineError> {
+    let wanted = wanted_bytes(tensor).map_err(|reason| damaged(path, tensor, &reason))?;
+    check_length(tensor, bytes.len() as u64, wanted)
+        .map_err(|reason| damaged(path, tensor, &reason))?;
     // Little-endian, as below. A copy, since bytes need not be aligned as T is.
     let mut values = vec![T::zeroed(); wanted / size_of::<T>()];
     bytemuck::cast_slice_mut(&mut values).copy_from_slice(&bytes);
     drop(bytes);
-    let value = Tensor::from_array((tensor.dims.clone(), values));
-    value
-        .map(Tensor::into_dyn)
-        .map_err(|error| format!("can't be handed to ONNX Runtime: {error}"))
+    hand_over(tensor, values, path)
 }
 
-/// Where a tensor's data is.
+/// What a tensor says of the data that it keeps in a file.
+fn said<'t>(tensor: &'t onnx::Tensor, key: &str) -> Option<&'t str> {
+    let mut entries = tensor.external_data.iter();
+    let entry = entries.find(|entry| entry.key == key);
+    entry.map(|entry| entry.value.as_str())
+}
+
+/// The file that holds a tensor's data, in the graph's folder.
+fn file_of(tensor: &onnx::Tensor) -> Result<&Path, String> {
+    let file = Path::new(said(tensor, "location").ok_or("names no file")?);
+    let mut components = file.components();
+    if components.all(|component| matches!(component, Component::Normal(_))) {
+        Ok(file)
+    } else {
+        let file = file.display();
+        Err(format!(
+            "names the file {file}, which is not in the graph's folder"
+        ))
+    }
+}
+
+/// Where in its file a tensor's data is.
 struct Place {
-    file: PathBuf,
     offset: u64,
     length: usize,
 }
 
 impl Place {
     fn of(tensor: &onnx::Tensor) -> Result<Self, String> {
-        let entry = |key: &str| {
-            tensor
-                .external_data
-                .iter()
-                .find(|entry| entry.key == key)
-                .map(|entry| &entry.value)
-        };
-        let file = PathBuf::from(entry("location").ok_or("names no file")?);
-        if !file
-            .components()
-            .all(|component| matches!(component, Component::Normal(_)))
-        {
-            return Err(format!(
-                "names the file {}, which is not in the graph's folder",
-                file.display()
-            ));
-        }
-        let number = |key: &str, text: &String| {
+        let number = |key: &str, text: &str| {
             text.parse::<u64>()
                 .map_err(|_| format!("has the {key} `{text}`"))
         };
-        let offset = entry("offset").map_or(Ok(0), |text| number("offset", text))?;
+        let offset = said(tensor, "offset").map_or(Ok(0), |text| number("offset", text))?;
         let wanted = wanted_bytes(tensor)?;
-        if let Some(text) = entry("length")
-            && number("length", text)? != wanted as u64
-        {
-            return Err(format!(
-                "has {text} bytes, and its shape {:?} wants {wanted}",
-                tensor.dims
-            ));
+        if let Some(text) = said(tensor, "length") {
+            check_length(tensor, number("length", text)?, wanted)?;
         }
         Ok(Self {
-            file,
             offset,
             length: wanted,
         })
@@ -174,26 +174,35 @@ impl Place {
         files: &mut HashMap<PathBuf, File>,
         path: &Path,
     ) -> Result<DynValue, EngineError> {
-        let load = |path: &Path, reason: String| EngineError::Load {
-            path: path.to_path_buf(),
-            reason,
-        };
-        let values: Vec<T> = self.read(files, path).map_err(|error| {
-            let place = format!("{} bytes from {}", self.length, self.offset);
-            load(path, format!("{place}: {error}"))
-        })?;
-        let value = Tensor::from_array((tensor.dims.clone(), values)).map_err(|error| {
-            let name = &tensor.name;
-            load(
-                path,
-                format!("its tensor `{name}` can't be handed to ONNX Runtime: {error}"),
-            )
-        })?;
-        Ok(value.into_dyn())
+        let values: Vec<T> = self.read(files, path)?;
+        hand_over(tensor, values, path)
+    }
+
+    /// The same of 16-bit floats, which are read as the numbers that have their bits.
+    fn halves(
+        &self,
+        tensor: &onnx::Tensor,
+        files: &mut HashMap<PathBuf, File>,
+        path: &Path,
+    ) -> Result<DynValue, EngineError> {
+        let bits: Vec<u16> = self.read(files, path)?;
+        hand_over(tensor, bits.reinterpret_into::<f16>(), path)
+    }
+
+    fn read<T: Pod>(
+        &self,
+        files: &mut HashMap<PathBuf, File>,
+        path: &Path,
+    ) -> Result<Vec<T>, EngineError> {
+        self.read_from(files, path)
+            .map_err(|error| EngineError::Load {
+                path: path.to_path_buf(),
+                reason: format!("{} bytes from {}: {error}", self.length, self.offset),
+            })
     }
 
     /// Bounded by the file's size before any memory is taken, so that a graph that lies can't exhaust it.
-    fn read<T: Pod>(
+    fn read_from<T: Pod>(
         &self,
         files: &mut HashMap<PathBuf, File>,
         path: &Path,
@@ -217,4 +226,19 @@ impl Place {
         file.read_exact(bytemuck::cast_slice_mut(&mut values))?;
         Ok(values)
     }
+}
+
+fn hand_over<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
+    tensor: &onnx::Tensor,
+    values: Vec<T>,
+    path: &Path,
+) -> Result<DynValue, EngineError> {
+    let value = Tensor::from_array((tensor.dims.clone(), values)).map_err(|error| {
+        let name = &tensor.name;
+        EngineError::Load {
+            path: path.to_path_buf(),
+            reason: format!("its tensor `{name}` can't be handed to ONNX Runtime: {error}"),
+        }
+    })?;
+    Ok(value.into_dyn())
 }

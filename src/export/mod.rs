@@ -131,12 +131,6 @@ pub fn export_graph(
     let config = ModelConfig::from_folder(checkpoint)?;
     let mut tensors = Checkpoint::open(checkpoint)?;
     let head = Head::recognise(&tensors, &config, task)?;
-    if precision == Precision::Fp16 {
-        return Err(ExportError::Precision {
-            precision,
-            reason: "this version has no graph in it".to_owned(),
-        });
-    }
     let plan = graph::build(&config, head, precision, DATA_FILE);
     weights::check(&plan.recipes, &tensors)?;
     let data = output.join(DATA_FILE);

@@ -453,6 +453,15 @@ fn graphs_that_can_not_be_fed_or_read_are_refused_by_name() {
         largest.expect("a tensor").dims = vec![i64::MAX, i64::MAX];
     };
     check(&enlarge, "impossible shape");
+    let point_elsewhere = |graph: &mut onnx::Graph| {
+        let tensor = graph.initializer.first_mut().expect("a tensor");
+        tensor.data_location = onnx::DataLocation::External.into();
+        tensor.external_data = vec![onnx::StringEntry {
+            key: "location".to_owned(),
+            value: "../../etc/passwd".to_owned(),
+        }];
+    };
+    check(&point_elsewhere, "is not in the graph's folder");
 }
 
 #[test]

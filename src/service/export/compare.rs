@@ -9,7 +9,7 @@ use crate::batch::{Cores, Model};
 use crate::engine::{Device, EngineOptions, Graph, Runtime};
 use crate::export::comparison::{Comparison, DecisionRule, SampleLogits};
 use crate::export::head::Head;
-use crate::export::{Exported, GRAPH_FILE};
+use crate::export::{Exported, GRAPH_FILE, Precision};
 use crate::text::{Tokenizer, TokenizerError};
 
 /// What a comparison takes beside the graphs.
@@ -37,8 +37,12 @@ pub fn compare(
         .iter()
         .map(|sample| sample.sequence(samples.tokenizer, max_tokens))
         .collect::<Result<Vec<_>, TokenizerError>>()?;
-    let logits = |folder: &Path| logits(runtime, device, folder, &sequences, exported.head);
-    let (reference, candidate) = (logits(reference)?, logits(candidate)?);
+    let logits = |folder: &Path, precision| {
+        logits(runtime, device, folder, &sequences, exported.head)
+            .map_err(|reason| ExportFailure::Run { precision, reason })
+    };
+    let reference = logits(reference, Precision::Fp32)?;
+    let candidate = logits(candidate, exported.precision)?;
     let rule = DecisionRule::of(exported.head, exported.config.problem_type);
     let width = exported.head.width();
     Ok(Comparison::new(&reference, &candidate, width, rule))
@@ -50,19 +54,17 @@ fn logits(
     folder: &Path,
     sequences: &[SampleSequence],
     head: Head,
-) -> Result<Vec<SampleLogits>, ExportFailure> {
+) -> Result<Vec<SampleLogits>, String> {
     let options = EngineOptions {
         device,
         sessions: NonZeroUsize::MIN,
     };
-    let graph = Graph::load(runtime, &folder.join(GRAPH_FILE), &options)?;
+    let graph = Graph::load(runtime, &folder.join(GRAPH_FILE), &options)
+        .map_err(|error| error.to_string())?;
     sequences
         .iter()
         .map(|sample| {
-            let logits = graph
-                .run(&[&sample.sequence], Cores::One)
-                .map_err(ExportFailure::Run)?
-                .concat();
+            let logits = graph.run(&[&sample.sequence], Cores::One)?.concat();
             let rows = if matches!(head, Head::Sequence { .. }) {
                 0..1
             } else {

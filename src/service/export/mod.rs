@@ -90,7 +90,7 @@ pub enum Selection {
         /// That precision.
         precision: Precision,
     },
-    /// The checkpoint can't be written in the device's fastest precision.
+    /// The checkpoint can't be written, or does not run, in the device's fastest precision.
     Impossible {
         /// Why: a sentence without its stop.
         reason: String,
@@ -129,10 +129,7 @@ pub enum ExportFailure {
     Runtime(#[from] RuntimeError),
     /// The device does not work.
     #[error(transparent)]
-    Device(EngineError),
-    /// The exported graph does not load or run.
-    #[error("the exported graph does not run: {0}")]
-    Engine(#[from] EngineError),
+    Device(#[from] EngineError),
     /// The sample file is not what the task needs.
     #[error("{}, line {line}: {reason}", path.display())]
     Samples {
@@ -143,15 +140,31 @@ pub enum ExportFailure {
         /// What is wrong with it.
         reason: String,
     },
-    /// The graph fails on a sample.
-    #[error("the exported graph fails on a sample text: {0}")]
-    Run(String),
+    /// The exported graph does not load, or fails on a sample.
+    #[error("the graph in {precision} does not run: {reason}")]
+    Run {
+        /// The graph's precision.
+        precision: Precision,
+        /// What ONNX Runtime says.
+        reason: String,
+    },
     /// The precision asked for decides otherwise too often.
     #[error(
         "{} changes too many decisions: {}. Export with --precision fp32, give texts of your own kind with --samples, or \
          accept it with --accept-changed-decisions", .0.precision, .0.comparison
     )]
     ChangedDecisions(Compared),
+}
+
+impl ExportFailure {
+    /// Whether another precision than this one may do.
+    fn is_of(&self, failed: Precision) -> bool {
+        match self {
+            Self::Export(ExportError::Precision { precision, .. })
+            | Self::Run { precision, .. } => *precision == failed,
+            _ => false,
+        }
+    }
 }
 
 /// Exports a checkpoint; blocks. Files appear in the output folder when all of them are complete.
@@ -197,7 +210,16 @@ impl Export<'_> {
                 Ok((folder, report))
             }
             PrecisionChoice::Fixed(precision) => self.asked(precision),
-            PrecisionChoice::Auto => self.fastest(),
+            PrecisionChoice::Auto => {
+                let runtime = self.runtime()?;
+                let device = self.device(&runtime)?;
+                let fastest = if device.is_gpu() {
+                    Precision::Fp16
+                } else {
+                    Precision::Int8
+                };
+                self.fastest(fastest, device, &runtime)
+            }
         }
     }
 
@@ -222,40 +244,37 @@ impl Export<'_> {
         Ok((folder, report))
     }
 
-    /// In the precision that the device is fastest in, where it decides as fp32 does; else in fp32.
-    fn fastest(&self) -> Result<(TempDir, ExportReport), ExportFailure> {
-        let runtime = self.runtime()?;
-        let device = self.device(&runtime)?;
-        let precision = if device.is_gpu() {
-            Precision::Fp16
-        } else {
-            Precision::Int8
-        };
+    /// In the precision that the device is fastest in, where that decides as fp32 does; else in fp32.
+    fn fastest(
+        &self,
+        precision: Precision,
+        device: Device,
+        runtime: &Runtime,
+    ) -> Result<(TempDir, ExportReport), ExportFailure> {
         let (reference, in_fp32) = self.graph(Precision::Fp32)?;
-        let (folder, exported) = match self.graph(precision) {
-            Ok(made) => made,
-            Err(ExportFailure::Export(error @ ExportError::Precision { .. })) => {
-                let report = ExportReport {
-                    exported: in_fp32,
-                    comparison: None,
-                    selection: Some(Selection::Impossible {
-                        reason: error.to_string(),
-                    }),
-                };
-                return Ok((reference, report));
+        let attempt = self.graph(precision).and_then(|(folder, exported)| {
+            let compared = self.compare(runtime, device, &exported, &reference, &folder)?;
+            Ok((folder, exported, compared))
+        });
+        let (folder, exported, comparison, selection) = match attempt {
+            Ok((folder, exported, compared)) if compared.comparison.is_accepted() => {
+                let selection = Selection::Fastest { precision, device };
+                (folder, exported, Some(compared), selection)
+            }
+            Ok((_, _, compared)) => {
+                let selection = Selection::ChangedDecisions { precision };
+                (reference, in_fp32, Some(compared), selection)
+            }
+            Err(error) if error.is_of(precision) => {
+                let reason = error.to_string();
+                let selection = Selection::Impossible { reason };
+                (reference, in_fp32, None, selection)
             }
             Err(error) => return Err(error),
         };
-        let compared = self.compare(&runtime, device, &exported, &reference, &folder)?;
-        let (folder, exported, selection) = if compared.comparison.is_accepted() {
-            (folder, exported, Selection::Fastest { precision, device })
-        } else {
-            let selection = Selection::ChangedDecisions { precision };
-            (reference, in_fp32, selection)
-        };
         let report = ExportReport {
             exported,
-            comparison: Some(compared),
+            comparison,
             selection: Some(selection),
         };
         Ok((folder, report))
@@ -277,7 +296,7 @@ impl Export<'_> {
     }
 
     fn device(&self, runtime: &Runtime) -> Result<Device, ExportFailure> {
-        usable_device(runtime, self.request.device).map_err(ExportFailure::Device)
+        Ok(usable_device(runtime, self.request.device)?)
     }
 
     fn compare(
@@ -332,3 +351,6 @@ fn unwritable(path: &Path, error: std::io::Error) -> ExportError {
         error,
     }
 }
+
+#[cfg(test)]
+mod tests;
