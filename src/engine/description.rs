@@ -1,11 +1,13 @@
 //! What a graph's file says of the graph before any session is opened.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use prost::Message as _;
 
-use super::weights::{SharedWeight, take_shared};
+use super::detach::{self, Detached};
+use super::weights::{SharedWeight, read_external};
 use super::{EngineError, Layout, Precision};
 use crate::export::graph::{LAYOUT_KEY, PRECISION_KEY};
 use crate::onnx::{self, DataType, DimensionValue};
@@ -21,6 +23,8 @@ pub(super) struct Description {
     pub precision: Precision,
     /// What it says of itself.
     pub metadata: HashMap<String, String>,
+    /// The graph, its large weights left in its file.
+    pub file: Detached,
     model: onnx::Model,
 }
 
@@ -31,10 +35,15 @@ impl Description {
             path: path.to_path_buf(),
             reason,
         };
-        let bytes = std::fs::read(path).map_err(|error| load(error.to_string()))?;
-        let model = onnx::Model::decode(bytes.as_slice())
-            .map_err(|error| load(format!("it is no ONNX graph: {error}")))?;
-        drop(bytes);
+        let no_graph =
+            |error: &dyn std::fmt::Display| load(format!("it is no ONNX graph: {error}"));
+        let file = detach::read(path).map_err(|error| match error.kind() {
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::Other => {
+                no_graph(&error)
+            }
+            _ => load(error.to_string()),
+        })?;
+        let model = onnx::Model::decode(file.bytes.as_slice()).map_err(|error| no_graph(&error))?;
         if model
             .graph
             .as_ref()
@@ -42,13 +51,13 @@ impl Description {
         {
             return Err(load("it is no ONNX graph: it has no operators".to_owned()));
         }
-        Self::of(model).map_err(|reason| EngineError::Unsupported {
+        Self::of(model, file).map_err(|reason| EngineError::Unsupported {
             path: path.to_path_buf(),
             reason,
         })
     }
 
-    fn of(model: onnx::Model) -> Result<Self, String> {
+    fn of(model: onnx::Model, file: Detached) -> Result<Self, String> {
         let entries = model.metadata_props.iter();
         let metadata: HashMap<_, _> = entries
             .map(|entry| (entry.key.clone(), entry.value.clone()))
@@ -69,13 +78,14 @@ impl Description {
             layout,
             precision,
             metadata,
+            file,
             model,
         })
     }
 
-    /// The weights that sessions can share, taken out of memory's copy of the file.
-    pub fn take_weights(&mut self, path: &Path) -> Result<Vec<SharedWeight>, EngineError> {
-        take_shared(&mut self.model, path)
+    /// The weights that sessions share.
+    pub fn weights(&self) -> Result<Vec<SharedWeight>, EngineError> {
+        read_external(&self.model, &self.file.path)
     }
 
     /// The name of the first dimension of the first output, which in a packed graph tells what a row belongs to.
@@ -137,12 +147,22 @@ fn multiplies_integers(operator: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::engine::testing::{other_graph, runtime};
     use crate::numbers::float;
     use crate::onnx::{Graph, Model, Node, StringEntry, Tensor};
+
+    fn described(model: Model) -> Result<Description, String> {
+        let file = Detached {
+            bytes: vec![],
+            path: PathBuf::new(),
+        };
+        Description::of(model, file)
+    }
 
     fn model(operators: &[&str], tensors: &[(DataType, i64)]) -> Model {
         let node = operators.iter().map(|operator| Node {
@@ -168,7 +188,7 @@ mod tests {
     fn precision_is_told_from_operators_and_weights() {
         use DataType::{Float, Float16, Int8, Int64, Uint8};
         let check = |operators: &[&str], tensors: &[(DataType, i64)], expected| {
-            let described = Description::of(model(operators, tensors)).unwrap();
+            let described = described(model(operators, tensors)).unwrap();
             assert_eq!(described.layout, Layout::Padded);
             assert_eq!(described.precision, expected, "{operators:?} {tensors:?}");
         };
@@ -204,8 +224,7 @@ mod tests {
             // Tensors are its own.
             let _runtime = runtime();
             let name = if cut { "torch-discriminator" } else { "torch-discriminator-int32" };
-            let path = other_graph(name).join("model.onnx");
-            let mut bytes = std::fs::read(&path).unwrap();
+            let mut bytes = std::fs::read(other_graph(name).join("model.onnx")).unwrap();
             for (index, byte) in changes {
                 *index.get_mut(&mut bytes) = byte;
             }
@@ -213,11 +232,12 @@ mod tests {
                 let length = (0..bytes.len()).filter(|&at| float(at) < kept * float(bytes.len()));
                 bytes.truncate(length.count());
             }
-            if let Ok(model) = onnx::Model::decode(bytes.as_slice())
-                && let Ok(mut description) = Description::of(model)
-            {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("model.onnx");
+            std::fs::write(&path, bytes).unwrap();
+            if let Ok(description) = Description::read(&path) {
                 let _ = description.first_output_dimension();
-                let _ = description.take_weights(&path);
+                let _ = description.weights();
             }
         }
     }
@@ -229,7 +249,7 @@ mod tests {
             key: LAYOUT_KEY.to_owned(),
             value: "folded".to_owned(),
         });
-        let reason = Description::of(model).err().unwrap();
+        let reason = described(model).err().unwrap();
         assert!(reason.contains("`folded`"), "{reason}");
     }
 }

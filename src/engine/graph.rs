@@ -7,7 +7,7 @@ use std::path::Path;
 use ort::session::{RunOptions, Session};
 
 use super::description::Description;
-use super::sessions::{Sessions, usable_device};
+use super::sessions::{SessionGraph, Sessions, usable_device};
 use super::signature::{ConcludedTask, OutputRows, Signature};
 use super::{Device, EngineError, Layout, Runtime, TensorInfo};
 use crate::batch::{Cores, Model, Sequence};
@@ -50,7 +50,7 @@ impl Graph {
         path: &Path,
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
-        let mut description = Description::read(path)?;
+        let description = Description::read(path)?;
         let device = resolve(runtime, options.device, description.precision)?;
         if description.precision == Precision::Fp16 && !device.is_gpu() {
             tracing::warn!(
@@ -62,9 +62,14 @@ impl Graph {
         let (sessions, weights) = if device.is_gpu() {
             (NonZeroUsize::MIN, vec![])
         } else {
-            (options.sessions, description.take_weights(path)?)
+            (options.sessions, description.weights()?)
         };
-        let sessions = Sessions::open(runtime, path, device, sessions, &weights)?;
+        let graph = SessionGraph {
+            path: &description.file.path,
+            bytes: &description.file.bytes,
+            weights: &weights,
+        };
+        let sessions = Sessions::open(runtime, graph, device, sessions)?;
         let (inputs, outputs) = sessions.one_core.with_session(|session| {
             let outputs = TensorInfo::of_all(session.outputs());
             (TensorInfo::of_all(session.inputs()), outputs)

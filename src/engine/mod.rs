@@ -1,6 +1,7 @@
 //! Runs graphs on ONNX Runtime. The only place that names `ort`.
 
 mod description;
+mod detach;
 mod device;
 mod graph;
 mod packed;

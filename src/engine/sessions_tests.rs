@@ -1,6 +1,7 @@
 //! Counts the sessions of a graph, and the copies of its weights.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ort::value::Tensor;
@@ -8,41 +9,66 @@ use prost::Message as _;
 
 use super::*;
 use crate::engine::Precision;
+use crate::engine::detach::{self, Detached};
 use crate::engine::testing::{ExportedGraph, other_graph, runtime};
-use crate::engine::weights::take_shared;
+use crate::engine::weights::read_external;
 use crate::onnx;
 
 fn idle(pool: &SessionPool) -> usize {
     pool.idle.lock().unwrap().len()
 }
 
-fn weights(path: &Path) -> Vec<SharedWeight> {
-    let bytes = std::fs::read(path).unwrap();
-    let mut model = onnx::Model::decode(bytes.as_slice()).unwrap();
-    let weights = take_shared(&mut model, path).unwrap();
-    let names: HashSet<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
-    assert!(
-        !names.is_empty() && names.len() == weights.len(),
-        "{names:?}"
-    );
-    weights
+/// A graph and its weights, as they are read.
+struct Read {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    weights: Vec<SharedWeight>,
 }
 
-fn check(path: &Path) {
-    let runtime = runtime();
-    let weights = weights(path);
-    let workers = NonZeroUsize::new(2).unwrap();
-    let sessions = Sessions::open(&runtime, path, Device::Cpu, workers, &weights).unwrap();
+impl Read {
+    fn of(path: PathBuf) -> Self {
+        // Weights are tensors of its.
+        let _runtime = runtime();
+        let Detached { bytes, path } = detach::read(&path).unwrap();
+        let model = onnx::Model::decode(bytes.as_slice()).unwrap();
+        let weights = read_external(&model, &path).unwrap();
+        let names: HashSet<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(
+            !names.is_empty() && names.len() == weights.len(),
+            "{names:?}"
+        );
+        Self {
+            path,
+            bytes,
+            weights,
+        }
+    }
+
+    fn open(&self, weights: &[SharedWeight], workers: usize) -> Sessions {
+        let graph = SessionGraph {
+            path: &self.path,
+            bytes: &self.bytes,
+            weights,
+        };
+        let workers = NonZeroUsize::new(workers).unwrap();
+        Sessions::open(&runtime(), graph, Device::Cpu, workers).unwrap()
+    }
+}
+
+fn check(path: PathBuf) {
+    let read = Read::of(path);
+    let weights = &read.weights;
+    let sessions = read.open(weights, 2);
     assert_eq!(idle(&sessions.one_core), 2);
-    let on_all_cores = usize::from(runtime.cores() <= workers);
+    let on_all_cores = usize::from(runtime().cores().get() <= 2);
     assert_eq!(sessions.all_cores.as_ref().map_or(0, idle), on_all_cores);
 
     // Each session holds the tensor itself, beside this test.
-    for (name, tensor) in &weights {
+    for (name, tensor) in weights {
         assert_eq!(Arc::strong_count(tensor), 1 + 2 + on_all_cores, "{name}");
     }
     drop(sessions);
-    for (name, tensor) in &weights {
+    for (name, tensor) in weights {
         assert_eq!(Arc::strong_count(tensor), 1, "{name}");
     }
 }
@@ -50,20 +76,20 @@ fn check(path: &Path) {
 #[test]
 fn two_workers_have_a_session_each_and_one_copy_of_the_weights() {
     for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
-        check(&ExportedGraph::of("discriminator-plain", precision).path());
+        let exported = ExportedGraph::of("discriminator-plain", precision);
+        check(exported.path());
     }
     // Weights in the graph's own file, in fp32 and in int8, and beside it.
-    check(&other_graph("optimum-sequence/onnx/model.onnx"));
-    check(&other_graph("optimum-sequence-int8/model.onnx"));
-    check(&other_graph("torch-discriminator-int32/model.onnx"));
+    check(other_graph("optimum-sequence/onnx/model.onnx"));
+    check(other_graph("optimum-sequence-int8/model.onnx"));
+    check(other_graph("torch-discriminator-int32/model.onnx"));
 }
 
 #[test]
 fn sessions_compute_with_the_weights_that_they_are_handed() {
-    let (runtime, path) = (runtime(), other_graph("optimum-token/model.onnx"));
+    let read = Read::of(other_graph("optimum-token/model.onnx"));
     let logits = |weights: &[SharedWeight]| {
-        let one = NonZeroUsize::MIN;
-        let sessions = Sessions::open(&runtime, &path, Device::Cpu, one, weights).unwrap();
+        let sessions = read.open(weights, 1);
         sessions.one_core.with_session(|session| {
             let values = [[4_i64, 7], [1, 1], [0, 0]];
             let names = ["input_ids", "attention_mask", "token_type_ids"];
@@ -76,7 +102,7 @@ fn sessions_compute_with_the_weights_that_they_are_handed() {
             logits.to_vec()
         })
     };
-    let mut weights = weights(&path);
+    let mut weights = read.weights.clone();
     let of_the_file = logits(&weights);
     assert_eq!(of_the_file, logits(&[]));
     // Were each session to keep the file's own copy, it would not matter what it is handed.
@@ -98,9 +124,24 @@ fn sessions_compute_with_the_weights_that_they_are_handed() {
 
 #[test]
 fn one_worker_has_one_session() {
-    let graph = ExportedGraph::of("discriminator-plain", Precision::Fp32);
-    let one = NonZeroUsize::MIN;
-    let sessions = Sessions::open(&runtime(), &graph.path(), Device::Cpu, one, &[]).unwrap();
+    let exported = ExportedGraph::of("discriminator-plain", Precision::Fp32);
+    let sessions = Read::of(exported.path()).open(&[], 1);
     assert_eq!(idle(&sessions.one_core), 1);
     assert!(sessions.all_cores.is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_graph_may_be_a_link_out_of_its_folder() {
+    // As in Hugging Face's cache, where a snapshot's files are links to blobs.
+    let folder = tempfile::tempdir().unwrap();
+    let folders = ["blobs", "snapshot"].map(|name| folder.path().join(name));
+    for folder in &folders {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let [blob, link] = [folders[0].join("0123"), folders[1].join("model.onnx")];
+    std::fs::copy(other_graph("optimum-token/model.onnx"), &blob).unwrap();
+    std::os::unix::fs::symlink(&blob, &link).unwrap();
+    let read = Read::of(link);
+    assert_eq!(idle(&read.open(&read.weights, 1).one_core), 1);
 }

@@ -1,4 +1,5 @@
-//! Reads a graph's weights once, from the graph or from the file beside it, to be shared by all sessions of the model.
+//! Reads a graph's weights once, to be shared by all sessions of the model: from the file beside it, or from its own, in
+//! which [`detach`](super::detach) left them.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -17,38 +18,6 @@ use crate::onnx::{self, DataLocation, DataType};
 
 /// A weight by the name it has in the graph.
 pub type SharedWeight = (String, Arc<DynValue>);
-
-/// Tensors inside a graph are shared from this many bytes on: smaller ones are not worth a place in every session's list.
-const WORTH_SHARING: usize = 1024;
-
-/// Takes the large tensors out of a graph that was read: whole where the graph holds them itself, by reading them where
-/// they are in a file of their own. Of what is left each session reads its own: small ones, and 16-bit floats in the graph,
-/// since ONNX Runtime widens those of a foreign graph to fp32 on the CPU, each session its own.
-///
-/// # Errors
-/// As [`read_external`], and where a tensor in the graph has more or fewer bytes than its shape wants.
-pub fn take_shared(
-    model: &mut onnx::Model,
-    graph_path: &Path,
-) -> Result<Vec<SharedWeight>, EngineError> {
-    let mut weights = read_external(model, graph_path)?;
-    let initializers = model
-        .graph
-        .iter_mut()
-        .flat_map(|graph| &mut graph.initializer);
-    for tensor in initializers.filter(|tensor| tensor.raw_data.len() >= WORTH_SHARING) {
-        // Freed as soon as it is copied, so that no second copy of all weights is there at once.
-        let bytes = std::mem::take(&mut tensor.raw_data);
-        let value = match tensor.data_type() {
-            DataType::Float => embedded::<f32>(tensor, bytes, graph_path),
-            DataType::Int8 => embedded::<i8>(tensor, bytes, graph_path),
-            DataType::Uint8 => embedded::<u8>(tensor, bytes, graph_path),
-            _ => continue,
-        };
-        weights.push((tensor.name.clone(), Arc::new(value?)));
-    }
-    Ok(weights)
-}
 
 /// Reads the weights that the graph keeps in a file of its own.
 ///
@@ -105,22 +74,6 @@ fn check_length(tensor: &onnx::Tensor, bytes: u64, wanted: usize) -> Result<(), 
     Err(format!(
         "has {bytes} bytes, and its shape {shape:?} wants {wanted}"
     ))
-}
-
-/// A tensor whose data the graph holds.
-fn embedded<T: PrimitiveTensorElementType + Pod + Debug>(
-    tensor: &onnx::Tensor,
-    bytes: Vec<u8>,
-    path: &Path,
-) -> Result<DynValue, EngineError> {
-    let wanted = wanted_bytes(tensor).map_err(|reason| damaged(path, tensor, &reason))?;
-    check_length(tensor, bytes.len() as u64, wanted)
-        .map_err(|reason| damaged(path, tensor, &reason))?;
-    // Little-endian, as below. A copy, since bytes need not be aligned as T is.
-    let mut values = vec![T::zeroed(); wanted / size_of::<T>()];
-    bytemuck::cast_slice_mut(&mut values).copy_from_slice(&bytes);
-    drop(bytes);
-    hand_over(tensor, values, path)
 }
 
 /// What a tensor says of the data that it keeps in a file.
