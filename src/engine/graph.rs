@@ -174,8 +174,10 @@ impl Graph {
         if self.device.is_gpu() {
             return Ok(());
         }
-        let mut options = RunOptions::new().map_err(run_error)?;
-        options.set(SHRINK_ARENA, "cpu:0").map_err(run_error)?;
+        let mut options = RunOptions::new().map_err(|error| run_error(&error))?;
+        options
+            .set(SHRINK_ARENA, "cpu:0")
+            .map_err(|error| run_error(&error))?;
         let mut run =
             |session: &mut Session| self.logits(session, &[sequence], Some(&options)).map(drop);
         self.sessions.one_core.try_each(&mut run)?;
@@ -191,14 +193,20 @@ impl Graph {
         sequences: &[&Sequence],
         options: Option<&RunOptions>,
     ) -> Result<Vec<Vec<f32>>, EngineError> {
-        let (inputs, rows) = self.signature.inputs.feed(sequences).map_err(run_error)?;
+        let (inputs, rows) = self
+            .signature
+            .inputs
+            .feed(sequences)
+            .map_err(|error| run_error(&error))?;
         let outputs = match options {
             Some(options) => session.run_with_options(inputs, options),
             None => session.run(inputs),
         };
-        self.signature
-            .output
-            .read(&outputs.map_err(run_error)?, sequences.len(), &rows)
+        self.signature.output.read(
+            &outputs.map_err(|error| run_error(&error))?,
+            sequences.len(),
+            &rows,
+        )
     }
 }
 
@@ -235,7 +243,7 @@ fn resolve(runtime: &Runtime, device: Device, precision: Precision) -> Result<De
     Ok(device)
 }
 
-fn run_error(error: ort::Error) -> EngineError {
+fn run_error(error: &ort::Error) -> EngineError {
     EngineError::Run(error.to_string())
 }
 

@@ -73,7 +73,7 @@ impl<'a> PaddedBatch<'a> {
         for sequence in self.sequences {
             match input {
                 PaddedInput::InputIds => {
-                    values.extend(sequence.ids.iter().map(|&id| i64::from(id)))
+                    values.extend(sequence.ids.iter().map(|&id| i64::from(id)));
                 }
                 PaddedInput::AttentionMask => values.extend(sequence.ids.iter().map(|_| 1)),
                 PaddedInput::TokenTypeIds => {

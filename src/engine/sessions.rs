@@ -191,8 +191,9 @@ impl Opening<'_> {
                 .commit_from_file(path)
                 .map_err(|error| failed(&error));
         }
-        share_weights(builder, weights, &self.prepacked)
-            .and_then(|builder| find_weights(builder, path))
+        let builder = share_weights(builder, weights, &self.prepacked);
+        let builder = builder.map_err(|error| failed(&error))?;
+        find_weights(builder, path)
             .map_err(|error| failed(&error))?
             .commit_from_memory(bytes)
             .map_err(|error| failed(&error))

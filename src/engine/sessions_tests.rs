@@ -26,10 +26,10 @@ struct Read {
 }
 
 impl Read {
-    fn of(path: PathBuf) -> Self {
+    fn of(path: &Path) -> Self {
         // Weights are tensors of its.
         let _runtime = runtime();
-        let Detached { bytes, path } = detach::read(&path).unwrap();
+        let Detached { bytes, path } = detach::read(path).unwrap();
         let model = onnx::Model::decode(bytes.as_slice()).unwrap();
         let weights = read_external(&model, &path).unwrap();
         let names: HashSet<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
@@ -55,7 +55,7 @@ impl Read {
     }
 }
 
-fn check(path: PathBuf) {
+fn check(path: &Path) {
     let read = Read::of(path);
     let weights = &read.weights;
     let sessions = read.open(weights, 2);
@@ -77,17 +77,17 @@ fn check(path: PathBuf) {
 fn two_workers_have_a_session_each_and_one_copy_of_the_weights() {
     for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
         let exported = ExportedGraph::of("discriminator-plain", precision);
-        check(exported.path());
+        check(&exported.path());
     }
     // Weights in the graph's own file, in fp32 and in int8, and beside it.
-    check(other_graph("optimum-sequence/onnx/model.onnx"));
-    check(other_graph("optimum-sequence-int8/model.onnx"));
-    check(other_graph("torch-discriminator-int32/model.onnx"));
+    check(&other_graph("optimum-sequence/onnx/model.onnx"));
+    check(&other_graph("optimum-sequence-int8/model.onnx"));
+    check(&other_graph("torch-discriminator-int32/model.onnx"));
 }
 
 #[test]
 fn sessions_compute_with_the_weights_that_they_are_handed() {
-    let read = Read::of(other_graph("optimum-token/model.onnx"));
+    let read = Read::of(&other_graph("optimum-token/model.onnx"));
     let logits = |weights: &[SharedWeight]| {
         let sessions = read.open(weights, 1);
         sessions.one_core.with_session(|session| {
@@ -125,7 +125,7 @@ fn sessions_compute_with_the_weights_that_they_are_handed() {
 #[test]
 fn one_worker_has_one_session() {
     let exported = ExportedGraph::of("discriminator-plain", Precision::Fp32);
-    let sessions = Read::of(exported.path()).open(&[], 1);
+    let sessions = Read::of(&exported.path()).open(&[], 1);
     assert_eq!(idle(&sessions.one_core), 1);
     assert!(sessions.all_cores.is_none());
 }
@@ -142,6 +142,6 @@ fn a_graph_may_be_a_link_out_of_its_folder() {
     let [blob, link] = [folders[0].join("0123"), folders[1].join("model.onnx")];
     std::fs::copy(other_graph("optimum-token/model.onnx"), &blob).unwrap();
     std::os::unix::fs::symlink(&blob, &link).unwrap();
-    let read = Read::of(link);
+    let read = Read::of(&link);
     assert_eq!(idle(&read.open(&read.weights, 1).one_core), 1);
 }
