@@ -77,7 +77,8 @@ impl Subject {
                 .map(|entry| entry.value.as_str())
         };
         if says(LAYOUT_KEY).is_none() {
-            let reason = "its graph was not written by `electra export`, and what its matrix products are is not known";
+            let reason = "its graph was not written by `electra export`, so that its matrix products, which are measured \
+                          beside it, are not known; export the checkpoint that it came from";
             return Err(failed(reason.to_owned()));
         }
         let task = config.task(says(TASK_KEY).and_then(Task::named));

@@ -8,11 +8,9 @@ use thiserror::Error;
 
 use super::model_config::ModelConfig;
 use super::warm_up::WarmUp;
-use super::{LoadedModel, ModelFolder, ModelInfo};
+use super::{LoadedModel, ModelFolder, ModelInfo, task};
 use crate::batch::Scheduler;
-use crate::engine::{
-    ConcludedTask, Device, EngineError, EngineOptions, Graph, OutputRows, Runtime,
-};
+use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use crate::task::Task;
 use crate::text::{SharedTokenizers, TokenizerError};
 
@@ -83,9 +81,9 @@ impl Loader {
             sessions: self.workers,
         };
         let mut graph = Graph::load(&self.runtime, &folder.graph, &options)?;
-        let task =
-            task(&config, graph.task(), graph.output_width()).ok_or(LoadError::UnknownTask)?;
-        check_rows(task, graph.output_rows())?;
+        let task = task::of(&config, graph.task(), graph.output_width());
+        let task = task.ok_or(LoadError::UnknownTask)?;
+        task::check_rows(task, graph.output_rows()).map_err(LoadError::Mismatch)?;
         let labels = labels(task, config.labels, graph.output_width())?;
         let info = ModelInfo {
             name: folder.name.clone(),
@@ -123,32 +121,6 @@ impl Loader {
             tokenizer,
             queue,
         })
-    }
-}
-
-/// What a model does: as config.json says, or else as its graph tells, or else as electra.toml says. A score for each word
-/// of the vocabulary is a language model's, and tells none of the tasks.
-fn task(config: &ModelConfig, graph: Option<ConcludedTask>, width: usize) -> Option<Task> {
-    let graph = graph.filter(|_| config.vocabulary_size != Some(width));
-    if let (None, Some(ConcludedTask { task, from })) = (config.declared_task, &graph) {
-        tracing::info!(%task, "config.json names no task; it is concluded from the graph: {from}");
-    }
-    config.task(graph.map(|concluded| concluded.task))
-}
-
-/// A task has scores either of tokens or of whole texts.
-fn check_rows(task: Task, rows: OutputRows) -> Result<(), LoadError> {
-    match (task, rows) {
-        (Task::Classify, OutputRows::Tokens) => Err(LoadError::Mismatch(
-            "The task classify needs scores of a text but the graph gives scores of its tokens"
-                .to_owned(),
-        )),
-        (Task::Discriminate | Task::Tag | Task::Qa, OutputRows::Sequences) => {
-            Err(LoadError::Mismatch(format!(
-                "The task {task} needs scores of tokens but the graph gives scores of a whole text"
-            )))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -206,52 +178,6 @@ mod tests {
             (Task::Discriminate, None, 2),
         ] {
             assert!(labels(task, named, width).is_err(), "{task}");
-        }
-    }
-
-    #[test]
-    fn the_task_is_what_is_said_or_else_concluded() {
-        let check = |config: &str, toml: Option<&str>, width, expected| {
-            let config = ModelConfig::parse(config, toml).unwrap();
-            let concluded = ConcludedTask {
-                task: Task::Tag,
-                from: "its outputs".to_owned(),
-            };
-            assert_eq!(
-                task(&config, Some(concluded), width),
-                expected,
-                "{config:?}"
-            );
-        };
-        let bare = r#"{"max_position_embeddings": 8, "vocab_size": 40}"#;
-        check(bare, None, 3, Some(Task::Tag));
-        let said =
-            r#"{"max_position_embeddings": 8, "architectures": ["ElectraForQuestionAnswering"]}"#;
-        check(said, None, 2, Some(Task::Qa));
-        // A language model's head.
-        check(bare, None, 40, None);
-        check(
-            bare,
-            Some(r#"task = "discriminate""#),
-            40,
-            Some(Task::Discriminate),
-        );
-    }
-
-    #[test]
-    fn rows_must_be_those_of_the_task() {
-        for task in Task::ALL {
-            let fitting = |rows| check_rows(task, rows).is_ok();
-            assert_eq!(
-                fitting(OutputRows::Sequences),
-                task == Task::Classify,
-                "{task}"
-            );
-            assert_eq!(
-                fitting(OutputRows::Tokens),
-                task != Task::Classify,
-                "{task}"
-            );
         }
     }
 

@@ -4,6 +4,7 @@ mod folder;
 mod load;
 mod model;
 mod model_config;
+mod task;
 mod warm_up;
 
 use std::collections::BTreeMap;

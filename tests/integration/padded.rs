@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::batching;
 use crate::harness::{
-    Server, config, copy_folder, other_graph, project, run_forever, small_server,
+    Server, config, copy_folder, electra, other_graph, project, run_forever, small_server, stderr,
 };
 use crate::parity::{
     FP32_BATCH_TOLERANCE, FP32_TOLERANCE, alone, cases, largest_difference, load, logits, try_load,
@@ -360,6 +360,18 @@ async fn a_graph_without_a_head_is_refused_with_the_way_out() {
         assert!(reason.contains(words), "{reason}");
     }
     server.ended().await.expect("a clean end");
+}
+
+#[test]
+fn the_benchmark_says_that_it_wants_an_export() {
+    let folder = changed("optimum-token", |_| ());
+    let models = folder.path().to_str().expect("UTF-8");
+    let output = electra(&["bench", "optimum-token", "--models", models]).output();
+    let error = stderr(&output.expect("a process"));
+    assert!(
+        error.contains("was not written by `electra export`"),
+        "{error}"
+    );
 }
 
 /// Why a graph is refused whose protobuf was changed.
