@@ -6,8 +6,8 @@ use prost::Message as _;
 
 use super::BenchError;
 use crate::export::config::ModelConfig as Shape;
-use crate::export::graph::TASK_KEY;
 use crate::export::graph::products::Products;
+use crate::export::graph::{LAYOUT_KEY, TASK_KEY};
 use crate::onnx;
 use crate::repository::{Content, FoundModel, ModelConfig};
 use crate::service::QA_WINDOW_TOKENS;
@@ -72,7 +72,6 @@ impl Subject {
             return Err(failed(reason.to_owned()));
         };
         let config = ModelConfig::read(&folder.path).map_err(failed)?;
-        let shape = Shape::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
         let tokenizer =
             Tokenizer::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
         let bytes = std::fs::read(graph).map_err(|error| failed(error.to_string()))?;
@@ -84,8 +83,14 @@ impl Subject {
                 .find(|entry| entry.key == key)
                 .map(|entry| entry.value.as_str())
         };
-        let task = config.task(says(TASK_KEY));
+        if says(LAYOUT_KEY).is_none() {
+            let reason = "its graph was not written by `electra export`, so that its matrix products, which are measured \
+                          beside it, are not known; export the checkpoint that it came from";
+            return Err(failed(reason.to_owned()));
+        }
+        let task = config.task(says(TASK_KEY).and_then(Task::named));
         let task = task.ok_or_else(|| failed("nothing says what it does".to_owned()))?;
+        let shape = Shape::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
         Ok(Self {
             name: folder.name.clone(),
             task,

@@ -5,18 +5,15 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use ort::session::{RunOptions, Session};
-use ort::value::{Outlet, TensorRef, ValueType};
-use prost::Message as _;
-use serde::Serialize;
 
-use super::packed::PackedBatch;
-use super::sessions::{Sessions, usable_device};
-use super::weights::read_external;
-use super::{Device, EngineError, Layout, Runtime};
+use super::description::Description;
+use super::sessions::{SessionGraph, Sessions, usable_device};
+use super::signature::{ConcludedTask, OutputRows, Signature};
+use super::{Device, EngineError, Layout, Runtime, TensorInfo};
 use crate::batch::{Cores, Model, Sequence};
 use crate::export::Precision;
-use crate::export::graph::{INPUTS, LAYOUT_KEY, OUTPUT, PRECISION_KEY};
-use crate::onnx;
+use crate::export::graph::TASK_KEY;
+use crate::task::Task;
 
 /// ONNX Runtime's option to give unused memory back at the end of a run.
 const SHRINK_ARENA: &str = "memory.enable_memory_arena_shrinkage";
@@ -40,30 +37,11 @@ pub struct Graph {
     metadata: HashMap<String, String>,
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
-    output_rows: OutputRows,
-    output_width: usize,
-}
-
-/// An input or output of a graph.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TensorInfo {
-    /// Its name.
-    pub name: String,
-    /// Its element type, as the Open Inference Protocol spells it: `INT64`, `FP32`.
-    pub datatype: String,
-    /// Its shape, with -1 for a size known when the graph runs.
-    pub shape: Vec<i64>,
-}
-
-/// What a row of the logits belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OutputRows {
-    Tokens,
-    Sequences,
+    signature: Signature,
 }
 
 impl Graph {
-    /// Loads a graph of the packed layout and opens its sessions. [`Device::Auto`] becomes the device that works.
+    /// Loads a graph of either layout and opens its sessions. [`Device::Auto`] becomes the device that works.
     ///
     /// # Errors
     /// Where the files can't be read, the graph is of another kind, or the device does not work.
@@ -81,46 +59,40 @@ impl Graph {
                  or fp32 for it"
             );
         }
-        let sessions = if device.is_gpu() {
-            NonZeroUsize::MIN
+        let (sessions, weights) = if device.is_gpu() {
+            (NonZeroUsize::MIN, vec![])
         } else {
-            options.sessions
+            (options.sessions, description.weights()?)
         };
-        let weights = if device.is_gpu() {
-            vec![]
-        } else {
-            read_external(&description.model, path)?
+        let graph = SessionGraph {
+            path: &description.file.path,
+            bytes: &description.file.bytes,
+            weights: &weights,
         };
-        let sessions = Sessions::open(runtime, path, device, sessions, &weights)?;
-        let unsupported = |reason: &str| EngineError::Unsupported {
+        let sessions = Sessions::open(runtime, graph, device, sessions)?;
+        let (inputs, outputs) = sessions.one_core.with_session(|session| {
+            let outputs = TensorInfo::of_all(session.outputs());
+            (TensorInfo::of_all(session.inputs()), outputs)
+        });
+        let signature = match description.layout {
+            Layout::Packed => {
+                Signature::packed(&inputs, &outputs, description.first_output_dimension())
+            }
+            Layout::Padded => Signature::padded(&inputs, &outputs),
+        };
+        let signature = signature.map_err(|reason| EngineError::Unsupported {
             path: path.to_path_buf(),
-            reason: reason.to_owned(),
-        };
-        let (inputs, outputs) = sessions
-            .one_core
-            .with_session(|session| (tensors(session.inputs()), tensors(session.outputs())));
-        if inputs.iter().map(|input| input.name.as_str()).ne(INPUTS) {
-            return Err(unsupported(
-                "its inputs are not those of the packed layout; export the checkpoint again",
-            ));
-        }
-        let logits = outputs.iter().find(|output| output.name == OUTPUT);
-        let width = logits
-            .and_then(|logits| logits.shape.last())
-            .and_then(|width| usize::try_from(*width).ok());
-        let output_width = width.ok_or_else(|| {
-            unsupported("it has no output `logits` of a fixed width; export the checkpoint again")
+            reason,
         })?;
         Ok(Self {
             sessions,
             device,
-            layout: Layout::Packed,
+            layout: description.layout,
             precision: description.precision,
-            output_rows: description.output_rows(),
             metadata: description.metadata,
             inputs,
             outputs,
-            output_width,
+            signature,
         })
     }
 
@@ -168,13 +140,30 @@ impl Graph {
     /// Logits in one row of its output.
     #[must_use]
     pub fn output_width(&self) -> usize {
-        self.output_width
+        self.signature.output.width
+    }
+
+    /// What a row of its output belongs to.
+    #[must_use]
+    pub fn output_rows(&self) -> OutputRows {
+        self.signature.output.rows
     }
 
     /// What the graph says of itself under a key.
     #[must_use]
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)
+    }
+
+    /// What the graph computes: as it says, or else as its outputs tell, where they leave no doubt.
+    #[must_use]
+    pub fn task(&self) -> Option<ConcludedTask> {
+        let said = self.metadata(TASK_KEY).and_then(Task::named);
+        let said = said.map(|task| ConcludedTask {
+            task,
+            from: format!("its metadata {TASK_KEY}"),
+        });
+        said.or_else(|| self.signature.concluded_task())
     }
 
     /// Runs a sequence in every session, after which each gives back the memory of larger batches that ran before.
@@ -185,9 +174,10 @@ impl Graph {
         if self.device.is_gpu() {
             return Ok(());
         }
-        let failed = |error: ort::Error| EngineError::Run(error.to_string());
-        let mut options = RunOptions::new().map_err(failed)?;
-        options.set(SHRINK_ARENA, "cpu:0").map_err(failed)?;
+        let mut options = RunOptions::new().map_err(|error| run_error(&error))?;
+        options
+            .set(SHRINK_ARENA, "cpu:0")
+            .map_err(|error| run_error(&error))?;
         let mut run =
             |session: &mut Session| self.logits(session, &[sequence], Some(&options)).map(drop);
         self.sessions.one_core.try_each(&mut run)?;
@@ -203,47 +193,20 @@ impl Graph {
         sequences: &[&Sequence],
         options: Option<&RunOptions>,
     ) -> Result<Vec<Vec<f32>>, EngineError> {
-        let failed = |error: ort::Error| EngineError::Run(error.to_string());
-        let batch = PackedBatch::new(sequences);
-        let tensor = |values| TensorRef::<i64>::from_array_view(values).map_err(failed);
-        let inputs = ort::inputs! {
-            INPUTS[0] => tensor(([batch.input_ids.len()], batch.input_ids.as_slice()))?,
-            INPUTS[1] => tensor(([batch.token_type_ids.len()], batch.token_type_ids.as_slice()))?,
-            INPUTS[2] => tensor(([batch.position_ids.len()], batch.position_ids.as_slice()))?,
-            INPUTS[3] => tensor(([batch.sequence_starts.len()], batch.sequence_starts.as_slice()))?,
-        };
+        let (inputs, rows) = self
+            .signature
+            .inputs
+            .feed(sequences)
+            .map_err(|error| run_error(&error))?;
         let outputs = match options {
             Some(options) => session.run_with_options(inputs, options),
             None => session.run(inputs),
         };
-        let outputs = outputs.map_err(failed)?;
-        let (_, logits) = outputs[OUTPUT]
-            .try_extract_tensor::<f32>()
-            .map_err(failed)?;
-        if logits.iter().any(|logit| !logit.is_finite()) {
-            let reason =
-                "the graph computed logits that are no finite numbers; its weights are damaged";
-            return Err(EngineError::Run(reason.to_owned()));
-        }
-        let width = self.output_width;
-        let rows: Vec<_> = match self.output_rows {
-            OutputRows::Tokens => PackedBatch::token_rows(sequences).collect(),
-            OutputRows::Sequences => (0..sequences.len()).map(|row| row..row + 1).collect(),
-        };
-        rows.into_iter()
-            .map(|rows| {
-                logits
-                    .get(rows.start * width..rows.end * width)
-                    .map(<[f32]>::to_vec)
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| {
-                EngineError::Run(format!(
-                    "{} logits came back for {} sequences",
-                    logits.len(),
-                    sequences.len()
-                ))
-            })
+        self.signature.output.read(
+            &outputs.map_err(|error| run_error(&error))?,
+            sequences.len(),
+            &rows,
+        )
     }
 }
 
@@ -257,61 +220,9 @@ impl Model for Graph {
             .with_session(|session| self.logits(session, batch, None))
             .map_err(|error| error.to_string())
     }
-}
 
-/// What the graph's file says before any session is opened.
-struct Description {
-    model: onnx::Model,
-    metadata: HashMap<String, String>,
-    precision: Precision,
-}
-
-impl Description {
-    fn read(path: &Path) -> Result<Self, EngineError> {
-        let load = |reason: String| EngineError::Load {
-            path: path.to_path_buf(),
-            reason,
-        };
-        let bytes = std::fs::read(path).map_err(|error| load(error.to_string()))?;
-        let model = onnx::Model::decode(bytes.as_slice())
-            .map_err(|error| load(format!("it is no ONNX graph: {error}")))?;
-        let metadata: HashMap<_, _> = model
-            .metadata_props
-            .iter()
-            .map(|entry| (entry.key.clone(), entry.value.clone()))
-            .collect();
-        let unsupported = |reason: String| EngineError::Unsupported {
-            path: path.to_path_buf(),
-            reason,
-        };
-        if metadata.get(LAYOUT_KEY).map(String::as_str) != Some("packed") {
-            return Err(unsupported(
-                "it was not written by `electra export`; export the checkpoint that it came from"
-                    .to_owned(),
-            ));
-        }
-        let precision = metadata
-            .get(PRECISION_KEY)
-            .map_or("", String::as_str)
-            .parse()
-            .map_err(unsupported)?;
-        Ok(Self {
-            model,
-            metadata,
-            precision,
-        })
-    }
-
-    fn output_rows(&self) -> OutputRows {
-        let mut outputs = self.model.graph.iter().flat_map(|graph| &graph.output);
-        let first = outputs.find_map(|output| {
-            let tensor = output.r#type.as_ref()?.tensor_type.as_ref()?;
-            tensor.shape.as_ref()?.dim.first()?.value.clone()
-        });
-        match first {
-            Some(onnx::DimensionValue::Name(name)) if name == "sequences" => OutputRows::Sequences,
-            _ => OutputRows::Tokens,
-        }
+    fn pads_to_longest(&self) -> bool {
+        self.layout == Layout::Padded
     }
 }
 
@@ -332,32 +243,8 @@ fn resolve(runtime: &Runtime, device: Device, precision: Precision) -> Result<De
     Ok(device)
 }
 
-fn tensors(outlets: &[Outlet]) -> Vec<TensorInfo> {
-    outlets
-        .iter()
-        .map(|outlet| {
-            let (datatype, shape) = match outlet.dtype() {
-                ValueType::Tensor { ty, shape, .. } => (datatype(*ty), shape.to_vec()),
-                other => (format!("{other:?}"), vec![]),
-            };
-            TensorInfo {
-                name: outlet.name().to_owned(),
-                datatype,
-                shape,
-            }
-        })
-        .collect()
-}
-
-fn datatype(element: ort::value::TensorElementType) -> String {
-    use ort::value::TensorElementType as Element;
-    match element {
-        Element::Float32 => "FP32".to_owned(),
-        Element::Float16 => "FP16".to_owned(),
-        Element::Int64 => "INT64".to_owned(),
-        Element::Int32 => "INT32".to_owned(),
-        other => format!("{other:?}").to_uppercase(),
-    }
+fn run_error(error: &ort::Error) -> EngineError {
+    EngineError::Run(error.to_string())
 }
 
 #[cfg(test)]

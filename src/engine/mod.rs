@@ -1,11 +1,17 @@
 //! Runs graphs on ONNX Runtime. The only place that names `ort`.
 
+mod description;
+mod detach;
 mod device;
 mod graph;
 mod packed;
+mod padded;
 mod products;
 mod runtime;
 mod sessions;
+mod signature;
+mod tensor_info;
+mod tensors;
 mod weights;
 
 #[cfg(test)]
@@ -18,11 +24,14 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use device::{Device, UnknownDevice};
-pub use graph::{EngineOptions, Graph, TensorInfo};
+pub use graph::{EngineOptions, Graph};
 pub use packed::PackedBatch;
+pub use padded::{PaddedBatch, PaddedInput};
 pub use products::{BatchShape, ProductSessions};
 pub use runtime::{Runtime, RuntimeError};
 pub use sessions::usable_device;
+pub use signature::{ConcludedTask, OutputRows};
+pub use tensor_info::TensorInfo;
 
 pub use crate::export::Precision;
 
@@ -32,12 +41,15 @@ pub use crate::export::Precision;
 pub enum Layout {
     /// One after another, with no padding: `electra export`'s own graphs.
     Packed,
+    /// A row each, filled up to the longest: graphs of any other exporter.
+    Padded,
 }
 
 impl fmt::Display for Layout {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Packed => formatter.write_str("packed"),
+            Self::Padded => formatter.write_str("padded"),
         }
     }
 }

@@ -9,7 +9,7 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 use prost::Message as _;
 
-use super::sessions::{configure, share_weights};
+use super::sessions::{configure, find_weights, share_weights};
 use super::weights::read_external;
 use super::{Device, EngineError, Runtime};
 use crate::batch::Cores;
@@ -155,19 +155,15 @@ impl ProductSessions {
     }
 }
 
-/// The folder that holds the weights of a graph that comes from memory.
-const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
-
 /// Unoptimized, as there is nothing to optimize, and products of equal inputs must not become one.
 #[allow(
     clippy::result_large_err,
     reason = "ort hands the builder back inside its errors"
 )]
 fn unoptimized(runtime: &Runtime, path: &Path) -> Result<SessionBuilder, EngineError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
     configure(runtime, path, Device::Cpu, Cores::One)?
         .with_optimization_level(GraphOptimizationLevel::Disable)
-        .and_then(|builder| builder.with_config_entry(WEIGHTS_FOLDER, folder.to_string_lossy()))
+        .and_then(|builder| find_weights(builder, path))
         .map_err(|error| load_error(path, &error))
 }
 

@@ -20,21 +20,30 @@ pub struct Sessions {
     pub all_cores: Option<SessionPool>,
 }
 
+/// The graph that sessions are opened of.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionGraph<'a> {
+    /// Its file; weights are looked for beside it.
+    pub path: &'a Path,
+    /// The graph without its large weights.
+    pub bytes: &'a [u8],
+    /// The weights that all sessions share on the CPU.
+    pub weights: &'a [SharedWeight],
+}
+
 impl Sessions {
     /// Opens `count` sessions on one core each, and with more than one of them another on all cores. On the CPU all of
     /// them share the weights and what ONNX Runtime makes of them ("prepacking").
     pub fn open(
         runtime: &Runtime,
-        path: &Path,
+        graph: SessionGraph,
         device: Device,
         count: NonZeroUsize,
-        weights: &[SharedWeight],
     ) -> Result<Self, EngineError> {
         let opening = Opening {
             runtime,
-            path,
+            graph,
             device,
-            weights,
             prepacked: PrepackedWeights::new(),
         };
         let one_core = (0..count.get())
@@ -163,23 +172,51 @@ fn device_error(runtime: &Runtime, device: Device, error: &dyn std::fmt::Display
 /// What opening a session takes.
 struct Opening<'a> {
     runtime: &'a Runtime,
-    path: &'a Path,
+    graph: SessionGraph<'a>,
     device: Device,
-    weights: &'a [SharedWeight],
     prepacked: PrepackedWeights,
 }
 
 impl Opening<'_> {
     fn session(&self, cores: Cores) -> Result<Session, EngineError> {
-        let mut builder = configure(self.runtime, self.path, self.device, cores)?;
-        if !self.device.is_gpu() {
-            builder = share_weights(builder, self.weights, &self.prepacked)
-                .map_err(|error| load_error(self.path, &error))?;
+        let SessionGraph {
+            path,
+            bytes,
+            weights,
+        } = self.graph;
+        let failed = |error: &dyn std::fmt::Display| load_error(path, error);
+        let mut builder = configure(self.runtime, path, self.device, cores)?;
+        if self.device.is_gpu() {
+            return builder
+                .commit_from_file(path)
+                .map_err(|error| failed(&error));
         }
-        builder
-            .commit_from_file(self.path)
-            .map_err(|error| load_error(self.path, &error))
+        let builder = share_weights(builder, weights, &self.prepacked);
+        let builder = builder.map_err(|error| failed(&error))?;
+        find_weights(builder, path)
+            .map_err(|error| failed(&error))?
+            .commit_from_memory(bytes)
+            .map_err(|error| failed(&error))
     }
+}
+
+/// ONNX Runtime's name of the folder that holds the weights of a graph that comes from memory.
+const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
+
+/// Has a session that gets its graph from memory look for weights beside the graph's file.
+#[allow(
+    clippy::result_large_err,
+    reason = "ort hands the builder back inside its errors"
+)]
+pub(super) fn find_weights(
+    builder: SessionBuilder,
+    path: &Path,
+) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    builder.with_config_entry(WEIGHTS_FOLDER, folder.to_string_lossy())
 }
 
 /// A builder with the options of every session: computing on its caller's thread alone, or on all cores.

@@ -1,13 +1,16 @@
 //! Counts the sessions of a graph, and the copies of its weights.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use ort::value::Tensor;
 use prost::Message as _;
 
 use super::*;
 use crate::engine::Precision;
-use crate::engine::testing::{ExportedGraph, runtime};
+use crate::engine::detach::{self, Detached};
+use crate::engine::testing::{ExportedGraph, other_graph, runtime};
 use crate::engine::weights::read_external;
 use crate::onnx;
 
@@ -15,46 +18,130 @@ fn idle(pool: &SessionPool) -> usize {
     pool.idle.lock().unwrap().len()
 }
 
-fn check(precision: Precision) {
-    let runtime = runtime();
-    let graph = ExportedGraph::of("discriminator-plain", precision);
-    let path = graph.path();
-    let model = onnx::Model::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
-    let weights = read_external(&model, &path).unwrap();
-    let names: HashSet<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
-    assert!(
-        !names.is_empty() && names.len() == weights.len(),
-        "{names:?}"
-    );
+/// A graph and its weights, as they are read.
+struct Read {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    weights: Vec<SharedWeight>,
+}
 
-    let workers = NonZeroUsize::new(2).unwrap();
-    let sessions = Sessions::open(&runtime, &path, Device::Cpu, workers, &weights).unwrap();
+impl Read {
+    fn of(path: &Path) -> Self {
+        // Weights are tensors of its.
+        let _runtime = runtime();
+        let Detached { bytes, path } = detach::read(path).unwrap();
+        let model = onnx::Model::decode(bytes.as_slice()).unwrap();
+        let weights = read_external(&model, &path).unwrap();
+        let names: HashSet<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(
+            !names.is_empty() && names.len() == weights.len(),
+            "{names:?}"
+        );
+        Self {
+            path,
+            bytes,
+            weights,
+        }
+    }
+
+    fn open(&self, weights: &[SharedWeight], workers: usize) -> Sessions {
+        let graph = SessionGraph {
+            path: &self.path,
+            bytes: &self.bytes,
+            weights,
+        };
+        let workers = NonZeroUsize::new(workers).unwrap();
+        Sessions::open(&runtime(), graph, Device::Cpu, workers).unwrap()
+    }
+}
+
+fn check(path: &Path) {
+    let read = Read::of(path);
+    let weights = &read.weights;
+    let sessions = read.open(weights, 2);
     assert_eq!(idle(&sessions.one_core), 2);
-    let on_all_cores = usize::from(runtime.cores() <= workers);
+    let on_all_cores = usize::from(runtime().cores().get() <= 2);
     assert_eq!(sessions.all_cores.as_ref().map_or(0, idle), on_all_cores);
 
     // Each session holds the tensor itself, beside this test.
-    for (name, tensor) in &weights {
+    for (name, tensor) in weights {
         assert_eq!(Arc::strong_count(tensor), 1 + 2 + on_all_cores, "{name}");
     }
     drop(sessions);
-    for (name, tensor) in &weights {
+    for (name, tensor) in weights {
         assert_eq!(Arc::strong_count(tensor), 1, "{name}");
     }
 }
 
 #[test]
 fn two_workers_have_a_session_each_and_one_copy_of_the_weights() {
-    check(Precision::Fp32);
-    check(Precision::Fp16);
-    check(Precision::Int8);
+    for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
+        let exported = ExportedGraph::of("discriminator-plain", precision);
+        check(&exported.path());
+    }
+    // Weights in the graph's own file, in fp32 and in int8, and beside it.
+    check(&other_graph("optimum-sequence/onnx/model.onnx"));
+    check(&other_graph("optimum-sequence-int8/model.onnx"));
+    check(&other_graph("torch-discriminator-int32/model.onnx"));
+}
+
+#[test]
+fn sessions_compute_with_the_weights_that_they_are_handed() {
+    let read = Read::of(&other_graph("optimum-token/model.onnx"));
+    let logits = |weights: &[SharedWeight]| {
+        let sessions = read.open(weights, 1);
+        sessions.one_core.with_session(|session| {
+            let values = [[4_i64, 7], [1, 1], [0, 0]];
+            let names = ["input_ids", "attention_mask", "token_type_ids"];
+            let inputs = names.into_iter().zip(values).map(|(name, values)| {
+                let tensor = Tensor::from_array(([1_usize, 2], values.to_vec())).unwrap();
+                (name, tensor)
+            });
+            let outputs = session.run(inputs.collect::<Vec<_>>()).unwrap();
+            let (_, logits) = outputs["logits"].try_extract_tensor::<f32>().unwrap();
+            logits.to_vec()
+        })
+    };
+    let mut weights = read.weights.clone();
+    let of_the_file = logits(&weights);
+    assert_eq!(of_the_file, logits(&[]));
+    // Were each session to keep the file's own copy, it would not matter what it is handed.
+    for (_, weight) in &mut weights {
+        let (shape, values) = weight.try_extract_tensor::<f32>().unwrap();
+        let halved = values.iter().map(|value| value / 2.0).collect::<Vec<_>>();
+        let halved = Tensor::from_array((shape.to_vec(), halved)).unwrap();
+        *weight = Arc::new(halved.into_dyn());
+    }
+    let of_others = logits(&weights);
+    let moved = of_the_file.iter().zip(&of_others);
+    assert!(
+        moved
+            .clone()
+            .all(|(left, right)| (left - right).abs() > 1e-3),
+        "{moved:?}"
+    );
 }
 
 #[test]
 fn one_worker_has_one_session() {
-    let graph = ExportedGraph::of("discriminator-plain", Precision::Fp32);
-    let one = NonZeroUsize::MIN;
-    let sessions = Sessions::open(&runtime(), &graph.path(), Device::Cpu, one, &[]).unwrap();
+    let exported = ExportedGraph::of("discriminator-plain", Precision::Fp32);
+    let sessions = Read::of(&exported.path()).open(&[], 1);
     assert_eq!(idle(&sessions.one_core), 1);
     assert!(sessions.all_cores.is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_graph_may_be_a_link_out_of_its_folder() {
+    // As in Hugging Face's cache, where a snapshot's files are links to blobs.
+    let folder = tempfile::tempdir().unwrap();
+    let folders = ["blobs", "snapshot"].map(|name| folder.path().join(name));
+    for folder in &folders {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let [blob, link] = [folders[0].join("0123"), folders[1].join("model.onnx")];
+    std::fs::copy(other_graph("optimum-token/model.onnx"), &blob).unwrap();
+    std::os::unix::fs::symlink(&blob, &link).unwrap();
+    let read = Read::of(&link);
+    assert_eq!(idle(&read.open(&read.weights, 1).one_core), 1);
 }

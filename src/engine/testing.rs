@@ -29,6 +29,12 @@ impl ExportedGraph {
     }
 }
 
+/// A file of `tests/golden/graphs`: graphs of other exporters.
+pub fn other_graph(path: &str) -> PathBuf {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    project.join("tests/golden/graphs").join(path)
+}
+
 /// ONNX Runtime, as the environment names it or `make runtime` fetches it.
 pub fn runtime() -> Runtime {
     let named = std::env::var_os("ELECTRA_ONNXRUNTIME_LIBRARY");

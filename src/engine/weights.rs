@@ -1,4 +1,5 @@
-//! Reads a graph's weights from the file beside it once, to be shared by all sessions of the model.
+//! Reads a graph's weights once, to be shared by all sessions of the model: from the file beside it, or from its own, in
+//! which [`detach`](super::detach) left them.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -18,7 +19,7 @@ use crate::onnx::{self, DataLocation, DataType};
 /// A weight by the name it has in the graph.
 pub type SharedWeight = (String, Arc<DynValue>);
 
-/// Reads every tensor that the graph keeps in a file of its own.
+/// Reads the weights that the graph keeps in a file of its own.
 ///
 /// # Errors
 /// Where a file is missing or too short, or a tensor's description contradicts itself or points out of the folder.
@@ -29,76 +30,91 @@ pub fn read_external(
     let folder = graph_path.parent().unwrap_or(Path::new(""));
     let mut files = HashMap::new();
     let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
-    initializers
-        .filter(|tensor| tensor.data_location() == DataLocation::External)
-        .map(|tensor| {
-            let damaged = |reason: String| EngineError::Load {
-                path: graph_path.to_path_buf(),
-                reason: format!("its tensor `{}` {reason}", tensor.name),
-            };
-            let place = Place::of(tensor).map_err(damaged)?;
-            let path = folder.join(&place.file);
-            let value = match tensor.data_type() {
-                DataType::Float => place.tensor::<f32>(tensor, &mut files, &path),
-                DataType::Float16 => place.halves(tensor, &mut files, &path),
-                DataType::Int8 => place.tensor::<i8>(tensor, &mut files, &path),
-                other => Err(damaged(format!(
-                    "holds {other:?}, which no exported graph keeps in a file"
-                ))),
-            }?;
-            Ok((tensor.name.clone(), Arc::new(value)))
-        })
-        .collect()
+    let external = initializers.filter(|tensor| tensor.data_location() == DataLocation::External);
+    let weights = external.map(|tensor| {
+        let damaged = |reason: String| damaged(graph_path, tensor, &reason);
+        // Also of those that ONNX Runtime reads.
+        let path = folder.join(file_of(tensor).map_err(damaged)?);
+        let place = || Place::of(tensor).map_err(damaged);
+        let value = match tensor.data_type() {
+            DataType::Float => place()?.tensor::<f32>(tensor, &mut files, &path)?,
+            DataType::Float16 => place()?.halves(tensor, &mut files, &path)?,
+            DataType::Int8 => place()?.tensor::<i8>(tensor, &mut files, &path)?,
+            DataType::Uint8 => place()?.tensor::<u8>(tensor, &mut files, &path)?,
+            _ => return Ok(None),
+        };
+        Ok(Some((tensor.name.clone(), Arc::new(value))))
+    });
+    weights.filter_map(Result::transpose).collect()
 }
 
-/// Where a tensor's data is.
+fn damaged(graph_path: &Path, tensor: &onnx::Tensor, reason: &str) -> EngineError {
+    EngineError::Load {
+        path: graph_path.to_path_buf(),
+        reason: format!("its tensor `{}` {reason}", tensor.name),
+    }
+}
+
+/// Bytes that a tensor's shape wants.
+fn wanted_bytes(tensor: &onnx::Tensor) -> Result<usize, String> {
+    let size = tensor.data_type().size();
+    let bytes = tensor.dims.iter().try_fold(size, |product, dimension| {
+        usize::try_from(*dimension)
+            .ok()
+            .and_then(|dimension| product.checked_mul(dimension))
+    });
+    bytes.ok_or_else(|| format!("has the impossible shape {:?}", tensor.dims))
+}
+
+fn check_length(tensor: &onnx::Tensor, bytes: u64, wanted: usize) -> Result<(), String> {
+    if bytes == wanted as u64 {
+        return Ok(());
+    }
+    let shape = &tensor.dims;
+    Err(format!(
+        "has {bytes} bytes, and its shape {shape:?} wants {wanted}"
+    ))
+}
+
+/// What a tensor says of the data that it keeps in a file.
+fn said<'t>(tensor: &'t onnx::Tensor, key: &str) -> Option<&'t str> {
+    let mut entries = tensor.external_data.iter();
+    let entry = entries.find(|entry| entry.key == key);
+    entry.map(|entry| entry.value.as_str())
+}
+
+/// The file that holds a tensor's data, in the graph's folder.
+fn file_of(tensor: &onnx::Tensor) -> Result<&Path, String> {
+    let file = Path::new(said(tensor, "location").ok_or("names no file")?);
+    let mut components = file.components();
+    if components.all(|component| matches!(component, Component::Normal(_))) {
+        Ok(file)
+    } else {
+        let file = file.display();
+        Err(format!(
+            "names the file {file}, which is not in the graph's folder"
+        ))
+    }
+}
+
+/// Where in its file a tensor's data is.
 struct Place {
-    file: PathBuf,
     offset: u64,
     length: usize,
 }
 
 impl Place {
     fn of(tensor: &onnx::Tensor) -> Result<Self, String> {
-        let entry = |key: &str| {
-            tensor
-                .external_data
-                .iter()
-                .find(|entry| entry.key == key)
-                .map(|entry| &entry.value)
-        };
-        let file = PathBuf::from(entry("location").ok_or("names no file")?);
-        if !file
-            .components()
-            .all(|component| matches!(component, Component::Normal(_)))
-        {
-            return Err(format!(
-                "names the file {}, which is not in the graph's folder",
-                file.display()
-            ));
-        }
-        let number = |key: &str, text: &String| {
+        let number = |key: &str, text: &str| {
             text.parse::<u64>()
                 .map_err(|_| format!("has the {key} `{text}`"))
         };
-        let offset = entry("offset").map_or(Ok(0), |text| number("offset", text))?;
-        let elements = tensor.dims.iter().try_fold(1_usize, |product, size| {
-            usize::try_from(*size)
-                .ok()
-                .and_then(|size| product.checked_mul(size))
-        });
-        let wanted = elements.and_then(|elements| elements.checked_mul(tensor.data_type().size()));
-        let wanted = wanted.ok_or_else(|| format!("has the impossible shape {:?}", tensor.dims))?;
-        if let Some(text) = entry("length")
-            && number("length", text)? != wanted as u64
-        {
-            return Err(format!(
-                "has {text} bytes, and its shape {:?} wants {wanted}",
-                tensor.dims
-            ));
+        let offset = said(tensor, "offset").map_or(Ok(0), |text| number("offset", text))?;
+        let wanted = wanted_bytes(tensor)?;
+        if let Some(text) = said(tensor, "length") {
+            check_length(tensor, number("length", text)?, wanted)?;
         }
         Ok(Self {
-            file,
             offset,
             length: wanted,
         })

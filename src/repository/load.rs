@@ -9,11 +9,10 @@ use thiserror::Error;
 use super::model_config::ModelConfig;
 use super::prepare::prepare;
 use super::warm_up::WarmUp;
-use super::{Content, LoadedModel, ModelFolder, ModelInfo, ModelSettings};
+use super::{Content, LoadedModel, ModelFolder, ModelInfo, ModelSettings, task};
 use crate::batch::{QueueOptions, Scheduler};
 use crate::config::Limits;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
-use crate::export::graph::TASK_KEY;
 use crate::export::{GRAPH_FILE, PrecisionChoice};
 use crate::service::export::{ExportFailure, ExportRequest};
 use crate::task::Task;
@@ -115,10 +114,9 @@ impl Loader {
             sessions: self.workers,
         };
         let mut graph = Graph::load(&self.runtime, &graph, &options)?;
-        let task = config
-            .task(graph.metadata(TASK_KEY))
-            .or(settings.task)
-            .ok_or(LoadError::UnknownTask)?;
+        let task = task::of(&config, graph.task(), graph.output_width(), settings.task);
+        let task = task.ok_or(LoadError::UnknownTask)?;
+        task::check_rows(task, graph.output_rows()).map_err(LoadError::Mismatch)?;
         check_settings(&settings, task)?;
         let named = settings.labels.or(config.labels);
         let labels = labels(task, named, graph.output_width())?;

@@ -11,6 +11,7 @@ mod model;
 mod model_config;
 mod prepare;
 mod settings;
+mod task;
 mod version;
 mod warm_up;
 mod watch;

@@ -71,8 +71,8 @@ impl ModelConfig {
 
     /// What the model does, where its graph says `graph` of it.
     #[must_use]
-    pub fn task(&self, graph: Option<&str>) -> Option<Task> {
-        self.declared_task.or_else(|| graph.and_then(Task::named))
+    pub fn task(&self, graph: Option<Task>) -> Option<Task> {
+        self.declared_task.or(graph)
     }
 }
 

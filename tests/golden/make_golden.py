@@ -3,7 +3,7 @@
 
     python make_golden.py                   everything that needs only this folder
     python make_golden.py --models DIR      also the trained models electra-mini-*, from their fp32 or fp16 checkpoints
-    python make_golden.py --only logits     one part: checkpoints, logits, tokenizer or pipelines
+    python make_golden.py --only logits     one part: checkpoints, logits, graphs, tokenizer or pipelines
 
 Every run writes the same bytes on the same machine; on another one the last digits of logits may differ.
 """
@@ -61,6 +61,17 @@ def write_logits(output: Path, models: Path | None) -> None:
             write_golden(output / "logits" / f"{name}.json", {"checkpoint": name}, cases)
 
 
+def write_graphs(output: Path, _models: Path | None) -> None:
+    # Imported here, since Optimum and ONNX are wanted for nothing else.
+    from maker.graphs import GRAPHS, write_graph
+
+    for graph in GRAPHS:
+        cases = write_graph(graph, output / "checkpoints", output / "graphs" / graph.name)
+        if cases:
+            require_varied_decisions(graph.name, cases)
+            write_golden(output / "logits" / f"{graph.name}.json", {"graph": graph.name}, cases)
+
+
 def write_tokenizer(output: Path, models: Path | None) -> None:
     small = output / "checkpoints"
     folders = {"uncased": small / "discriminator-plain", "cased": small / "discriminator-cased"}
@@ -98,6 +109,7 @@ def require_varied_decisions(name: str, cases: list) -> None:
 WRITERS = {
     "checkpoints": write_checkpoints,
     "logits": write_logits,
+    "graphs": write_graphs,
     "tokenizer": write_tokenizer,
     "pipelines": write_pipelines,
 }

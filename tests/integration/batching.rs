@@ -28,7 +28,8 @@ fn scores(result: &Value, list: &str) -> Vec<f64> {
         .collect()
 }
 
-async fn check(server: &Server, path: &str, extra: Value, list: &str, tolerance: f64) {
+/// Asks for the scores of texts alone, in a list and all at once.
+pub async fn check(server: &Server, path: &str, extra: Value, list: &str, tolerance: f64) {
     let body = |text: Value| {
         let mut body = extra.clone();
         body["text"] = text;

@@ -34,6 +34,11 @@ pub fn checkpoint(name: &str) -> PathBuf {
     project().join("tests/golden/checkpoints").join(name)
 }
 
+/// A model folder of `tests/golden` as another exporter leaves it.
+pub fn other_graph(name: &str) -> PathBuf {
+    project().join("tests/golden/graphs").join(name)
+}
+
 /// A golden file of `tests/golden`.
 pub fn golden(path: &str) -> Value {
     let path = project().join("tests/golden").join(path);
@@ -105,12 +110,17 @@ pub fn repository(names: &[&str]) -> tempfile::TempDir {
     folder
 }
 
-/// Copies the files of a folder.
+/// Copies a folder with all that is in it.
 pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");
-        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+        let copy = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &copy);
+        } else {
+            std::fs::copy(entry.path(), copy).expect("a copy");
+        }
     }
 }
 
@@ -287,7 +297,8 @@ impl Server {
     }
 }
 
-fn run_forever(config: Config) -> SocketAddr {
+/// Starts a server that runs until the process ends, on threads of its own.
+pub fn run_forever(config: Config) -> SocketAddr {
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()

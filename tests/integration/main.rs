@@ -10,6 +10,7 @@ mod drain;
 mod export;
 mod harness;
 mod offsets;
+mod padded;
 mod parity;
 mod repository;
 mod routes;

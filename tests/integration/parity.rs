@@ -4,31 +4,38 @@
 use std::path::Path;
 
 use electra_server::batch::{Cores, Model, Sequence};
-use electra_server::engine::{Device, EngineOptions, Graph, Runtime};
+use electra_server::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use electra_server::export::Precision;
 use serde_json::Value;
 
 use crate::harness::{checkpoints, default_models, exported, golden};
 
 /// The largest difference to transformers' fp32 logits that fp32 may have.
-const FP32_TOLERANCE: f32 = 1e-4;
+pub const FP32_TOLERANCE: f32 = 1e-4;
 /// The same of fp16: with logits up to 3.5, a few of the last of its 11 bits.
 const FP16_TOLERANCE: f32 = 8e-3;
 /// The root of fp16's mean squared difference, as a share of the logits' own.
 const FP16_RELATIVE_ERROR: f64 = 1.5e-3;
 /// How far logits may differ where only the rest of the batch differs.
-const FP32_BATCH_TOLERANCE: f32 = 1e-5;
+pub const FP32_BATCH_TOLERANCE: f32 = 1e-5;
 const FP16_BATCH_TOLERANCE: f32 = 1e-3;
 const INT8_BATCH_TOLERANCE: f32 = 1e-4;
 
-fn load(folder: &Path) -> Graph {
+/// The graph of a model folder.
+pub fn load(folder: &Path) -> Graph {
+    try_load(folder).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The graph of a model folder, or why it is refused.
+pub fn try_load(folder: &Path) -> Result<Graph, EngineError> {
     let runtime = Runtime::load(None).expect("ONNX Runtime");
     let options = EngineOptions {
         device: Device::Cpu,
         sessions: runtime.cores(),
     };
-    Graph::load(&runtime, &folder.join("model.onnx"), &options)
-        .unwrap_or_else(|error| panic!("{error}"))
+    let places = ["model.onnx", "onnx/model.onnx"].map(|file| folder.join(file));
+    let graph = places.iter().find(|path| path.exists());
+    Graph::load(&runtime, graph.expect("a graph"), &options)
 }
 
 fn numbers<T: TryFrom<u64>>(values: &Value) -> Vec<T> {
@@ -44,7 +51,8 @@ fn numbers<T: TryFrom<u64>>(values: &Value) -> Vec<T> {
         .collect()
 }
 
-fn cases(name: &str) -> Vec<(Sequence, Vec<f32>)> {
+/// The sequences and logits of a golden file.
+pub fn cases(name: &str) -> Vec<(Sequence, Vec<f32>)> {
     let golden = golden(&format!("logits/{name}.json"));
     let cases = golden["cases"].as_array().expect("cases").clone();
     assert!(cases.len() >= 8, "{name} has too few cases");
@@ -72,7 +80,7 @@ fn cases(name: &str) -> Vec<(Sequence, Vec<f32>)> {
         .collect()
 }
 
-fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
+pub fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
     assert_eq!(left.len(), right.len());
     left.iter()
         .zip(right)
@@ -80,18 +88,21 @@ fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
         .fold(0.0, f32::max)
 }
 
+/// Every case's logits alone.
+pub fn alone(graph: &Graph, cases: &[(Sequence, Vec<f32>)]) -> Vec<Vec<f32>> {
+    let run = |sequence| graph.run(&[sequence], Cores::One).expect("a run").concat();
+    cases.iter().map(|(sequence, _)| run(sequence)).collect()
+}
+
 /// Every case's logits alone, after checking that they are the same in one batch of all cases, in its reverse, and on all
 /// cores.
-fn logits(
+pub fn logits(
     graph: &Graph,
     cases: &[(Sequence, Vec<f32>)],
     tolerance: f32,
     name: &str,
 ) -> Vec<Vec<f32>> {
-    let alone: Vec<Vec<f32>> = cases
-        .iter()
-        .map(|(sequence, _)| graph.run(&[sequence], Cores::One).expect("a run").concat())
-        .collect();
+    let alone = alone(graph, cases);
     let together: Vec<&Sequence> = cases.iter().map(|(sequence, _)| sequence).collect();
     let reversed: Vec<&Sequence> = together.iter().rev().copied().collect();
     let batch = graph.run(&together, Cores::One).expect("a run");

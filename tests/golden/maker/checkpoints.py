@@ -210,7 +210,7 @@ def randomize(model: PreTrainedModel, seed: int) -> None:
     random = np.random.default_rng(seed)
     for name, parameter in sorted(model.named_parameters()):
         values = random.standard_normal(parameter.shape)
-        if "LayerNorm.weight" in name:
+        if "LayerNorm.weight" in name or "layer_norm.weight" in name:
             values = 1.0 + 0.2 * values
         elif "embeddings." in name or name.endswith("bias"):
             values = 0.2 * values

@@ -35,26 +35,30 @@ def text_of_length(tokenizer: PreTrainedTokenizerFast, tokens: int) -> str:
     return text
 
 
-def case(
-    head: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, text: str, text_pair: str | None
-) -> dict[str, Any]:
-    """One input with its encoding and its logits as a list of rows: [tokens][labels], or one row for a sequence."""
+def encode(tokenizer: PreTrainedTokenizerFast, text: str, text_pair: str | None) -> dict[str, Any]:
+    """One input with its encoding."""
     encoding = tokenizer(text, text_pair, return_offsets_mapping=True, return_token_type_ids=True)
-    ids = encoding["input_ids"]
-    with torch.inference_mode():
-        output = model(
-            input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([encoding["token_type_ids"]])
-        )
     pair = {} if text_pair is None else {"text_pair": text_pair}
     return {
         "text": text,
         **pair,
-        "input_ids": ids,
+        "input_ids": encoding["input_ids"],
         "token_type_ids": encoding["token_type_ids"],
-        "tokens": tokenizer.convert_ids_to_tokens(ids),
+        "tokens": tokenizer.convert_ids_to_tokens(encoding["input_ids"]),
         "offsets": encoding["offset_mapping"],
-        "logits": _rows(head, output),
     }
+
+
+def case(
+    head: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, text: str, text_pair: str | None
+) -> dict[str, Any]:
+    """One input with its encoding and its logits as a list of rows: [tokens][labels], or one row for a sequence."""
+    encoded = encode(tokenizer, text, text_pair)
+    with torch.inference_mode():
+        output = model(
+            input_ids=torch.tensor([encoded["input_ids"]]), token_type_ids=torch.tensor([encoded["token_type_ids"]])
+        )
+    return {**encoded, "logits": _rows(head, output)}
 
 
 def cases(folder: Path, head: str, inputs: list[Input] | None = None) -> list[dict[str, Any]]:

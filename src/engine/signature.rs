@@ -1,0 +1,301 @@
+//! What a graph takes and gives, in either layout: decided once when it is loaded, so that a run only has to follow it.
+
+use super::TensorInfo;
+use super::padded::PaddedInput;
+use crate::export::graph::{INPUTS, OUTPUT};
+use crate::task::Task;
+
+/// Outputs of question answering in transformers' and Optimum's graphs.
+pub(super) const START_AND_END: [&str; 2] = ["start_logits", "end_logits"];
+/// Outputs of graphs that end before any head.
+const HEADLESS: [&str; 4] = [
+    "last_hidden_state",
+    "pooler_output",
+    "token_embeddings",
+    "sentence_embedding",
+];
+
+/// What a graph takes and gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// What it takes.
+    pub inputs: Inputs,
+    /// What it gives.
+    pub output: Output,
+}
+
+/// What a graph takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inputs {
+    /// The four inputs of `electra export`'s graphs.
+    Packed,
+    /// `[sequences, longest]` each.
+    Padded(Vec<(PaddedInput, Integer)>),
+}
+
+/// The element type of a padded graph's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integer {
+    /// 64 bits.
+    Int64,
+    /// 32 bits.
+    Int32,
+}
+
+/// What a graph gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Where the logits are.
+    pub logits: Logits,
+    /// What a row of them belongs to.
+    pub rows: OutputRows,
+    /// Logits in a row.
+    pub width: usize,
+}
+
+/// Where the logits of a graph are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logits {
+    /// In one output, by its name.
+    In(String),
+    /// Of starts and of ends, in an output each.
+    StartAndEnd,
+}
+
+/// What a row of the logits belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputRows {
+    /// A token.
+    Tokens,
+    /// A sequence.
+    Sequences,
+}
+
+/// A task, and what in a graph it was concluded from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConcludedTask {
+    /// The task.
+    pub task: Task,
+    /// As in "concluded from …".
+    pub from: String,
+}
+
+impl Signature {
+    /// That of a graph of the packed layout, whose output's first dimension has this name.
+    ///
+    /// # Errors
+    /// A sentence's end: what is unexpected, and the way out.
+    pub fn packed(
+        inputs: &[TensorInfo],
+        outputs: &[TensorInfo],
+        first_dimension: Option<&str>,
+    ) -> Result<Self, String> {
+        if inputs.iter().map(|input| input.name.as_str()).ne(INPUTS) {
+            return Err(
+                "its inputs are not those of the packed layout; export the checkpoint again"
+                    .to_owned(),
+            );
+        }
+        let logits = outputs.iter().find(|output| output.name == OUTPUT);
+        let width = logits.and_then(|logits| fixed(*logits.shape.last()?));
+        Ok(Self {
+            inputs: Inputs::Packed,
+            output: Output {
+                logits: Logits::In(OUTPUT.to_owned()),
+                rows: match first_dimension {
+                    Some("sequences") => OutputRows::Sequences,
+                    _ => OutputRows::Tokens,
+                },
+                width: width.ok_or(
+                    "it has no output `logits` of a fixed width; export the checkpoint again",
+                )?,
+            },
+        })
+    }
+
+    /// That of any other graph of an encoder of text.
+    ///
+    /// # Errors
+    /// As [`Self::packed`].
+    pub fn padded(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Result<Self, String> {
+        Ok(Self {
+            inputs: Inputs::Padded(padded_inputs(inputs)?),
+            output: output(outputs)?,
+        })
+    }
+
+    /// The task that the outputs tell, where they leave no doubt.
+    #[must_use]
+    pub fn concluded_task(&self) -> Option<ConcludedTask> {
+        let Output {
+            logits,
+            rows,
+            width,
+        } = &self.output;
+        let (task, from) = match (logits, rows, width) {
+            (Logits::StartAndEnd, ..) => (
+                Task::Qa,
+                "its outputs start_logits and end_logits".to_owned(),
+            ),
+            (Logits::In(name), ..) if name != OUTPUT => return None,
+            (_, OutputRows::Sequences, width) => (
+                Task::Classify,
+                format!("its output logits of [sequences, {width}]"),
+            ),
+            (_, OutputRows::Tokens, 1) => (
+                Task::Discriminate,
+                "its output logits of one score a token".to_owned(),
+            ),
+            (_, OutputRows::Tokens, width) => (
+                Task::Tag,
+                format!("its output logits of [sequences, tokens, {width}]"),
+            ),
+        };
+        Some(ConcludedTask { task, from })
+    }
+}
+
+fn padded_inputs(inputs: &[TensorInfo]) -> Result<Vec<(PaddedInput, Integer)>, String> {
+    let known = |input: &TensorInfo| {
+        PaddedInput::ALL
+            .into_iter()
+            .find(|known| known.name() == input.name)
+    };
+    let unknown = inputs.iter().filter(|input| known(input).is_none());
+    let unknown: Vec<String> = unknown.map(|input| format!("`{}`", input.name)).collect();
+    if !unknown.is_empty() {
+        return Err(format!(
+            "it wants {}; a graph may want {} and nothing else, as it is fed with text alone",
+            unknown.join(", "),
+            PaddedInput::ALL
+                .map(|known| format!("`{}`", known.name()))
+                .join(", "),
+        ));
+    }
+    for wanted in [PaddedInput::InputIds, PaddedInput::AttentionMask] {
+        if !inputs.iter().any(|input| input.name == wanted.name()) {
+            return Err(format!(
+                "it has no input `{}`, without which texts of unlike lengths can't share a batch; export it again with it",
+                wanted.name()
+            ));
+        }
+    }
+    inputs
+        .iter()
+        .filter_map(|input| Some((known(input)?, input)))
+        .map(|(known, input)| {
+            let integer = match input.datatype.as_str() {
+                "INT64" => Integer::Int64,
+                "INT32" => Integer::Int32,
+                other => {
+                    return Err(format!(
+                        "its input `{}` wants {other}; INT64 and INT32 can be fed",
+                        input.name
+                    ));
+                }
+            };
+            // An empty shape is one that the graph does not tell.
+            match input.shape.as_slice() {
+                [] | [-1, -1] => Ok((known, integer)),
+                shape => Err(format!(
+                    "its input `{}` has the shape {shape:?}; batches have any number of sequences and of tokens: export \
+                     it again with both dimensions dynamic",
+                    input.name
+                )),
+            }
+        })
+        .collect()
+}
+
+fn output(outputs: &[TensorInfo]) -> Result<Output, String> {
+    let named = |name: &str| outputs.iter().find(|output| output.name == name);
+    if let [Some(start), Some(end)] = START_AND_END.map(named) {
+        for output in [start, end] {
+            if read(output)? != (OutputRows::Tokens, 1) {
+                return Err(format!(
+                    "its output `{}` has the shape {:?}; wanted is a score a token",
+                    output.name, output.shape
+                ));
+            }
+        }
+        return Ok(Output {
+            logits: Logits::StartAndEnd,
+            rows: OutputRows::Tokens,
+            width: 2,
+        });
+    }
+    let of = |output: &TensorInfo, (rows, width)| Output {
+        logits: Logits::In(output.name.clone()),
+        rows,
+        width,
+    };
+    if let Some(logits) = named(OUTPUT) {
+        return Ok(of(logits, read(logits)?));
+    }
+    let may_be_headless = |output: &&TensorInfo| HEADLESS.contains(&output.name.as_str());
+    let others = outputs.iter().filter(|output| {
+        !may_be_headless(output) && !START_AND_END.contains(&output.name.as_str())
+    });
+    let fitting: Vec<Output> = others
+        .filter_map(|output| Some(of(output, read(output).ok()?)))
+        .collect();
+    match <[Output; 1]>::try_from(fitting) {
+        Ok([only]) => Ok(only),
+        Err(_) if outputs.iter().any(|output| may_be_headless(&output)) => Err(format!(
+            "it has no head: it gives {}. Optimum's exports for feature extraction leave the head out, and so does the one \
+             of a discriminator; run `electra export` on the checkpoint that it came from, which has the head",
+            names(outputs)
+        )),
+        Err(several) => Err(format!(
+            "it gives {}, of which {} could be the logits; export it again with one output `logits`, or with \
+             `start_logits` and `end_logits`",
+            names(outputs),
+            if several.is_empty() {
+                "none"
+            } else {
+                "several"
+            }
+        )),
+    }
+}
+
+fn names(tensors: &[TensorInfo]) -> String {
+    let names = tensors.iter().map(|tensor| format!("`{}`", tensor.name));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// What a row of an output belongs to, and its width. A last dimension of two that is left open is that of tokens: the
+/// number of labels is never open. Every run compares the logits' number with it.
+fn read(output: &TensorInfo) -> Result<(OutputRows, usize), String> {
+    let TensorInfo {
+        name,
+        datatype,
+        shape,
+    } = output;
+    if !["FP32", "FP16"].contains(&datatype.as_str()) {
+        return Err(format!(
+            "its output `{name}` holds {datatype}; FP32 and FP16 can be read"
+        ));
+    }
+    let found = match shape.as_slice() {
+        [_, -1] => Some((OutputRows::Tokens, 1)),
+        [_, last] => fixed(*last).map(|width| (OutputRows::Sequences, width)),
+        [_, _, last] => fixed(*last).map(|width| (OutputRows::Tokens, width)),
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        format!(
+            "its output `{name}` has the shape {shape:?}; wanted is [sequences, labels], [sequences, tokens] or \
+             [sequences, tokens, labels], with a fixed number of labels"
+        )
+    })
+}
+
+/// A dimension's size where it is fixed.
+fn fixed(size: i64) -> Option<usize> {
+    usize::try_from(size).ok().filter(|size| *size > 0)
+}
+
+#[cfg(test)]
+#[path = "signature_tests.rs"]
+mod tests;
