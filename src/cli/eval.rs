@@ -28,7 +28,8 @@ pub struct EvalArguments {
     #[arg(value_name = "MODEL")]
     model: String,
     /// Labelled data: for classify columns separated by tabs, as GLUE's files; for tag CoNLL's columns; for qa SQuAD's
-    /// JSON, 1.1 or 2.0; for discriminate a JSON object a line, with text and replaced, a list of [start, end] in code points
+    /// JSON, 1.1 or 2.0; for discriminate a JSON object a line, with text and replaced, a list of [start, end] in code
+    /// points
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Another model to score beside it, such as the same in another precision; may be repeated

@@ -186,7 +186,7 @@ fn automatic_precision_is_int8_where_it_decides_as_fp32_does_and_says_why() {
     check(
         "sequence-three-labels",
         Precision::Int8,
-        &Selection::Fastest {
+        &Selection::Preferred {
             precision: Precision::Int8,
             device: Device::Cpu,
         },

@@ -1,4 +1,4 @@
-//! Tab-separated columns with a text, or a pair of them, and a label: GLUE's files, and others by the names of their columns.
+//! Tab-separated columns with a text, or a pair of them, and a label: GLUE's files, and others by their columns' names.
 
 #![allow(
     clippy::doc_markdown,
