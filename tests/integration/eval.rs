@@ -223,6 +223,13 @@ fn mistakes_name_the_file_and_the_line() {
     );
     check("a", sentiment, &["--threshold", "2"], 2, &["from 0 to 1"]);
     check(
+        "a",
+        sentiment,
+        &["--threshold", "0.4"],
+        2,
+        &["--threshold is for discriminate", "a model for classify"],
+    );
+    check(
         "text\tlabel\nfine\t1\n",
         sentiment,
         &["--against", "electra-mini-qa"],

@@ -1,10 +1,5 @@
 //! Tab-separated columns with a text, or a pair of them, and a label: GLUE's files, and others by their columns' names.
 
-#![allow(
-    clippy::doc_markdown,
-    reason = "SST-2, CoLA and the like are names, not code"
-)]
-
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
