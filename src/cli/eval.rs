@@ -28,7 +28,8 @@ pub struct EvalArguments {
     #[arg(value_name = "MODEL")]
     model: String,
     /// Labelled data: for classify columns separated by tabs, as GLUE's files; for tag CoNLL's columns; for qa SQuAD's
-    /// JSON, 1.1 or 2.0; for discriminate a JSON object a line, with text and replaced, a list of [start, end] in code points
+    /// JSON, 1.1 or 2.0; for discriminate a JSON object a line, with text and replaced, a list of [start, end] in code
+    /// points
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Another model to score beside it, such as the same in another precision; may be repeated
@@ -84,6 +85,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), CliError> {
         .map(String::as_str)
         .collect();
     let task = load(&app, &names)?;
+    check_flags(arguments, task)?;
     let data =
         Dataset::read(task, &text, &columns(arguments)).map_err(|error| in_file(path, &error))?;
     let options = EvalOptions {
@@ -119,6 +121,51 @@ pub fn run(arguments: &EvalArguments) -> Result<(), CliError> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::failed(error)),
         _ => Ok(()),
     }
+}
+
+/// A flag of another task would change nothing: whoever gives it expects otherwise.
+fn check_flags(arguments: &EvalArguments, task: Task) -> Result<(), CliError> {
+    use Task::{Classify, Discriminate, Qa, Tag};
+    let flags: [(&str, bool, &[Task]); 7] = [
+        (
+            "--text-column",
+            arguments.text_column.is_some(),
+            &[Classify, Tag],
+        ),
+        (
+            "--pair-column",
+            arguments.pair_column.is_some(),
+            &[Classify],
+        ),
+        (
+            "--label-column",
+            arguments.label_column.is_some(),
+            &[Classify, Tag],
+        ),
+        ("--no-header", arguments.no_header, &[Classify]),
+        ("--labels", arguments.labels.is_some(), &[Classify]),
+        (
+            "--threshold",
+            arguments.threshold.is_some(),
+            &[Discriminate],
+        ),
+        (
+            "--max-answer-tokens",
+            arguments.max_answer_tokens.is_some(),
+            &[Qa],
+        ),
+    ];
+    for (flag, given, tasks) in flags {
+        if given && !tasks.contains(&task) {
+            let tasks: Vec<&str> = tasks.iter().map(|task| task.name()).collect();
+            return Err(CliError::Usage(format!(
+                "{flag} is for {}; `{}` is a model for {task}.",
+                tasks.join(" and "),
+                arguments.model
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn threshold(text: &str) -> Result<Threshold, String> {

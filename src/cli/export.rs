@@ -19,8 +19,8 @@ pub struct ExportArguments {
     /// The model folder to write; made if it is not there
     #[arg(long, value_name = "FOLDER")]
     pub output: PathBuf,
-    /// fp32, as exact as the checkpoint; int8, a quarter of the size and fastest on the CPU; fp16, fastest on a GPU; auto,
-    /// the fastest on the device, or fp32 where that changes more than 1% of the decisions
+    /// fp32, as exact as the checkpoint; int8, a quarter of the size and faster on the CPU; fp16, half the size, for GPUs;
+    /// auto, int8 for the CPU and fp16 for a GPU, or fp32 where that changes more than 1% of the decisions
     #[arg(long, value_name = "auto|fp32|fp16|int8", default_value_t = PrecisionChoice::Auto)]
     pub precision: PrecisionChoice,
     /// What the model is to run on: auto, cpu, cuda[:N] or tensorrt[:N]
@@ -29,11 +29,12 @@ pub struct ExportArguments {
     /// discriminate, classify, tag or qa, for a checkpoint with several heads; auto recognises the head by its weights
     #[arg(long, value_name = "TASK", default_value = "auto", value_parser = parse_task)]
     pub task: TaskChoice,
-    /// Texts to compare int8 or fp16 with fp32 on, one a line (for qa a JSON object with question and context a line); built-in
-    /// ones if not given
+    /// Texts to compare int8 or fp16 with fp32 on, one a line (for qa a JSON object with question and context a line);
+    /// built-in ones if not given
     #[arg(long, value_name = "FILE")]
     pub samples: Option<PathBuf>,
-    /// Accept the precision asked for even if it decides otherwise than fp32 in more than 1% of the decisions on the samples
+    /// Accept the precision asked for even if it decides otherwise than fp32 in more than 1% of the decisions on the
+    /// samples
     #[arg(long)]
     pub accept_changed_decisions: bool,
     /// ONNX Runtime's shared library; searched for if not given

@@ -6,6 +6,7 @@
 pub mod checkpoint;
 pub mod comparison;
 pub mod config;
+mod data_file;
 pub mod graph;
 pub mod head;
 mod quantize;
@@ -35,7 +36,7 @@ pub const DATA_FILE: &str = "model.onnx.data";
 pub enum Precision {
     /// 32-bit floats throughout.
     Fp32,
-    /// 16-bit floats, for GPUs; what a sum or a mean could lose in them is computed in 32 bits.
+    /// Products, activations and attention in 16-bit floats, for GPUs; sums of layers and LayerNorm in 32 bits.
     Fp16,
     /// int8 weights with one scale an output channel, activations quantized as the graph runs with one scale a token.
     Int8,
@@ -69,7 +70,7 @@ impl FromStr for Precision {
 /// The precision to export in, as a user asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrecisionChoice {
-    /// The fastest that the device runs and whose decisions are those of fp32.
+    /// int8 for the CPU, fp16 for a GPU, where its decisions are those of fp32; else fp32.
     #[default]
     Auto,
     /// This one.

@@ -1,37 +1,13 @@
 //! From a checkpoint's tensors to the external data file beside the graph, one recipe at a time.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
-use half::f16;
-
+use super::ExportError;
 use super::checkpoint::Checkpoint;
+use super::data_file::{ALIGNMENT, DataFile, Float, TensorError};
 use super::quantize::{QuantizedRows, channel_sums, embedding_table, linear_weights};
-use super::{ExportError, Precision};
 use crate::onnx::{DataLocation, DataType, StringEntry, Tensor};
-
-/// Tensors start at multiples of this many bytes in the data file, as wide vector loads like it.
-const ALIGNMENT: u64 = 64;
-
-/// The floats that weights are kept in, and that a graph hands from one operator to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Float {
-    /// 32 bits.
-    Single,
-    /// 16 bits, IEEE's, up to 65,504.
-    Half,
-}
-
-impl Float {
-    /// As ONNX names it.
-    #[must_use]
-    pub fn data_type(self) -> DataType {
-        match self {
-            Self::Single => DataType::Float,
-            Self::Half => DataType::Float16,
-        }
-    }
-}
 
 /// How the tensors of the graph that belong together are made from tensors of the checkpoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -211,8 +187,8 @@ impl Recipe {
     fn write(
         &self,
         checkpoint: &mut Checkpoint,
-        output: &mut AlignedWriter<impl Write>,
-    ) -> Result<(), RecipeError> {
+        output: &mut DataFile<impl Write>,
+    ) -> Result<(), TensorError> {
         match self {
             Self::Table { name, float, .. } => {
                 let name = format!("{name}.weight");
@@ -220,7 +196,7 @@ impl Recipe {
             }
             Self::QuantizedTable { name, width, .. } => {
                 let table = embedding_table(&checkpoint.read(&format!("{name}.weight"))?, *width);
-                output.tensor(|writer| write_values(writer, &table.values, i8::to_le_bytes))?;
+                output.bytes(&table.values)?;
                 output.floats(&table.scales)
             }
             Self::LayerNorm { name, .. } => {
@@ -234,17 +210,7 @@ impl Recipe {
             } => {
                 let weights = read_layers(checkpoint, linear, "weight")?;
                 let (name, inputs) = (format!("{}.weight", linear.name), linear.inputs);
-                match weight {
-                    Float::Single => output.tensor(|writer| {
-                        write_transposed(writer, &weights, inputs, f32::to_le_bytes)
-                    }),
-                    Float::Half => {
-                        let weights = halves(&weights, &name)?;
-                        output.tensor(|writer| {
-                            write_transposed(writer, &weights, inputs, f16::to_le_bytes)
-                        })
-                    }
-                }?;
+                output.transposed_weights(&weights, inputs, *weight, &name)?;
                 let biases = read_layers(checkpoint, linear, "bias")?;
                 output.weights(&biases, *bias, &format!("{}.bias", linear.name))
             }
@@ -254,9 +220,7 @@ impl Recipe {
             } => {
                 let weights =
                     linear_weights(&read_layers(checkpoint, linear, "weight")?, linear.inputs);
-                output.tensor(|writer| {
-                    write_transposed(writer, &weights.values, linear.inputs, i8::to_le_bytes)
-                })?;
+                output.transposed_bytes(&weights.values, linear.inputs)?;
                 output.floats(&weights.scales)?;
                 let bias = read_layers(checkpoint, linear, "bias")?;
                 output.floats(&without_shift(
@@ -267,24 +231,6 @@ impl Recipe {
                 ))
             }
         }
-    }
-}
-
-/// What went wrong while a recipe was followed: on the checkpoint's side or on the data file's.
-enum RecipeError {
-    Read(ExportError),
-    Write(io::Error),
-}
-
-impl From<ExportError> for RecipeError {
-    fn from(error: ExportError) -> Self {
-        Self::Read(error)
-    }
-}
-
-impl From<io::Error> for RecipeError {
-    fn from(error: io::Error) -> Self {
-        Self::Write(error)
     }
 }
 
@@ -360,20 +306,17 @@ pub fn write(
         error,
     };
     let file = std::fs::File::create(path).map_err(failed)?;
-    let mut output = AlignedWriter {
-        writer: io::BufWriter::with_capacity(1 << 20, file),
-        written: 0,
-    };
+    let mut output = DataFile::new(io::BufWriter::with_capacity(1 << 20, file));
     for recipe in recipes {
         recipe
             .write(checkpoint, &mut output)
             .map_err(|error| match error {
-                RecipeError::Read(error) => error,
-                RecipeError::Write(error) => failed(error),
+                TensorError::Values(error) => error,
+                TensorError::Write(error) => failed(error),
             })?;
     }
     output
-        .writer
+        .into_inner()
         .into_inner()
         .map_err(|error| failed(error.into_error()))?
         .sync_all()
@@ -384,7 +327,7 @@ fn read_layers(
     checkpoint: &mut Checkpoint,
     linear: &LinearRecipe,
     suffix: &str,
-) -> Result<Vec<f32>, RecipeError> {
+) -> Result<Vec<f32>, TensorError> {
     let mut values = Vec::new();
     for layer in &linear.layers {
         let layer = checkpoint.read(&format!("{layer}.{suffix}"))?;
@@ -410,88 +353,4 @@ fn without_shift(
         }
     }
     bias
-}
-
-/// Rounds weights to 16 bits. One that is too large for them would become infinite.
-fn halves(values: &[f32], name: &str) -> Result<Vec<f16>, ExportError> {
-    let largest = f16::MAX.to_f32();
-    if let Some(value) = values.iter().find(|value| value.abs() > largest) {
-        return Err(ExportError::Precision {
-            precision: Precision::Fp16,
-            reason: format!(
-                "`{name}` holds {value}, and fp16 ends at {largest}; export it in fp32"
-            ),
-        });
-    }
-    Ok(values.iter().copied().map(f16::from_f32).collect())
-}
-
-fn write_values<T: Copy, const N: usize>(
-    writer: &mut impl Write,
-    values: &[T],
-    bytes: impl Fn(T) -> [u8; N],
-) -> io::Result<u64> {
-    let mut buffer = Vec::with_capacity(CHUNK * N);
-    for chunk in values.chunks(CHUNK) {
-        buffer.clear();
-        buffer.extend(chunk.iter().flat_map(|value| bytes(*value)));
-        writer.write_all(&buffer)?;
-    }
-    Ok((values.len() * N) as u64)
-}
-
-/// Writes `[outputs][inputs]` as `[inputs][outputs]`, row by row.
-fn write_transposed<T: Copy, const N: usize>(
-    writer: &mut impl Write,
-    matrix: &[T],
-    inputs: usize,
-    bytes: impl Fn(T) -> [u8; N],
-) -> io::Result<u64> {
-    let mut row = Vec::with_capacity(matrix.len() / inputs * N);
-    for input in 0..inputs {
-        row.clear();
-        for value in matrix.iter().skip(input).step_by(inputs) {
-            row.extend_from_slice(&bytes(*value));
-        }
-        writer.write_all(&row)?;
-    }
-    Ok((matrix.len() * N) as u64)
-}
-
-const CHUNK: usize = 1 << 16;
-
-struct AlignedWriter<W> {
-    writer: W,
-    written: u64,
-}
-
-impl<W: Write> AlignedWriter<W> {
-    /// Pads to the next tensor's start and lets `content` write it and say how many bytes it took.
-    fn tensor(
-        &mut self,
-        content: impl FnOnce(&mut W) -> io::Result<u64>,
-    ) -> Result<(), RecipeError> {
-        let start = self.written.next_multiple_of(ALIGNMENT);
-        io::copy(
-            &mut io::repeat(0).take(start - self.written),
-            &mut self.writer,
-        )?;
-        self.written = start + content(&mut self.writer)?;
-        Ok(())
-    }
-
-    /// Writes values in one type of floats; `name` is that of their tensor.
-    fn weights(&mut self, values: &[f32], float: Float, name: &str) -> Result<(), RecipeError> {
-        match float {
-            Float::Single => self.floats(values),
-            Float::Half => {
-                let values = halves(values, name)?;
-                self.tensor(|writer| write_values(writer, &values, f16::to_le_bytes))
-            }
-        }
-    }
-
-    fn floats(&mut self, values: &[f32]) -> Result<(), RecipeError> {
-        self.tensor(|writer| write_values(writer, values, f32::to_le_bytes))
-    }
 }

@@ -158,7 +158,7 @@ impl Run<'_> {
                 let request = QaRequest {
                     question: Some(question.question.clone()),
                     context: Some(question.context.to_string()),
-                    model: self.name(),
+                    model: Some(self.name()),
                     max_answer_tokens: self.options.max_answer_tokens,
                     ..QaRequest::default()
                 };
@@ -187,7 +187,7 @@ impl Run<'_> {
                 };
                 let request = ClassifyRequest {
                     text: Inputs::one(input),
-                    model: self.name(),
+                    model: Some(self.name()),
                     top_k: None,
                     function: None,
                     truncate: Some(true),
@@ -277,7 +277,7 @@ impl Run<'_> {
                 let place = format!("line {}", text.line);
                 let request = DiscriminateRequest {
                     text: Inputs::one(text.text.clone()),
-                    model: self.name(),
+                    model: Some(self.name()),
                     threshold: None,
                     level: None,
                     offsets: None,
@@ -319,8 +319,8 @@ impl Run<'_> {
         )))
     }
 
-    fn name(&self) -> Option<String> {
-        Some(self.model.info.name.clone())
+    fn name(&self) -> String {
+        self.model.info.name.clone()
     }
 
     /// Answers inputs, several at a time, in their order.

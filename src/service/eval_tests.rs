@@ -14,7 +14,7 @@ async fn evaluate(task: Task, data: &str, options: &EvalOptions) -> Result<Score
     let evaluation = fixture
         .service
         .evaluate("model", &data, options, context(), || {
-            done.set(done.get() + 1)
+            done.set(done.get() + 1);
         })
         .await?;
     assert_eq!((done.get(), evaluation.inputs), (data.len(), data.len()));

@@ -124,6 +124,21 @@ fn checkpoints_that_are_none_are_refused_with_the_way_out() {
 }
 
 #[test]
+fn a_tokenizer_of_another_model_is_refused() {
+    let error = refusal("discriminator-plain", |folder| {
+        let path = folder.join("config.json");
+        let config = std::fs::read_to_string(&path).expect("config.json");
+        let mut config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+        config["vocab_size"] = 100.into();
+        std::fs::write(path, config.to_string()).expect("a file");
+    });
+    assert!(
+        error.contains("vocab_size, only 100: they do not belong together"),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_task_asked_for_must_be_there() {
     let output = tempfile::tempdir().expect("a folder");
     let asked = ExportRequest {
@@ -186,7 +201,7 @@ fn automatic_precision_is_int8_where_it_decides_as_fp32_does_and_says_why() {
     check(
         "sequence-three-labels",
         Precision::Int8,
-        &Selection::Fastest {
+        &Selection::Preferred {
             precision: Precision::Int8,
             device: Device::Cpu,
         },

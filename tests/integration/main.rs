@@ -7,6 +7,7 @@ mod bench;
 mod command_line;
 mod documentation;
 mod drain;
+mod eval;
 mod export;
 mod harness;
 mod offsets;

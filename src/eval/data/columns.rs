@@ -1,9 +1,4 @@
-//! Tab-separated columns with a text, or a pair of them, and a label: GLUE's files, and others by the names of their columns.
-
-#![allow(
-    clippy::doc_markdown,
-    reason = "SST-2, CoLA and the like are names, not code"
-)]
+//! Tab-separated columns with a text, or a pair of them, and a label: GLUE's files, and others by their columns' names.
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;

@@ -45,13 +45,17 @@ impl DataError {
     }
 
     fn of_json(error: &serde_json::Error, wanted: &str) -> Self {
-        Self::at(error.line().max(1), format!("{error}; {wanted}"))
+        let message = error.to_string();
+        // The line stands before the sentence, and is another one in a file of lines.
+        let message = message.split(" at line ").next().unwrap_or_default();
+        let reason = format!("column {}: {message}; {wanted}", error.column());
+        Self::at(error.line().max(1), reason)
     }
 }
 
 impl Dataset {
-    /// Reads a file's text in the format of the task: SQuAD's JSON for qa, tab-separated columns for classify, CoNLL's columns
-    /// for tag, JSON lines for discriminate.
+    /// Reads a file's text in the format of the task: SQuAD's JSON for qa, tab-separated columns for classify, CoNLL's
+    /// columns for tag, JSON lines for discriminate.
     ///
     /// # Errors
     /// The first line that is not as it should be.

@@ -1,4 +1,4 @@
-//! Texts in which words were replaced: a JSON object a line, `{"text": "…", "replaced": [[start, end], …]}`, in code points.
+//! Texts in which words were replaced: a JSON object a line, `{"text": "…", "replaced": [[start, end], …]}`.
 
 use std::ops::Range;
 

@@ -1,7 +1,5 @@
 //! SQuAD's JSON, of version 1.1 or 2.0: articles of paragraphs, each a context with questions and their answers.
 
-#![allow(clippy::doc_markdown, reason = "SQuAD is a name, not code")]
-
 use std::sync::Arc;
 
 use serde::Deserialize;

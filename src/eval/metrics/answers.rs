@@ -1,8 +1,6 @@
 //! Answers to questions: exact match and F1 as SQuAD's own scripts have them, and for SQuAD 2.0 what the best threshold for
 //! "no answer" would give.
 
-#![allow(clippy::doc_markdown, reason = "SQuAD is a name, not code")]
-
 use std::collections::HashMap;
 
 use super::ratio;

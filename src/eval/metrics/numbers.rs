@@ -51,8 +51,9 @@ pub fn ranks(values: Vec<f64>) -> Vec<f64> {
     order.sort_by(|(_, left), (_, right)| left.partial_cmp(right).unwrap_or(Ordering::Equal));
     let mut ranks = vec![0.0; order.len()];
     let mut before = 0;
-    for equal in order.chunk_by(|(_, left), (_, right)| left == right) {
-        let rank = float(before) + (float(equal.len()) + 1.0) / 2.0;
+    let are_equal = |left: &f64, right: &f64| left.partial_cmp(right) == Some(Ordering::Equal);
+    for equal in order.chunk_by(|(_, left), (_, right)| are_equal(left, right)) {
+        let rank = f64::midpoint(float(before + 1), float(before + equal.len()));
         for (index, _) in equal {
             ranks[*index] = rank;
         }

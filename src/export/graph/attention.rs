@@ -4,13 +4,14 @@ use super::builder::{self, GraphBuilder, Value, int};
 use super::linear::Product;
 use super::packing::{Group, PARTS, Packing, empty};
 use crate::export::config::ModelConfig;
-use crate::export::weights::Float;
+use crate::export::data_file::Float;
 use crate::numbers::signed;
 use crate::onnx::DataType;
 
 /// What is added to the scores of the places past a sequence's end. They show the sequence's own first token, so after
-/// it they weigh at most e^-50 of the largest weight, which no sum of floats notices, and 16 bits hold the sum of both. ONNX Runtime's own -10000 leaves weights
-/// that are denormal numbers, and processors multiply those up to a hundred times more slowly.
+/// it they weigh at most e^-50 of the largest weight, which no sum of floats notices, and 16 bits hold the scores still.
+/// ONNX Runtime's own -10000 leaves weights that are denormal numbers, and processors multiply those up to a hundred times
+/// more slowly.
 const MASKED_SCORE: f32 = -50.0;
 
 /// Adds attention over the product of queries, keys and values, `[tokens, 3 * hidden_size]`; the result is

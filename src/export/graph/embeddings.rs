@@ -3,7 +3,8 @@
 use super::builder::{GraphBuilder, Value, int};
 use super::linear::{Activations, LayerNorm, LinearLayers};
 use crate::export::config::ModelConfig;
-use crate::export::weights::{Float, LinearRecipe, Recipe};
+use crate::export::data_file::Float;
+use crate::export::weights::{LinearRecipe, Recipe};
 
 /// Adds the embeddings; the result is `[tokens, hidden_size]`, 32-bit floats.
 pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConfig) -> Value {

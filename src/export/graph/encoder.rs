@@ -8,8 +8,9 @@ use crate::export::config::{Activation, ModelConfig};
 use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
 
-/// Adds all layers, over rows of `[tokens, hidden_size]`: 32-bit floats, as is the result. It has the rows that the head reads: one a token, or for
-/// the sequence head one a sequence, that of its first token; the last layer then computes no others.
+/// Adds all layers, over rows of `[tokens, hidden_size]`: 32-bit floats, as is the result. It has the rows that the head
+/// reads: one a token, or for the sequence head one a sequence, that of its first token; the last layer then computes no
+/// others.
 pub fn build(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,

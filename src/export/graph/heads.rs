@@ -8,8 +8,8 @@ use crate::export::config::{Activation, ModelConfig};
 use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
 
-/// Adds the head over the encoder's rows of 32-bit floats: one a token, or for the sequence head one a sequence. The result has `width`
-/// columns.
+/// Adds the head over the encoder's rows of 32-bit floats: one a token, or for the sequence head one a sequence. The result
+/// has `width` columns.
 pub fn build(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,

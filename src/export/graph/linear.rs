@@ -1,5 +1,5 @@
-//! Linear layers in fp32, fp16 and int8. The bias is handed back rather than added: the operator that follows adds it in a pass
-//! that it makes anyway.
+//! Linear layers in fp32, fp16 and int8. The bias is handed back rather than added: the operator that follows adds it in a
+//! pass that it makes anyway.
 //!
 //! In int8 the weights have one scale an output channel and the activations one scale a token, taken from that token
 //! alone, so that a token's result does not depend on what shares its batch. A product of integers is exact; it is
@@ -12,7 +12,8 @@
 use super::builder::{GraphBuilder, Value, float, int};
 use super::packing::Packing;
 use crate::export::Precision;
-use crate::export::weights::{Float, LinearRecipe, Recipe};
+use crate::export::data_file::Float;
+use crate::export::weights::{LinearRecipe, Recipe};
 use crate::onnx::DataType;
 
 /// What is known of a linear layer's activations before it runs.

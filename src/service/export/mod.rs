@@ -78,19 +78,19 @@ impl fmt::Display for Compared {
 /// Why automatic precision came out as it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// The device's fastest precision decides as fp32 does.
-    Fastest {
+    /// The precision for the device decides as fp32 does.
+    Preferred {
         /// That precision.
         precision: Precision,
         /// The device.
         device: Device,
     },
-    /// The device's fastest precision changes too many decisions.
+    /// The precision for the device changes too many decisions.
     ChangedDecisions {
         /// That precision.
         precision: Precision,
     },
-    /// The checkpoint can't be written, or does not run, in the device's fastest precision.
+    /// The checkpoint can't be written, or does not run, in the precision for the device.
     Impossible {
         /// Why: a sentence without its stop.
         reason: String,
@@ -100,9 +100,9 @@ pub enum Selection {
 impl fmt::Display for Selection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fastest { precision, device } => write!(
+            Self::Preferred { precision, device } => write!(
                 formatter,
-                "{precision} is the fastest on {device} and decides as fp32 does"
+                "{precision}, the choice for {device}, decides as fp32 does"
             ),
             Self::ChangedDecisions { precision } => write!(
                 formatter,
@@ -213,12 +213,12 @@ impl Export<'_> {
             PrecisionChoice::Auto => {
                 let runtime = self.runtime()?;
                 let device = self.device(&runtime)?;
-                let fastest = if device.is_gpu() {
+                let preferred = if device.is_gpu() {
                     Precision::Fp16
                 } else {
                     Precision::Int8
                 };
-                self.fastest(fastest, device, &runtime)
+                self.preferred(preferred, device, &runtime)
             }
         }
     }
@@ -244,8 +244,8 @@ impl Export<'_> {
         Ok((folder, report))
     }
 
-    /// In the precision that the device is fastest in, where that decides as fp32 does; else in fp32.
-    fn fastest(
+    /// In the precision for the device, where that decides as fp32 does; else in fp32.
+    fn preferred(
         &self,
         precision: Precision,
         device: Device,
@@ -258,7 +258,7 @@ impl Export<'_> {
         });
         let (folder, exported, comparison, selection) = match attempt {
             Ok((folder, exported, compared)) if compared.comparison.is_accepted() => {
-                let selection = Selection::Fastest { precision, device };
+                let selection = Selection::Preferred { precision, device };
                 (folder, exported, Some(compared), selection)
             }
             Ok((_, _, compared)) => {

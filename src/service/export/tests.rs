@@ -22,8 +22,8 @@ fn copy(checkpoint: &str) -> TempDir {
     folder
 }
 
-/// Exports as for a device that is fastest in `precision`, on the CPU.
-fn fastest(checkpoint: &TempDir, precision: Precision) -> ExportReport {
+/// Exports as for a device that `precision` is for, on the CPU.
+fn preferred(checkpoint: &TempDir, precision: Precision) -> ExportReport {
     let output = tempfile::tempdir().unwrap();
     let request = ExportRequest {
         checkpoint: checkpoint.path().to_path_buf(),
@@ -42,13 +42,13 @@ fn fastest(checkpoint: &TempDir, precision: Precision) -> ExportReport {
         work: output.path(),
     };
     let runtime = export.runtime().unwrap();
-    let (_, report) = export.fastest(precision, Device::Cpu, &runtime).unwrap();
+    let (_, report) = export.preferred(precision, Device::Cpu, &runtime).unwrap();
     report
 }
 
 #[test]
 fn a_gpu_gets_fp16_where_it_decides_as_fp32_does() {
-    let report = fastest(&copy("sequence-three-labels"), Precision::Fp16);
+    let report = preferred(&copy("sequence-three-labels"), Precision::Fp16);
     assert_eq!(report.exported.precision, Precision::Fp16);
     let compared = report.comparison.unwrap();
     assert_eq!(compared.precision, Precision::Fp16);
@@ -60,7 +60,7 @@ fn a_checkpoint_beyond_fp16_is_left_in_fp32_with_the_weight_named() {
     let checkpoint = copy("sequence-cross-encoder");
     let tensor = "electra.encoder.layer.0.intermediate.dense.weight";
     enlarge(checkpoint.path(), tensor);
-    let report = fastest(&checkpoint, Precision::Fp16);
+    let report = preferred(&checkpoint, Precision::Fp16);
     assert_eq!(report.exported.precision, Precision::Fp32);
     assert!(report.comparison.is_none());
     let reason = report.selection.unwrap().to_string();

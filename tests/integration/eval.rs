@@ -1,0 +1,239 @@
+//! `electra eval` as a user runs it: the default models on a few labelled inputs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use electra_server::export::Precision;
+use serde_json::{Value, json};
+
+use crate::harness::{copy_folder, default_models, electra, exported, project, stderr};
+
+fn labelled(file: &str) -> PathBuf {
+    project().join("tests/labelled").join(file)
+}
+
+fn eval(models: &Path, model: &str, data: &Path) -> Command {
+    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    electra(&[
+        "eval",
+        "--models",
+        &text(models),
+        model,
+        "--data",
+        &text(data),
+    ])
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().expect("an end")
+}
+
+/// The scores of the one model that was asked for.
+fn scores(model: &str, file: &str, more: &[&str]) -> Value {
+    let output = run(eval(&default_models(), model, &labelled(file))
+        .args(more)
+        .arg("--json"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let results = report["results"].as_array().expect("results");
+    assert_eq!(results.len(), 1);
+    assert_eq!(
+        (
+            &results[0]["model"],
+            &results[0]["precision"],
+            &results[0]["device"]
+        ),
+        (&json!(model), &json!("int8"), &json!("cpu"))
+    );
+    results[0]["scores"].clone()
+}
+
+#[track_caller]
+fn assert_near(found: &Value, expected: f64) {
+    let number = found.as_f64().expect("a number");
+    assert!(
+        (number - expected).abs() < 1e-9,
+        "{number} instead of {expected}"
+    );
+}
+
+#[test]
+fn texts_are_scored() {
+    let scores = scores("electra-mini-sentiment", "sentiment.tsv", &[]);
+    assert_near(&scores["accuracy"], 7.0 / 8.0);
+    assert_near(&scores["f1"], 8.0 / 9.0);
+    assert_near(&scores["by_label"]["negative"]["precision"], 3.0 / 4.0);
+    assert_eq!(scores["by_label"]["positive"]["texts"], 5);
+}
+
+#[test]
+fn chunks_are_scored() {
+    let scores = scores("electra-mini-chunker", "chunks.txt", &[]);
+    assert_eq!(
+        (&scores["words"], &scores["chunks"]),
+        (&json!(18), &json!(9))
+    );
+    assert_near(&scores["precision"], 7.0 / 8.0);
+    assert_near(&scores["recall"], 7.0 / 9.0);
+    assert_near(&scores["accuracy"], 17.0 / 18.0);
+    assert_near(&scores["by_label"]["VP"]["f1"], 1.0);
+}
+
+#[test]
+fn answers_are_scored() {
+    let scores = scores(
+        "electra-mini-qa",
+        "questions.json",
+        &["--max-answer-tokens", "20"],
+    );
+    for name in [
+        "exact",
+        "f1",
+        "has_answer_exact",
+        "no_answer_exact",
+        "best_f1",
+    ] {
+        assert_near(&scores[name], 1.0);
+    }
+    assert_eq!(
+        (&scores["has_answer"], &scores["no_answer"]),
+        (&json!(3), &json!(1))
+    );
+    let threshold = scores["best_exact_threshold"].as_f64().expect("a number");
+    assert!((0.0..0.5).contains(&threshold), "{threshold}");
+}
+
+#[test]
+fn replaced_tokens_are_scored() {
+    let scores = scores(
+        "electra-mini-discriminator",
+        "replaced.jsonl",
+        &["--threshold", "0.5"],
+    );
+    assert_eq!(
+        (&scores["tokens"], &scores["replaced"]),
+        (&json!(28), &json!(2))
+    );
+    assert_near(&scores["precision"], 1.0);
+    assert_near(&scores["recall"], 0.5);
+    let auc = scores["auc"].as_f64().expect("a number");
+    assert!((0.9..1.0).contains(&auc), "{auc}");
+}
+
+#[test]
+fn precisions_stand_side_by_side() {
+    let models = tempfile::tempdir().expect("a folder");
+    for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
+        let folder = models.path().join(precision.to_string());
+        copy_folder(&exported("sequence-three-labels", precision), &folder);
+    }
+    let data = models.path().join("data.tsv");
+    let lines = [
+        "text\tlabel",
+        "the fox\t0",
+        "over the dog\t2",
+        "a quick one\t1",
+    ];
+    std::fs::write(&data, lines.join("\n")).expect("a file");
+    let output = run(eval(models.path(), "int8", &data).args([
+        "--against",
+        "fp32",
+        "--against",
+        "fp16",
+        "--labels",
+        "a,b,c",
+    ]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = String::from_utf8(output.stdout).expect("UTF-8");
+    let words = |line: usize| {
+        let line = table.lines().nth(line).unwrap_or_default();
+        line.split_whitespace().collect::<Vec<_>>()
+    };
+    assert!(
+        table
+            .lines()
+            .next()
+            .is_some_and(|line| line.ends_with("data.tsv: 3 texts"))
+    );
+    assert_eq!(
+        words(2),
+        [
+            "int8", "(int8,", "cpu)", "fp32", "(fp32,", "cpu)", "fp16", "(fp16,", "cpu)"
+        ]
+    );
+    let accuracy = words(3);
+    assert_eq!((accuracy.len(), accuracy[0]), (4, "accuracy"), "{table}");
+    assert_eq!(accuracy[2], accuracy[3], "{table}");
+    assert!(table.contains("f1 of b"), "{table}");
+    // The CPU is no place for fp16, and whoever runs it there is told.
+    let only_fp16 = run(&mut eval(models.path(), "fp16", &data));
+    assert!(
+        stderr(&only_fp16).contains("fp16 is for GPUs"),
+        "{}",
+        stderr(&only_fp16)
+    );
+}
+
+#[test]
+fn mistakes_name_the_file_and_the_line() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let check = |content: &str, model: &str, more: &[&str], code: i32, expected: &[&str]| {
+        std::fs::write(file.path(), content).expect("a file");
+        let output = run(eval(&default_models(), model, file.path()).args(more));
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        for expected in expected {
+            assert!(
+                stderr(&output).contains(expected),
+                "{expected} is not in {}",
+                stderr(&output)
+            );
+        }
+    };
+    let name = file.path().to_str().expect("UTF-8");
+    let sentiment = "electra-mini-sentiment";
+    check(
+        "text\tlabel\nfine\t1\nfine\tgreat\n",
+        sentiment,
+        &[],
+        1,
+        &[name, "line 3", "negative, positive"],
+    );
+    check(
+        "text\tlabel\nfine\t1\n\t1\n",
+        sentiment,
+        &[],
+        1,
+        &[name, "line 3", "only white space"],
+    );
+    check(
+        "{\"data\": [\n{}]}",
+        "electra-mini-qa",
+        &[],
+        1,
+        &[name, "line 2", "`paragraphs`"],
+    );
+    check("", "electra-mini-chunker", &[], 1, &[name, "nothing in it"]);
+    check(
+        "a",
+        "electra-mini-chunk",
+        &[],
+        2,
+        &["Did you mean `electra-mini-chunker`"],
+    );
+    check("a", sentiment, &["--threshold", "2"], 2, &["from 0 to 1"]);
+    check(
+        "a",
+        sentiment,
+        &["--threshold", "0.4"],
+        2,
+        &["--threshold is for discriminate", "a model for classify"],
+    );
+    check(
+        "text\tlabel\nfine\t1\n",
+        sentiment,
+        &["--against", "electra-mini-qa"],
+        1,
+        &["electra-mini-qa", "qa"],
+    );
+}
