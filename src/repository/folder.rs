@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::export::GRAPH_FILE;
-use crate::export::checkpoint::WEIGHTS_FILE;
+use crate::export::checkpoint::is_checkpoint;
 
 /// A folder that holds a graph and a tokenizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub fn scan(path: &Path) -> Result<Vec<ModelFolder>, ScanError> {
         let folder = entry.map_err(unreadable)?.path();
         if let Some(model) = as_model(&folder) {
             models.push(model);
-        } else if holds_checkpoint(&folder) {
+        } else if is_checkpoint(&folder) {
             tracing::warn!(
                 folder = %folder.display(),
                 "this folder holds a checkpoint but no graph and is not served; make a model of it by `electra export`"
@@ -102,12 +102,6 @@ fn as_model(folder: &Path) -> Option<ModelFolder> {
         path: folder.to_owned(),
         graph,
     })
-}
-
-fn holds_checkpoint(folder: &Path) -> bool {
-    [WEIGHTS_FILE, "pytorch_model.bin"]
-        .iter()
-        .any(|file| folder.join(file).is_file())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
     python make_golden.py                   everything that needs only this folder
     python make_golden.py --models DIR      also the trained models electra-mini-*, from their fp32 or fp16 checkpoints
-    python make_golden.py --only logits     one part: checkpoints, logits, tokenizer or pipelines
+    python make_golden.py --only logits     one part: checkpoints, formats, logits, tokenizer or pipelines
 
 Every run writes the same bytes on the same machine; on another one the last digits of logits may differ.
 """
@@ -17,7 +17,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
 
-from maker import logits, pipelines, texts, tokenization
+from maker import formats, logits, pipelines, texts, tokenization
 from maker.checkpoints import CHECKPOINTS, write_checkpoint
 from maker.output import write_golden
 
@@ -48,6 +48,10 @@ def main() -> None:
 def write_checkpoints(output: Path, _models: Path | None) -> None:
     for checkpoint in CHECKPOINTS:
         write_checkpoint(checkpoint, output / "checkpoints" / checkpoint.name)
+
+
+def write_formats(output: Path, _models: Path | None) -> None:
+    formats.write_formats(output / "checkpoints", output / "formats")
 
 
 def write_logits(output: Path, models: Path | None) -> None:
@@ -97,6 +101,7 @@ def require_varied_decisions(name: str, cases: list) -> None:
 
 WRITERS = {
     "checkpoints": write_checkpoints,
+    "formats": write_formats,
     "logits": write_logits,
     "tokenizer": write_tokenizer,
     "pipelines": write_pipelines,

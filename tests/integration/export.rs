@@ -7,19 +7,7 @@ use electra_server::service::export::{ExportFailure, ExportRequest, export};
 use electra_server::task::Task;
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::harness::{checkpoint, copy_folder, exported};
-
-fn request(checkpoint: &Path, output: &Path, precision: Precision) -> ExportRequest {
-    ExportRequest {
-        checkpoint: checkpoint.to_path_buf(),
-        output: output.to_path_buf(),
-        precision,
-        task: None,
-        samples: None,
-        accept_changed_decisions: true,
-        onnxruntime_library: None,
-    }
-}
+use crate::harness::{checkpoint, copy_folder, export_request, exported};
 
 /// Rewrites a checkpoint's weights, tensor by tensor; `None` leaves a tensor out.
 fn rewrite(
@@ -54,9 +42,13 @@ fn refusal(name: &str, change: impl Fn(&Path)) -> String {
     );
     copy_folder(&checkpoint(name), input.path());
     change(input.path());
-    let error = export(&request(input.path(), output.path(), Precision::Fp32))
-        .expect_err("a refusal")
-        .to_string();
+    let error = export(&export_request(
+        input.path(),
+        output.path(),
+        Precision::Fp32,
+    ))
+    .expect_err("a refusal")
+    .to_string();
     let left: Vec<_> = std::fs::read_dir(output.path())
         .expect("a folder")
         .collect();
@@ -126,7 +118,7 @@ fn the_task_asked_for_must_be_there() {
     let output = tempfile::tempdir().expect("a folder");
     let asked = ExportRequest {
         task: Some(Task::Qa),
-        ..request(&checkpoint("token-bio"), output.path(), Precision::Fp32)
+        ..export_request(&checkpoint("token-bio"), output.path(), Precision::Fp32)
     };
     let error = export(&asked).expect_err("a refusal").to_string();
     assert!(
@@ -139,7 +131,7 @@ fn the_task_asked_for_must_be_there() {
 fn int8_that_changes_decisions_is_refused_unless_accepted() {
     // Random weights, whose spans are nearly alike: int8 decides many of them otherwise.
     let output = tempfile::tempdir().expect("a folder");
-    let accepting = request(&checkpoint("qa-projected"), output.path(), Precision::Int8);
+    let accepting = export_request(&checkpoint("qa-projected"), output.path(), Precision::Int8);
     let strict = ExportRequest {
         accept_changed_decisions: false,
         ..accepting.clone()
@@ -181,7 +173,7 @@ fn an_export_is_complete_small_and_repeatable() {
         ]
     );
     let again = tempfile::tempdir().expect("a folder");
-    export(&request(
+    export(&export_request(
         &checkpoint("discriminator-legacy-keys"),
         again.path(),
         Precision::Fp32,

@@ -8,6 +8,7 @@ mod command_line;
 mod documentation;
 mod drain;
 mod export;
+mod formats;
 mod harness;
 mod offsets;
 mod parity;
