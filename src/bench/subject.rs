@@ -79,6 +79,7 @@ impl Subject {
         };
         let task = config.task(says(TASK_KEY));
         let task = task.ok_or_else(|| failed("nothing says what it does".to_owned()))?;
+        let max_tokens = tokenizer.max_tokens(config.max_tokens);
         Ok(Self {
             name: folder.name.clone(),
             task,
@@ -86,8 +87,8 @@ impl Subject {
             graph: folder.graph.clone(),
             products: Products::of(&model, &shape),
             longest_sequence: match task {
-                Task::Qa => config.max_tokens.min(QA_WINDOW_TOKENS),
-                _ => config.max_tokens,
+                Task::Qa => max_tokens.min(QA_WINDOW_TOKENS),
+                _ => max_tokens,
             },
         })
     }

@@ -12,7 +12,7 @@ use crate::task::Task;
 /// What `export` takes.
 #[derive(Clone, Debug, Args)]
 pub struct ExportArguments {
-    /// The checkpoint's folder: config.json, weights (model.safetensors or pytorch_model.bin, whole or in shards) and the
+    /// The checkpoint's folder: config.json, weights as safetensors or PyTorch wrote them, whole or in shards, and the
     /// tokenizer
     #[arg(value_name = "CHECKPOINT")]
     pub checkpoint: PathBuf,

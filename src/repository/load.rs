@@ -75,6 +75,7 @@ impl Loader {
         let config = ModelConfig::read(&folder.path).map_err(LoadError::Config)?;
         let tokenizer = self.tokenizers.of_folder(&folder.path)?;
         check_vocabulary(&tokenizer, config.vocabulary_size)?;
+        let max_tokens = tokenizer.max_tokens(config.max_tokens);
         let options = EngineOptions {
             device: self.device,
             sessions: self.workers,
@@ -90,7 +91,7 @@ impl Loader {
             precision: graph.precision(),
             device: graph.device(),
             layout: graph.layout(),
-            max_tokens: config.max_tokens,
+            max_tokens,
             labels,
             problem_type: config.problem_type,
             inputs: graph.inputs().to_vec(),
@@ -100,7 +101,7 @@ impl Loader {
         let warm_up = WarmUp {
             graph: &graph,
             special_tokens: tokenizer.special_tokens(),
-            max_tokens: config.max_tokens,
+            max_tokens,
         };
         let sizing = warm_up.run(self.workers, self.batch_tokens)?;
         tracing::info!(

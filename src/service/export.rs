@@ -132,6 +132,10 @@ pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
     let tokenizer_path = folder.path().join("tokenizer.json");
     std::fs::write(&tokenizer_path, tokenizer.to_json()?)
         .map_err(|error| written(&tokenizer_path, error))?;
+    // Without it transformers would lower-case, and a limit of the tokenizer's own would be lost.
+    let settings_path = folder.path().join("tokenizer_config.json");
+    let settings = tokenizer.config_json(exported.config.max_position_embeddings);
+    std::fs::write(&settings_path, settings).map_err(|error| written(&settings_path, error))?;
     // Its content alone: a copy would be as read-only as the checkpoint may be.
     let config_path = request.checkpoint.join("config.json");
     let config = std::fs::read(&config_path).map_err(|error| ExportError::Read {
@@ -141,7 +145,13 @@ pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
     let config_path = folder.path().join("config.json");
     std::fs::write(&config_path, config).map_err(|error| written(&config_path, error))?;
     // The graph comes last: a folder without one is no model yet.
-    for file in ["config.json", "tokenizer.json", DATA_FILE, GRAPH_FILE] {
+    for file in [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        DATA_FILE,
+        GRAPH_FILE,
+    ] {
         let target = request.output.join(file);
         std::fs::rename(folder.path().join(file), &target)
             .map_err(|error| written(&target, error))?;
@@ -160,9 +170,10 @@ fn compare(
     folder: &Path,
 ) -> Result<Comparison, ExportFailure> {
     let samples = samples(request, exported.head)?;
+    let max_tokens = tokenizer.max_tokens(exported.config.max_position_embeddings);
     let sequences = samples
         .iter()
-        .map(|sample| sample.sequence(tokenizer, exported.config.max_position_embeddings))
+        .map(|sample| sample.sequence(tokenizer, max_tokens))
         .collect::<Result<Vec<_>, TokenizerError>>()?;
     let runtime = Runtime::load(request.onnxruntime_library.as_deref())?;
     let reference_folder = tempfile::tempdir_in(folder).map_err(|error| ExportError::Write {

@@ -72,6 +72,10 @@ def write_tokenizer(output: Path, models: Path | None) -> None:
         folders["electra-mini"] = models / "electra-mini-discriminator"
     for name, folder in folders.items():
         write_golden(output / "tokenizer" / f"{name}.json", {"checkpoint": folder.name}, tokenization.cases(folder))
+    header = tokenization.configuration_header()
+    write_golden(output / "tokenizer" / "configurations.json", header, tokenization.configuration_cases())
+    small_folders = {name: folders[name] for name in ("uncased", "cased")}
+    write_golden(output / "tokenizer" / "code-points.json", {}, tokenization.code_point_cases(small_folders))
 
 
 def write_pipelines(output: Path, models: Path | None) -> None:

@@ -6,8 +6,9 @@ use electra_server::export::Precision;
 use electra_server::service::export::{ExportFailure, ExportRequest, export};
 use electra_server::task::Task;
 use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
 
-use crate::harness::{checkpoint, copy_folder, export_request, exported};
+use crate::harness::{Server, checkpoint, config, copy_folder, export_request, exported};
 
 /// Rewrites a checkpoint's weights, tensor by tensor; `None` leaves a tensor out.
 fn rewrite(
@@ -169,7 +170,8 @@ fn an_export_is_complete_small_and_repeatable() {
             "config.json",
             "model.onnx",
             "model.onnx.data",
-            "tokenizer.json"
+            "tokenizer.json",
+            "tokenizer_config.json"
         ]
     );
     let again = tempfile::tempdir().expect("a folder");
@@ -192,4 +194,32 @@ fn an_export_is_complete_small_and_repeatable() {
             .len()
     };
     assert!(bytes(Precision::Int8) * 2 < bytes(Precision::Fp32));
+}
+
+/// A tokenizer's own limit is exported with it, and bounds the server where the model would take more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tokenizers_limit_bounds_the_sequences() {
+    let (input, repository) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    let folder = checkpoint("sequence-three-labels");
+    copy_folder(&folder, input.path());
+    let path = input.path().join("tokenizer_config.json");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    let mut settings: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(settings["model_max_length"], 128);
+    settings["model_max_length"] = 16.into();
+    std::fs::write(&path, settings.to_string()).expect("a file");
+    let output = repository.path().join("limited");
+    export(&export_request(input.path(), &output, Precision::Fp32)).expect("an export");
+
+    let server = Server::start(config(repository.path())).await;
+    let (_, model) = server.send(server.get("/models/limited")).await;
+    assert_eq!(model["max_tokens"], 16, "{model}");
+    let classify = |words: usize| server.post("/classify", &json!({"text": "the ".repeat(words)}));
+    let (status, answer) = server.send(classify(14)).await;
+    assert_eq!(status, 200, "{answer}");
+    let error = server.refused(classify(15), 422, "too_many_tokens").await;
+    assert!(error["error"].to_string().contains("16"), "{error}");
 }

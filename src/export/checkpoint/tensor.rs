@@ -36,7 +36,7 @@ impl FloatType {
         match self {
             #[expect(clippy::cast_possible_truncation, reason = "the graph is in fp32")]
             Self::Fp64 => {
-                values.extend(numbers(bytes).map(|number| f64::from_le_bytes(number) as f32))
+                values.extend(numbers(bytes).map(|number| f64::from_le_bytes(number) as f32));
             }
             Self::Fp32 => values.extend(numbers(bytes).map(f32::from_le_bytes)),
             Self::Fp16 => {

@@ -5,7 +5,7 @@
 //! to one another by number, and both instructions and values are counted: time and memory are bounded by the pickle's
 //! length and by [`MAX_INSTRUCTIONS`], whatever it says of its sizes, and no depth of nesting needs a stack.
 //!
-//! The reference is CPython's `Lib/pickletools.py`.
+//! The reference is Python's `Lib/pickletools.py`.
 
 use std::collections::HashMap;
 

@@ -59,7 +59,7 @@ fn containers_hold_what_was_put_into_them() {
     let one_two = [Value::Integer(1), Value::Integer(2)];
     for instructions in [b"K\x01K\x02\x86".as_slice(), b"(K\x01K\x02t"] {
         read(instructions, &|pickle| {
-            assert_eq!(pickle.tuple(pickle.root()).unwrap(), one_two)
+            assert_eq!(pickle.tuple(pickle.root()).unwrap(), one_two);
         });
     }
     for instructions in [
@@ -68,7 +68,7 @@ fn containers_hold_what_was_put_into_them() {
         b"(K\x01K\x02l",
     ] {
         read(instructions, &|pickle| {
-            assert_eq!(pickle.list(pickle.root()).unwrap(), one_two)
+            assert_eq!(pickle.list(pickle.root()).unwrap(), one_two);
         });
     }
     let ordered = call(&global("collections", "OrderedDict"), &[]);
@@ -88,7 +88,7 @@ fn containers_hold_what_was_put_into_them() {
     ]
     .concat();
     read(&with_attributes, &|pickle| {
-        assert_eq!(pickle.dictionary(pickle.root()), Some([].as_slice()))
+        assert_eq!(pickle.dictionary(pickle.root()), Some([].as_slice()));
     });
     read(&[integers(&[1, 2]).as_slice(), b"Q"].concat(), &|pickle| {
         assert_eq!(pickle.persistent(pickle.root()).unwrap(), one_two);

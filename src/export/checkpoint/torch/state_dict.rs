@@ -26,6 +26,8 @@ impl<'a> StorageName<'a> {
     /// # Errors
     /// What is wrong with it, after "a storage".
     pub(super) fn of(name: &[Value<'a>]) -> Result<Self, String> {
+        // In the older format a sixth value tells of what storage it is a view, and is nothing since torch 0.4.
+        let name = name.strip_suffix(&[Value::None]).unwrap_or(name);
         match name {
             [
                 Value::Text("storage"),
@@ -33,12 +35,12 @@ impl<'a> StorageName<'a> {
                 Value::Text(key),
                 Value::Text(_),
                 Value::Integer(count),
-                rest @ ..,
-            ] if matches!(rest, [] | [Value::None]) => Ok(Self {
+            ] => Ok(Self {
                 numbers: *numbers,
                 key,
-                count: u64::try_from(*count)
-                    .map_err(|_| format!("the storage `{key}` has {count} numbers"))?,
+                count: u64::try_from(*count).map_err(|_| {
+                    format!("its storage `{}` has {count} numbers", key.escape_debug())
+                })?,
             }),
             _ => Err("a storage is named otherwise than torch.save names it".to_owned()),
         }
