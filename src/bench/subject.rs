@@ -91,6 +91,7 @@ impl Subject {
         let task = config.task(says(TASK_KEY).and_then(Task::named));
         let task = task.ok_or_else(|| failed("nothing says what it does".to_owned()))?;
         let shape = Shape::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
+        let max_tokens = tokenizer.max_tokens(config.max_tokens);
         Ok(Self {
             name: folder.name.clone(),
             task,
@@ -98,8 +99,8 @@ impl Subject {
             graph: graph.clone(),
             products: Products::of(&model, &shape),
             longest_sequence: match task {
-                Task::Qa => config.max_tokens.min(QA_WINDOW_TOKENS),
-                _ => config.max_tokens,
+                Task::Qa => max_tokens.min(QA_WINDOW_TOKENS),
+                _ => max_tokens,
             },
         })
     }

@@ -13,7 +13,8 @@ use crate::task::Task;
 /// What `export` takes.
 #[derive(Clone, Debug, Args)]
 pub struct ExportArguments {
-    /// The checkpoint's folder: config.json, model.safetensors and the tokenizer
+    /// The checkpoint's folder: config.json, weights as safetensors or PyTorch wrote them, whole or in shards, and the
+    /// tokenizer
     #[arg(value_name = "CHECKPOINT")]
     pub checkpoint: PathBuf,
     /// The model folder to write; made if it is not there

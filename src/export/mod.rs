@@ -1,6 +1,6 @@
 //! Turns an ELECTRA checkpoint into an ONNX graph in the packed layout, with no Python and no runtime.
 //!
-//! A checkpoint's folder goes in: config.json, `model.safetensors` and the tokenizer's files. Out come `model.onnx` and
+//! A checkpoint's folder goes in: config.json, the weights as safetensors or PyTorch wrote them, and the tokenizer's files. Out come `model.onnx` and
 //! its weights in `model.onnx.data` beside it. Weights are read, converted and written one layer at a time.
 
 pub mod checkpoint;
@@ -179,8 +179,8 @@ pub enum ExportError {
     },
     /// The folder holds no weights that can be read.
     #[error(
-        "{} has no model.safetensors; point `electra export` at a checkpoint's folder with config.json, \
-         model.safetensors and a tokenizer",
+        "{} has no model.safetensors, no pytorch_model.bin, and no index of either's shards; point `electra export` at a \
+         checkpoint's folder with config.json, weights and a tokenizer",
         folder.display()
     )]
     NoWeights {

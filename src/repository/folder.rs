@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{ModelSettings, Version};
 use crate::export::GRAPH_FILE;
-use crate::export::checkpoint::WEIGHTS_FILE;
+use crate::export::checkpoint::is_checkpoint;
 
 /// How deep files may lie in a model's folder to count as its own.
 const DEPTH: usize = 3;
@@ -172,7 +172,7 @@ fn content(folder: &Path, graph: Option<&Path>) -> Option<Content> {
             .into_iter()
             .find(|file| file.is_file())
             .map(Content::Graph)
-            .or_else(|| holds(&[WEIGHTS_FILE, "pytorch_model.bin"]).then_some(Content::Checkpoint)),
+            .or_else(|| is_checkpoint(folder).then_some(Content::Checkpoint)),
     }
 }
 

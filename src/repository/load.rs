@@ -104,8 +104,8 @@ impl Loader {
             }
         };
         let config = ModelConfig::read(files).map_err(LoadError::Config)?;
-        let max_tokens = max_tokens(&config, &settings)?;
         let tokenizer = self.tokenizers.of_folder(files)?;
+        let max_tokens = max_tokens(tokenizer.max_tokens(config.max_tokens), &settings)?;
         if let Some(rows) = config.vocabulary_size {
             tokenizer.check_fits(rows)?;
         }
@@ -193,14 +193,13 @@ fn is_alike(one: &ModelInfo, other: &ModelInfo) -> bool {
     kind(one) == kind(other) && least >= most / 10 * 9
 }
 
-/// The longest sequence that is run.
-fn max_tokens(config: &ModelConfig, settings: &ModelSettings) -> Result<usize, LoadError> {
+/// The longest sequence that is run, where the model and its tokenizer take `most` tokens.
+fn max_tokens(most: usize, settings: &ModelSettings) -> Result<usize, LoadError> {
     match settings.limits.max_tokens.map(NonZeroUsize::get) {
-        None => Ok(config.max_tokens),
-        Some(asked) if (4..=config.max_tokens).contains(&asked) => Ok(asked),
+        None => Ok(most),
+        Some(asked) if (4..=most).contains(&asked) => Ok(asked),
         Some(asked) => Err(LoadError::Mismatch(format!(
-            "electra.toml says max_tokens = {asked}, and this model takes sequences of 4 to {} tokens",
-            config.max_tokens
+            "electra.toml says max_tokens = {asked}, and this model takes sequences of 4 to {most} tokens"
         ))),
     }
 }

@@ -16,6 +16,7 @@ pub struct SharedTokenizers {
 /// A tokenizer that a model may still have.
 struct InUse {
     definition: String,
+    max_tokens: Option<usize>,
     tokenizer: Weak<Tokenizer>,
 }
 
@@ -30,13 +31,16 @@ impl SharedTokenizers {
         let text = definition.json.to_string();
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.retain(|known| known.tokenizer.strong_count() > 0);
-        let known = in_use.iter().find(|known| known.definition == text);
+        let known = in_use
+            .iter()
+            .find(|known| known.definition == text && known.max_tokens == definition.max_tokens);
         if let Some(tokenizer) = known.and_then(|known| known.tokenizer.upgrade()) {
             return Ok(tokenizer);
         }
         let tokenizer = Arc::new(Tokenizer::of(&definition, &text)?);
         in_use.push(InUse {
             definition: text,
+            max_tokens: definition.max_tokens,
             tokenizer: Arc::downgrade(&tokenizer),
         });
         Ok(tokenizer)
@@ -68,7 +72,12 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &other));
         assert_eq!(first.tokenize("b a").unwrap().ids, [6, 5]);
         assert_eq!(other.tokenize("b a").unwrap().ids, [5, 6]);
-        drop((first, same));
+        // One that is meant for shorter sequences is another one.
+        let limit = r#"{"model_max_length": 16}"#;
+        std::fs::write(folders[1].path().join("tokenizer_config.json"), limit).unwrap();
+        let shorter = shared.of_folder(folders[1].path()).unwrap();
+        assert_eq!((first.max_tokens(512), shorter.max_tokens(512)), (512, 16));
+        drop((first, same, shorter));
         shared.of_folder(folders[2].path()).unwrap();
         assert_eq!(shared.in_use.lock().unwrap().len(), 1);
     }

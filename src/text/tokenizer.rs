@@ -11,6 +11,8 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
+
 use super::definition::{self, Definition};
 
 /// A checkpoint's tokenizer.
@@ -20,6 +22,9 @@ pub struct Tokenizer {
     special_tokens: SpecialTokens,
     unknown_id: Option<u32>,
     vocabulary_size: usize,
+    max_tokens: Option<usize>,
+    /// The special tokens by what they are for, as `tokenizer_config.json` names them.
+    roles: Map<String, Value>,
 }
 
 /// The tokens that enclose a sequence: `[CLS] A [SEP]`, or `[CLS] A [SEP] B [SEP]`.
@@ -131,7 +136,12 @@ impl Tokenizer {
 
     /// The tokenizer of a definition, which is given as JSON and as the text of it.
     pub(super) fn of(definition: &Definition, text: &str) -> Result<Self, TokenizerError> {
-        let Definition { json, source } = definition;
+        let Definition {
+            json,
+            source,
+            max_tokens,
+            roles,
+        } = definition;
         let invalid = |reason: String| TokenizerError::Invalid {
             path: source.clone(),
             reason,
@@ -168,6 +178,8 @@ impl Tokenizer {
             inner,
             unknown_id,
             vocabulary_size,
+            max_tokens: *max_tokens,
+            roles: roles.clone(),
         })
     }
 
@@ -181,6 +193,27 @@ impl Tokenizer {
             .map_err(|error| TokenizerError::Json {
                 reason: error.to_string(),
             })
+    }
+
+    /// A `tokenizer_config.json` to stand beside [`Self::to_json`], by which the server knows the longest sequence, and
+    /// transformers takes tokenizer.json as it is. `most_tokens` is what the model takes.
+    #[must_use]
+    pub fn config_json(&self, most_tokens: usize) -> String {
+        let mut config = self.roles.clone();
+        config.insert("tokenizer_class".to_owned(), definition::FAST_CLASS.into());
+        config.insert(
+            "model_max_length".to_owned(),
+            self.max_tokens(most_tokens).into(),
+        );
+        Value::Object(config).to_string()
+    }
+
+    /// The longest sequence to give a model that takes `most_tokens`, special tokens included: no longer than
+    /// `model_max_length` of `tokenizer_config.json`, where that sets a limit.
+    #[must_use]
+    pub fn max_tokens(&self, most_tokens: usize) -> usize {
+        self.max_tokens
+            .map_or(most_tokens, |limit| limit.min(most_tokens))
     }
 
     /// The tokens of `text`, all of them, without special tokens around them.
@@ -277,6 +310,9 @@ fn whole_characters(text: &str, bytes: Range<usize>) -> Range<usize> {
     start..text.ceil_char_boundary(bytes.end).max(start)
 }
 
+#[cfg(test)]
+#[path = "golden_tests.rs"]
+mod golden_tests;
 #[cfg(test)]
 #[path = "tokenizer_tests.rs"]
 mod tests;

@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::text::{OffsetEncoding, OffsetMap};
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-
 /// [CLS] and [SEP] are not where BERT has them.
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[SEP]\n[CLS]\n[MASK]\nthe\nThe\nfox\ncafe\ncafé\n##s\n東\n한\n##국\n.\na\n##a\n京\ne\n##e\nש\n##ל\n👩\n\
                           i\n##i\n\u{1112}\n##\u{1161}\n##\u{11ab}\n東京\n,\nfi\nﬁ\n";
@@ -36,11 +34,6 @@ fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
     let tokens = tokenizer.tokenize(text).unwrap();
     let piece = |id| tokenizer.token(id).unwrap();
     tokens.ids.into_iter().map(piece).collect()
-}
-
-fn golden(path: &str) -> Value {
-    let text = fs::read_to_string(format!("{GOLDEN}/{path}")).unwrap();
-    serde_json::from_str(&text).unwrap()
 }
 
 #[test]
@@ -75,11 +68,7 @@ fn settings_come_from_tokenizer_config() {
     check(json!({"unk_token": "fox"}), "zebra", &["fox"]);
     check(json!({"unk_token": {"content": "fox"}}), "zebra", &["fox"]);
     // Neither limits nor padding are the tokenizer's business.
-    check(
-        json!({"model_max_length": 2}),
-        "the the the",
-        &["the", "the", "the"],
-    );
+    check(json!({"model_max_length": 4}), "the the the", &["the"; 3]);
     check(json!({}), "", &[]);
     check(json!({}), " \u{200b}\n", &[]);
 }
@@ -95,7 +84,9 @@ fn tokenizer_json_is_read_with_its_tokenizer_config() {
         .unwrap();
         assert_eq!(pieces(&tokenizer, "The café"), expected, "{config}");
     };
-    check(json!({}), &["The", "café"]);
+    // What it does not say has transformers' defaults, whatever tokenizer.json says.
+    check(json!({}), &["the", "cafe"]);
+    check(json!({"do_lower_case": false}), &["The", "café"]);
     check(json!({"do_lower_case": true}), &["the", "cafe"]);
     check(
         json!({"do_lower_case": true, "strip_accents": false}),
@@ -105,6 +96,88 @@ fn tokenizer_json_is_read_with_its_tokenizer_config() {
         json!({"do_lower_case": true, "tokenizer_class": "PreTrainedTokenizerFast"}),
         &["The", "café"],
     );
+}
+
+#[test]
+fn a_tokenizer_json_that_stands_alone_is_complete() {
+    let definition = small(&json!({"do_lower_case": false})).to_json().unwrap();
+    let alone = load(&[("tokenizer.json", &definition)]).unwrap();
+    assert_eq!(pieces(&alone, "The café"), ["The", "café"]);
+}
+
+#[test]
+fn what_is_written_gives_the_same_tokenizer() {
+    let first = small(&json!({"do_lower_case": false, "model_max_length": 64}));
+    let written = |most_tokens: usize| {
+        let files = [
+            ("tokenizer.json", first.to_json().unwrap()),
+            ("tokenizer_config.json", first.config_json(most_tokens)),
+        ];
+        let [tokenizer, config] = &files;
+        load(&[(tokenizer.0, &tokenizer.1), (config.0, &config.1)]).unwrap()
+    };
+    let second = written(512);
+    assert_eq!(pieces(&second, "The café fox"), ["The", "café", "fox"]);
+    assert_eq!(second.special_tokens(), first.special_tokens());
+    assert_eq!(second.to_json().unwrap(), first.to_json().unwrap());
+    assert_eq!(second.config_json(512), first.config_json(512));
+    assert_eq!(second.max_tokens(512), 64);
+    assert_eq!(written(32).max_tokens(512), 32);
+    let config: Value = serde_json::from_str(&first.config_json(512)).unwrap();
+    assert_eq!(
+        config,
+        json!({
+            "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]",
+            "model_max_length": 64, "tokenizer_class": "PreTrainedTokenizerFast",
+        })
+    );
+}
+
+#[test]
+fn a_limit_is_the_models_or_the_tokenizers() {
+    let check = |config: &str, expected: usize| {
+        let files = [("vocab.txt", VOCABULARY), ("tokenizer_config.json", config)];
+        let tokenizer = load(&files).unwrap();
+        assert_eq!(tokenizer.max_tokens(128), expected, "{config}");
+    };
+    check("{}", 128);
+    check(r#"{"model_max_length": 64}"#, 64);
+    check(r#"{"model_max_length": 512}"#, 128);
+    check(r#"{"model_max_length": 64.0}"#, 64);
+    check(r#"{"model_max_length": null}"#, 128);
+    check(
+        r#"{"model_max_length": 1000000000000000019884624838656}"#,
+        128,
+    );
+    check(r#"{"model_max_length": 1e30}"#, 128);
+    check(r#"{"max_len": 32}"#, 32);
+    check(r#"{"max_len": 32, "model_max_length": 64}"#, 64);
+    check(r#"{"max_len": 32, "model_max_length": null}"#, 128);
+}
+
+#[test]
+fn a_vocabulary_of_35_000_cased_tokens_keeps_its_ids() {
+    // KoELECTRA's layout: the special tokens first, then whole words and pieces, cased.
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned);
+    let words = (5..20_000).map(|id| format!("Word{id}"));
+    let pieces = (20_000..35_000).map(|id| format!("##End{id}"));
+    let vocabulary: Vec<String> = special.into_iter().chain(words).chain(pieces).collect();
+    let config = r#"{"do_lower_case": false, "model_max_length": 512}"#;
+    let files = [
+        ("vocab.txt", vocabulary.join("\n")),
+        ("tokenizer_config.json", config.to_owned()),
+    ];
+    let files = files
+        .each_ref()
+        .map(|(name, content)| (*name, content.as_str()));
+    let tokenizer = load(&files).unwrap();
+    assert_eq!(tokenizer.vocabulary_size(), 35_000);
+    assert_eq!(tokenizer.special_tokens(), SpecialTokens { cls: 2, sep: 3 });
+    let tokens = tokenizer
+        .tokenize("Word19999 Word7End34999 word7 Word7End7")
+        .unwrap();
+    assert_eq!(tokens.ids, [19_999, 7, 34_999, 1, 1]);
+    assert_eq!(tokenizer.token(34_999).as_deref(), Some("##End34999"));
 }
 
 #[test]
@@ -289,6 +362,27 @@ fn what_is_wrong_with_a_folder_is_said() {
 }
 
 #[test]
+fn settings_that_can_not_be_followed_are_refused_by_name() {
+    let check = |config: &str, expected: &[&str]| {
+        let files = [("vocab.txt", VOCABULARY), ("tokenizer_config.json", config)];
+        let error = load(&files).unwrap_err().to_string();
+        for part in expected.iter().chain(&["tokenizer_config.json"]) {
+            assert!(error.contains(part), "{error:?} does not say {part:?}");
+        }
+    };
+    for limit in ["2", "0", "-1", "\"512\"", "true", "5.5", "[]"] {
+        check(
+            &format!(r#"{{"model_max_length": {limit}}}"#),
+            &["\"model_max_length\" is", limit, "longest sequence"],
+        );
+    }
+    check(
+        r#"{"tokenizer_class": "BertJapaneseTokenizer"}"#,
+        &["\"BertJapaneseTokenizer\"", "tokenizer.json"],
+    );
+}
+
+#[test]
 fn words_are_those_of_the_pre_tokenizer() {
     let tokenizer = small(&json!({}));
     let tokens = tokenizer.tokenize("foxs. ea 東京").unwrap();
@@ -301,54 +395,6 @@ fn words_are_those_of_the_pre_tokenizer() {
     );
     assert_eq!(continues, [false, true, false, false, true, false, false]);
     assert!(!tokens.continues_word(99));
-}
-
-/// Token for token what transformers gives, on every golden text: ids, pieces and offsets.
-#[test]
-fn tokens_are_those_of_transformers() {
-    for (path, folder) in [
-        ("tokenizer/uncased.json", "checkpoints/discriminator-plain"),
-        ("tokenizer/cased.json", "checkpoints/discriminator-cased"),
-        (
-            "tokenizer/electra-mini.json",
-            "../../models/electra-mini-discriminator",
-        ),
-    ] {
-        let tokenizer = Tokenizer::from_folder(&Path::new(GOLDEN).join(folder)).unwrap();
-        let cases = golden(path);
-        let cases = cases["cases"].as_array().unwrap();
-        assert!(cases.len() > 40, "{path}");
-        for case in cases {
-            check_golden(&tokenizer, case["text"].as_str().unwrap(), case);
-        }
-    }
-}
-
-fn check_golden(tokenizer: &Tokenizer, text: &str, case: &Value) {
-    let tokens = tokenizer.tokenize(text).unwrap();
-    let SpecialTokens { cls, sep } = tokenizer.special_tokens();
-    let ids: Vec<u32> = [cls]
-        .into_iter()
-        .chain(tokens.ids.iter().copied())
-        .chain([sep])
-        .collect();
-    assert_eq!(json!(ids), case["input_ids"], "{text:?}");
-    let pieces: Vec<_> = ids.iter().map(|&id| tokenizer.token(id)).collect();
-    let map = OffsetMap::new(text, OffsetEncoding::Codepoint);
-    let offsets: Vec<[usize; 2]> = [0..0]
-        .into_iter()
-        .chain(
-            tokens
-                .offsets
-                .iter()
-                .map(|bytes| map.convert(bytes.clone())),
-        )
-        .chain([0..0])
-        .map(|range| [range.start, range.end])
-        .collect();
-    assert_eq!(json!(offsets), case["offsets"], "{text:?}");
-    // transformers spells added tokens as the text has them; all golden texts have them as the vocabulary does.
-    assert_eq!(json!(pieces), case["tokens"], "{text:?}");
 }
 
 /// Slices a text by offsets of each encoding, as a client in that language does.

@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 /// The definition (the content of a tokenizer.json) of the ELECTRA tokenizer over a vocab.txt, with what transformers
 /// takes for granted: lower-casing, accents stripped where lower-cased, every Chinese character a word.
 ///
-/// A token's id is the number of its line, from 0; of equal lines the last counts.
+/// A token's id is the number of its line, from 0; of equal lines the last counts. Lines end as Python reads them: in a
+/// line feed, a carriage return, or both.
 pub(super) fn wordpiece_definition(vocab_txt: &str, unknown_token: &str) -> Value {
+    let vocab_txt = vocab_txt.replace("\r\n", "\n").replace('\r', "\n");
     let vocabulary: Map<String, Value> = vocab_txt
         .lines()
         .enumerate()
@@ -55,6 +57,10 @@ mod tests {
             json!({"[UNK]": 0, "the": 1, "fox": 2}),
         );
         check("a\n\na\nb", json!({"": 1, "a": 2, "b": 3}));
+        check(
+            "a\rb\r\nc\u{85}d\u{2028}e\n",
+            json!({"a": 0, "b": 1, "c\u{85}d\u{2028}e": 2}),
+        );
         check("", json!({}));
     }
 }

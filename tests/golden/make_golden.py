@@ -3,7 +3,7 @@
 
     python make_golden.py                   everything that needs only this folder
     python make_golden.py --models DIR      also the trained models electra-mini-*, from their fp32 or fp16 checkpoints
-    python make_golden.py --only logits     one part: checkpoints, logits, graphs, tokenizer or pipelines
+    python make_golden.py --only logits     one part: checkpoints, formats, logits, graphs, tokenizer or pipelines
 
 Every run writes the same bytes on the same machine; on another one the last digits of logits may differ.
 """
@@ -17,7 +17,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
 
-from maker import logits, pipelines, texts, tokenization
+from maker import formats, logits, pipelines, texts, tokenization
 from maker.checkpoints import CHECKPOINTS, write_checkpoint
 from maker.output import write_golden
 
@@ -50,6 +50,10 @@ def write_checkpoints(output: Path, _models: Path | None) -> None:
         write_checkpoint(checkpoint, output / "checkpoints" / checkpoint.name)
 
 
+def write_formats(output: Path, _models: Path | None) -> None:
+    formats.write_formats(output / "checkpoints", output / "formats")
+
+
 def write_logits(output: Path, models: Path | None) -> None:
     for checkpoint in CHECKPOINTS:
         cases = logits.cases(output / "checkpoints" / checkpoint.name, checkpoint.head)
@@ -79,6 +83,10 @@ def write_tokenizer(output: Path, models: Path | None) -> None:
         folders["electra-mini"] = models / "electra-mini-discriminator"
     for name, folder in folders.items():
         write_golden(output / "tokenizer" / f"{name}.json", {"checkpoint": folder.name}, tokenization.cases(folder))
+    header = tokenization.configuration_header()
+    write_golden(output / "tokenizer" / "configurations.json", header, tokenization.configuration_cases())
+    small_folders = {name: folders[name] for name in ("uncased", "cased")}
+    write_golden(output / "tokenizer" / "code-points.json", {}, tokenization.code_point_cases(small_folders))
 
 
 def write_pipelines(output: Path, models: Path | None) -> None:
@@ -108,6 +116,7 @@ def require_varied_decisions(name: str, cases: list) -> None:
 
 WRITERS = {
     "checkpoints": write_checkpoints,
+    "formats": write_formats,
     "logits": write_logits,
     "graphs": write_graphs,
     "tokenizer": write_tokenizer,

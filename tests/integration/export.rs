@@ -7,21 +7,9 @@ use electra_server::export::{Precision, PrecisionChoice};
 use electra_server::service::export::{ExportFailure, ExportRequest, Selection, export};
 use electra_server::task::Task;
 use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
 
-use crate::harness::{checkpoint, copy_folder, exported};
-
-fn request(checkpoint: &Path, output: &Path, precision: Precision) -> ExportRequest {
-    ExportRequest {
-        checkpoint: checkpoint.to_path_buf(),
-        output: output.to_path_buf(),
-        precision: precision.into(),
-        device: Device::Cpu,
-        task: None,
-        samples: None,
-        accept_changed_decisions: true,
-        onnxruntime_library: None,
-    }
-}
+use crate::harness::{Server, checkpoint, config, copy_folder, export_request, exported};
 
 /// Rewrites a checkpoint's weights, tensor by tensor; `None` leaves a tensor out.
 fn rewrite(
@@ -56,9 +44,13 @@ fn refusal(name: &str, change: impl Fn(&Path)) -> String {
     );
     copy_folder(&checkpoint(name), input.path());
     change(input.path());
-    let error = export(&request(input.path(), output.path(), Precision::Fp32))
-        .expect_err("a refusal")
-        .to_string();
+    let error = export(&export_request(
+        input.path(),
+        output.path(),
+        Precision::Fp32,
+    ))
+    .expect_err("a refusal")
+    .to_string();
     let left: Vec<_> = std::fs::read_dir(output.path())
         .expect("a folder")
         .collect();
@@ -143,7 +135,7 @@ fn the_task_asked_for_must_be_there() {
     let output = tempfile::tempdir().expect("a folder");
     let asked = ExportRequest {
         task: Some(Task::Qa),
-        ..request(&checkpoint("token-bio"), output.path(), Precision::Fp32)
+        ..export_request(&checkpoint("token-bio"), output.path(), Precision::Fp32)
     };
     let error = export(&asked).expect_err("a refusal").to_string();
     assert!(
@@ -156,7 +148,7 @@ fn the_task_asked_for_must_be_there() {
 fn int8_that_changes_decisions_is_refused_unless_accepted() {
     // Random weights, whose spans are nearly alike: int8 decides many of them otherwise.
     let output = tempfile::tempdir().expect("a folder");
-    let accepting = request(&checkpoint("qa-projected"), output.path(), Precision::Int8);
+    let accepting = export_request(&checkpoint("qa-projected"), output.path(), Precision::Int8);
     let strict = ExportRequest {
         accept_changed_decisions: false,
         ..accepting.clone()
@@ -235,11 +227,12 @@ fn an_export_is_complete_small_and_repeatable() {
             "config.json",
             "model.onnx",
             "model.onnx.data",
-            "tokenizer.json"
+            "tokenizer.json",
+            "tokenizer_config.json"
         ]
     );
     let again = tempfile::tempdir().expect("a folder");
-    export(&request(
+    export(&export_request(
         &checkpoint("discriminator-legacy-keys"),
         again.path(),
         Precision::Fp32,
@@ -258,4 +251,32 @@ fn an_export_is_complete_small_and_repeatable() {
             .len()
     };
     assert!(bytes(Precision::Int8) * 2 < bytes(Precision::Fp32));
+}
+
+/// A tokenizer's own limit is exported with it, and bounds the server where the model would take more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tokenizers_limit_bounds_the_sequences() {
+    let (input, repository) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    let folder = checkpoint("sequence-three-labels");
+    copy_folder(&folder, input.path());
+    let path = input.path().join("tokenizer_config.json");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    let mut settings: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(settings["model_max_length"], 128);
+    settings["model_max_length"] = 16.into();
+    std::fs::write(&path, settings.to_string()).expect("a file");
+    let output = repository.path().join("limited");
+    export(&export_request(input.path(), &output, Precision::Fp32)).expect("an export");
+
+    let server = Server::start(config(repository.path())).await;
+    let (_, model) = server.send(server.get("/models/limited")).await;
+    assert_eq!(model["max_tokens"], 16, "{model}");
+    let classify = |words: usize| server.post("/classify", &json!({"text": "the ".repeat(words)}));
+    let (status, answer) = server.send(classify(14)).await;
+    assert_eq!(status, 200, "{answer}");
+    let error = server.refused(classify(15), 422, "too_many_tokens").await;
+    assert!(error["error"].to_string().contains("16"), "{error}");
 }

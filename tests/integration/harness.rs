@@ -64,6 +64,20 @@ pub fn checkpoints() -> Vec<String> {
     names
 }
 
+/// A request to export whatever becomes of it.
+pub fn export_request(checkpoint: &Path, output: &Path, precision: Precision) -> ExportRequest {
+    ExportRequest {
+        checkpoint: checkpoint.to_path_buf(),
+        output: output.to_path_buf(),
+        precision: precision.into(),
+        device: Device::Cpu,
+        task: None,
+        samples: None,
+        accept_changed_decisions: true,
+        onnxruntime_library: None,
+    }
+}
+
 /// The folder of a small checkpoint's export, made once a process and precision.
 pub fn exported(name: &str, precision: Precision) -> PathBuf {
     static EXPORTED: OnceLock<Mutex<HashMap<(String, Precision), PathBuf>>> = OnceLock::new();
@@ -75,16 +89,7 @@ pub fn exported(name: &str, precision: Precision) -> PathBuf {
         .entry((name.to_owned(), precision))
         .or_insert_with(|| {
             let output = scratch().join(format!("{name}-{precision}"));
-            let request = ExportRequest {
-                checkpoint: checkpoint(name),
-                output: output.clone(),
-                precision: precision.into(),
-                device: Device::Cpu,
-                task: None,
-                samples: None,
-                accept_changed_decisions: true,
-                onnxruntime_library: None,
-            };
+            let request = export_request(&checkpoint(name), &output, precision);
             export(&request).unwrap_or_else(|error| panic!("{name}: {error}"));
             output
         })

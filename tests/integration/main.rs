@@ -9,6 +9,7 @@ mod documentation;
 mod drain;
 mod eval;
 mod export;
+mod formats;
 mod harness;
 mod offsets;
 mod padded;

@@ -185,7 +185,12 @@ pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
         work: work.path(),
     };
     let (graph, report) = export.run()?;
-    finish(request, &tokenizer, graph.path())?;
+    finish(
+        request,
+        &tokenizer,
+        config.max_position_embeddings,
+        graph.path(),
+    )?;
     Ok(report)
 }
 
@@ -324,11 +329,16 @@ impl Export<'_> {
 fn finish(
     request: &ExportRequest,
     tokenizer: &Tokenizer,
+    max_positions: usize,
     graph: &Path,
 ) -> Result<(), ExportFailure> {
     let tokenizer_path = graph.join("tokenizer.json");
     std::fs::write(&tokenizer_path, tokenizer.to_json()?)
         .map_err(|error| unwritable(&tokenizer_path, error))?;
+    // Without it transformers would lower-case, and a limit of the tokenizer's own would be lost.
+    let settings_path = graph.join("tokenizer_config.json");
+    let settings = tokenizer.config_json(max_positions);
+    std::fs::write(&settings_path, settings).map_err(|error| unwritable(&settings_path, error))?;
     // Its content alone: a copy would be as read-only as the checkpoint may be.
     let config_path = request.checkpoint.join("config.json");
     let config = std::fs::read(&config_path).map_err(|error| ExportError::Read {
@@ -338,7 +348,13 @@ fn finish(
     let config_path = graph.join("config.json");
     std::fs::write(&config_path, config).map_err(|error| unwritable(&config_path, error))?;
     // The graph comes last: a folder without one is no model yet.
-    for file in ["config.json", "tokenizer.json", DATA_FILE, GRAPH_FILE] {
+    for file in [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        DATA_FILE,
+        GRAPH_FILE,
+    ] {
         let target = request.output.join(file);
         std::fs::rename(graph.join(file), &target).map_err(|error| unwritable(&target, error))?;
     }

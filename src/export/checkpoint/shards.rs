@@ -1,0 +1,73 @@
+//! The index of a checkpoint that is cut into several files: which tensor lies in which of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+
+use super::WeightsError;
+
+/// An index names every tensor once, some hundred of them.
+const MAX_INDEX_BYTES: u64 = 16 << 20;
+
+/// `model.safetensors.index.json` or `pytorch_model.bin.index.json`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Index {
+    /// Reads an index, and checks that each shard is a file of the index's own folder.
+    pub(super) fn read(path: &Path) -> Result<Self, WeightsError> {
+        let mut text = Vec::new();
+        File::open(path)?
+            .take(MAX_INDEX_BYTES + 1)
+            .read_to_end(&mut text)?;
+        if text.len() as u64 > MAX_INDEX_BYTES {
+            return Err(format!("it has more than {MAX_INDEX_BYTES} bytes; it is no index").into());
+        }
+        let index: Self = serde_json::from_slice(&text)
+            .map_err(|error| format!("it is no index of shards: {error}"))?;
+        if let Some(shard) = index
+            .shards()
+            .into_iter()
+            .find(|shard| !is_file_name(shard))
+        {
+            return Err(format!(
+                "it names the shard `{shard}`, and a shard is a file beside the index, without a path"
+            )
+            .into());
+        }
+        Ok(index)
+    }
+
+    /// The names of the shards, each once, in order.
+    pub(super) fn shards(&self) -> BTreeSet<&str> {
+        self.weight_map.values().map(String::as_str).collect()
+    }
+
+    /// Every tensor with the shard that it is said to be in.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.weight_map
+            .iter()
+            .map(|(name, shard)| (name.as_str(), shard.as_str()))
+    }
+
+    /// Whether a tensor of that name is to be taken from that shard. Those that the index does not list are taken where
+    /// they are found, as transformers does.
+    pub(super) fn may_be_in(&self, name: &str, shard: &str) -> bool {
+        self.weight_map
+            .get(name)
+            .is_none_or(|listed| listed == shard)
+    }
+}
+
+/// Whether a name is that of a file in the folder at hand, on any system.
+fn is_file_name(name: &str) -> bool {
+    let mut components = Path::new(name).components();
+    let single =
+        matches!(components.next(), Some(Component::Normal(_))) && components.next().is_none();
+    single && !name.contains(['/', '\\', ':', '\0'])
+}

@@ -1,0 +1,459 @@
+//! A pickle read as data, by a small virtual machine over the instructions that `torch.save` writes.
+//!
+//! Nothing is executed and nothing is imported: a name is looked up in [`globals`] and stands for itself, and a call is
+//! noted down with its arguments for the caller to make sense of. Every instruction makes at most one value, values refer
+//! to one another by number, and both instructions and values are counted: time and memory are bounded by the pickle's
+//! length and by [`MAX_INSTRUCTIONS`], whatever it says of its sizes, and no depth of nesting needs a stack.
+//!
+//! The reference is Python's `Lib/pickletools.py`.
+
+use std::collections::HashMap;
+
+use super::globals::{self, Global};
+use super::pickle_input::{Input, integer};
+
+/// The most instructions of a pickle: a state dict has some thirty a tensor, and the largest ELECTRA 400 tensors.
+const MAX_INSTRUCTIONS: usize = 1 << 18;
+
+/// The number of a value that is made of other values.
+type ObjectId = usize;
+
+/// A value on the machine's stack.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    None,
+    Boolean(bool),
+    Integer(i64),
+    /// An integer that takes more than 64 bits: little-endian, two's complement.
+    LongInteger(&'a [u8]),
+    Text(&'a str),
+    Global(Global),
+    Object(ObjectId),
+    /// A number with a fraction, or bytes: nothing about a checkpoint is told by them.
+    Other,
+}
+
+/// A value that is made of other values.
+#[derive(Debug)]
+enum Object<'a> {
+    Tuple(Vec<Value<'a>>),
+    List(Vec<Value<'a>>),
+    Dictionary(Vec<(Value<'a>, Value<'a>)>),
+    /// A function or class, and the tuple of what it is called with.
+    Call(Global, ObjectId),
+    /// What lies outside of the pickle, by the tuple that names it.
+    Persistent(ObjectId),
+}
+
+/// What a pickle holds.
+#[derive(Debug)]
+pub(super) struct Pickle<'a> {
+    objects: Vec<Object<'a>>,
+    root: Value<'a>,
+    /// Bytes that it takes; others may follow.
+    pub length: usize,
+}
+
+impl<'a> Pickle<'a> {
+    /// Reads the pickle that `bytes` begin with.
+    ///
+    /// # Errors
+    /// What it needs that no checkpoint does, or what is wrong with it.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, PickleError> {
+        let mut machine = Machine {
+            input: Input::new(bytes),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            objects: Vec::new(),
+        };
+        for _ in 0..MAX_INSTRUCTIONS {
+            if let Some(root) = machine.step()? {
+                return Ok(Self {
+                    objects: machine.objects,
+                    root,
+                    length: machine.input.taken(),
+                });
+            }
+        }
+        Err(PickleError::TooLong)
+    }
+
+    /// The value that the whole pickle stands for.
+    pub(super) fn root(&self) -> Value<'a> {
+        self.root
+    }
+
+    pub(super) fn tuple(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+        match self.object(value)? {
+            Object::Tuple(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    pub(super) fn list(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+        match self.object(value)? {
+            Object::List(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    pub(super) fn dictionary(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
+        match self.object(value)? {
+            Object::Dictionary(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// A call's function, and what it is called with.
+    pub(super) fn call(&self, value: Value<'a>) -> Option<(Global, &[Value<'a>])> {
+        match self.object(value)? {
+            Object::Call(function, arguments) => {
+                Some((*function, self.tuple(Value::Object(*arguments))?))
+            }
+            _ => None,
+        }
+    }
+
+    /// The tuple that names what lies outside of the pickle.
+    pub(super) fn persistent(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+        match self.object(value)? {
+            Object::Persistent(name) => self.tuple(Value::Object(*name)),
+            _ => None,
+        }
+    }
+
+    /// Everything that lies outside of the pickle, in the order in which it is referred to.
+    pub(super) fn all_persistent(&self) -> impl Iterator<Item = &[Value<'a>]> {
+        (0..self.objects.len()).filter_map(|id| self.persistent(Value::Object(id)))
+    }
+
+    fn object(&self, value: Value<'a>) -> Option<&Object<'a>> {
+        match value {
+            Value::Object(id) => self.objects.get(id),
+            _ => None,
+        }
+    }
+}
+
+/// Why a pickle is refused; nothing in it was executed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PickleError {
+    /// It refers to a name that is not in the table.
+    #[error(
+        "it refers to `{name}`, which no checkpoint needs; nothing was executed. Save the weights alone, by \
+         save_pretrained or torch.save(model.state_dict(), …)"
+    )]
+    Foreign { name: String },
+    #[error("its pickle has the instruction {0:?}, which torch.save does not write")]
+    UnknownInstruction(char),
+    #[error("its pickle has more than {MAX_INSTRUCTIONS} instructions, far more than weights need")]
+    TooLong,
+    #[error("its pickle is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl PickleError {
+    fn foreign(module: &str, name: &str) -> Self {
+        // A name may be as long as the file.
+        let name: String = format!("{module}.{name}").chars().take(200).collect();
+        Self::Foreign {
+            name: name.escape_debug().to_string(),
+        }
+    }
+}
+
+const UNDERFLOW: PickleError = PickleError::Damaged("it takes a value where there is none");
+
+struct Machine<'a> {
+    input: Input<'a>,
+    stack: Vec<Value<'a>>,
+    /// Heights of the stack at which marks were set.
+    marks: Vec<usize>,
+    memo: HashMap<usize, Value<'a>>,
+    objects: Vec<Object<'a>>,
+}
+
+impl<'a> Machine<'a> {
+    /// Follows one instruction; the last of them gives the pickle's value.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a table with one line an instruction"
+    )]
+    fn step(&mut self) -> Result<Option<Value<'a>>, PickleError> {
+        let instruction = self.input.byte()?;
+        match instruction {
+            // Frames and the protocol's number tell a reader how to read ahead; there is no need to.
+            0x80 => {
+                self.input.take(1)?;
+            }
+            0x95 => {
+                self.input.take(8)?;
+            }
+            b'.' => return self.pop().map(Some),
+
+            b'N' => self.stack.push(Value::None),
+            0x88 => self.stack.push(Value::Boolean(true)),
+            0x89 => self.stack.push(Value::Boolean(false)),
+            b'J' => {
+                let number = i32::from_le_bytes(self.input.array()?);
+                self.stack.push(Value::Integer(number.into()));
+            }
+            b'K' => {
+                let number = self.input.byte()?;
+                self.stack.push(Value::Integer(number.into()));
+            }
+            b'M' => {
+                let number = u16::from_le_bytes(self.input.array()?);
+                self.stack.push(Value::Integer(number.into()));
+            }
+            0x8a => {
+                let bytes = self.input.counted::<1>()?;
+                self.stack.push(integer(bytes));
+            }
+            0x8b => {
+                let bytes = self.input.counted::<4>()?;
+                self.stack.push(integer(bytes));
+            }
+            b'G' => {
+                self.input.take(8)?;
+                self.stack.push(Value::Other);
+            }
+            // Texts of Python 3, and those of Python 2, whose names are ASCII.
+            b'X' | b'T' => self.text::<4>()?,
+            0x8c | b'U' => self.text::<1>()?,
+            0x8d => self.text::<8>()?,
+            b'C' => self.bytes::<1>()?,
+            b'B' => self.bytes::<4>()?,
+            0x8e => self.bytes::<8>()?,
+
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => {
+                self.pop()?;
+            }
+            b'1' => {
+                self.pop_to_mark()?;
+            }
+            b'2' => {
+                let top = self.top()?;
+                self.stack.push(top);
+            }
+            b')' => self.push_object(Object::Tuple(Vec::new())),
+            0x85 => self.push_tuple(1)?,
+            0x86 => self.push_tuple(2)?,
+            0x87 => self.push_tuple(3)?,
+            b't' => {
+                let values = self.pop_to_mark()?;
+                self.push_object(Object::Tuple(values));
+            }
+            b']' => self.push_object(Object::List(Vec::new())),
+            b'l' => {
+                let values = self.pop_to_mark()?;
+                self.push_object(Object::List(values));
+            }
+            b'a' => {
+                let value = self.pop()?;
+                self.top_list()?.push(value);
+            }
+            b'e' => {
+                let mut values = self.pop_to_mark()?;
+                self.top_list()?.append(&mut values);
+            }
+            b'}' => self.push_object(Object::Dictionary(Vec::new())),
+            b's' => {
+                let value = self.pop()?;
+                let key = self.pop()?;
+                self.top_dictionary()?.push((key, value));
+            }
+            b'u' => {
+                let values = self.pop_to_mark()?;
+                let (pairs, []) = values.as_chunks() else {
+                    return Err(PickleError::Damaged("it sets a key without a value"));
+                };
+                let pairs = pairs.iter().map(|[key, value]| (*key, *value));
+                self.top_dictionary()?.extend(pairs);
+            }
+
+            b'q' => {
+                let index = self.input.byte()?.into();
+                self.remember(index)?;
+            }
+            b'r' => {
+                let index = self.input.length::<4>()?;
+                self.remember(index)?;
+            }
+            0x94 => self.remember(self.memo.len())?,
+            b'h' => {
+                let index = self.input.byte()?.into();
+                self.recall(index)?;
+            }
+            b'j' => {
+                let index = self.input.length::<4>()?;
+                self.recall(index)?;
+            }
+
+            // `i` is an instance of a class, made at once: refused by the class's name.
+            b'c' | b'i' => {
+                let module = self.input.line()?;
+                let name = self.input.line()?;
+                if instruction == b'i' {
+                    return Err(PickleError::foreign(module, name));
+                }
+                self.push_global(module, name)?;
+            }
+            0x93 => match (self.pop()?, self.pop()?) {
+                (Value::Text(name), Value::Text(module)) => self.push_global(module, name)?,
+                _ => {
+                    return Err(PickleError::Damaged(
+                        "it refers to something by what is no name",
+                    ));
+                }
+            },
+            b'R' | 0x81 => {
+                let arguments = self.pop()?;
+                let function = self.pop()?;
+                self.note_call(function, arguments)?;
+            }
+            b'b' => {
+                // The attributes of a dict, which hold the versions of a model's modules.
+                self.pop()?;
+                self.top_dictionary()?;
+            }
+            b'Q' => match self.pop()? {
+                Value::Object(name) if self.is_tuple(name) => {
+                    self.push_object(Object::Persistent(name));
+                }
+                _ => {
+                    return Err(PickleError::Damaged(
+                        "it refers to a storage by what is no tuple",
+                    ));
+                }
+            },
+            other => return Err(PickleError::UnknownInstruction(other.into())),
+        }
+        Ok(None)
+    }
+
+    fn text<const N: usize>(&mut self) -> Result<(), PickleError> {
+        let bytes = self.input.counted::<N>()?;
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| PickleError::Damaged("it has a text that is no UTF-8"))?;
+        self.stack.push(Value::Text(text));
+        Ok(())
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<(), PickleError> {
+        self.input.counted::<N>()?;
+        self.stack.push(Value::Other);
+        Ok(())
+    }
+
+    fn push_object(&mut self, object: Object<'a>) {
+        self.stack.push(Value::Object(self.objects.len()));
+        self.objects.push(object);
+    }
+
+    fn push_tuple(&mut self, length: usize) -> Result<(), PickleError> {
+        let start = self.stack.len().checked_sub(length);
+        let start = start
+            .filter(|start| *start >= self.floor())
+            .ok_or(UNDERFLOW)?;
+        let values = self.stack.split_off(start);
+        self.push_object(Object::Tuple(values));
+        Ok(())
+    }
+
+    fn push_global(&mut self, module: &str, name: &str) -> Result<(), PickleError> {
+        let global =
+            globals::find(module, name).ok_or_else(|| PickleError::foreign(module, name))?;
+        self.stack.push(Value::Global(global));
+        Ok(())
+    }
+
+    fn note_call(&mut self, function: Value<'a>, arguments: Value<'a>) -> Result<(), PickleError> {
+        let (Value::Global(function), Value::Object(arguments)) = (function, arguments) else {
+            return Err(PickleError::Damaged("it calls what is no function"));
+        };
+        let Some(Object::Tuple(values)) = self.objects.get(arguments) else {
+            return Err(PickleError::Damaged(
+                "it calls a function with what are no arguments",
+            ));
+        };
+        self.push_object(if function == Global::OrderedDict && values.is_empty() {
+            Object::Dictionary(Vec::new())
+        } else {
+            Object::Call(function, arguments)
+        });
+        Ok(())
+    }
+
+    fn is_tuple(&self, object: ObjectId) -> bool {
+        matches!(self.objects.get(object), Some(Object::Tuple(_)))
+    }
+
+    fn remember(&mut self, index: usize) -> Result<(), PickleError> {
+        let top = self.top()?;
+        self.memo.insert(index, top);
+        Ok(())
+    }
+
+    fn recall(&mut self, index: usize) -> Result<(), PickleError> {
+        let value = self.memo.get(&index);
+        let value = value.ok_or(PickleError::Damaged(
+            "it recalls what it has not remembered",
+        ))?;
+        self.stack.push(*value);
+        Ok(())
+    }
+
+    /// The height of the stack below which nothing may be taken before its mark is.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or_default()
+    }
+
+    fn pop(&mut self) -> Result<Value<'a>, PickleError> {
+        if self.stack.len() <= self.floor() {
+            return Err(UNDERFLOW);
+        }
+        self.stack.pop().ok_or(UNDERFLOW)
+    }
+
+    fn pop_to_mark(&mut self) -> Result<Vec<Value<'a>>, PickleError> {
+        let mark = self.marks.pop().ok_or(UNDERFLOW)?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn top(&self) -> Result<Value<'a>, PickleError> {
+        if self.stack.len() <= self.floor() {
+            return Err(UNDERFLOW);
+        }
+        self.stack.last().copied().ok_or(UNDERFLOW)
+    }
+
+    fn top_object(&mut self) -> Result<Option<&mut Object<'a>>, PickleError> {
+        Ok(match self.top()? {
+            Value::Object(id) => self.objects.get_mut(id),
+            _ => None,
+        })
+    }
+
+    fn top_list(&mut self) -> Result<&mut Vec<Value<'a>>, PickleError> {
+        match self.top_object()? {
+            Some(Object::List(values)) => Ok(values),
+            _ => Err(PickleError::Damaged("it appends to what is no list")),
+        }
+    }
+
+    fn top_dictionary(&mut self) -> Result<&mut Vec<(Value<'a>, Value<'a>)>, PickleError> {
+        match self.top_object()? {
+            Some(Object::Dictionary(entries)) => Ok(entries),
+            _ => Err(PickleError::Damaged(
+                "it changes what is neither a dict nor an OrderedDict",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "pickle_tests.rs"]
+mod tests;

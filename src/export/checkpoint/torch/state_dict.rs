@@ -1,0 +1,261 @@
+//! From a pickle's values to tensors: which storage, from where in it, in what shape.
+
+use super::globals::{Global, Numbers};
+use super::pickle::{Pickle, Value};
+use super::{Region, Storages};
+use crate::export::checkpoint::Tensors;
+use crate::export::checkpoint::tensor::StoredTensor;
+
+/// Layers of `_rebuild_parameter` and the like around a tensor; there is one at most.
+const MAX_WRAPPERS: usize = 4;
+/// Axes of a tensor; ELECTRA's have two at most.
+const MAX_AXES: usize = 8;
+/// Where training scripts put a model's weights, in a dict beside the optimizer's state.
+const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+
+/// What a pickle says of a storage: `("storage", class, key, device, count, …)`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StorageName<'a> {
+    pub numbers: Numbers,
+    pub key: &'a str,
+    /// Numbers that it holds.
+    count: u64,
+}
+
+impl<'a> StorageName<'a> {
+    /// # Errors
+    /// What is wrong with it, after "a storage".
+    pub(super) fn of(name: &[Value<'a>]) -> Result<Self, String> {
+        // In the older format a sixth value tells of what storage it is a view, and is nothing since torch 0.4.
+        let name = name.strip_suffix(&[Value::None]).unwrap_or(name);
+        match name {
+            [
+                Value::Text("storage"),
+                Value::Global(Global::Storage(numbers)),
+                Value::Text(key),
+                Value::Text(_),
+                Value::Integer(count),
+            ] => Ok(Self {
+                numbers: *numbers,
+                key,
+                count: u64::try_from(*count).map_err(|_| {
+                    format!("its storage `{}` has {count} numbers", key.escape_debug())
+                })?,
+            }),
+            _ => Err("a storage is named otherwise than torch.save names it".to_owned()),
+        }
+    }
+}
+
+/// The tensors of a state dict, as `torch.save` describes them. Whatever else it holds is left out.
+///
+/// # Errors
+/// A sentence without its end mark, that names the tensor and what is wrong with it.
+pub(super) fn tensors(pickle: &Pickle, storages: &Storages) -> Result<Tensors, String> {
+    let mut tensors = Tensors::new();
+    for (key, value) in entries(pickle)? {
+        if let Value::Text(name) = key
+            && let Some(tensor) = tensor(pickle, storages, *value)
+                .map_err(|reason| format!("tensor `{}`: {reason}", name.escape_debug()))?
+        {
+            tensors.insert((*name).to_owned(), tensor);
+        }
+    }
+    if tensors.is_empty() {
+        return Err("it holds no tensors; save a model's weights by save_pretrained or torch.save(model.state_dict(), …)".to_owned());
+    }
+    Ok(tensors)
+}
+
+/// The state dict: the pickle's value, or a dict in it.
+fn entries<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<&'p [(Value<'a>, Value<'a>)], String> {
+    let root = pickle.dictionary(pickle.root()).ok_or(
+        "it holds something else than a dict of tensors; save a model's weights by save_pretrained or \
+         torch.save(model.state_dict(), …)",
+    )?;
+    if root.iter().any(|(_, value)| pickle.call(*value).is_some()) {
+        return Ok(root);
+    }
+    let nested = NESTED.iter().find_map(|name| {
+        let entry = root.iter().find(|(key, _)| *key == Value::Text(name));
+        entry.and_then(|(_, value)| pickle.dictionary(*value))
+    });
+    Ok(nested.unwrap_or(root))
+}
+
+/// A value as a tensor; `None` where it is none.
+fn tensor<'a>(
+    pickle: &Pickle<'a>,
+    storages: &Storages,
+    value: Value<'a>,
+) -> Result<Option<StoredTensor>, String> {
+    let Some((mut function, mut arguments)) = pickle.call(value) else {
+        return Ok(None);
+    };
+    let unusual = || "it is rebuilt otherwise than torch does".to_owned();
+    for _ in 0..MAX_WRAPPERS {
+        match (function, arguments) {
+            (Global::RebuildParameter, [inner, ..]) => {
+                (function, arguments) = pickle.call(*inner).ok_or_else(unusual)?;
+            }
+            (Global::RebuildWithAttributes, [Value::Global(inner), _, tuple, ..]) => {
+                (function, arguments) = (*inner, pickle.tuple(*tuple).ok_or_else(unusual)?);
+            }
+            (Global::RebuildTensor, [storage, offset, shape, strides, ..]) => {
+                let place = Place::of(pickle, [*storage, *offset, *shape, *strides])?;
+                return place.tensor(storages, place.storage.numbers).map(Some);
+            }
+            (
+                Global::RebuildTensorOfType,
+                [
+                    storage,
+                    offset,
+                    shape,
+                    strides,
+                    _,
+                    _,
+                    Value::Global(Global::NumberType(numbers)),
+                    ..,
+                ],
+            ) => {
+                let place = Place::of(pickle, [*storage, *offset, *shape, *strides])?;
+                return place.tensor(storages, *numbers).map(Some);
+            }
+            (Global::OrderedDict | Global::Class, _) => return Ok(None),
+            _ => return Err(unusual()),
+        }
+    }
+    Err(unusual())
+}
+
+/// A tensor's place in its storage, counted in numbers.
+struct Place<'a> {
+    storage: StorageName<'a>,
+    offset: u64,
+    shape: Vec<u64>,
+    strides: Vec<u64>,
+}
+
+impl<'a> Place<'a> {
+    fn of(
+        pickle: &Pickle<'a>,
+        [storage, offset, shape, strides]: [Value<'a>; 4],
+    ) -> Result<Self, String> {
+        let name = pickle
+            .persistent(storage)
+            .ok_or("it is not made of a storage")?;
+        let counts = |value| {
+            let values = pickle
+                .tuple(value)
+                .filter(|values| values.len() <= MAX_AXES);
+            values.and_then(|values| values.iter().map(|value| count(*value)).collect())
+        };
+        let place = Self {
+            storage: StorageName::of(name)?,
+            offset: count(offset).ok_or("its offset is no count")?,
+            shape: counts(shape)
+                .ok_or_else(|| format!("its shape is not a tuple of at most {MAX_AXES} counts"))?,
+            strides: counts(strides).ok_or("its strides are not a tuple of counts")?,
+        };
+        if place.shape.len() != place.strides.len() {
+            return Err("it has another number of strides than of axes".to_owned());
+        }
+        Ok(place)
+    }
+
+    /// The tensor, after checking that all of it lies in its storage, and that no number counts twice: a tensor that is
+    /// stretched over fewer numbers than it has elements could take any amount of memory.
+    fn tensor(&self, storages: &Storages, numbers: Numbers) -> Result<StoredTensor, String> {
+        let region = self.region(storages)?;
+        let held = region.length / numbers.bytes;
+        let elements = self
+            .shape
+            .iter()
+            .try_fold(1_u64, |product, size| product.checked_mul(*size));
+        let elements = elements
+            .filter(|elements| *elements <= held)
+            .ok_or_else(|| {
+                format!(
+                    "its shape {:?} has more elements than the {held} of its storage",
+                    self.shape
+                )
+            })?;
+        let shape = self.shape.iter().map(|size| usize::try_from(*size));
+        let shape: Vec<usize> = shape
+            .collect::<Result<_, _>>()
+            .map_err(|_| "it is too large")?;
+        let numbers_type = numbers.number_type();
+        if elements == 0 {
+            return Ok(StoredTensor::in_rows(numbers_type, shape, region.start));
+        }
+        let reach = self
+            .shape
+            .iter()
+            .zip(&self.strides)
+            .try_fold(self.offset, |reach, (size, stride)| {
+                (size - 1).checked_mul(*stride)?.checked_add(reach)
+            });
+        if reach.is_none_or(|last| last >= held) {
+            return Err(format!(
+                "with offset {} and strides {:?} it reaches beyond the {held} numbers of its storage",
+                self.offset, self.strides
+            ));
+        }
+        let start = region.start + self.offset * numbers.bytes;
+        if self.is_in_rows() {
+            return Ok(StoredTensor::in_rows(numbers_type, shape, start));
+        }
+        let strides = self.shape.iter().zip(&self.strides).map(|(size, stride)| {
+            // Along an axis of one element nothing is ever stepped over.
+            if *size == 1 {
+                Ok(0)
+            } else {
+                usize::try_from(*stride)
+            }
+        });
+        let strides = strides
+            .collect::<Result<_, _>>()
+            .map_err(|_| "it is too large")?;
+        Ok(StoredTensor::strided(numbers_type, shape, strides, start))
+    }
+
+    /// The bytes of the storage, no more than the pickle says that it has.
+    fn region(&self, storages: &Storages) -> Result<Region, String> {
+        let StorageName {
+            numbers,
+            key,
+            count,
+        } = self.storage;
+        let region = storages
+            .get(key)
+            .ok_or_else(|| format!("its storage `{}` is not in the file", key.escape_debug()))?;
+        match count.checked_mul(numbers.bytes) {
+            Some(length) if length <= region.length => Ok(Region { length, ..*region }),
+            _ => Err(format!(
+                "its storage `{}` is said to hold {count} numbers, and has {} bytes",
+                key.escape_debug(),
+                region.length
+            )),
+        }
+    }
+
+    fn is_in_rows(&self) -> bool {
+        let mut expected = 1;
+        self.shape
+            .iter()
+            .zip(&self.strides)
+            .rev()
+            .all(|(size, stride)| {
+                let fits = *size == 1 || *stride == expected;
+                expected *= size;
+                fits
+            })
+    }
+}
+
+fn count(value: Value) -> Option<u64> {
+    match value {
+        Value::Integer(count) => u64::try_from(count).ok(),
+        _ => None,
+    }
+}

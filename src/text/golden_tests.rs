@@ -1,0 +1,160 @@
+//! Token for token and offset for offset what transformers' fast tokenizers give.
+
+use std::fs;
+use std::iter::once;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::text::{OffsetEncoding, OffsetMap};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+
+fn golden(path: &str) -> Value {
+    let text = fs::read_to_string(format!("{GOLDEN}/{path}")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Token for token what transformers gives, on every golden text: ids, pieces and offsets.
+#[test]
+fn tokens_are_those_of_transformers() {
+    for (path, folder) in [
+        ("tokenizer/uncased.json", "checkpoints/discriminator-plain"),
+        ("tokenizer/cased.json", "checkpoints/discriminator-cased"),
+        (
+            "tokenizer/electra-mini.json",
+            "../../models/electra-mini-discriminator",
+        ),
+    ] {
+        let tokenizer = Tokenizer::from_folder(&Path::new(GOLDEN).join(folder)).unwrap();
+        let cases = golden(path);
+        let cases = cases["cases"].as_array().unwrap();
+        assert!(cases.len() > 40, "{path}");
+        for case in cases {
+            check_golden(&tokenizer, case["text"].as_str().unwrap(), case);
+        }
+    }
+}
+
+fn check_golden(tokenizer: &Tokenizer, text: &str, case: &Value) {
+    let tokens = tokenizer.tokenize(text).unwrap();
+    let SpecialTokens { cls, sep } = tokenizer.special_tokens();
+    let ids: Vec<u32> = [cls]
+        .into_iter()
+        .chain(tokens.ids.iter().copied())
+        .chain([sep])
+        .collect();
+    assert_eq!(json!(ids), case["input_ids"], "{text:?}");
+    let pieces: Vec<_> = ids.iter().map(|&id| tokenizer.token(id)).collect();
+    let offsets = enclosed(code_points(text, &tokens));
+    assert_eq!(json!(offsets), case["offsets"], "{text:?}");
+    // transformers spells added tokens as the text has them; all golden texts have them as the vocabulary does.
+    assert_eq!(json!(pieces), case["tokens"], "{text:?}");
+}
+
+/// The offsets of tokens in code points, as `[start, end]`.
+fn code_points(text: &str, tokens: &TokenizedText) -> Vec<[usize; 2]> {
+    let map = OffsetMap::new(text, OffsetEncoding::Codepoint);
+    let ranges = tokens
+        .offsets
+        .iter()
+        .map(|bytes| map.convert(bytes.clone()));
+    ranges.map(|range| [range.start, range.end]).collect()
+}
+
+/// What transformers gives with the special tokens, which stand for no part of the text.
+fn enclosed(offsets: Vec<[usize; 2]>) -> Vec<[usize; 2]> {
+    once([0, 0]).chain(offsets).chain([[0, 0]]).collect()
+}
+
+/// The same for every setting that the files of a checkpoint may have.
+#[test]
+fn configurations_are_those_of_transformers() {
+    let golden = golden("tokenizer/configurations.json");
+    let texts = golden["texts"].as_array().unwrap();
+    let cases = golden["cases"].as_array().unwrap();
+    assert!(cases.len() > 60);
+    for case in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let kind = case["kind"].as_str().unwrap();
+        fs::write(folder.path().join(kind), golden[kind].as_str().unwrap()).unwrap();
+        for (file, content) in case["files"].as_object().unwrap() {
+            fs::write(folder.path().join(file), content.to_string()).unwrap();
+        }
+        let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
+        assert_eq!(
+            json!(tokenizer.max_tokens),
+            case["max_tokens"],
+            "{}",
+            case["name"]
+        );
+        let SpecialTokens { cls, sep } = tokenizer.special_tokens();
+        for (index, text) in texts.iter().enumerate() {
+            let text = text.as_str().unwrap();
+            let tokens = tokenizer.tokenize(text).unwrap();
+            let ids: Vec<u32> = once(cls)
+                .chain(tokens.ids.iter().copied())
+                .chain([sep])
+                .collect();
+            let message = format!("{}, {text:?}", case["name"]);
+            assert_eq!(json!(ids), case["input_ids"][index], "{message}");
+            let offsets = enclosed(code_points(text, &tokens));
+            assert_eq!(json!(offsets), case["offsets"][index], "{message}");
+        }
+    }
+}
+
+/// Every character of Unicode between two letters, but for ideographs and syllables that are alike: the normalized text, the
+/// ids and the offsets, by their digest.
+#[test]
+fn every_code_point_is_read_as_transformers_reads_it() {
+    let golden = golden("tokenizer/code-points.json");
+    let cases = golden["cases"].as_array().unwrap();
+    assert!(cases.len() > 100);
+    for (name, folder) in [
+        ("uncased", "checkpoints/discriminator-plain"),
+        ("cased", "checkpoints/discriminator-cased"),
+    ] {
+        let tokenizer = Tokenizer::from_folder(&Path::new(GOLDEN).join(folder)).unwrap();
+        for case in cases {
+            let ranges: Vec<[u32; 2]> = serde_json::from_value(case["ranges"].clone()).unwrap();
+            let codes = ranges.iter().flat_map(|[first, last]| *first..=*last);
+            let text: String = codes
+                .flat_map(|code| ['a', char::from_u32(code).unwrap(), 'b', ' '])
+                .collect();
+            assert_eq!(
+                json!(digest(&tokenizer, &text)),
+                case[name],
+                "{name}, {ranges:x?}"
+            );
+        }
+    }
+}
+
+/// FNV-1a, 64 bits, of the lines `normalized text`, `ids` and `offsets`.
+fn digest(tokenizer: &Tokenizer, text: &str) -> String {
+    use tokenizers::{NormalizedString, Normalizer as _};
+
+    let tokens = tokenizer.tokenize(text).unwrap();
+    let mut normalized = NormalizedString::from(text);
+    let rules = tokenizer.inner.get_normalizer().unwrap();
+    rules.normalize(&mut normalized).unwrap();
+    let ids: Vec<String> = tokens.ids.iter().map(u32::to_string).collect();
+    let offsets = code_points(text, &tokens);
+    let offsets: Vec<String> = offsets
+        .iter()
+        .map(|[start, end]| format!("{start}-{end}"))
+        .collect();
+    let lines = format!(
+        "{}\n{}\n{}",
+        normalized.get(),
+        ids.join(" "),
+        offsets.join(" ")
+    );
+    let digest = lines
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
+            (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
+    format!("{digest:016x}")
+}
