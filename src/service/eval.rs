@@ -32,7 +32,6 @@ use crate::eval::scores::{Scores, count};
 use crate::eval::words::{JoinedWords, first_tokens};
 use crate::heads::classify::{ProblemType, rank};
 use crate::repository::{LoadedModel, ModelInfo};
-use crate::task::Task;
 
 /// Inputs that are worked on at a time: enough to fill the workers' batches.
 const IN_FLIGHT: usize = 64;
@@ -104,13 +103,8 @@ impl Service {
         context: RequestContext,
         done: impl Fn(),
     ) -> Result<Evaluation, EvalError> {
-        let task = match data {
-            Dataset::Questions(_) => Task::Qa,
-            Dataset::Texts(_) => Task::Classify,
-            Dataset::Sentences(_) => Task::Tag,
-            Dataset::Replaced(_) => Task::Discriminate,
-        };
-        let loaded = self.model(task, Some(model)).map_err(EvalError::Model)?;
+        let loaded = self.model(data.task(), Some(model));
+        let loaded = loaded.map_err(EvalError::Model)?;
         let run = Run {
             service: self,
             model: &loaded,

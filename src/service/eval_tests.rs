@@ -6,6 +6,7 @@ use super::*;
 use crate::eval::data::columns::ColumnOptions;
 use crate::eval::scores::Value;
 use crate::service::testing::{Fixture, context};
+use crate::task::Task;
 
 async fn evaluate(task: Task, data: &str, options: &EvalOptions) -> Result<Scores, EvalError> {
     let fixture = Fixture::new(task);

@@ -73,6 +73,17 @@ impl Dataset {
         Ok(data)
     }
 
+    /// The task that it is of.
+    #[must_use]
+    pub fn task(&self) -> Task {
+        match self {
+            Self::Questions(_) => Task::Qa,
+            Self::Texts(_) => Task::Classify,
+            Self::Sentences(_) => Task::Tag,
+            Self::Replaced(_) => Task::Discriminate,
+        }
+    }
+
     /// How many questions, texts or sentences there are.
     #[must_use]
     pub fn len(&self) -> usize {
