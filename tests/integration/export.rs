@@ -174,7 +174,7 @@ fn automatic_precision_is_int8_where_it_decides_as_fp32_does_and_says_why() {
         let asked = ExportRequest {
             precision: PrecisionChoice::Auto,
             accept_changed_decisions: false,
-            ..request(&checkpoint(name), output.path(), Precision::Fp32)
+            ..export_request(&checkpoint(name), output.path(), Precision::Fp32)
         };
         let report = export(&asked).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(report.exported.precision, expected, "{name}");
