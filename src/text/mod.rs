@@ -4,6 +4,7 @@ mod definition;
 pub mod offsets;
 mod shared;
 pub mod tokenizer;
+mod tokenizer_config;
 mod vocabulary;
 pub mod windows;
 

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::definition::{self, Definition};
+use super::tokenizer_config::FAST_CLASS;
 
 /// A checkpoint's tokenizer.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ pub struct Tokenizer {
     unknown_id: Option<u32>,
     vocabulary_size: usize,
     max_tokens: Option<usize>,
-    /// The special tokens by what they are for, as `tokenizer_config.json` names them.
-    roles: Map<String, Value>,
+    /// What a `tokenizer_config.json` has to say of special tokens.
+    settings: Map<String, Value>,
 }
 
 /// The tokens that enclose a sequence: `[CLS] A [SEP]`, or `[CLS] A [SEP] B [SEP]`.
@@ -140,7 +141,7 @@ impl Tokenizer {
             json,
             source,
             max_tokens,
-            roles,
+            settings,
         } = definition;
         let invalid = |reason: String| TokenizerError::Invalid {
             path: source.clone(),
@@ -179,7 +180,7 @@ impl Tokenizer {
             unknown_id,
             vocabulary_size,
             max_tokens: *max_tokens,
-            roles: roles.clone(),
+            settings: settings.clone(),
         })
     }
 
@@ -199,8 +200,8 @@ impl Tokenizer {
     /// transformers takes tokenizer.json as it is. `most_tokens` is what the model takes.
     #[must_use]
     pub fn config_json(&self, most_tokens: usize) -> String {
-        let mut config = self.roles.clone();
-        config.insert("tokenizer_class".to_owned(), definition::FAST_CLASS.into());
+        let mut config = self.settings.clone();
+        config.insert("tokenizer_class".to_owned(), FAST_CLASS.into());
         config.insert(
             "model_max_length".to_owned(),
             self.max_tokens(most_tokens).into(),

@@ -123,6 +123,13 @@ fn what_is_written_gives_the_same_tokenizer() {
     assert_eq!(second.config_json(512), first.config_json(512));
     assert_eq!(second.max_tokens(512), 64);
     assert_eq!(written(32).max_tokens(512), 32);
+    let split = small(&json!({"split_special_tokens": true}));
+    let (definition, config) = (split.to_json().unwrap(), split.config_json(512));
+    let files = [
+        ("tokenizer.json", definition.as_str()),
+        ("tokenizer_config.json", &config),
+    ];
+    assert_eq!(pieces(&load(&files).unwrap(), "[SEP]"), ["[UNK]"; 3]);
     let config: Value = serde_json::from_str(&first.config_json(512)).unwrap();
     assert_eq!(
         config,

@@ -18,9 +18,11 @@ const VERSION: Value = Value::Integer(1001);
 
 /// The tensors of a file in this format.
 pub(super) fn tensors(mut file: &File) -> Result<Tensors, WeightsError> {
-    let mut bytes = Vec::new();
+    // The pickles do not say how long they are; nothing is behind the last of them but numbers, which are read later.
+    let length = file.metadata()?.len().min(MAX_PICKLE_BYTES);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     file.seek(SeekFrom::Start(0))?;
-    file.take(MAX_PICKLE_BYTES).read_to_end(&mut bytes)?;
+    file.take(length).read_to_end(&mut bytes)?;
     let mut pickles = Pickles {
         rest: &bytes,
         read: 0,

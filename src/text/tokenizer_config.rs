@@ -1,0 +1,290 @@
+//! `tokenizer_config.json` and what else stands beside a vocabulary: which of it counts, and what it changes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::definition::{add_token, added_token, is_added, object, read_file, vocabulary_id};
+use super::tokenizer::TokenizerError;
+
+/// The least tokens of a sequence that hold anything of two texts.
+const LEAST_TOKENS: u64 = 4;
+
+/// The special tokens that transformers' ELECTRA tokenizer knows, with their usual spelling.
+const SPECIAL_TOKENS: [(&str, &str); 5] = [
+    ("unk_token", "[UNK]"),
+    ("sep_token", "[SEP]"),
+    ("pad_token", "[PAD]"),
+    ("cls_token", "[CLS]"),
+    ("mask_token", "[MASK]"),
+];
+
+/// The class that takes tokenizer.json as it is.
+pub(super) const FAST_CLASS: &str = "PreTrainedTokenizerFast";
+
+/// The classes whose tokens are those of BERT (`BertConverter` in `convert_slow_tokenizer.py` of transformers).
+const BERT_CLASSES: [&str; 7] = [
+    "ElectraTokenizer",
+    "BertTokenizer",
+    "ConvBertTokenizer",
+    "DistilBertTokenizer",
+    "MobileBertTokenizer",
+    "RetriBertTokenizer",
+    "SqueezeBertTokenizer",
+];
+
+/// Whether special tokens that a text spells out are split like any others.
+const SPLIT: &str = "split_special_tokens";
+
+/// `tokenizer_config.json`, with the names of `special_tokens_map.json`.
+pub(super) struct Config {
+    path: PathBuf,
+    /// Whether there is a `tokenizer_config.json`.
+    is_there: bool,
+    entries: Map<String, Value>,
+}
+
+impl Config {
+    pub(super) fn read(folder: &Path) -> Result<Self, TokenizerError> {
+        let path = folder.join("tokenizer_config.json");
+        let text = read_file(&path)?;
+        let is_there = text.is_some();
+        let mut entries = match text {
+            Some(text) => object(&text, &path)?,
+            None => Map::new(),
+        };
+        // As in transformers: special_tokens_map.json is of the time before added_tokens_decoder, and of no account beside it.
+        let map_path = folder.join("special_tokens_map.json");
+        if !entries.contains_key("added_tokens_decoder")
+            && let Some(text) = read_file(&map_path)?
+        {
+            entries.extend(object(&text, &map_path)?);
+        }
+        Ok(Self {
+            path,
+            is_there,
+            entries,
+        })
+    }
+
+    /// The spelling of a special token: a string, or the `content` of an object. None where it is not named.
+    fn named(&self, role: &str) -> Option<&str> {
+        let value = self.entries.get(role)?;
+        value.as_str().or_else(|| value.get("content")?.as_str())
+    }
+
+    pub(super) fn special_token(&self, role: &str, usual: &str) -> String {
+        self.named(role).unwrap_or(usual).to_owned()
+    }
+
+    /// The tokens beside the vocabulary, by id: `added_tokens_decoder`, or `added_tokens.json` of older checkpoints.
+    pub(super) fn added_tokens(&self, folder: &Path) -> Result<Vec<Value>, TokenizerError> {
+        let path = folder.join("added_tokens.json");
+        let mut by_id = BTreeMap::new();
+        if let Some(decoder) = self.entries.get("added_tokens_decoder") {
+            for (id, token) in decoder.as_object().into_iter().flatten() {
+                let id: u32 = id.parse().map_err(|_| {
+                    self.invalid(format!(
+                        "\"added_tokens_decoder\" has the id {id:?}, which is no token id"
+                    ))
+                })?;
+                let mut token = token.as_object().cloned().ok_or_else(|| {
+                    self.invalid(format!(
+                        "the token {id} of \"added_tokens_decoder\" is not an object"
+                    ))
+                })?;
+                token.insert("id".to_owned(), id.into());
+                by_id.insert(id, token.into());
+            }
+        } else if let Some(text) = read_file(&path)? {
+            for (content, id) in object(&text, &path)? {
+                let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
+                let id = id.ok_or_else(|| TokenizerError::Invalid {
+                    path: path.clone(),
+                    reason: format!("the id of {content:?} is no token id"),
+                })?;
+                let special = SPECIAL_TOKENS
+                    .iter()
+                    .any(|(role, usual)| self.special_token(role, usual) == content);
+                by_id.insert(id, added_token(&content, id, special));
+            }
+        }
+        Ok(by_id.into_values().collect())
+    }
+
+    /// transformers' ELECTRA tokenizer takes these settings from `tokenizer_config.json` even where tokenizer.json says
+    /// otherwise, and for those that are not named its own defaults. The class `PreTrainedTokenizerFast` takes
+    /// tokenizer.json as it is. Without a `tokenizer_config.json` transformers takes its defaults too, but a tokenizer.json
+    /// that stands alone is complete, and is left as it is.
+    pub(super) fn overrule_normalizer(&self, definition: &mut Value) -> Result<(), TokenizerError> {
+        if definition["normalizer"]["type"] != "BertNormalizer"
+            || !self.is_there
+            || self.class() == Some(FAST_CLASS)
+        {
+            return Ok(());
+        }
+        for (key, setting, default) in [
+            ("do_lower_case", "lowercase", Value::Bool(true)),
+            ("strip_accents", "strip_accents", Value::Null),
+            (
+                "tokenize_chinese_chars",
+                "handle_chinese_chars",
+                Value::Bool(true),
+            ),
+        ] {
+            definition["normalizer"][setting] = match self.entries.get(key) {
+                None | Some(Value::Null) => default,
+                Some(value @ Value::Bool(_)) => value.clone(),
+                Some(other) => {
+                    return Err(
+                        self.invalid(format!("{key:?} is {other}, but must be true or false"))
+                    );
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// `model_max_length`, or `max_len` of older checkpoints. transformers writes about 1e30 where there is no limit.
+    pub(super) fn max_tokens(&self) -> Result<Option<usize>, TokenizerError> {
+        let Some((key, value)) = ["model_max_length", "max_len"]
+            .iter()
+            .find_map(|key| Some((key, self.entries.get(*key)?)))
+        else {
+            return Ok(None);
+        };
+        // Some are written as floats.
+        let whole = match value {
+            Value::Null => return Ok(None),
+            Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+            _ => None,
+        };
+        match whole {
+            Some(tokens) if tokens >= LEAST_TOKENS => Ok(usize::try_from(tokens)
+                .ok()
+                .filter(|tokens| *tokens < 1 << 32)),
+            _ => Err(self.invalid(format!(
+                "{key:?} is {value}, but must be the number of tokens of the longest sequence, {LEAST_TOKENS} or more"
+            ))),
+        }
+    }
+
+    /// What has to stand beside the definition: the special tokens of its vocabulary by what they are for, and whether a
+    /// text that spells one out is split like any other.
+    pub(super) fn settings(&self, definition: &Value) -> Map<String, Value> {
+        let tokens = SPECIAL_TOKENS
+            .iter()
+            .map(|(role, usual)| (*role, self.special_token(role, usual)));
+        let mut settings: Map<String, Value> = tokens
+            .filter(|(_, content)| vocabulary_id(definition, content).is_some())
+            .map(|(role, content)| (role.to_owned(), content.into()))
+            .collect();
+        if self.splits_special_tokens() {
+            settings.insert(SPLIT.to_owned(), true.into());
+        }
+        settings
+    }
+
+    fn splits_special_tokens(&self) -> bool {
+        self.entries.get(SPLIT) == Some(&Value::Bool(true))
+    }
+
+    /// Whether the tokens beside the vocabulary are listed with their properties, which then overrule tokenizer.json's.
+    pub(super) fn lists_added_tokens(&self) -> bool {
+        self.entries.contains_key("added_tokens_decoder")
+    }
+
+    fn class(&self) -> Option<&str> {
+        self.entries.get("tokenizer_class")?.as_str()
+    }
+
+    /// Whether a vocab.txt alone defines the tokenizer: that of a class which splits words otherwise, such as
+    /// `BertJapaneseTokenizer`, does not.
+    pub(super) fn check_class(&self) -> Result<(), TokenizerError> {
+        let Some(class) = self.class() else {
+            return Ok(());
+        };
+        let name = class.strip_suffix("Fast").unwrap_or(class);
+        if class == FAST_CLASS || BERT_CLASSES.contains(&name) {
+            return Ok(());
+        }
+        Err(self.invalid(format!(
+            "\"tokenizer_class\" is {class:?}, which splits texts in a way that vocab.txt does not tell; \
+             save it as tokenizer.json, or use a checkpoint of the class ElectraTokenizer or BertTokenizer"
+        )))
+    }
+
+    /// Makes the special tokens of the vocabulary known as such, so that a text which spells one out gets its id, as
+    /// in transformers. Those that the vocabulary does not hold have no embedding, and stay plain text.
+    pub(super) fn recognise_special_tokens(&self, definition: &mut Value) {
+        let usual = SPECIAL_TOKENS.iter().map(|(role, usual)| {
+            let named = self.entries.get(*role).filter(|token| !token.is_null());
+            named.cloned().unwrap_or_else(|| (*usual).into())
+        });
+        let others = ["bos_token", "eos_token"]
+            .iter()
+            .filter_map(|role| self.entries.get(*role).cloned());
+        let additional = self
+            .entries
+            .get("additional_special_tokens")
+            .and_then(Value::as_array);
+        for token in usual
+            .chain(others)
+            .chain(additional.into_iter().flatten().cloned())
+        {
+            let Some(content) = token.as_str().or_else(|| token.get("content")?.as_str()) else {
+                continue;
+            };
+            if !is_added(definition, &content.into())
+                && let Some(id) = vocabulary_id(definition, content)
+            {
+                let mut added = added_token(content, id, true);
+                for flag in ["lstrip", "rstrip", "single_word", "normalized"] {
+                    if let Some(Value::Bool(set)) = token.get(flag) {
+                        added[flag] = (*set).into();
+                    }
+                }
+                add_token(definition, added);
+            }
+        }
+        if self.splits_special_tokens()
+            && let Some(tokens) = definition["added_tokens"].as_array_mut()
+        {
+            tokens.retain(|token| token["special"] != true);
+        }
+    }
+
+    /// Where no post-processor says which tokens enclose a text, `tokenizer_config.json` does: `[CLS] A [SEP] B [SEP]`.
+    pub(super) fn enclose_in_special_tokens(&self, definition: &mut Value) {
+        if !definition["post_processor"].is_null() {
+            return;
+        }
+        let token = |role, usual| {
+            let content = self.special_token(role, usual);
+            let id = vocabulary_id(definition, &content)?;
+            Some((content, id))
+        };
+        if let (Some(cls), Some(sep)) = (token("cls_token", "[CLS]"), token("sep_token", "[SEP]")) {
+            definition["post_processor"] =
+                json!({"type": "BertProcessing", "sep": sep, "cls": cls});
+        }
+    }
+
+    fn invalid(&self, reason: String) -> TokenizerError {
+        TokenizerError::Invalid {
+            path: self.path.clone(),
+            reason,
+        }
+    }
+}
+
+/// A float that is a count.
+fn whole(number: f64) -> Option<u64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what is beyond 64 bits becomes the largest number, and negative ones are left out"
+    )]
+    (number >= 0.0 && number.fract() == 0.0).then_some(number as u64)
+}
