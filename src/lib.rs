@@ -14,6 +14,7 @@ pub mod error;
 pub mod export;
 pub mod heads;
 pub mod http;
+pub mod hub;
 mod numbers;
 pub mod onnx;
 pub mod repository;
