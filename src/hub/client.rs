@@ -394,14 +394,12 @@ impl Client {
                 name,
                 revision: reference.revision.clone(),
             },
-            (Some("RepoNotFound"), _) => not_found,
             (_, 401) if with_token && message.contains("Invalid") => HubError::TokenRefused {
                 endpoint,
                 token_file: self.settings.token_file.clone(),
             },
             // Without a token the hub does not say whether there is such a model.
-            (_, 401) => not_found,
-            (None, 404) => not_found,
+            (Some("RepoNotFound"), _) | (_, 401) | (None, 404) => not_found,
             (_, 403) => HubError::Forbidden {
                 endpoint,
                 name,

@@ -9,6 +9,8 @@ mod documentation;
 mod drain;
 mod export;
 mod harness;
+mod hub;
+mod hub_server;
 mod offsets;
 mod parity;
 mod routes;
