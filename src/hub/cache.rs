@@ -8,7 +8,7 @@
 //! .locks/models--ORG--NAME/ETAG.lock           held while it is fetched
 //! ```
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -108,13 +108,20 @@ impl ModelCache {
         let path = self.locks.join(format!("{}.lock", etag.0));
         make_parent(&path)?;
         let file = File::create(&path).map_err(HubError::cache(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(_) => {
+        let taken = match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
                 tracing::info!(lock = %path.display(), "another process fetches this file; waiting for it");
-                file.lock().map_err(HubError::cache(&path))?;
-                Ok(file)
+                file.lock()
             }
+            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) => Ok(()),
+        };
+        match taken {
+            // Without locks two processes may fetch the same; what counts is checked all the same.
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => {
+                Err(HubError::cache(&path)(error))
+            }
+            _ => Ok(file),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The checksum of a file that its ETag is.
+//! The checksum of a file that its `ETag` is.
 
 use std::fmt::{self, Write as _};
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 
-/// What a file's content must hash to. The hub's ETag is the SHA-256 of a file in large file storage, and for any other file
+/// What a file's content must hash to. The hub's `ETag` is the SHA-256 of a file in large file storage, and for any other file
 /// the name that git gives its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checksum {
@@ -18,7 +18,7 @@ pub enum Checksum {
 }
 
 impl Checksum {
-    /// The checksum that an ETag is, or `None` for an ETag that is none, as mirrors may send.
+    /// The checksum that an `ETag` is, or `None` for one that is none, as mirrors may send.
     #[must_use]
     pub fn of_etag(etag: &str) -> Option<Self> {
         let etag = etag.to_ascii_lowercase();
@@ -66,18 +66,18 @@ impl fmt::Display for Checksum {
     }
 }
 
-fn hash(mut context: Context, content: &mut impl Read) -> io::Result<String> {
+fn hash(mut state: Context, content: &mut impl Read) -> io::Result<String> {
     let mut buffer = vec![0; 1 << 18];
     loop {
         match content.read(&mut buffer) {
             Ok(0) => break,
-            Ok(read) => context.update(buffer.get(..read).unwrap_or_default()),
+            Ok(read) => state.update(buffer.get(..read).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
     let mut digits = String::new();
-    for byte in context.finish().as_ref() {
+    for byte in state.finish().as_ref() {
         // Writing to a string can't fail.
         let _ = write!(digits, "{byte:02x}");
     }

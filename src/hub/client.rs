@@ -13,6 +13,8 @@ use super::url::{Origin, joined, quoted};
 use super::{HubError, HubSettings, retry};
 
 const MAX_REDIRECTS: usize = 10;
+/// What the content is called, on an answer that is not the content itself.
+const LINKED_ETAG: &str = "x-linked-etag";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A transfer may take as long as it needs, but must not stand still for longer.
@@ -51,8 +53,8 @@ pub struct Metadata {
 enum Redirects {
     /// That of the last one.
     All,
-    /// That of the hub itself: it says more of a file than where its content lies.
-    WithinHub,
+    /// The first that names the content or leaves the hub: it says more of a file than whoever has the content.
+    UntilKnown,
 }
 
 /// A request that may be sent on.
@@ -177,11 +179,11 @@ impl Client {
             url,
             head: true,
             range_from: None,
-            redirects: Redirects::WithinHub,
+            redirects: Redirects::UntilKnown,
         };
         let response = self.retried(|| self.exchange(request, reference))?;
         let headers = response.headers();
-        let etag = text(headers, "x-linked-etag").or_else(|| text(headers, "etag"));
+        let etag = text(headers, LINKED_ETAG).or_else(|| text(headers, "etag"));
         let etag = etag
             .and_then(ETag::of_header)
             .ok_or_else(|| HubError::Answer {
@@ -302,7 +304,9 @@ impl Client {
                     "it sends on from https to an address without",
                 ));
             }
-            if request.redirects == Redirects::WithinHub && Origin::of(&next) != hub {
+            let is_answer =
+                response.headers().contains_key(LINKED_ETAG) || Origin::of(&next) != hub;
+            if request.redirects == Redirects::UntilKnown && is_answer {
                 return Ok(response);
             }
             url = next;

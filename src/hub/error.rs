@@ -40,7 +40,7 @@ pub enum HubError {
     /// The hub is busy, or limits how often it is asked.
     #[error(
         "{endpoint} answered {status}{}. Try again later; with a token (HF_TOKEN) its limits are higher.",
-        waited(.asked_seconds, .attempts)
+        waited(*asked_seconds, *attempts)
     )]
     Busy {
         /// The hub.
@@ -226,7 +226,7 @@ impl HubError {
     }
 }
 
-fn waited(asked_seconds: &Option<u64>, attempts: &u32) -> String {
+fn waited(asked_seconds: Option<u64>, attempts: u32) -> String {
     match asked_seconds {
         Some(seconds) => format!(" and asks to wait for {seconds} s"),
         None => format!(" {attempts} times in a row"),

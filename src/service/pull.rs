@@ -121,7 +121,7 @@ pub enum PullError {
         /// What was asked for.
         origin: String,
         /// Why.
-        error: ExportFailure,
+        error: Box<ExportFailure>,
     },
     /// The model can't be called so.
     #[error("A model can't be named `{name}`: {reason}. Give another name with --name.")]
@@ -143,7 +143,7 @@ pub enum PullError {
         /// Where it came from, as half a sentence.
         found: String,
         /// What it should have come from.
-        wanted: Checkpoint,
+        wanted: String,
         /// As it was asked for.
         origin: String,
     },
@@ -272,7 +272,7 @@ struct Wanted {
 
 /// Where its files are to be had.
 enum Place {
-    Hub(Hub, Found),
+    Hub(Box<Hub>, Found),
     Folder(PathBuf),
 }
 
@@ -290,7 +290,7 @@ fn find(
                 commit: found.commit().to_string(),
                 endpoint: hub.endpoint().to_owned(),
             };
-            (checkpoint, Place::Hub(hub, found))
+            (checkpoint, Place::Hub(Box::new(hub), found))
         }
         Origin::Folder(path) => {
             let checkpoint = Checkpoint::of_folder(path).map_err(unusable(path))?;
@@ -358,7 +358,7 @@ fn standing(
     Err(PullError::Elsewhere {
         folder: folder.to_path_buf(),
         found,
-        wanted: wanted.checkpoint.clone(),
+        wanted: wanted.checkpoint.to_string(),
         origin: request.origin.to_string(),
     })
 }
@@ -386,7 +386,7 @@ fn make(
     let report = export(&request.export.request(checkpoint, made.clone())).map_err(|error| {
         PullError::Export {
             origin: request.origin.to_string(),
-            error,
+            error: Box::new(error),
         }
     })?;
     source.write(&made).map_err(unusable(&made))?;

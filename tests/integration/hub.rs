@@ -253,6 +253,16 @@ fn a_host_that_knows_no_ranges_sends_the_file_anew() {
 }
 
 #[test]
+fn a_mirror_that_sends_content_itself_is_checked_too() {
+    let hub = small_hub();
+    hub.serve_content_alone();
+    let user = User::of(&hub);
+    hub.fault(WEIGHTS, 1, FaultKind::Corrupt);
+    assert_says(&user.refused(NAME), &["model.safetensors", "SHA-256"]);
+    same_content(&user.fetch(NAME).expect("a folder"));
+}
+
+#[test]
 fn content_that_is_not_what_was_announced_is_refused_and_removed() {
     for (path, file, kind) in [
         (WEIGHTS, "model.safetensors", "SHA-256"),
@@ -665,20 +675,17 @@ fn a_folder_is_pulled_like_a_name() {
 
 /// The program, with a hub and a cache of its own and nothing else of this machine's.
 fn with_hub(mut command: Command, hub: &HubServer, home: &Path) -> Command {
-    for variable in [
-        "HF_TOKEN",
-        "HF_HUB_CACHE",
-        "HF_HUB_OFFLINE",
-        "http_proxy",
-        "HTTP_PROXY",
-        "ALL_PROXY",
-        "all_proxy",
-    ] {
+    for variable in ["HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE"] {
         command.env_remove(variable);
     }
     command
         .env("HF_ENDPOINT", hub.endpoint())
         .env("HF_HOME", home);
+    with_no_proxy(command)
+}
+
+fn with_no_proxy(mut command: Command) -> Command {
+    command.env("NO_PROXY", "127.0.0.1");
     command
 }
 
@@ -764,4 +771,29 @@ async fn a_server_asked_for_a_name_answers_with_it() {
         [],
         "a start over the same repository asks nobody"
     );
+}
+
+/// A start that waits for a hub ends as soon as it is told to.
+#[cfg(unix)]
+#[test]
+fn sigterm_ends_a_start_that_still_pulls() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let home = tempfile::tempdir().expect("a folder");
+    let models = home.path().join("models");
+    let models = models.to_str().expect("UTF-8");
+    let mut command = electra(&["serve", "--models", models, "--model", NAME]);
+    command
+        .env(
+            "HF_ENDPOINT",
+            format!("http://{}", silent.local_addr().expect("an address")),
+        )
+        .env("HF_HOME", home.path());
+    let mut process = with_no_proxy(command).spawn().expect("a process");
+    let _connection = silent.accept().expect("the program asks");
+    let killed = Command::new("kill")
+        .args(["-TERM", &process.id().to_string()])
+        .status()
+        .expect("kill");
+    assert!(killed.success());
+    assert_eq!(process.wait().expect("an end").code(), Some(0));
 }

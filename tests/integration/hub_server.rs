@@ -182,6 +182,11 @@ impl HubServer {
         lock(&self.hub).faults.push(Fault { path, times, kind });
     }
 
+    /// Makes the hub send its content itself, as mirrors do.
+    pub fn serve_content_alone(&self) {
+        lock(&self.hub).content_network = self.endpoint();
+    }
+
     /// Changes a repository.
     pub fn change(&self, name: &str, change: impl FnOnce(&mut Repository)) {
         change(
@@ -247,6 +252,9 @@ impl Contents {
 }
 
 async fn answer_hub(State(hub): State<Shared>, request: Request) -> Response<Body> {
+    if request.uri().path().starts_with("/blobs/") {
+        return answer_network(State(hub), request).await;
+    }
     let asked = Asked::of(&request, "");
     let mut state = lock(&hub);
     let fault = state.meet(&asked);
@@ -258,7 +266,7 @@ async fn answer_hub(State(hub): State<Shared>, request: Request) -> Response<Bod
         let (name, rest) = split_name(rest, "/").expect("a name");
         let (commit, file) = rest.split_once('/').expect("a file");
         let content = state.repositories[&name].commits[commit][file].clone();
-        return content_answer(&mut state, &asked, &content, fault);
+        return content_answer(&mut state, &asked, &content, fault.as_ref());
     }
     let (name, revision, file) = if let Some(rest) = path.strip_prefix("api/models/") {
         let (name, revision) = split_name(rest, "/revision/").expect("a revision");
@@ -308,7 +316,9 @@ async fn answer_hub(State(hub): State<Shared>, request: Request) -> Response<Bod
     let Some(content) = files.get(&file) else {
         return refusal(404, Some("EntryNotFound"), "Entry not found");
     };
-    let is_large = file.ends_with(".safetensors") || file.ends_with(".bin");
+    let is_large = Path::new(&file)
+        .extension()
+        .is_some_and(|extension| extension == "safetensors" || extension == "bin");
     let (status, location, etag) = if is_large {
         let etag = sha256(content);
         (
@@ -360,14 +370,14 @@ async fn answer_network(State(hub): State<Shared>, request: Request) -> Response
         .find(|content| sha256(content) == wanted)
         .expect("a blob")
         .clone();
-    content_answer(&mut state, &asked, &content, fault)
+    content_answer(&mut state, &asked, &content, fault.as_ref())
 }
 
 fn content_answer(
     state: &mut Contents,
     asked: &Asked,
     content: &Bytes,
-    fault: Option<FaultKind>,
+    fault: Option<&FaultKind>,
 ) -> Response<Body> {
     let range = asked
         .header(header::RANGE)
@@ -403,7 +413,7 @@ fn content_answer(
     let body = match fault {
         _ if asked.method == Method::HEAD => Body::empty(),
         Some(FaultKind::Cut(bytes)) => {
-            part.truncate(bytes);
+            part.truncate(*bytes);
             Body::new(Cut {
                 content: Some(part.clone()),
                 is_flushed: false,
@@ -492,5 +502,6 @@ fn git_blob(content: &[u8]) -> String {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
