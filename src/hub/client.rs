@@ -1,14 +1,16 @@
-//! Asks the hub over HTTP: the token goes to the hub alone, passing troubles are tried again, refusals become sentences.
+//! Asks the hub over HTTP: the token goes to the hub alone, and passing troubles are tried again.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
-use ureq::http::{HeaderMap, Response, header};
+use ureq::http::{Response, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 use super::cache::ETag;
 use super::name::{Commit, ModelName, ModelReference};
+use super::refusal::{refusal, text};
 use super::url::{Origin, joined, quoted};
 use super::{HubError, HubSettings, retry};
 
@@ -69,17 +71,55 @@ struct Request<'r> {
 /// Why one try failed.
 enum Failure {
     /// Another try may do better.
-    Passing(Passing),
+    Passing(Trouble),
     /// It will not.
     Final(HubError),
 }
 
-enum Passing {
+/// What may be over soon, and at which host.
+struct Trouble {
+    host: Origin,
+    kind: TroubleKind,
+    retry_after: Option<Duration>,
+}
+
+enum TroubleKind {
     Network(String),
-    Status {
-        status: u16,
-        retry_after: Option<Duration>,
-    },
+    Status(u16),
+}
+
+impl Trouble {
+    fn of_network(url: &str, error: &ureq::Error) -> Failure {
+        Failure::Passing(Self {
+            host: Origin::of(url),
+            kind: TroubleKind::Network(error.to_string()),
+            retry_after: None,
+        })
+    }
+
+    /// The error that it is once it was met too often.
+    fn given_up(self, attempts: u32) -> HubError {
+        let endpoint = self.host.to_string();
+        let asked = self.retry_after.filter(|asked| *asked > retry::MAX_WAIT);
+        match self.kind {
+            TroubleKind::Network(reason) => HubError::Unreachable { endpoint, reason },
+            TroubleKind::Status(status) => HubError::Busy {
+                endpoint,
+                status,
+                attempts,
+                asked_seconds: asked.map(|asked| asked.as_secs()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for TroubleKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(reason) => formatter.write_str(reason),
+            Self::Status(status) => write!(formatter, "status {status}"),
+        }
+    }
 }
 
 impl Client {
@@ -156,7 +196,7 @@ impl Client {
         let text = self.retried(|| {
             let mut response = self.exchange(request, reference)?;
             let text = response.body_mut().read_to_string();
-            text.map_err(|error| Failure::Passing(Passing::Network(error.to_string())))
+            text.map_err(|error| Trouble::of_network(&url, &error))
         })?;
         let info: Info = serde_json::from_str(&text)
             .map_err(|error| answer(format!("it is no description of a model ({error})")))?;
@@ -221,21 +261,12 @@ impl Client {
     }
 
     /// Waits as long as it is worth after so many failures in a row; false where it is time to give up.
-    pub fn wait(&self, failures: u32, reason: &str) -> bool {
-        self.wait_for(failures, None, reason)
-    }
-
-    fn wait_for(&self, failures: u32, retry_after: Option<Duration>, reason: &str) -> bool {
+    pub fn wait(&self, failures: u32, retry_after: Option<Duration>, reason: &str) -> bool {
         let Some(wait) = retry::wait(failures, retry_after) else {
             return false;
         };
         let seconds = wait.as_secs_f64();
-        tracing::warn!(
-            hub = self.settings.endpoint,
-            reason,
-            seconds,
-            "trying again after a while"
-        );
+        tracing::warn!(reason, seconds, "the hub is tried again after a while");
         (self.pause)(wait);
         true
     }
@@ -243,33 +274,14 @@ impl Client {
     fn retried<T>(&self, mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T, HubError> {
         let mut failures = 0;
         loop {
-            let passing = match attempt() {
+            let trouble = match attempt() {
                 Ok(value) => return Ok(value),
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Passing(passing)) => passing,
+                Err(Failure::Passing(trouble)) => trouble,
             };
             failures += 1;
-            let endpoint = self.settings.endpoint.clone();
-            match passing {
-                Passing::Network(reason) => {
-                    if !self.wait_for(failures, None, &reason) {
-                        return Err(HubError::Unreachable { endpoint, reason });
-                    }
-                }
-                Passing::Status {
-                    status,
-                    retry_after,
-                } => {
-                    if !self.wait_for(failures, retry_after, &format!("it answered {status}")) {
-                        let asked = retry_after.filter(|asked| *asked > retry::MAX_WAIT);
-                        return Err(HubError::Busy {
-                            endpoint,
-                            status,
-                            attempts: failures,
-                            asked_seconds: asked.map(|asked| asked.as_secs()),
-                        });
-                    }
-                }
+            if !self.wait(failures, trouble.retry_after, &trouble.kind.to_string()) {
+                return Err(trouble.given_up(failures));
             }
         }
     }
@@ -294,7 +306,7 @@ impl Client {
             let status = response.status();
             let location = text(response.headers(), "location");
             if !status.is_redirection() || location.is_none() {
-                return self.judged(response, within_hub, reference);
+                return self.judged(response, &url, within_hub, reference);
             }
             let next = location.and_then(|location| joined(&url, location));
             let next = next.ok_or_else(|| nonsense(&url, "it sends on to no address"))?;
@@ -341,13 +353,14 @@ impl Client {
                 endpoint: Origin::of(url).to_string(),
                 reason: format!("{error} (SSL_CERT_FILE names certificates to trust, as a company's proxy needs)"),
             }),
-            other => Failure::Passing(Passing::Network(other.to_string())),
+            passing => Trouble::of_network(url, &passing),
         })
     }
 
     fn judged(
         &self,
         response: Response<Body>,
+        url: &str,
         within_hub: bool,
         reference: &ModelReference,
     ) -> Result<Response<Body>, Failure> {
@@ -359,79 +372,24 @@ impl Client {
         if retry::is_passing(status) {
             let retry_after = text(response.headers(), "retry-after");
             let seconds = retry_after.and_then(|text| text.trim().parse().ok());
-            return Err(Failure::Passing(Passing::Status {
-                status,
+            return Err(Failure::Passing(Trouble {
+                host: Origin::of(url),
+                kind: TroubleKind::Status(status),
                 retry_after: seconds.map(Duration::from_secs),
             }));
         }
         Err(Failure::Final(if within_hub {
-            self.refusal(status, response.headers(), reference)
+            refusal(&self.settings, reference, status, response.headers())
         } else {
             HubError::Answer {
-                url: format!("a file of {}", reference.name),
-                reason: format!("the host that the hub sends to answers {status}"),
+                url: Origin::of(url).to_string(),
+                reason: format!(
+                    "the hub sends there for a file of {}, and it answers {status}",
+                    reference.name
+                ),
             }
         }))
     }
-
-    /// What a refusal means, as `huggingface_hub`'s `hf_raise_for_status` tells it.
-    fn refusal(&self, status: u16, headers: &HeaderMap, reference: &ModelReference) -> HubError {
-        let endpoint = self.settings.endpoint.clone();
-        let name = reference.name.to_string();
-        let with_token = self.settings.token.is_some();
-        let message = text(headers, "x-error-message")
-            .unwrap_or_default()
-            .trim_end_matches('.');
-        let not_found = HubError::ModelNotFound {
-            endpoint: endpoint.clone(),
-            name: name.clone(),
-            with_token,
-        };
-        match (text(headers, "x-error-code"), status) {
-            (Some("GatedRepo"), _) => HubError::Gated {
-                endpoint,
-                name,
-                with_token,
-            },
-            (Some("RevisionNotFound"), _) => HubError::RevisionNotFound {
-                endpoint,
-                name,
-                revision: reference.revision.clone(),
-            },
-            (_, 401) if with_token && message.contains("Invalid") => HubError::TokenRefused {
-                endpoint,
-                token_file: self.settings.token_file.clone(),
-            },
-            // Without a token the hub does not say whether there is such a model.
-            (Some("RepoNotFound"), _) | (_, 401) | (None, 404) => not_found,
-            (_, 403) => HubError::Forbidden {
-                endpoint,
-                name,
-                reason: if message.is_empty() {
-                    "403 Forbidden".to_owned()
-                } else {
-                    message.to_owned()
-                },
-            },
-            (code, _) => HubError::Answer {
-                url: format!("{endpoint}/{name}"),
-                reason: [
-                    Some(status.to_string()),
-                    code.map(str::to_owned),
-                    Some(message.to_owned()),
-                ]
-                .into_iter()
-                .flatten()
-                .filter(|part| !part.is_empty())
-                .collect::<Vec<_>>()
-                .join(" "),
-            },
-        }
-    }
-}
-
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
 }
 
 fn certificates(settings: &HubSettings) -> Result<Option<RootCerts>, HubError> {

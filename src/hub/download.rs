@@ -90,7 +90,7 @@ impl Download<'_> {
                 Ended::Broken(reason) => reason,
             };
             failures = if received > before { 1 } else { failures + 1 };
-            if !self.client.wait(failures, &reason) {
+            if !self.client.wait(failures, None, &reason) {
                 return Err(HubError::Broken {
                     file: self.file.to_owned(),
                     received,

@@ -28,7 +28,7 @@ pub enum HubError {
     NoHome,
     /// No connection, or it is lost again and again.
     #[error(
-        "The hub at {endpoint} can't be reached: {reason}. Look at the network and at HTTPS_PROXY, name a mirror by \
+        "{endpoint} can't be reached: {reason}. Look at the network and at HTTPS_PROXY, name a mirror by \
          HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what is in the cache."
     )]
     Unreachable {

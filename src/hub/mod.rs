@@ -2,7 +2,7 @@
 //! `huggingface_hub` shares.
 //!
 //! The protocol and the layout are those of `huggingface_hub` 0.36. The crate `hf-hub` is not used: version 1.0 starts a
-//! broken transfer anew, checks no content, knows neither `Retry-After` nor `HF_HUB_OFFLINE`, and needs 164 further crates;
+//! broken transfer anew, checks no content, knows neither `Retry-After` nor `HF_HUB_OFFLINE`, and brings over a hundred crates;
 //! version 0.5 sends the token to the hosts that the hub sends on to.
 
 mod cache;
@@ -11,6 +11,7 @@ mod client;
 mod download;
 mod error;
 mod name;
+mod refusal;
 mod retry;
 mod selection;
 mod settings;
