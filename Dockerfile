@@ -39,6 +39,8 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY LICENSE /usr/share/doc/electra/LICENSE
 COPY --from=build /out/electra /usr/local/bin/electra
 ENV ELECTRA_MODELS=/mnt/models \
+    # Memory of unloaded models goes back to the system, all of it.
+    MALLOC_TRIM_THRESHOLD_=131072 \
     ELECTRA_HTTP=0.0.0.0:8080 \
     ELECTRA_LOG_FORMAT=json \
     ELECTRA_ONNXRUNTIME_LIBRARY=/usr/local/lib/libonnxruntime.so

@@ -3,25 +3,23 @@
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::batch::{Scheduler, SchedulerOptions};
 use crate::config::{Config, Timeouts};
-use crate::engine::{Device, Runtime, RuntimeError};
+use crate::engine::{Runtime, RuntimeError};
 use crate::http::{self, HttpState};
 use crate::repository::{
-    LoadError, LoadedModel, Loader, ModelFolder, ModelState, Repository, ScanError,
+    Commands, Control, DeviceFailure, Loader, Manager, Repository, ScanError, scan,
 };
 use crate::service::Service;
-use crate::task::Task;
-use crate::telemetry::metrics::{Metrics, ModelDescription};
+use crate::telemetry::metrics::Metrics;
 use crate::text::SharedTokenizers;
 
 /// Why the server does not start.
@@ -33,19 +31,19 @@ pub enum StartError {
     /// ONNX Runtime can't be loaded.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The operating system refuses threads.
+    #[error(
+        "The threads that run models can't be started: {0}. Allow more, or ask for fewer by --workers."
+    )]
+    Threads(io::Error),
 }
 
 /// Why a running server ended other than as asked.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The device that was asked for by name does not work; there is no silent fall-back.
-    #[error("{source}")]
-    Device {
-        /// As asked for.
-        device: Device,
-        /// Why.
-        source: LoadError,
-    },
+    #[error(transparent)]
+    Device(#[from] DeviceFailure),
     /// The listening socket failed.
     #[error("The HTTP listener failed: {0}")]
     Listener(#[from] io::Error),
@@ -59,8 +57,10 @@ pub struct App {
     service: Service,
     metrics: Metrics,
     scheduler: Arc<Scheduler>,
-    loader: Loader,
+    manager: Mutex<Manager>,
+    commands: Commands,
     timeouts: Timeouts,
+    watch_interval: Option<Duration>,
 }
 
 /// Finds the models and ONNX Runtime, and starts the workers. Call it within a tokio runtime.
@@ -68,7 +68,7 @@ pub struct App {
 /// # Errors
 /// Where there is nothing to serve, or nothing to serve it with.
 pub fn build(config: &Config) -> Result<App, StartError> {
-    let repository = Repository::scan(&config.models)?;
+    let repository = Arc::new(Repository::of(&scan(&config.models)?));
     let runtime = Runtime::load(config.onnxruntime_library.as_deref())?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let workers = within_cores(config.workers);
@@ -76,22 +76,34 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         workers,
         queue_capacity: config.queue_capacity,
     };
-    let scheduler = Arc::new(Scheduler::start(options, metrics.clone()));
+    let scheduler = Scheduler::start(options, metrics.clone()).map_err(StartError::Threads)?;
+    let scheduler = Arc::new(scheduler);
     let loader = Loader {
         runtime,
         device: config.device,
         workers,
         tokenizers: SharedTokenizers::default(),
         batch_tokens: config.batch_tokens,
+        precision: config.precision,
+        limits: config.limits,
         scheduler: Arc::clone(&scheduler),
     };
-    let service = Service::new(repository, config.limits, workers.get());
+    let manager = Manager::new(
+        config.models.clone(),
+        Arc::clone(&repository),
+        loader,
+        metrics.clone(),
+    );
+    let (control, commands) = Control::new();
+    let service = Service::new(repository, control, config.limits, workers.get());
     Ok(App {
         service,
         metrics,
         scheduler,
-        loader,
+        manager: Mutex::new(manager),
+        commands,
         timeouts: config.timeouts,
+        watch_interval: config.watch_interval,
     })
 }
 
@@ -120,13 +132,9 @@ impl App {
     ///
     /// # Errors
     /// Only where the device that was asked for by name does not work.
-    pub fn load(&self, wanted: impl Fn(&str) -> bool) -> Result<(), RunError> {
-        let loading = Loading {
-            service: self.service.clone(),
-            metrics: self.metrics.clone(),
-            loader: self.loader.clone(),
-        };
-        loading.load_all(wanted)
+    pub fn load(&self, wanted: impl FnMut(&str) -> bool) -> Result<(), DeviceFailure> {
+        let mut manager = self.manager.lock().unwrap_or_else(PoisonError::into_inner);
+        manager.load_all(wanted)
     }
 
     /// What is counted.
@@ -149,14 +157,13 @@ impl App {
             metrics: self.metrics,
             timeouts: self.timeouts,
         };
-        // The loader holds the scheduler too, and nothing loads any more.
-        drop(self.loader);
+        let stop = watch::Sender::new(false);
         let no_failure = std::future::pending();
-        serve_and_drain(state, self.scheduler, listener, shutdown, no_failure).await
+        serve_and_drain(state, self.scheduler, listener, stop, shutdown, no_failure).await
     }
 
-    /// Serves on a listening socket until `shutdown` is done, loading the models meanwhile; then answers what it
-    /// accepted, for as long as the drain timeout allows.
+    /// Serves on a listening socket until `shutdown` is done, loading the models meanwhile, and what changes in their
+    /// folder later; then answers what it accepted, for as long as the drain timeout allows.
     ///
     /// # Errors
     /// Where the server ended other than as asked.
@@ -169,21 +176,21 @@ impl App {
             service,
             metrics,
             scheduler,
-            loader,
+            manager,
+            commands,
             timeouts,
+            watch_interval,
         } = self;
         let state = HttpState {
-            service: service.clone(),
-            metrics: metrics.clone(),
-            timeouts,
-        };
-        let load = Loading {
             service,
             metrics,
-            loader,
-        }
-        .start();
-        serve_and_drain(state, scheduler, listener, shutdown, failure(load)).await
+            timeouts,
+        };
+        let stop = watch::Sender::new(false);
+        let stopped = stop.subscribe();
+        let manager = manager.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let failed = manager.start(commands, watch_interval, move || *stopped.borrow())?;
+        serve_and_drain(state, scheduler, listener, stop, shutdown, failure(failed)).await
     }
 }
 
@@ -192,12 +199,12 @@ async fn serve_and_drain(
     state: HttpState,
     scheduler: Arc<Scheduler>,
     listener: TcpListener,
+    stop: watch::Sender<bool>,
     shutdown: impl Future<Output = ()> + Send,
     failure: impl Future<Output = RunError>,
 ) -> Result<(), RunError> {
     let (service, patience) = (state.service.clone(), state.timeouts.drain);
-    let (stop, stopped) = watch::channel(false);
-    let mut server = tokio::spawn(http::serve(listener, state, until_true(stopped)));
+    let mut server = tokio::spawn(http::serve(listener, state, until_true(stop.subscribe())));
     let outcome = tokio::select! {
         () = shutdown => Ok(()),
         failed = failure => Err(failed),
@@ -208,11 +215,8 @@ async fn serve_and_drain(
     let _ = stop.send(true);
     let drain = async {
         let finished = (&mut server).await.map_err(io::Error::other);
-        // Only a model that is still loading holds the scheduler too; nothing waits for that one.
-        match Arc::try_unwrap(scheduler) {
-            Ok(scheduler) => scheduler.drained().await,
-            Err(shared) => shared.close(),
-        }
+        // A model that is still loading is not waited for.
+        scheduler.drained().await;
         finished
     };
     let Ok(finished) = timeout(patience, drain).await else {
@@ -230,100 +234,10 @@ async fn until_true(mut stopped: watch::Receiver<bool>) {
 }
 
 /// Is done only if loading failed in a way that stops the server.
-async fn failure(load: JoinHandle<Result<(), RunError>>) -> RunError {
-    match load.await {
-        Ok(Err(error)) => return error,
-        Ok(Ok(())) => {}
-        Err(error) => tracing::error!(%error, "loading models ended early"),
-    }
-    std::future::pending().await
-}
-
-/// What loading models takes.
-struct Loading {
-    service: Service,
-    metrics: Metrics,
-    loader: Loader,
-}
-
-impl Loading {
-    /// Loads all models on a blocking thread.
-    fn start(self) -> JoinHandle<Result<(), RunError>> {
-        tokio::task::spawn_blocking(move || self.load_all(|_| true))
-    }
-
-    fn load_all(&self, wanted: impl Fn(&str) -> bool) -> Result<(), RunError> {
-        for folder in self
-            .service
-            .repository()
-            .folders()
-            .filter(|folder| wanted(&folder.name))
-        {
-            if self.service.is_draining() {
-                break;
-            }
-            self.load(folder)?;
-        }
-        for task in Task::ALL {
-            if let Some(model) = self.service.model_name(task, None) {
-                tracing::info!(%task, model, "default model");
-            }
-        }
-        Ok(())
-    }
-
-    fn load(&self, folder: &ModelFolder) -> Result<(), RunError> {
-        let started = std::time::Instant::now();
-        let repository = self.service.repository();
-        match self.loader.load(folder) {
-            Ok(model) => {
-                let milliseconds = started.elapsed().as_millis();
-                let (task, device, precision) =
-                    (model.info.task, model.info.device, model.info.precision);
-                tracing::info!(model = folder.name, %task, %device, %precision, milliseconds, "model ready");
-                self.announce(&model);
-                repository.set_state(&folder.name, ModelState::Ready(Arc::new(model)));
-            }
-            Err(source) if source.is_device() && self.loader.device != Device::Auto => {
-                return Err(RunError::Device {
-                    device: self.loader.device,
-                    source,
-                });
-            }
-            Err(error) => {
-                tracing::error!(model = folder.name, %error, "the model could not be loaded");
-                let task = repository.task(&folder.name).map_or("", Task::name);
-                let failed = ModelDescription {
-                    name: &folder.name,
-                    task,
-                    precision: "",
-                    device: "",
-                };
-                self.metrics.model_ready(&failed, false);
-                repository.set_state(
-                    &folder.name,
-                    ModelState::Failed {
-                        reason: error.to_string(),
-                    },
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes the model's metrics exist before its first request.
-    fn announce(&self, model: &LoadedModel) {
-        let info = &model.info;
-        let (precision, device) = (info.precision.to_string(), info.device.to_string());
-        let ready = ModelDescription {
-            name: &info.name,
-            task: info.task.name(),
-            precision: &precision,
-            device: &device,
-        };
-        self.metrics.model_ready(&ready, true);
-        self.metrics
-            .declare_route(&format!("/{}", info.task), &info.name);
+async fn failure(failed: oneshot::Receiver<DeviceFailure>) -> RunError {
+    match failed.await {
+        Ok(failure) => failure.into(),
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -3,9 +3,11 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::service::testing::Fixture;
+use crate::task::Task;
 
 const BODY: &str = r#"{"text": "fox"}"#;
 
@@ -35,6 +37,7 @@ async fn start(fixture: &Fixture, drain: Duration) -> Running {
         state,
         scheduler,
         listener,
+        watch::Sender::new(false),
         shutdown,
         std::future::pending(),
     ));

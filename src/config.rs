@@ -11,6 +11,7 @@ use std::time::Duration;
 pub use resolve::{Arguments, load, resolve};
 
 use crate::engine::Device;
+use crate::export::PrecisionChoice;
 use crate::service::pull::Origin;
 use crate::telemetry::tracing::LogOptions;
 
@@ -134,6 +135,20 @@ pub const SETTINGS: &[Setting] = &[
         "Most tokens of a batch of several sequences",
     ),
     setting(
+        "precision",
+        "precision",
+        "PRECISION",
+        "auto",
+        "What checkpoints in the model repository are exported to: auto, fp32, fp16 or int8",
+    ),
+    setting(
+        "watch_interval_ms",
+        "watch-interval-ms",
+        "MILLISECONDS",
+        "2000",
+        "How often the model repository is looked through for changes; 0 for never",
+    ),
+    setting(
         "max_body_bytes",
         "max-body-bytes",
         "BYTES",
@@ -210,6 +225,10 @@ pub struct Config {
     pub queue_capacity: NonZeroUsize,
     /// Token budget of a batch; measured for each model where none is given.
     pub batch_tokens: Option<NonZeroUsize>,
+    /// What checkpoints are exported to.
+    pub precision: PrecisionChoice,
+    /// How often the model repository is looked through for changes, if at all.
+    pub watch_interval: Option<Duration>,
     /// What one request may hold.
     pub limits: Limits,
     /// How long things may take.

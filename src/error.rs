@@ -214,6 +214,14 @@ pub enum ServiceError {
         /// Why, a sentence.
         reason: String,
     },
+    /// The model was taken out of service.
+    #[error(
+        "The model `{model}` is unloaded. Load it by POST /v2/repository/models/{model}/load, or ask another."
+    )]
+    ModelUnloaded {
+        /// The model, as it was asked for.
+        model: String,
+    },
     /// The request's deadline passed before its answer was there.
     #[error(
         "The request's deadline passed before its answer was there. Send less at once, or allow more time by x-request-timeout-ms."
@@ -240,7 +248,9 @@ impl ServiceError {
         match self {
             Self::QueueFull { retry_after } => Some(*retry_after),
             Self::NotReady { .. } | Self::Draining => Some(Duration::from_secs(2)),
-            Self::ModelUnavailable { .. } => Some(Duration::from_secs(30)),
+            Self::ModelUnavailable { .. } | Self::ModelUnloaded { .. } => {
+                Some(Duration::from_secs(30))
+            }
             _ => None,
         }
     }
@@ -278,6 +288,7 @@ impl ServiceError {
             Self::NotReady { .. } => ("not_ready", 503),
             Self::Draining => ("draining", 503),
             Self::ModelUnavailable { .. } => ("model_unavailable", 503),
+            Self::ModelUnloaded { .. } => ("model_unloaded", 503),
             Self::DeadlineExceeded => ("deadline_exceeded", 504),
         }
     }
@@ -373,6 +384,9 @@ mod tests {
             ServiceError::ModelUnavailable {
                 model: String::new(),
                 reason: String::new(),
+            },
+            ServiceError::ModelUnloaded {
+                model: String::new(),
             },
         ] {
             assert!(

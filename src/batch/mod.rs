@@ -19,7 +19,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 pub use policy::{InvalidPriority, Priority};
-pub use scheduler::{ModelQueue, Scheduler, SchedulerOptions};
+pub use scheduler::{ModelQueue, QueueOptions, Scheduler, SchedulerOptions};
 
 /// One input of a model, special tokens included: at least one token, and as many type ids as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,10 +59,14 @@ pub struct Queue {
     name: Arc<str>,
     model: Arc<dyn Model>,
     sizing: BatchSizing,
+    /// Sequences that may wait.
+    capacity: NonZeroUsize,
     metrics: ModelMetrics,
     entries: BTreeMap<Urgency, Entry>,
     tokens: usize,
     throughput: Throughput,
+    /// Sequences that the metrics show as waiting here; queues of one name add up there.
+    shown: usize,
 }
 
 impl Queue {
@@ -70,16 +74,19 @@ impl Queue {
         name: &str,
         model: Arc<dyn Model>,
         sizing: BatchSizing,
+        capacity: NonZeroUsize,
         metrics: ModelMetrics,
     ) -> Self {
         Self {
             name: name.into(),
             model,
             sizing,
+            capacity,
             metrics,
             entries: BTreeMap::new(),
             tokens: 0,
             throughput: Throughput::default(),
+            shown: 0,
         }
     }
 
@@ -112,8 +119,9 @@ impl Queue {
 
     /// Whether a request of so many sequences is accepted. An empty queue takes any request, else one larger than the
     /// capacity could never be served; its size is bounded where requests are validated.
-    pub fn has_room(&self, sequences: usize, capacity: NonZeroUsize) -> bool {
-        self.entries.is_empty() || self.entries.len().saturating_add(sequences) <= capacity.get()
+    pub fn has_room(&self, sequences: usize) -> bool {
+        self.entries.is_empty()
+            || self.entries.len().saturating_add(sequences) <= self.capacity.get()
     }
 
     /// Adds a whole request, whose arrivals begin at `first_arrival`.
@@ -209,8 +217,15 @@ impl Queue {
         Some(entry)
     }
 
-    fn show_depth(&self) {
-        self.metrics.queue_depth(self.entries.len());
+    fn show_depth(&mut self) {
+        let before = std::mem::replace(&mut self.shown, self.entries.len());
+        self.metrics.queue_depth_changed(before, self.shown);
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.metrics.queue_depth_changed(self.shown, 0);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The queues of all models behind one lock, the worker threads that empty them, and the handle that requests go through.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::queue::{Answer, Batch, Queue, Ticket};
@@ -25,8 +28,17 @@ const LONGEST_RETRY: f64 = 60.0;
 pub struct SchedulerOptions {
     /// Worker threads, for all models together.
     pub workers: NonZeroUsize,
-    /// Sequences that may wait for one model.
+    /// Sequences that may wait for a model that sets no bound of its own.
     pub queue_capacity: NonZeroUsize,
+}
+
+/// How one model's sequences wait and run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// How large its batches are.
+    pub sizing: BatchSizing,
+    /// Sequences that may wait for it, where the scheduler's bound is not to hold.
+    pub capacity: Option<NonZeroUsize>,
 }
 
 /// One pool of worker threads for the whole process, serving one bounded queue a model. Dropped, it closes: what was
@@ -34,55 +46,66 @@ pub struct SchedulerOptions {
 pub struct Scheduler {
     shared: Arc<Shared>,
     metrics: Metrics,
-    /// Every worker holds a sender and sends nothing: the channel ends with the last worker.
-    workers: mpsc::Receiver<()>,
+    /// Every worker holds a receiver: the channel is closed when the last of them has ended.
+    workers: watch::Sender<()>,
 }
 
 impl Scheduler {
     /// Starts the worker threads, named `electra-worker-N`. Time is read from the tokio runtime that this is called in,
     /// so a paused clock holds for the workers too; outside a runtime it is the system's.
     ///
-    /// # Panics
-    /// If the operating system refuses to start a thread, as [`thread::spawn`] does.
-    #[must_use]
-    pub fn start(options: SchedulerOptions, metrics: Metrics) -> Self {
+    /// # Errors
+    /// Where the operating system refuses to start a thread.
+    pub fn start(options: SchedulerOptions, metrics: Metrics) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             options,
             state: Mutex::default(),
             work: Condvar::new(),
         });
-        let (running, workers) = mpsc::channel(1);
+        // Dropped on the way out where a thread does not start, which ends those that did.
+        let scheduler = Self {
+            shared: Arc::clone(&shared),
+            metrics,
+            workers: watch::Sender::new(()),
+        };
         let runtime = Handle::try_current().ok();
         for number in 0..options.workers.get() {
-            let (shared, runtime, running) =
-                (Arc::clone(&shared), runtime.clone(), running.clone());
+            let (shared, runtime) = (Arc::clone(&shared), runtime.clone());
+            let running = scheduler.workers.subscribe();
             thread::Builder::new()
                 .name(format!("electra-worker-{number}"))
                 .spawn(move || {
                     let _running = running;
                     let _clock = runtime.as_ref().map(Handle::enter);
                     worker::serve(&shared);
-                })
-                .unwrap_or_else(|error| panic!("worker thread {number} does not start: {error}"));
+                })?;
         }
-        Self {
-            shared,
-            metrics,
-            workers,
-        }
+        Ok(scheduler)
     }
 
-    /// Adds a model's queue; its metrics exist from now on.
-    pub fn add_model(&self, name: &str, model: Arc<dyn Model>, sizing: BatchSizing) -> ModelQueue {
+    /// Adds a queue of a model; the metrics of that name exist from now on. The queue is there for as long as somebody
+    /// holds its handle.
+    pub fn add_model(
+        &self,
+        name: &str,
+        model: Arc<dyn Model>,
+        options: QueueOptions,
+    ) -> ModelQueue {
         let metrics = self.metrics.model(name);
+        let capacity = options
+            .capacity
+            .unwrap_or(self.shared.options.queue_capacity);
+        let queue = Queue::new(name, model, options.sizing, capacity, metrics.clone());
         let mut state = self.shared.lock();
-        state
-            .queues
-            .push(Queue::new(name, model, sizing, metrics.clone()));
+        let id = state.next_queue;
+        state.next_queue = QueueId(id.0 + 1);
+        state.queues.insert(id, queue);
         ModelQueue {
-            shared: Arc::clone(&self.shared),
-            index: state.queues.len() - 1,
-            metrics,
+            lease: Arc::new(Lease {
+                shared: Arc::clone(&self.shared),
+                id,
+                metrics,
+            }),
         }
     }
 
@@ -93,9 +116,9 @@ impl Scheduler {
     }
 
     /// Closes, and returns when all that was accepted has been run and the workers have ended.
-    pub async fn drained(mut self) {
+    pub async fn drained(&self) {
         self.close();
-        while self.workers.recv().await.is_some() {}
+        self.workers.closed().await;
     }
 
     /// Workers that wait for work at this moment.
@@ -111,12 +134,29 @@ impl Drop for Scheduler {
     }
 }
 
-/// A handle to one model's queue, cheap to clone.
+/// Names a queue for as long as the scheduler lives; never used again after the queue is gone.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct QueueId(u64);
+
+/// A handle to one model's queue, cheap to clone. With the last of them the queue goes, and the model with it unless a
+/// batch of it still runs.
 #[derive(Clone)]
 pub struct ModelQueue {
+    lease: Arc<Lease>,
+}
+
+struct Lease {
     shared: Arc<Shared>,
-    index: usize,
+    id: QueueId,
     metrics: ModelMetrics,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let queue = self.shared.lock().queues.remove(&self.id);
+        // After the lock: the model may go with it.
+        drop(queue);
+    }
 }
 
 impl ModelQueue {
@@ -160,28 +200,25 @@ impl ModelQueue {
         answers: &UnboundedSender<Answer>,
     ) -> Result<Pending<'_>, BatchError> {
         let count = sequences.len();
-        let mut state = self.shared.lock();
+        let shared = &self.lease.shared;
+        let mut state = shared.lock();
         if state.closed {
             return Err(BatchError::Closed);
         }
-        let capacity = self.shared.options.queue_capacity;
-        if !state.queues[self.index].has_room(count, capacity) {
-            let retry_after = state.retry_after(self.shared.options.workers);
+        let first_arrival = state.next_arrival;
+        // There for as long as its lease is.
+        let queue = state.queues.get_mut(&self.lease.id);
+        let queue = queue.ok_or(BatchError::Closed)?;
+        if !queue.has_room(count) {
+            let retry_after = state.retry_after(shared.options.workers);
             drop(state);
-            self.metrics.request_rejected();
+            self.lease.metrics.request_rejected();
             return Err(BatchError::QueueFull { retry_after });
         }
-        let first_arrival = state.next_arrival;
-        let ticket = state.queues[self.index].push(
-            sequences,
-            schedule,
-            first_arrival,
-            Instant::now(),
-            answers,
-        );
+        let ticket = queue.push(sequences, schedule, first_arrival, Instant::now(), answers);
         state.next_arrival = ticket.arrivals.end;
         drop(state);
-        self.shared.work.notify_one();
+        shared.work.notify_one();
         Ok(Pending {
             queue: self,
             ticket,
@@ -222,8 +259,10 @@ enum Outcome {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if let Outcome::Withdrawn(reason) = self.outcome {
-            let mut state = self.queue.shared.lock();
-            state.queues[self.queue.index].withdraw(&self.ticket, reason);
+            let lease = &self.queue.lease;
+            if let Some(queue) = lease.shared.lock().queues.get_mut(&lease.id) {
+                queue.withdraw(&self.ticket, reason);
+            }
         }
     }
 }
@@ -239,15 +278,15 @@ pub(super) struct Shared {
 
 /// What a worker is to run.
 pub(super) struct Assignment {
-    /// The queue's index.
-    pub queue: usize,
+    pub queue: QueueId,
     pub batch: Batch,
     pub cores: Cores,
 }
 
 #[derive(Default)]
 struct State {
-    queues: Vec<Queue>,
+    queues: BTreeMap<QueueId, Queue>,
+    next_queue: QueueId,
     next_arrival: u64,
     /// Workers that wait for work.
     idle: usize,
@@ -288,10 +327,15 @@ impl Shared {
     }
 
     /// Notes what a batch took, and frees the cores that it had beside the worker's own.
-    pub(super) fn finished(&self, queue: usize, cores: Cores, tokens: usize, elapsed: Duration) {
+    pub(super) fn finished(&self, queue: QueueId, cores: Cores, tokens: usize, elapsed: Duration) {
         let mut state = self.lock();
         match cores {
-            Cores::One => state.queues[queue].record(tokens, elapsed),
+            Cores::One => {
+                // Gone if the model was taken out while its last batch ran.
+                if let Some(queue) = state.queues.get_mut(&queue) {
+                    queue.record(tokens, elapsed);
+                }
+            }
             // What one worker takes for a token can't be told from it.
             Cores::All => {
                 state.all_cores_taken = false;
@@ -307,44 +351,46 @@ impl Shared {
 }
 
 impl State {
-    fn take_batch(&mut self, now: Instant) -> Option<(usize, Batch)> {
-        for queue in &mut self.queues {
+    fn take_batch(&mut self, now: Instant) -> Option<(QueueId, Batch)> {
+        for queue in self.queues.values_mut() {
             queue.drop_expired(now);
         }
-        let (_, index) = self
+        let (_, id) = self
             .queues
             .iter()
-            .enumerate()
-            .filter_map(|(index, queue)| Some((queue.most_urgent()?, index)))
+            .filter_map(|(&id, queue)| Some((queue.most_urgent()?, id)))
             .min()?;
-        let waiting = self.queues.iter().map(Queue::tokens).sum();
+        let waiting = self.queues.values().map(Queue::tokens).sum();
         let free_workers = NonZeroUsize::MIN.saturating_add(self.idle);
-        let queue = &mut self.queues[index];
+        let queue = self.queues.get_mut(&id)?;
         let tokens = policy::share(queue.token_budget(), waiting, free_workers);
-        Some((index, queue.take_batch(tokens, now)))
+        Some((id, queue.take_batch(tokens, now)))
     }
 
     /// Gives a batch all cores if it is the only one there is and gains by them.
-    fn cores_for(&mut self, queue: usize, batch: &Batch, workers: NonZeroUsize) -> Cores {
+    fn cores_for(&mut self, queue: QueueId, batch: &Batch, workers: NonZeroUsize) -> Cores {
         let others_idle = self.idle + 1 == workers.get();
         if !others_idle || self.something_waits() {
             return Cores::One;
         }
-        let cores = self.queues[queue].cores_of_a_lone_batch(batch.tokens());
+        let queue = self.queues.get(&queue);
+        let cores = queue.map_or(Cores::One, |queue| {
+            queue.cores_of_a_lone_batch(batch.tokens())
+        });
         self.all_cores_taken = cores == Cores::All;
         cores
     }
 
     fn something_waits(&self) -> bool {
         self.queues
-            .iter()
+            .values()
             .any(|queue| queue.most_urgent().is_some())
     }
 
     /// When the work that waits now, of all models since they share the workers, should be done.
     fn retry_after(&self, workers: NonZeroUsize) -> Duration {
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
-        let backlog: f64 = self.queues.iter().map(Queue::backlog_seconds).sum();
+        let backlog: f64 = self.queues.values().map(Queue::backlog_seconds).sum();
         let seconds = (backlog / f64::from(workers)).clamp(SHORTEST_RETRY, LONGEST_RETRY);
         Duration::from_secs_f64(seconds)
     }

@@ -19,7 +19,7 @@ use crate::batch::{Cores, Model as _, Sequence};
 use crate::config::Config;
 use crate::engine::{BatchShape, Graph, Runtime};
 use crate::numbers::float;
-use crate::repository::Repository;
+use crate::repository::scan;
 
 /// Batches whose shapes the limit is measured on, at most.
 const SHAPES: usize = 64;
@@ -33,8 +33,7 @@ const USUAL_BUDGET: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 pub fn run(options: &BenchOptions, config: &Config) -> Result<Report, BenchError> {
     let mut config = config.clone();
     config.workers = app::within_cores(config.workers);
-    let repository = Repository::scan(&config.models)?;
-    let subjects = Subject::read_all(&repository, &options.models)?;
+    let subjects = Subject::read_all(&scan(&config.models)?, &options.models)?;
     let source = match &options.texts {
         Texts::Lengths(lengths) => Source::Lengths {
             lengths: lengths.unwrap_or_default(),

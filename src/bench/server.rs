@@ -28,7 +28,7 @@ pub fn build(config: &Config, subjects: &[Subject]) -> Result<(Runtime, App), Be
         app::build(config)?
     };
     let wanted = |name: &str| subjects.iter().any(|subject| subject.name == name);
-    app.load(wanted)?;
+    app.load(wanted).map_err(RunError::from)?;
     for subject in subjects {
         let state = app.service().repository().state(&subject.name);
         if let Some(ModelState::Failed { reason }) = state {

@@ -9,7 +9,7 @@ use crate::export::config::ModelConfig as Shape;
 use crate::export::graph::TASK_KEY;
 use crate::export::graph::products::Products;
 use crate::onnx;
-use crate::repository::{ModelConfig, ModelFolder, Repository};
+use crate::repository::{Content, FoundModel, ModelConfig};
 use crate::service::QA_WINDOW_TOKENS;
 use crate::suggest::suggestion;
 use crate::task::Task;
@@ -37,38 +37,45 @@ impl Subject {
     ///
     /// # Errors
     /// Where a model is unknown or can't be read, or it is not clear which one is meant.
-    pub fn read_all(repository: &Repository, names: &[String]) -> Result<Vec<Self>, BenchError> {
+    pub fn read_all(found: &[FoundModel], names: &[String]) -> Result<Vec<Self>, BenchError> {
+        let known = || found.iter().map(|model| model.name.as_str());
         if names.is_empty() {
-            let mut folders = repository.folders();
-            return match (folders.next(), folders.next()) {
-                (Some(only), None) => Ok(vec![Self::read(only)?]),
+            return match found {
+                [only] => Ok(vec![Self::read(only)?]),
                 _ => Err(BenchError::Usage(format!(
                     "Name one or more of the models: {}.",
-                    repository.names().collect::<Vec<_>>().join(", ")
+                    known().collect::<Vec<_>>().join(", ")
                 ))),
             };
         }
         let find = |name: &String| {
-            let folder = repository.folders().find(|folder| folder.name == *name);
-            let folder = folder.ok_or_else(|| {
-                let hint = suggestion(name, repository.names().collect::<Vec<_>>().into_iter());
+            let model = found.iter().find(|model| model.name == *name);
+            let model = model.ok_or_else(|| {
+                let hint = suggestion(name, known());
                 BenchError::Usage(format!("There is no model `{name}`. {hint}"))
             })?;
-            Self::read(folder)
+            Self::read(model)
         };
         names.iter().map(find).collect()
     }
 
-    fn read(folder: &ModelFolder) -> Result<Self, BenchError> {
+    /// Reads the highest version.
+    fn read(model: &FoundModel) -> Result<Self, BenchError> {
         let failed = |reason: String| BenchError::Model {
-            name: folder.name.clone(),
+            name: model.name.clone(),
             reason,
+        };
+        let folder = model.versions.last();
+        let folder = folder.ok_or_else(|| failed("it has no version".to_owned()))?;
+        let Content::Graph(graph) = &folder.content else {
+            let reason = "it is a checkpoint without a graph; make one by `electra export`";
+            return Err(failed(reason.to_owned()));
         };
         let config = ModelConfig::read(&folder.path).map_err(failed)?;
         let shape = Shape::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
         let tokenizer =
             Tokenizer::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
-        let bytes = std::fs::read(&folder.graph).map_err(|error| failed(error.to_string()))?;
+        let bytes = std::fs::read(graph).map_err(|error| failed(error.to_string()))?;
         let model = onnx::Model::decode(bytes.as_slice())
             .map_err(|error| failed(format!("its graph is no ONNX graph: {error}")))?;
         let says = |key: &str| {
@@ -83,7 +90,7 @@ impl Subject {
             name: folder.name.clone(),
             task,
             tokenizer,
-            graph: folder.graph.clone(),
+            graph: graph.clone(),
             products: Products::of(&model, &shape),
             longest_sequence: match task {
                 Task::Qa => config.max_tokens.min(QA_WINDOW_TOKENS),

@@ -87,7 +87,7 @@ impl Bench<'_> {
                 special_tokens: subject.tokenizer.special_tokens(),
                 max_tokens: subject.longest_sequence,
             };
-            let sizing = warm_up.run(self.config.workers, self.config.batch_tokens);
+            let sizing = warm_up.run(self.config.workers, self.config.batch_tokens, None);
             sizing.map_err(|error| BenchError::Model {
                 name: subject.name.clone(),
                 reason: error.to_string(),

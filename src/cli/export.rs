@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::CliError;
-use crate::export::Precision;
+use crate::engine::Device;
+use crate::export::PrecisionChoice;
 use crate::service::export::{ExportReport, export};
 use crate::service::pull::ExportOptions;
 use crate::task::Task;
@@ -30,17 +31,21 @@ pub struct ExportArguments {
 /// How a checkpoint is exported, from wherever it comes.
 #[derive(Clone, Debug, Args)]
 pub struct OptionArguments {
-    /// fp32, as exact as the checkpoint, or int8, a quarter of the size and faster on the CPU
-    #[arg(long, value_name = "fp32|int8", default_value_t = Precision::Int8)]
-    pub precision: Precision,
+    /// fp32, as exact as the checkpoint; int8, a quarter of the size and fastest on the CPU; fp16, fastest on a GPU; auto,
+    /// the fastest on the device, or fp32 where that changes more than 1% of the decisions
+    #[arg(long, value_name = "auto|fp32|fp16|int8", default_value_t = PrecisionChoice::Auto)]
+    pub precision: PrecisionChoice,
+    /// What the model is to run on: auto, cpu, cuda[:N] or tensorrt[:N]
+    #[arg(long, value_name = "DEVICE", env = "ELECTRA_DEVICE", default_value_t = Device::Auto)]
+    pub device: Device,
     /// discriminate, classify, tag or qa, for a checkpoint with several heads; auto recognises the head by its weights
     #[arg(long, value_name = "TASK", default_value = "auto", value_parser = parse_task)]
     pub task: TaskChoice,
-    /// Texts to compare int8 with fp32 on, one a line (for qa a JSON object with question and context a line); built-in
+    /// Texts to compare int8 or fp16 with fp32 on, one a line (for qa a JSON object with question and context a line); built-in
     /// ones if not given
     #[arg(long, value_name = "FILE")]
     pub samples: Option<PathBuf>,
-    /// Accept an int8 model that decides otherwise than fp32 in more than 1% of the decisions on the samples
+    /// Accept the precision asked for even if it decides otherwise than fp32 in more than 1% of the decisions on the samples
     #[arg(long)]
     pub accept_changed_decisions: bool,
 }
@@ -51,6 +56,7 @@ impl OptionArguments {
     pub fn options(&self, onnxruntime_library: Option<PathBuf>) -> ExportOptions {
         ExportOptions {
             precision: self.precision,
+            device: self.device,
             task: match self.task {
                 TaskChoice::Auto => None,
                 TaskChoice::Named(task) => Some(task),
@@ -97,8 +103,11 @@ pub(super) fn print(folder: &Path, report: &ExportReport) {
         exported.config.hidden_size,
         megabytes(exported.bytes)
     );
-    if let Some(comparison) = report.comparison {
-        println!("int8 against fp32 on the sample texts: {comparison}");
+    if let Some(compared) = &report.comparison {
+        println!("{compared}");
+    }
+    if let Some(selection) = &report.selection {
+        println!("precision auto: {selection}");
     }
 }
 

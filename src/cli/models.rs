@@ -74,16 +74,43 @@ fn table(models: &[ModelReport]) -> String {
             .map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
-    let reason = |model: &ModelReport| {
-        model
-            .reason
-            .as_ref()
-            .map(|reason| format!("\n{}: {reason}\n", model.name))
-    };
+    let notes: Vec<String> = models.iter().flat_map(notes).collect();
+    let gap = if notes.is_empty() { "" } else { "\n" };
+    let notes = notes.into_iter().map(|note| note + "\n");
     rows.iter()
         .map(line)
-        .chain(models.iter().filter_map(reason))
+        .chain([gap.to_owned()])
+        .chain(notes)
         .collect()
+}
+
+/// What there is to say of a model beside its row: other names, versions, what could not be loaded.
+fn notes(model: &ModelReport) -> Vec<String> {
+    let name = &model.name;
+    let mut notes = Vec::new();
+    if !model.aliases.is_empty() {
+        notes.push(format!(
+            "{name} is also called {}.",
+            model.aliases.join(", ")
+        ));
+    }
+    if model.versions.len() > 1 {
+        let versions = model.versions.join(", ");
+        notes.push(match &model.version {
+            Some(serving) => format!("{name} has the versions {versions}; {serving} serves."),
+            None => format!("{name} has the versions {versions}; none serves."),
+        });
+    }
+    for version in &model.version_states {
+        let number = &version.version;
+        if let Some(reason) = &version.reason {
+            notes.push(match model.versions.len() {
+                1 => format!("{name}: {reason}"),
+                _ => format!("{name}, version {number}: {reason}"),
+            });
+        }
+    }
+    notes
 }
 
 fn row(model: &ModelReport) -> Vec<String> {
@@ -131,15 +158,25 @@ fn megabytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::VersionReport;
 
     #[test]
     fn failed_models_are_listed_with_their_reason() {
         let failed = ModelReport {
             name: "broken".to_owned(),
             task: Some(Task::Tag),
-            versions: vec!["1".to_owned()],
+            aliases: vec!["bust".to_owned()],
+            versions: vec!["1".to_owned(), "2".to_owned()],
+            version: None,
             state: "failed",
             reason: Some("config.json is missing.".to_owned()),
+            version_states: vec![VersionReport {
+                version: "2".to_owned(),
+                state: "failed",
+                reason: Some("config.json is missing.".to_owned()),
+                precision: None,
+                size_bytes: None,
+            }],
             default: true,
             details: None,
         };
@@ -147,7 +184,14 @@ mod tests {
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[0].starts_with("NAME    TASK"), "{table}");
         assert!(lines[1].starts_with("broken  tag"), "{table}");
-        assert_eq!(lines[3], "broken: config.json is missing.");
+        assert_eq!(
+            lines[3..],
+            [
+                "broken is also called bust.",
+                "broken has the versions 1, 2; none serves.",
+                "broken, version 2: config.json is missing."
+            ]
+        );
     }
 
     #[test]

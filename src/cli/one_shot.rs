@@ -140,18 +140,20 @@ fn check_options(task: Task, options: &Options) -> Result<(), CliError> {
 /// Loads the model that answers a request, if that was not done yet.
 fn load(app: &App, task: Task, asked: Option<&str>) -> Result<(), CliError> {
     let repository = app.service().repository();
-    let load_one = |name: &str| match repository.state(name) {
-        Some(ModelState::Loading) => app.load(|found| found == name).map_err(CliError::failed),
+    let load_one = |address: &str| match (repository.state(address), repository.find(address)) {
+        (Some(ModelState::Loading), Some(name)) => {
+            app.load(|found| found == &*name).map_err(CliError::failed)
+        }
         _ => Ok(()),
     };
     if let Some(name) = asked {
         return load_one(name);
     }
     while let DefaultModel::Awaits(name) = repository.default_model(task) {
-        load_one(name)?;
+        load_one(&name)?;
     }
     match repository.default_model(task) {
-        DefaultModel::Is(name) => load_one(name),
+        DefaultModel::Is(name) => load_one(&name),
         DefaultModel::Awaits(_) | DefaultModel::None => Ok(()),
     }
 }

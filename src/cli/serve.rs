@@ -72,6 +72,8 @@ fn provide_all(config: &Config) -> Result<(), CliError> {
             name: None,
             force: false,
             export: ExportOptions {
+                precision: config.precision,
+                device: config.device,
                 onnxruntime_library: config.onnxruntime_library.clone(),
                 ..ExportOptions::default()
             },

@@ -59,6 +59,16 @@ pub fn count(text: &str) -> Result<NonZeroUsize, String> {
         .map_err(|_| format!("`{text}` is no count; give a whole number of at least 1"))
 }
 
+/// Milliseconds between two times; none for 0.
+pub fn interval(text: &str) -> Result<Option<Duration>, String> {
+    if text == "0" {
+        return Ok(None);
+    }
+    milliseconds(text)
+        .map(Some)
+        .map_err(|_| format!("`{text}` is no interval; give milliseconds, or 0 for never"))
+}
+
 /// Milliseconds, at least one.
 pub fn milliseconds(text: &str) -> Result<Duration, String> {
     match text.parse::<u32>() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Config, ConfigError, Limits, Mistake, SETTINGS, Setting, Timeouts, parse};
 use crate::engine::Device;
+use crate::export::PrecisionChoice;
 use crate::suggest::suggestion;
 use crate::telemetry::tracing::{LogFormat, LogOptions};
 
@@ -153,6 +154,12 @@ impl Resolver {
             ),
             queue_capacity: self.value("queue_capacity", parse::count, bytes(1024)),
             batch_tokens: self.value("batch_tokens", |text| parse::count(text).map(Some), None),
+            precision: self.value("precision", str::parse, PrecisionChoice::Auto),
+            watch_interval: self.value(
+                "watch_interval_ms",
+                parse::interval,
+                Some(Duration::from_secs(2)),
+            ),
             limits: Limits {
                 max_body_bytes: self
                     .value("max_body_bytes", parse::count, bytes(limits.max_body_bytes))

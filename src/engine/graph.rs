@@ -10,7 +10,7 @@ use prost::Message as _;
 use serde::Serialize;
 
 use super::packed::PackedBatch;
-use super::sessions::{Sessions, check_device};
+use super::sessions::{Sessions, usable_device};
 use super::weights::read_external;
 use super::{Device, EngineError, Layout, Runtime};
 use crate::batch::{Cores, Model, Sequence};
@@ -74,6 +74,13 @@ impl Graph {
     ) -> Result<Self, EngineError> {
         let description = Description::read(path)?;
         let device = resolve(runtime, options.device, description.precision)?;
+        if description.precision == Precision::Fp16 && !device.is_gpu() {
+            tracing::warn!(
+                graph = %path.display(),
+                "fp16 is for GPUs: the CPU converts it to fp32 and back around every operator; export the checkpoint in int8 \
+                 or fp32 for it"
+            );
+        }
         let sessions = if device.is_gpu() {
             NonZeroUsize::MIN
         } else {
@@ -308,25 +315,21 @@ impl Description {
     }
 }
 
+/// The device that a graph in this precision runs on: int8 on the CPU alone, the others on any.
 fn resolve(runtime: &Runtime, device: Device, precision: Precision) -> Result<Device, EngineError> {
-    match device {
-        Device::Cpu => Ok(Device::Cpu),
-        Device::Auto if precision == Precision::Int8 => Ok(Device::Cpu),
-        Device::Auto => {
-            Ok(check_device(runtime, Device::Cuda(0)).map_or(Device::Cpu, |()| Device::Cuda(0)))
-        }
-        gpu => {
-            check_device(runtime, gpu)?;
-            if precision == Precision::Int8 {
-                let reason = "int8 graphs run on the CPU; export the checkpoint with --precision fp32 for a GPU";
-                return Err(EngineError::Device {
-                    device: gpu,
-                    reason: reason.to_owned(),
-                });
-            }
-            Ok(gpu)
-        }
+    if device == Device::Auto && precision == Precision::Int8 {
+        return Ok(Device::Cpu);
     }
+    let device = usable_device(runtime, device)?;
+    if device.is_gpu() && precision == Precision::Int8 {
+        let reason =
+            "int8 graphs run on the CPU; export the checkpoint with --precision fp16 for a GPU";
+        return Err(EngineError::Device {
+            device,
+            reason: reason.to_owned(),
+        });
+    }
+    Ok(device)
 }
 
 fn tensors(outlets: &[Outlet]) -> Vec<TensorInfo> {

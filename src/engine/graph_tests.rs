@@ -76,7 +76,7 @@ fn no_padding_is_multiplied() {
             Products::from([(TOKENS, 1 + 2 * 4 + 1), (LENGTHS.len(), 3 + 2)]),
         ),
     ] {
-        for precision in [Precision::Fp32, Precision::Int8] {
+        for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
             let found = products(checkpoint, precision);
             assert_eq!(found, expected, "{checkpoint} in {precision}");
         }

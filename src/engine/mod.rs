@@ -22,6 +22,7 @@ pub use graph::{EngineOptions, Graph, TensorInfo};
 pub use packed::PackedBatch;
 pub use products::{BatchShape, ProductSessions};
 pub use runtime::{Runtime, RuntimeError};
+pub use sessions::usable_device;
 
 pub use crate::export::Precision;
 

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use half::f16;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
@@ -12,7 +13,7 @@ use super::sessions::{configure, share_weights};
 use super::weights::read_external;
 use super::{Device, EngineError, Runtime};
 use crate::batch::Cores;
-use crate::export::graph::products::{ATTENTION_INPUTS, Feed, Products, Rows};
+use crate::export::graph::products::{ATTENTION_INPUTS, Element, Feed, Products, Rows};
 use crate::onnx;
 
 /// What the products of a batch depend on.
@@ -36,6 +37,7 @@ pub struct ProductSessions {
     head_size: usize,
     /// What rows are made of.
     bytes: Vec<u8>,
+    halves: Vec<f16>,
     floats: Vec<f32>,
 }
 
@@ -66,6 +68,7 @@ impl ProductSessions {
                     heads: products.heads(),
                     head_size: products.head_size(),
                     bytes: Vec::new(),
+                    halves: Vec::new(),
                     floats: Vec::new(),
                 })
             })
@@ -89,10 +92,16 @@ impl ProductSessions {
             .map(|feed| {
                 let dimensions = [rows(feed), feed.width];
                 let elements = dimensions[0] * dimensions[1];
-                let value: SessionInputValue = if feed.bytes {
-                    TensorRef::from_array_view((dimensions, &self.bytes[..elements]))?.into()
-                } else {
-                    TensorRef::from_array_view((dimensions, &self.floats[..elements]))?.into()
+                let value: SessionInputValue = match feed.element {
+                    Element::Byte => {
+                        TensorRef::from_array_view((dimensions, &self.bytes[..elements]))?.into()
+                    }
+                    Element::Half => {
+                        TensorRef::from_array_view((dimensions, &self.halves[..elements]))?.into()
+                    }
+                    Element::Single => {
+                        TensorRef::from_array_view((dimensions, &self.floats[..elements]))?.into()
+                    }
                 };
                 Ok((feed.name(), value))
             })
@@ -139,7 +148,9 @@ impl ProductSessions {
             // Steps by a number without a factor in common with 256 visit every byte.
             let byte = u8::try_from(index * 89 % 256).unwrap_or_default();
             self.bytes.push(byte);
-            self.floats.push(f32::from(byte) / 128.0 - 1.0);
+            let float = f32::from(byte) / 128.0 - 1.0;
+            self.halves.push(f16::from_f32(float));
+            self.floats.push(float);
         }
     }
 }

@@ -124,8 +124,22 @@ impl Drop for Taken<'_> {
     }
 }
 
+/// The device that a name stands for here: [`Device::Auto`] is CUDA where it works, else the CPU.
+///
+/// # Errors
+/// [`EngineError::Device`] where a device that was named does not work.
+pub fn usable_device(runtime: &Runtime, device: Device) -> Result<Device, EngineError> {
+    match device {
+        Device::Cpu => Ok(Device::Cpu),
+        Device::Auto => {
+            Ok(check_device(runtime, Device::Cuda(0)).map_or(Device::Cpu, |()| Device::Cuda(0)))
+        }
+        gpu => check_device(runtime, gpu).map(|()| gpu),
+    }
+}
+
 /// Whether a device's execution provider can be registered here.
-pub fn check_device(runtime: &Runtime, device: Device) -> Result<(), EngineError> {
+fn check_device(runtime: &Runtime, device: Device) -> Result<(), EngineError> {
     let builder = Session::builder(&runtime.environment)
         .map_err(|error| device_error(runtime, device, &error))?;
     builder

@@ -46,6 +46,7 @@ fn check(precision: Precision) {
 #[test]
 fn two_workers_have_a_session_each_and_one_copy_of_the_weights() {
     check(Precision::Fp32);
+    check(Precision::Fp16);
     check(Precision::Int8);
 }
 

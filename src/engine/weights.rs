@@ -8,6 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytemuck::Pod;
+use half::f16;
+use half::vec::HalfBitsVecExt;
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 
 use super::EngineError;
@@ -38,6 +40,7 @@ pub fn read_external(
             let path = folder.join(&place.file);
             let value = match tensor.data_type() {
                 DataType::Float => place.tensor::<f32>(tensor, &mut files, &path),
+                DataType::Float16 => place.halves(tensor, &mut files, &path),
                 DataType::Int8 => place.tensor::<i8>(tensor, &mut files, &path),
                 other => Err(damaged(format!(
                     "holds {other:?}, which no exported graph keeps in a file"
@@ -108,26 +111,35 @@ impl Place {
         files: &mut HashMap<PathBuf, File>,
         path: &Path,
     ) -> Result<DynValue, EngineError> {
-        let load = |path: &Path, reason: String| EngineError::Load {
-            path: path.to_path_buf(),
-            reason,
-        };
-        let values: Vec<T> = self.read(files, path).map_err(|error| {
-            let place = format!("{} bytes from {}", self.length, self.offset);
-            load(path, format!("{place}: {error}"))
-        })?;
-        let value = Tensor::from_array((tensor.dims.clone(), values)).map_err(|error| {
-            let name = &tensor.name;
-            load(
-                path,
-                format!("its tensor `{name}` can't be handed to ONNX Runtime: {error}"),
-            )
-        })?;
-        Ok(value.into_dyn())
+        let values: Vec<T> = self.read(files, path)?;
+        hand_over(tensor, values, path)
+    }
+
+    /// The same of 16-bit floats, which are read as the numbers that have their bits.
+    fn halves(
+        &self,
+        tensor: &onnx::Tensor,
+        files: &mut HashMap<PathBuf, File>,
+        path: &Path,
+    ) -> Result<DynValue, EngineError> {
+        let bits: Vec<u16> = self.read(files, path)?;
+        hand_over(tensor, bits.reinterpret_into::<f16>(), path)
+    }
+
+    fn read<T: Pod>(
+        &self,
+        files: &mut HashMap<PathBuf, File>,
+        path: &Path,
+    ) -> Result<Vec<T>, EngineError> {
+        self.read_from(files, path)
+            .map_err(|error| EngineError::Load {
+                path: path.to_path_buf(),
+                reason: format!("{} bytes from {}: {error}", self.length, self.offset),
+            })
     }
 
     /// Bounded by the file's size before any memory is taken, so that a graph that lies can't exhaust it.
-    fn read<T: Pod>(
+    fn read_from<T: Pod>(
         &self,
         files: &mut HashMap<PathBuf, File>,
         path: &Path,
@@ -151,4 +163,19 @@ impl Place {
         file.read_exact(bytemuck::cast_slice_mut(&mut values))?;
         Ok(values)
     }
+}
+
+fn hand_over<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
+    tensor: &onnx::Tensor,
+    values: Vec<T>,
+    path: &Path,
+) -> Result<DynValue, EngineError> {
+    let value = Tensor::from_array((tensor.dims.clone(), values)).map_err(|error| {
+        let name = &tensor.name;
+        EngineError::Load {
+            path: path.to_path_buf(),
+            reason: format!("its tensor `{name}` can't be handed to ONNX Runtime: {error}"),
+        }
+    })?;
+    Ok(value.into_dyn())
 }

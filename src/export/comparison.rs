@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::head::Head;
+use crate::heads::classify::ProblemType;
 
 /// How logits become a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +25,10 @@ pub enum DecisionRule {
 impl DecisionRule {
     /// The rule for a head; `problem_type` is config.json's.
     #[must_use]
-    pub fn of(head: Head, problem_type: Option<&str>) -> Self {
+    pub fn of(head: Head, problem_type: Option<ProblemType>) -> Self {
         match (head, problem_type) {
-            (Head::Sequence { .. }, Some("regression")) => Self::Number,
-            (Head::Sequence { .. }, Some("multi_label_classification"))
+            (Head::Sequence { .. }, Some(ProblemType::Regression)) => Self::Number,
+            (Head::Sequence { .. }, Some(ProblemType::MultiLabel))
             | (Head::Sequence { labels: 1 } | Head::Discriminator, _) => Self::EachAboveZero,
             (Head::Sequence { .. } | Head::Token { .. }, _) => Self::Highest,
             (Head::QuestionAnswering, _) => Self::BestSpan { max_tokens: 30 },
@@ -305,7 +306,7 @@ mod tests {
         check(Head::Sequence { labels: 3 }, None, DecisionRule::Highest);
         check(
             Head::Sequence { labels: 3 },
-            Some("multi_label_classification"),
+            Some(ProblemType::MultiLabel),
             DecisionRule::EachAboveZero,
         );
         check(
@@ -315,7 +316,7 @@ mod tests {
         );
         check(
             Head::Sequence { labels: 1 },
-            Some("regression"),
+            Some(ProblemType::Regression),
             DecisionRule::Number,
         );
         check(Head::Token { labels: 1 }, None, DecisionRule::Highest);

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::ExportError;
+use crate::heads::classify::ProblemType;
 
 /// The trunk's shape and what the heads need to know, as config.json tells it (transformers' `ElectraConfig`).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -40,9 +41,9 @@ pub struct ModelConfig {
     /// `absolute` is the only kind that an ELECTRA checkpoint was published with.
     #[serde(default = "ElectraDefaults::position_embedding_type")]
     pub position_embedding_type: String,
-    /// What a sequence head's logits mean: `regression`, `single_label_classification` or `multi_label_classification`.
-    #[serde(default)]
-    pub problem_type: Option<String>,
+    /// What a sequence head's logits mean.
+    #[serde(default, deserialize_with = "problem_type")]
+    pub problem_type: Option<ProblemType>,
 }
 
 /// The feed-forward activation, by the names of transformers' `ACT2FN`.
@@ -178,6 +179,14 @@ impl ModelConfig {
     }
 }
 
+fn problem_type<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ProblemType>, D::Error> {
+    let name: Option<String> = Deserialize::deserialize(deserializer)?;
+    let parsed = name.map(|name| name.parse()).transpose();
+    parsed.map_err(serde::de::Error::custom)
+}
+
 /// Far above any real checkpoint, and small enough that a product of two sizes fits in 64 bits.
 const MAX_SIZE: usize = 1 << 24;
 
@@ -231,6 +240,11 @@ mod tests {
             "\"model_type\"",
             "\"position_embedding_type\": \"relative_key\", \"model_type\"",
             "only `absolute`",
+        );
+        check(
+            "\"model_type\"",
+            "\"problem_type\": \"guess\", \"model_type\"",
+            "`guess`",
         );
         check(
             "\"model_type\"",

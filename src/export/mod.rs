@@ -35,6 +35,8 @@ pub const DATA_FILE: &str = "model.onnx.data";
 pub enum Precision {
     /// 32-bit floats throughout.
     Fp32,
+    /// 16-bit floats, for GPUs; what a sum or a mean could lose in them is computed in 32 bits.
+    Fp16,
     /// int8 weights with one scale an output channel, activations quantized as the graph runs with one scale a token.
     Int8,
 }
@@ -43,6 +45,7 @@ impl fmt::Display for Precision {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
             Self::Int8 => "int8",
         })
     }
@@ -54,11 +57,50 @@ impl FromStr for Precision {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "fp32" => Ok(Self::Fp32),
+            "fp16" => Ok(Self::Fp16),
             "int8" => Ok(Self::Int8),
             other => Err(format!(
-                "`{other}` is no precision; precisions are fp32 and int8"
+                "`{other}` is no precision; precisions are fp32, fp16 and int8"
             )),
         }
+    }
+}
+
+/// The precision to export in, as a user asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrecisionChoice {
+    /// The fastest that the device runs and whose decisions are those of fp32.
+    #[default]
+    Auto,
+    /// This one.
+    Fixed(Precision),
+}
+
+impl fmt::Display for PrecisionChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => formatter.write_str("auto"),
+            Self::Fixed(precision) => precision.fmt(formatter),
+        }
+    }
+}
+
+impl FromStr for PrecisionChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        text.parse().map(Self::Fixed).map_err(|_: String| {
+            format!("`{text}` is no precision; precisions are auto, fp32, fp16 and int8")
+        })
+    }
+}
+
+impl From<Precision> for PrecisionChoice {
+    fn from(precision: Precision) -> Self {
+        Self::Fixed(precision)
     }
 }
 
@@ -158,6 +200,14 @@ pub enum ExportError {
         /// One sentence a tensor.
         mistakes: Vec<String>,
     },
+    /// The checkpoint can be exported, but not in this precision.
+    #[error("the checkpoint can't be exported in {precision}: {reason}")]
+    Precision {
+        /// The precision asked for.
+        precision: Precision,
+        /// What keeps it from being.
+        reason: String,
+    },
     /// The checkpoint has the trunk alone.
     #[error(
         "the checkpoint has no head: none of discriminator_predictions, classifier.out_proj, classifier and qa_outputs is \
@@ -178,4 +228,32 @@ pub enum ExportError {
         /// The tasks of the heads that are there.
         found: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn precisions_have_one_name_everywhere() {
+        for (name, precision) in [
+            ("fp32", Precision::Fp32),
+            ("fp16", Precision::Fp16),
+            ("int8", Precision::Int8),
+        ] {
+            assert_eq!(name.parse(), Ok(precision));
+            assert_eq!(precision.to_string(), name);
+            assert_eq!(serde_json::to_value(precision).unwrap(), name);
+            assert_eq!(name.parse(), Ok(PrecisionChoice::Fixed(precision)));
+            assert_eq!(PrecisionChoice::Fixed(precision).to_string(), name);
+        }
+        assert_eq!("auto".parse(), Ok(PrecisionChoice::Auto));
+        assert_eq!(PrecisionChoice::Auto.to_string(), "auto");
+        assert!("auto".parse::<Precision>().is_err());
+        let error = "bf16".parse::<PrecisionChoice>().unwrap_err();
+        assert!(
+            error.contains("`bf16`") && error.contains("auto, fp32"),
+            "{error}"
+        );
+    }
 }

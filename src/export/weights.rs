@@ -3,18 +3,40 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::ExportError;
+use half::f16;
+
 use super::checkpoint::Checkpoint;
 use super::quantize::{QuantizedRows, channel_sums, embedding_table, linear_weights};
+use super::{ExportError, Precision};
 use crate::onnx::{DataLocation, DataType, StringEntry, Tensor};
 
 /// Tensors start at multiples of this many bytes in the data file, as wide vector loads like it.
 const ALIGNMENT: u64 = 64;
 
+/// The floats that weights are kept in, and that a graph hands from one operator to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Float {
+    /// 32 bits.
+    Single,
+    /// 16 bits, IEEE's, up to 65,504.
+    Half,
+}
+
+impl Float {
+    /// As ONNX names it.
+    #[must_use]
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Single => DataType::Float,
+            Self::Half => DataType::Float16,
+        }
+    }
+}
+
 /// How the tensors of the graph that belong together are made from tensors of the checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recipe {
-    /// A table `[rows, width]` of which rows are looked up, in fp32: one tensor, `NAME.weight`.
+    /// A table `[rows, width]` of which rows are looked up: one tensor, `NAME.weight`.
     Table {
         /// The checkpoint's tensor, without `.weight`; the graph's tensor has the same name.
         name: String,
@@ -22,6 +44,8 @@ pub enum Recipe {
         rows: usize,
         /// Width of a row.
         width: usize,
+        /// Its floats.
+        float: Float,
     },
     /// The same table in int8 with one scale a row: `NAME.weight` and `NAME.scale`.
     QuantizedTable {
@@ -40,7 +64,14 @@ pub enum Recipe {
         width: usize,
     },
     /// A product with `[inputs, outputs]`, transposed from PyTorch's layout: `NAME.weight` and `NAME.bias`.
-    Linear(LinearRecipe),
+    Linear {
+        /// What to multiply by.
+        linear: LinearRecipe,
+        /// The weights' floats.
+        weight: Float,
+        /// The bias's floats.
+        bias: Float,
+    },
     /// The same in int8, one scale an output channel: `NAME.weight`, `NAME.scale` and `NAME.bias`.
     QuantizedLinear {
         /// What to multiply by.
@@ -87,7 +118,10 @@ impl Recipe {
     #[must_use]
     pub fn sources(&self) -> Vec<(String, Vec<usize>)> {
         match self {
-            Self::Table { name, rows, width } | Self::QuantizedTable { name, rows, width } => {
+            Self::Table {
+                name, rows, width, ..
+            }
+            | Self::QuantizedTable { name, rows, width } => {
                 vec![(format!("{name}.weight"), vec![*rows, *width])]
             }
             Self::LayerNorm { name, width } => {
@@ -96,7 +130,7 @@ impl Recipe {
                     (format!("{name}.bias"), vec![*width]),
                 ]
             }
-            Self::Linear(linear) | Self::QuantizedLinear { linear, .. } => linear
+            Self::Linear { linear, .. } | Self::QuantizedLinear { linear, .. } => linear
                 .layers
                 .iter()
                 .flat_map(|layer| {
@@ -115,9 +149,14 @@ impl Recipe {
     /// The graph's tensors that the recipe makes, in the order in which [`Recipe::write`] writes them.
     fn tensors(&self) -> Vec<(String, DataType, Vec<usize>)> {
         match self {
-            Self::Table { name, rows, width } => vec![(
+            Self::Table {
+                name,
+                rows,
+                width,
+                float,
+            } => vec![(
                 format!("{name}.weight"),
-                DataType::Float,
+                float.data_type(),
                 vec![*rows, *width],
             )],
             Self::QuantizedTable { name, rows, width } => vec![
@@ -132,15 +171,19 @@ impl Recipe {
                 (format!("{name}.weight"), DataType::Float, vec![*width]),
                 (format!("{name}.bias"), DataType::Float, vec![*width]),
             ],
-            Self::Linear(linear) => vec![
+            Self::Linear {
+                linear,
+                weight,
+                bias,
+            } => vec![
                 (
                     format!("{}.weight", linear.name),
-                    DataType::Float,
+                    weight.data_type(),
                     vec![linear.inputs, linear.total_outputs()],
                 ),
                 (
                     format!("{}.bias", linear.name),
-                    DataType::Float,
+                    bias.data_type(),
                     vec![linear.total_outputs()],
                 ),
             ],
@@ -171,25 +214,39 @@ impl Recipe {
         output: &mut AlignedWriter<impl Write>,
     ) -> Result<(), RecipeError> {
         match self {
-            Self::Table { name, .. } => {
-                let table = checkpoint.read(&format!("{name}.weight"))?;
-                output.floats(&table)
+            Self::Table { name, float, .. } => {
+                let name = format!("{name}.weight");
+                output.weights(&checkpoint.read(&name)?, *float, &name)
             }
             Self::QuantizedTable { name, width, .. } => {
                 let table = embedding_table(&checkpoint.read(&format!("{name}.weight"))?, *width);
-                output.tensor(|writer| write_bytes(writer, &table.values))?;
+                output.tensor(|writer| write_values(writer, &table.values, i8::to_le_bytes))?;
                 output.floats(&table.scales)
             }
             Self::LayerNorm { name, .. } => {
                 output.floats(&checkpoint.read(&format!("{name}.weight"))?)?;
                 output.floats(&checkpoint.read(&format!("{name}.bias"))?)
             }
-            Self::Linear(linear) => {
+            Self::Linear {
+                linear,
+                weight,
+                bias,
+            } => {
                 let weights = read_layers(checkpoint, linear, "weight")?;
-                output.tensor(|writer| {
-                    write_transposed(writer, &weights, linear.inputs, f32::to_le_bytes)
-                })?;
-                output.floats(&read_layers(checkpoint, linear, "bias")?)
+                let (name, inputs) = (format!("{}.weight", linear.name), linear.inputs);
+                match weight {
+                    Float::Single => output.tensor(|writer| {
+                        write_transposed(writer, &weights, inputs, f32::to_le_bytes)
+                    }),
+                    Float::Half => {
+                        let weights = halves(&weights, &name)?;
+                        output.tensor(|writer| {
+                            write_transposed(writer, &weights, inputs, f16::to_le_bytes)
+                        })
+                    }
+                }?;
+                let biases = read_layers(checkpoint, linear, "bias")?;
+                output.weights(&biases, *bias, &format!("{}.bias", linear.name))
             }
             Self::QuantizedLinear {
                 linear,
@@ -355,14 +412,32 @@ fn without_shift(
     bias
 }
 
-fn write_bytes(writer: &mut impl Write, values: &[i8]) -> io::Result<u64> {
-    let mut buffer = Vec::with_capacity(CHUNK);
+/// Rounds weights to 16 bits. One that is too large for them would become infinite.
+fn halves(values: &[f32], name: &str) -> Result<Vec<f16>, ExportError> {
+    let largest = f16::MAX.to_f32();
+    if let Some(value) = values.iter().find(|value| value.abs() > largest) {
+        return Err(ExportError::Precision {
+            precision: Precision::Fp16,
+            reason: format!(
+                "`{name}` holds {value}, and fp16 ends at {largest}; export it in fp32"
+            ),
+        });
+    }
+    Ok(values.iter().copied().map(f16::from_f32).collect())
+}
+
+fn write_values<T: Copy, const N: usize>(
+    writer: &mut impl Write,
+    values: &[T],
+    bytes: impl Fn(T) -> [u8; N],
+) -> io::Result<u64> {
+    let mut buffer = Vec::with_capacity(CHUNK * N);
     for chunk in values.chunks(CHUNK) {
         buffer.clear();
-        buffer.extend(chunk.iter().map(|value| value.to_le_bytes()[0]));
+        buffer.extend(chunk.iter().flat_map(|value| bytes(*value)));
         writer.write_all(&buffer)?;
     }
-    Ok(values.len() as u64)
+    Ok((values.len() * N) as u64)
 }
 
 /// Writes `[outputs][inputs]` as `[inputs][outputs]`, row by row.
@@ -405,15 +480,18 @@ impl<W: Write> AlignedWriter<W> {
         Ok(())
     }
 
-    fn floats(&mut self, values: &[f32]) -> Result<(), RecipeError> {
-        self.tensor(|writer| {
-            let mut buffer = Vec::with_capacity(CHUNK * 4);
-            for chunk in values.chunks(CHUNK) {
-                buffer.clear();
-                buffer.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
-                writer.write_all(&buffer)?;
+    /// Writes values in one type of floats; `name` is that of their tensor.
+    fn weights(&mut self, values: &[f32], float: Float, name: &str) -> Result<(), RecipeError> {
+        match float {
+            Float::Single => self.floats(values),
+            Float::Half => {
+                let values = halves(values, name)?;
+                self.tensor(|writer| write_values(writer, &values, f16::to_le_bytes))
             }
-            Ok(values.len() as u64 * 4)
-        })
+        }
+    }
+
+    fn floats(&mut self, values: &[f32]) -> Result<(), RecipeError> {
+        self.tensor(|writer| write_values(writer, values, f32::to_le_bytes))
     }
 }

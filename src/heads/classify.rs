@@ -1,6 +1,7 @@
 //! Sequence classification: the logits of one text as scores of labels, as transformers' text-classification pipeline gives them.
 
 use std::num::NonZeroUsize;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,22 @@ pub enum ProblemType {
     /// Any number of labels.
     #[serde(rename = "multi_label_classification")]
     MultiLabel,
+}
+
+impl FromStr for ProblemType {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "regression" => Ok(Self::Regression),
+            "single_label_classification" => Ok(Self::SingleLabel),
+            "multi_label_classification" => Ok(Self::MultiLabel),
+            _ => Err(format!(
+                "config.json says problem_type `{name}`; it may be regression, single_label_classification or \
+                 multi_label_classification"
+            )),
+        }
+    }
 }
 
 /// The function that transformers applies to such a model.

@@ -31,11 +31,11 @@ pub async fn observe(State(state): State<HttpState>, request: Request, next: Nex
     let model = response
         .extensions_mut()
         .remove::<ServedBy>()
-        .map(|ServedBy(model)| model)
-        .unwrap_or_default();
+        .map(|ServedBy(model)| model);
+    let model = model.as_deref().unwrap_or_default();
     let status = response.status().as_u16();
     let microseconds = tally.started.elapsed().as_micros();
-    tally.finish(&model, status);
+    tally.finish(model, status);
     span.in_scope(|| match status {
         500.. if is_task => tracing::warn!(status, model, microseconds, "request failed"),
         // The metrics count these; under load a line each would drown what matters.

@@ -1,5 +1,6 @@
 //! Answers and errors of the service -> HTTP responses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -15,7 +16,7 @@ use crate::service::{Answer, RequestContext, Timings, json};
 
 /// Says, as a response's extension, which model it is of: the label of the request's metrics.
 #[derive(Clone, Debug)]
-pub struct ServedBy(pub String);
+pub struct ServedBy(pub Arc<str>);
 
 #[derive(Serialize)]
 struct ErrorBody {
@@ -26,7 +27,7 @@ struct ErrorBody {
 /// What the response to a request depends on, beside its answer.
 pub struct Asked {
     /// The model that the request is for, where there is such a one.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
     /// Length of the request's body: answers grow with it.
     pub bytes: usize,
     /// What its headers say.

@@ -13,7 +13,8 @@ use super::{HttpState, health, metrics, models, observe, tasks};
 use crate::error::ServiceError;
 
 /// The routes as an error names them.
-const ROUTES: &str = "POST /discriminate, /classify, /tag, /qa; GET /models, /models/{name}, /health, /health/live, \
+const ROUTES: &str = "POST /discriminate, /classify, /tag, /qa, /v2/repository/models/{name}/load, \
+                      /v2/repository/models/{name}/unload; GET /models, /models/{name}, /health, /health/live, \
                       /health/ready, /metrics";
 
 /// Every route there is.
@@ -25,6 +26,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/qa", post(tasks::qa))
         .route("/models", get(models::list))
         .route("/models/{name}", get(models::one))
+        .route("/v2/repository/models/{name}/load", post(models::load))
+        .route("/v2/repository/models/{name}/unload", post(models::unload))
         .route("/health", get(health::ready))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

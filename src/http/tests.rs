@@ -11,8 +11,7 @@ use tower::ServiceExt;
 
 use super::{HttpState, router};
 use crate::config::{Limits, Timeouts};
-use crate::repository::ModelState;
-use crate::service::testing::{Fixture, loading_service};
+use crate::service::testing::{Fixture, fail, loading_service};
 use crate::task::Task;
 
 /// A response, read whole.
@@ -227,12 +226,7 @@ async fn health_says_why_it_is_not_ready() {
     assert!(read.headers.contains_key("retry-after"));
     let named = r#"{"text": "a", "model": "a"}"#;
     refused(&state, post("/tag", named), 503, "not_ready").await;
-    service.repository().set_state(
-        "a",
-        ModelState::Failed {
-            reason: "It is broken.".into(),
-        },
-    );
+    fail(&service, "a", "It is broken.");
     refused(&state, get("/health"), 503, "model_unavailable").await;
     refused(&state, post("/tag", named), 503, "model_unavailable").await;
     assert_eq!(send(&state, get("/health/live")).await.status, 200);

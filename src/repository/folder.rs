@@ -1,23 +1,56 @@
-//! Finds the model folders of a model repository.
+//! Finds the models of a model repository, and the versions of each.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use thiserror::Error;
 
+use super::{ModelSettings, Version};
 use crate::export::GRAPH_FILE;
 use crate::export::checkpoint::WEIGHTS_FILE;
 
-/// A folder that holds a graph and a tokenizer.
+/// How deep files may lie in a model's folder to count as its own.
+const DEPTH: usize = 3;
+
+/// A model: a folder that holds what is needed to run it, or numbered folders that do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundModel {
+    /// Its name: the folder's.
+    pub name: String,
+    /// What electra.toml in its folder says, or what is wrong with it.
+    pub settings: Result<ModelSettings, String>,
+    /// Its versions, the lowest first; at least one.
+    pub versions: Vec<ModelFolder>,
+}
+
+/// The folder of one version of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
-    /// The model's name: the folder's.
+    /// The model's name.
     pub name: String,
-    /// The folder.
+    /// Which version of it this is.
+    pub version: Version,
+    /// The folder with its files.
     pub path: PathBuf,
-    /// Its graph: `model.onnx`, or `onnx/model.onnx` as Hugging Face Optimum lays it out.
-    pub graph: PathBuf,
+    /// The folder of the model, where that is another.
+    pub parent: Option<PathBuf>,
+    /// What there is to run.
+    pub content: Content,
 }
+
+/// What a model folder has to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// This graph: the one that electra.toml names, `model.onnx`, or `onnx/model.onnx` as Hugging Face Optimum lays it out.
+    Graph(PathBuf),
+    /// A checkpoint's weights, of which a graph is made first.
+    Checkpoint,
+}
+
+/// Names, lengths and times of a version's files: another fingerprint means other files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
 
 /// Why there is nothing to serve.
 #[derive(Debug, Error)]
@@ -35,20 +68,22 @@ pub enum ScanError {
     },
     /// No folder in it is a model.
     #[error(
-        "There is no model in {}: a model is a folder with model.onnx (or onnx/model.onnx) and tokenizer.json or \
-         vocab.txt. Make one by `electra export CHECKPOINT --output {}/NAME`, or name another folder by --models.{}",
-        .path.display(), .path.display(), .checkpoints
+        "There is no model in {}: a model is a folder with model.onnx (or onnx/model.onnx, or a checkpoint's weights), \
+         config.json, and tokenizer.json or vocab.txt. Put a checkpoint's folder there, make a model of one by \
+         `electra export CHECKPOINT --output {}/NAME`, or name another folder by --models.",
+        .path.display(), .path.display()
     )]
     Empty {
         /// The repository.
         path: PathBuf,
-        /// A sentence about the checkpoints that lie there, with a space before it, or nothing.
-        checkpoints: String,
     },
 }
 
-/// The models of a repository. A repository that is itself a model folder holds that one model.
-pub fn scan(path: &Path) -> Result<Vec<ModelFolder>, ScanError> {
+/// The models of a repository by name. A repository that is itself a model is one of that model.
+///
+/// # Errors
+/// Where the folder can't be read or holds no model, with what to do.
+pub fn scan(path: &Path) -> Result<Vec<FoundModel>, ScanError> {
     let unreadable = |source| ScanError::Unreadable {
         path: path.to_owned(),
         source,
@@ -57,57 +92,142 @@ pub fn scan(path: &Path) -> Result<Vec<ModelFolder>, ScanError> {
     if let Some(model) = as_model(&absolute) {
         return Ok(vec![model]);
     }
-    let (mut models, mut checkpoints) = (Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        let folder = entry.map_err(unreadable)?.path();
-        if let Some(model) = as_model(&folder) {
-            models.push(model);
-        } else if holds_checkpoint(&folder) {
-            tracing::warn!(
-                folder = %folder.display(),
-                "this folder holds a checkpoint but no graph and is not served; make a model of it by `electra export`"
-            );
-            checkpoints.push(format!("`{}`", folder.display()));
-        }
+    let mut models = Vec::new();
+    for entry in std::fs::read_dir(&absolute).map_err(unreadable)? {
+        models.extend(as_model(&entry.map_err(unreadable)?.path()));
     }
     if models.is_empty() {
-        checkpoints.sort();
-        let checkpoints = match checkpoints.as_slice() {
-            [] => String::new(),
-            some => format!(" Checkpoints without a graph lie in {}.", some.join(", ")),
-        };
         return Err(ScanError::Empty {
             path: path.to_owned(),
-            checkpoints,
         });
     }
     models.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(models)
 }
 
-/// The folder as a model, if it is one. Hidden folders are none, nor are those whose name is no UTF-8.
-fn as_model(folder: &Path) -> Option<ModelFolder> {
+/// The folder as a model, if it is one. Hidden folders are none, nor are those whose name is no UTF-8; a folder named as
+/// a version is one of the repository's models only if its parent is no model.
+fn as_model(folder: &Path) -> Option<FoundModel> {
     let name = folder.file_name()?.to_str()?;
-    let graph = [
-        folder.join(GRAPH_FILE),
-        folder.join("onnx").join(GRAPH_FILE),
-    ]
-    .into_iter()
-    .find(|file| file.is_file())?;
-    let tokenizer = ["tokenizer.json", "vocab.txt"]
-        .iter()
-        .any(|file| folder.join(file).is_file());
-    (tokenizer && !name.starts_with('.')).then(|| ModelFolder {
+    if name.starts_with('.') {
+        return None;
+    }
+    let settings = ModelSettings::read(&[folder]);
+    let mut versions = numbered(folder, name);
+    if versions.is_empty() {
+        let graph = settings
+            .as_ref()
+            .ok()
+            .and_then(|settings| settings.graph.as_deref());
+        versions.push(ModelFolder {
+            name: name.to_owned(),
+            version: Version::ONLY,
+            path: folder.to_owned(),
+            parent: None,
+            content: content(folder, graph)?,
+        });
+    }
+    Some(FoundModel {
         name: name.to_owned(),
-        path: folder.to_owned(),
-        graph,
+        settings,
+        versions,
     })
 }
 
-fn holds_checkpoint(folder: &Path) -> bool {
-    [WEIGHTS_FILE, "pytorch_model.bin"]
-        .iter()
-        .any(|file| folder.join(file).is_file())
+/// The versions in a model's folder, the lowest first.
+fn numbered(folder: &Path, name: &str) -> Vec<ModelFolder> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let version = |entry: std::fs::DirEntry| {
+        let path = entry.path();
+        let version = Version::named(entry.file_name().to_str()?)?;
+        let settings = ModelSettings::read(&[folder, &path]).ok();
+        let graph = settings.and_then(|settings| settings.graph);
+        Some(ModelFolder {
+            name: name.to_owned(),
+            version,
+            content: content(&path, graph.as_deref())?,
+            path,
+            parent: Some(folder.to_owned()),
+        })
+    };
+    let mut versions: Vec<_> = entries.filter_map(version).collect();
+    versions.sort_by_key(|found| found.version);
+    versions
+}
+
+/// What a folder has to run, if it has a tokenizer too.
+fn content(folder: &Path, graph: Option<&Path>) -> Option<Content> {
+    let holds = |files: &[&str]| files.iter().any(|file| folder.join(file).is_file());
+    if !holds(&["tokenizer.json", "vocab.txt"]) {
+        return None;
+    }
+    let usual = [
+        folder.join(GRAPH_FILE),
+        folder.join("onnx").join(GRAPH_FILE),
+    ];
+    match graph {
+        // Whether it is there or not: if not, loading says so.
+        Some(graph) => Some(Content::Graph(folder.join(graph))),
+        None => usual
+            .into_iter()
+            .find(|file| file.is_file())
+            .map(Content::Graph)
+            .or_else(|| holds(&[WEIGHTS_FILE, "pytorch_model.bin"]).then_some(Content::Checkpoint)),
+    }
+}
+
+impl ModelFolder {
+    /// What the electra.toml of this version and of its model say.
+    ///
+    /// # Errors
+    /// A sentence that names the file and what is wrong in it.
+    pub fn settings(&self) -> Result<ModelSettings, String> {
+        let folders: Vec<&Path> = self
+            .parent
+            .iter()
+            .chain([&self.path])
+            .map(PathBuf::as_path)
+            .collect();
+        ModelSettings::read(&folders)
+    }
+
+    /// The fingerprint of its files as they are now. Hidden folders do not count: what is made of a checkpoint lies in
+    /// such a one. Hidden files do: programs that copy give a file such a name until it is complete.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut files = Vec::new();
+        list(&self.path, DEPTH, &mut files);
+        if let Some(parent) = &self.parent {
+            files.extend(described(&parent.join(super::settings::SETTINGS_FILE)));
+        }
+        files.sort();
+        Fingerprint(files)
+    }
+}
+
+#[cfg(test)]
+impl Fingerprint {
+    /// One that differs from others by this name.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        Self(vec![(name.into(), 0, None)])
+    }
+}
+
+fn list(folder: &Path, depth: usize, files: &mut Vec<(PathBuf, u64, Option<SystemTime>)>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !path.is_dir() {
+            files.extend(described(&path));
+        } else if depth > 1 && !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            list(&path, depth - 1, files);
+        }
+    }
+}
+
+fn described(file: &Path) -> Option<(PathBuf, u64, Option<SystemTime>)> {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((file.to_owned(), metadata.len(), metadata.modified().ok()))
 }
 
 #[cfg(test)]
@@ -124,13 +244,22 @@ mod tests {
         folder
     }
 
+    fn versions(model: &FoundModel) -> Vec<String> {
+        let versions = model.versions.iter();
+        versions.map(|folder| folder.version.to_string()).collect()
+    }
+
     #[test]
-    fn a_model_is_a_folder_with_a_graph_and_a_tokenizer() {
+    fn a_model_has_something_to_run_and_a_tokenizer() {
         let folder = repository(&[
             "b/model.onnx",
             "b/vocab.txt",
             "a/onnx/model.onnx",
             "a/tokenizer.json",
+            "c/model.safetensors",
+            "c/vocab.txt",
+            "d/pytorch_model.bin",
+            "d/tokenizer.json",
             "graph-only/model.onnx",
             "tokenizer-only/vocab.txt",
             ".hidden/model.onnx",
@@ -139,26 +268,95 @@ mod tests {
         ]);
         let models = scan(folder.path()).unwrap();
         let names: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
-        assert_eq!(names, ["a", "b"]);
-        assert!(models[0].graph.ends_with("a/onnx/model.onnx"));
+        assert_eq!(names, ["a", "b", "c", "d"]);
+        assert!(matches!(
+            &models[0].versions[0].content,
+            Content::Graph(graph) if graph.ends_with("a/onnx/model.onnx")
+        ));
+        for checkpoint in &models[2..] {
+            assert_eq!(checkpoint.versions[0].content, Content::Checkpoint);
+        }
+    }
+
+    #[test]
+    fn numbered_folders_are_versions() {
+        let folder = repository(&[
+            "m/10/model.onnx",
+            "m/10/vocab.txt",
+            "m/9/model.onnx",
+            "m/9/vocab.txt",
+            "m/11/model.onnx",
+            "m/v12/model.onnx",
+            "m/v12/vocab.txt",
+            "m/.13/vocab.txt",
+        ]);
+        let models = scan(folder.path()).unwrap();
+        assert_eq!(models.len(), 1);
+        assert_eq!(versions(&models[0]), ["9", "10"], "11 has no tokenizer yet");
     }
 
     #[test]
     fn a_model_folder_is_a_repository_of_one() {
-        let folder = repository(&["one/model.onnx", "one/vocab.txt"]);
-        let models = scan(&folder.path().join("one")).unwrap();
-        assert_eq!(models.len(), 1);
-        assert_eq!(models[0].name, "one");
+        let folder = repository(&[
+            "one/model.onnx",
+            "one/vocab.txt",
+            "two/1/model.onnx",
+            "two/1/vocab.txt",
+        ]);
+        for name in ["one", "two"] {
+            let models = scan(&folder.path().join(name)).unwrap();
+            assert_eq!((models.len(), models[0].name.as_str()), (1, name));
+            assert_eq!(versions(&models[0]), ["1"]);
+        }
+    }
+
+    #[test]
+    fn electra_toml_chooses_the_graph() {
+        let folder = repository(&["m/model.onnx", "m/vocab.txt", "m/onnx/model_quantized.onnx"]);
+        let write =
+            |text: &str| std::fs::write(folder.path().join("m/electra.toml"), text).unwrap();
+        write("graph = \"onnx/model_quantized.onnx\"");
+        let model = &scan(folder.path()).unwrap()[0];
+        assert!(matches!(
+            &model.versions[0].content,
+            Content::Graph(graph) if graph.ends_with("m/onnx/model_quantized.onnx")
+        ));
+        write("grph = 1");
+        let model = &scan(folder.path()).unwrap()[0];
+        assert!(model.settings.as_ref().unwrap_err().contains("`graph`"));
+    }
+
+    #[test]
+    fn other_files_have_another_fingerprint() {
+        let folder = repository(&["m/2/model.onnx", "m/2/vocab.txt"]);
+        let model = scan(folder.path()).unwrap().remove(0).versions.remove(0);
+        let mut seen = vec![model.fingerprint()];
+        assert_eq!(model.fingerprint(), seen[0]);
+        for (file, text) in [
+            ("m/2/model.onnx", "1"),
+            ("m/2/onnx/x", ""),
+            ("m/electra.toml", ""),
+        ] {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+            let now = model.fingerprint();
+            assert!(!seen.contains(&now), "{file}");
+            seen.push(now);
+        }
+        std::fs::create_dir(folder.path().join("m/2/.electra")).unwrap();
+        std::fs::write(folder.path().join("m/2/.electra/model.onnx"), "1").unwrap();
+        assert_eq!(model.fingerprint(), seen[3]);
     }
 
     #[test]
     fn nothing_to_serve_says_what_to_do() {
         let error = scan(Path::new("no/such/folder")).unwrap_err().to_string();
         assert!(error.contains("--models"), "{error}");
-        let folder = repository(&["raw/model.safetensors"]);
+        let folder = repository(&["raw/config.json"]);
         let error = scan(folder.path()).unwrap_err().to_string();
         assert!(
-            error.contains("electra export") && error.contains("raw`"),
+            error.contains("model.onnx") && error.contains("checkpoint"),
             "{error}"
         );
     }

@@ -1,19 +1,23 @@
 //! Loads a model folder: graph, tokenizer and description, checked against each other and warmed.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::model_config::ModelConfig;
+use super::prepare::prepare;
 use super::warm_up::WarmUp;
-use super::{LoadedModel, ModelFolder, ModelInfo};
-use crate::batch::Scheduler;
+use super::{Content, LoadedModel, ModelFolder, ModelInfo, ModelSettings};
+use crate::batch::{QueueOptions, Scheduler};
+use crate::config::Limits;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use crate::export::graph::TASK_KEY;
+use crate::export::{GRAPH_FILE, PrecisionChoice};
+use crate::service::export::{ExportFailure, ExportRequest};
 use crate::task::Task;
-use crate::text::{SharedTokenizers, Tokenizer, TokenizerError};
+use crate::text::{SharedTokenizers, TokenizerError};
 
 /// What loading takes.
 #[derive(Clone)]
@@ -28,6 +32,10 @@ pub struct Loader {
     pub tokenizers: SharedTokenizers,
     /// The token budget, where it is not to be measured.
     pub batch_tokens: Option<NonZeroUsize>,
+    /// What checkpoints are exported to, where their electra.toml does not say.
+    pub precision: PrecisionChoice,
+    /// What a request may hold, where a model's electra.toml does not say.
+    pub limits: Limits,
     /// Where loaded models queue.
     pub scheduler: Arc<Scheduler>,
 }
@@ -53,6 +61,17 @@ pub enum LoadError {
     /// The files contradict each other.
     #[error("{0}.")]
     Mismatch(String),
+    /// The checkpoint can't be made a graph of.
+    #[error("The checkpoint can't be exported: {0}.")]
+    Export(#[from] ExportFailure),
+    /// There is no room for the graph that is made of a checkpoint.
+    #[error("{} can't be written to: {error}. The graph of a checkpoint is kept there.", folder.display())]
+    Keeping {
+        /// Where it would be kept.
+        folder: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// The graph loads but does not run.
     #[error("The model loads but does not run: {0}")]
     Warming(String),
@@ -67,42 +86,67 @@ impl LoadError {
 }
 
 impl Loader {
-    /// Loads, checks and warms one model; blocks.
+    /// Loads, checks and warms one model; blocks. `predecessor` is what it is to take over from, if anything is.
     ///
     /// # Errors
     /// What is wrong with the folder, in a sentence.
-    pub fn load(&self, folder: &ModelFolder) -> Result<LoadedModel, LoadError> {
-        let config = ModelConfig::read(&folder.path).map_err(LoadError::Config)?;
-        let tokenizer = self.tokenizers.of_folder(&folder.path)?;
-        check_vocabulary(&tokenizer, config.vocabulary_size)?;
+    pub fn load(
+        &self,
+        folder: &ModelFolder,
+        predecessor: Option<&LoadedModel>,
+    ) -> Result<LoadedModel, LoadError> {
+        let settings = folder.settings().map_err(LoadError::Config)?;
+        let prepared;
+        let (files, graph) = match &folder.content {
+            Content::Graph(graph) => (&folder.path, graph.clone()),
+            Content::Checkpoint => {
+                prepared = prepare(folder, self.export(folder, &settings))?;
+                (&prepared.path, prepared.path.join(GRAPH_FILE))
+            }
+        };
+        let config = ModelConfig::read(files).map_err(LoadError::Config)?;
+        let max_tokens = max_tokens(&config, &settings)?;
+        let tokenizer = self.tokenizers.of_folder(files)?;
+        if let Some(rows) = config.vocabulary_size {
+            tokenizer.check_fits(rows)?;
+        }
         let options = EngineOptions {
             device: self.device,
             sessions: self.workers,
         };
-        let mut graph = Graph::load(&self.runtime, &folder.graph, &options)?;
+        let mut graph = Graph::load(&self.runtime, &graph, &options)?;
         let task = config
             .task(graph.metadata(TASK_KEY))
+            .or(settings.task)
             .ok_or(LoadError::UnknownTask)?;
-        let labels = labels(task, config.labels, graph.output_width())?;
+        check_settings(&settings, task)?;
+        let named = settings.labels.or(config.labels);
+        let labels = labels(task, named, graph.output_width())?;
         let info = ModelInfo {
             name: folder.name.clone(),
+            version: folder.version,
             task,
             precision: graph.precision(),
             device: graph.device(),
             layout: graph.layout(),
-            max_tokens: config.max_tokens,
+            max_tokens,
             labels,
             problem_type: config.problem_type,
+            limits: settings.limits.over(self.limits),
+            defaults: settings.defaults,
             inputs: graph.inputs().to_vec(),
             outputs: graph.outputs().to_vec(),
-            size_bytes: size(&folder.path),
+            size_bytes: size(files),
         };
         let warm_up = WarmUp {
             graph: &graph,
             special_tokens: tokenizer.special_tokens(),
-            max_tokens: config.max_tokens,
+            max_tokens,
         };
-        let sizing = warm_up.run(self.workers, self.batch_tokens)?;
+        let batch_tokens = settings.limits.batch_tokens.or(self.batch_tokens);
+        // While others are served, measuring would find what they leave over.
+        let alike = predecessor.filter(|model| is_alike(&model.info, &info));
+        let sizing = warm_up.run(self.workers, batch_tokens, alike.map(|model| model.sizing))?;
         tracing::info!(
             model = info.name,
             batch_tokens = sizing.batch_tokens,
@@ -112,26 +156,71 @@ impl Loader {
         if sizing.all_cores_from.is_none() {
             graph.keep_to_one_core();
         }
+        let options = QueueOptions {
+            sizing,
+            capacity: settings.limits.queue_capacity,
+        };
         let queue = self
             .scheduler
-            .add_model(&info.name, Arc::new(graph), sizing);
+            .add_model(&info.name, Arc::new(graph), options);
         Ok(LoadedModel {
             info,
             tokenizer,
+            sizing,
             queue,
         })
     }
+
+    /// How a checkpoint is made a graph of.
+    fn export(&self, folder: &ModelFolder, settings: &ModelSettings) -> ExportRequest {
+        ExportRequest {
+            checkpoint: folder.path.clone(),
+            output: PathBuf::new(),
+            precision: settings.precision.unwrap_or(self.precision),
+            device: self.device,
+            task: settings.task,
+            samples: None,
+            accept_changed_decisions: false,
+            onnxruntime_library: Some(self.runtime.library().to_owned()),
+        }
+    }
 }
 
-/// Every token needs a row of the embedding matrix.
-fn check_vocabulary(tokenizer: &Tokenizer, rows: Option<usize>) -> Result<(), LoadError> {
-    match rows {
-        Some(rows) if tokenizer.vocabulary_size() > rows => Err(LoadError::Mismatch(format!(
-            "The tokenizer has {} tokens but the model, by config.json's vocab_size, only {rows}: they do not belong \
-             together",
-            tokenizer.vocabulary_size()
+/// Whether two models take as long for a batch.
+fn is_alike(one: &ModelInfo, other: &ModelInfo) -> bool {
+    let kind = |info: &ModelInfo| (info.precision, info.layout, info.device, info.max_tokens);
+    // The weights decide: of two graphs of one size nine tenths of the bytes or more are the same.
+    let least = one.size_bytes.min(other.size_bytes);
+    let most = one.size_bytes.max(other.size_bytes);
+    kind(one) == kind(other) && least >= most / 10 * 9
+}
+
+/// The longest sequence that is run.
+fn max_tokens(config: &ModelConfig, settings: &ModelSettings) -> Result<usize, LoadError> {
+    match settings.limits.max_tokens.map(NonZeroUsize::get) {
+        None => Ok(config.max_tokens),
+        Some(asked) if (4..=config.max_tokens).contains(&asked) => Ok(asked),
+        Some(asked) => Err(LoadError::Mismatch(format!(
+            "electra.toml says max_tokens = {asked}, and this model takes sequences of 4 to {} tokens",
+            config.max_tokens
         ))),
-        _ => Ok(()),
+    }
+}
+
+/// What electra.toml says must be of use to a model of this task.
+fn check_settings(settings: &ModelSettings, task: Task) -> Result<(), LoadError> {
+    if let Some(other) = settings.task.filter(|other| *other != task) {
+        return Err(LoadError::Mismatch(format!(
+            "electra.toml says task = \"{other}\", and config.json or the graph says that this model does {task}; take \
+             the line out"
+        )));
+    }
+    match settings.defaults.foreign_to(task).as_slice() {
+        [] => Ok(()),
+        foreign => Err(LoadError::Mismatch(format!(
+            "electra.toml sets defaults that no request for {task} has: {}",
+            foreign.join(", ")
+        ))),
     }
 }
 

@@ -1,191 +1,259 @@
 //! Which models there are, what each is, and whether it can be asked.
+//!
+//! [`Repository`] is the list that requests look into; [`Manager`] changes it: loads, unloads, and follows the folder.
 
+mod control;
+mod entry;
 mod folder;
 mod load;
+mod manager;
 mod model;
 mod model_config;
+mod prepare;
+mod settings;
+mod version;
 mod warm_up;
+mod watch;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub use folder::{ModelFolder, ScanError};
+pub use control::{Commands, Control, ControlError};
+pub use entry::VersionState;
+use entry::{Entry, VersionEntry};
+pub use folder::{Content, Fingerprint, FoundModel, ModelFolder, ScanError, scan};
 pub use load::{LoadError, Loader};
+pub use manager::{DeviceFailure, Manager};
 pub use model::{LoadedModel, ModelInfo, ModelState};
 pub use model_config::ModelConfig;
+pub use settings::{LimitSettings, ModelSettings, RequestDefaults, SETTINGS_FILE, VersionPolicy};
+pub use version::{Address, Version};
 pub use warm_up::WarmUp;
 
 use crate::task::Task;
 
-/// All models of a model repository by name, each with its state.
-#[derive(Debug)]
+/// All models of a model repository by name, each with the state of its versions. Shared by those who ask models and the
+/// one who changes them; every method holds its lock for moments.
+#[derive(Debug, Default)]
 pub struct Repository {
-    models: BTreeMap<String, Entry>,
+    models: RwLock<BTreeMap<Arc<str>, Entry>>,
+    /// Whether all that was there at the start has been loaded, or tried.
+    settled: AtomicBool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    folder: ModelFolder,
-    /// What the files say before the model is loaded; None where only the graph or nothing says it.
-    declared_task: Option<Task>,
-    state: RwLock<ModelState>,
+/// A model as it can be seen from outside.
+#[derive(Clone, Debug)]
+pub struct ModelStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its other names.
+    pub aliases: Vec<String>,
+    /// What it does, where it is known yet.
+    pub task: Option<Task>,
+    /// The state of the version that serves.
+    pub state: ModelState,
+    /// Whether it was there at the start, so that the server is not ready without it.
+    pub required: bool,
+    /// Its versions, the lowest first.
+    pub versions: Vec<(Version, VersionState)>,
 }
 
 /// What a route without `"model"` in its request gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DefaultModel<'r> {
-    /// The first model by name that does the task, whatever its state.
-    Is(&'r str),
+pub enum DefaultModel {
+    /// The model that electra.toml gives the route, or else the first by name that does the task, whatever its state.
+    Is(Arc<str>),
     /// Not known until this model, whose task only its graph says, is loaded.
-    Awaits(&'r str),
+    Awaits(Arc<str>),
     /// No model does the task.
     None,
 }
 
 impl Repository {
-    /// Finds the model folders; loads nothing.
-    ///
-    /// # Errors
-    /// Where the folder can't be read or holds no model, with what to do.
-    pub fn scan(path: &Path) -> Result<Self, ScanError> {
-        Ok(Self::of(folder::scan(path)?))
-    }
-
-    /// A repository of these folders, all still to be loaded.
+    /// A repository of these models, all still to be loaded.
     #[must_use]
-    pub fn of(folders: Vec<ModelFolder>) -> Self {
-        let entry = |folder: ModelFolder| {
-            let declared_task = model_config::declared_task(&folder.path);
-            let state = RwLock::new(ModelState::Loading);
-            (
-                folder.name.clone(),
-                Entry {
-                    folder,
-                    declared_task,
-                    state,
-                },
-            )
-        };
-        Self {
-            models: folders.into_iter().map(entry).collect(),
+    pub fn of(found: &[FoundModel]) -> Self {
+        let repository = Self::default();
+        for model in found {
+            repository.found(model, true);
+            model
+                .versions
+                .iter()
+                .for_each(|folder| repository.declare(folder));
         }
-    }
-
-    /// The folders, by name.
-    pub fn folders(&self) -> impl Iterator<Item = &ModelFolder> {
-        self.models.values().map(|entry| &entry.folder)
+        repository
     }
 
     /// The names, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.models.keys().map(String::as_str)
-    }
-
-    /// The name as the repository holds it, if it holds it.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<&str> {
-        self.models
-            .get_key_value(name)
-            .map(|(name, _)| name.as_str())
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.read().keys().cloned().collect()
     }
 
-    /// The state of a model.
-    pub fn state(&self, name: &str) -> Option<ModelState> {
-        let entry = self.models.get(name)?;
-        Some(
-            entry
-                .state
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-        )
+    /// The name of the model that an address (a name, an alias, with or without a version) means.
+    #[must_use]
+    pub fn find(&self, address: &str) -> Option<Arc<str>> {
+        let models = self.read();
+        resolve(&models, Address::from(address)).map(|(name, _)| Arc::clone(name))
     }
 
-    /// Replaces the state of a model; a name that is not in the repository is left alone.
-    pub fn set_state(&self, name: &str, state: ModelState) {
-        if let Some(entry) = self.models.get(name) {
-            *entry.state.write().unwrap_or_else(PoisonError::into_inner) = state;
-        }
+    /// The state of the version that an address means; without a number, of the one that serves.
+    #[must_use]
+    pub fn state(&self, address: &str) -> Option<ModelState> {
+        let models = self.read();
+        let address = Address::from(address);
+        let (_, entry) = resolve(&models, address)?;
+        entry.state(address.version)
     }
 
     /// What a model does, where it is known yet.
     #[must_use]
-    pub fn task(&self, name: &str) -> Option<Task> {
-        match self.state(name)? {
-            ModelState::Ready(model) => Some(model.info.task),
-            ModelState::Loading | ModelState::Failed { .. } => self.models.get(name)?.declared_task,
-        }
+    pub fn task(&self, address: &str) -> Option<Task> {
+        let models = self.read();
+        let address = Address::from(address);
+        resolve(&models, address)?.1.task(address.version)
     }
 
-    /// The model a task's route uses when the request names none.
+    /// A model, in all that can be told of it.
     #[must_use]
-    pub fn default_model(&self, task: Task) -> DefaultModel<'_> {
-        for name in self.names() {
-            match (self.task(name), self.state(name)) {
-                (Some(found), _) if found == task => return DefaultModel::Is(name),
-                (None, Some(ModelState::Loading)) => return DefaultModel::Awaits(name),
-                _ => {}
+    pub fn status(&self, address: &str) -> Option<ModelStatus> {
+        let models = self.read();
+        let (name, entry) = resolve(&models, Address::from(address))?;
+        Some(entry.status(name))
+    }
+
+    /// All models by name.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<ModelStatus> {
+        let models = self.read();
+        models
+            .iter()
+            .map(|(name, entry)| entry.status(name))
+            .collect()
+    }
+
+    /// The model a task's route uses when the request names none. A model that was unloaded is passed over.
+    #[must_use]
+    pub fn default_model(&self, task: Task) -> DefaultModel {
+        let models = self.read();
+        for route in [Some(true), None] {
+            for (name, entry) in models.iter().filter(|(_, entry)| entry.route == route) {
+                match (entry.task(None), entry.state(None)) {
+                    (_, Some(ModelState::Unloaded) | None) => {}
+                    (Some(found), _) if found == task => return DefaultModel::Is(Arc::clone(name)),
+                    (None, Some(ModelState::Loading)) => {
+                        return DefaultModel::Awaits(Arc::clone(name));
+                    }
+                    _ => {}
+                }
             }
         }
         DefaultModel::None
     }
+
+    /// Whether all that was there at the start has been loaded, or tried.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// Notes that all that was there at the start has been loaded, or tried.
+    pub fn settle(&self) {
+        self.settled.store(true, Ordering::Release);
+    }
+
+    /// Lists a model as it was found: new versions are to be loaded; what is listed already keeps its state.
+    pub fn found(&self, model: &FoundModel, required: bool) {
+        let mut models = self.write();
+        let entry = models
+            .entry(model.name.as_str().into())
+            .or_insert_with(|| Entry::new(required));
+        entry.update(model);
+    }
+
+    /// Notes that a version is loading, or again.
+    pub fn loading(&self, folder: &ModelFolder) {
+        self.declare(folder);
+        self.change(folder, VersionEntry::begin);
+    }
+
+    /// Notes which task a version's files name.
+    fn declare(&self, folder: &ModelFolder) {
+        // Read before the lock is taken.
+        let task = model_config::declared_task(folder);
+        self.change(folder, |version| version.declare(task));
+    }
+
+    /// Puts a loaded model in its version's place. Who asks from now on gets it; who asked before is still answered by
+    /// the one that was there, which is returned.
+    pub fn loaded(
+        &self,
+        folder: &ModelFolder,
+        model: Arc<LoadedModel>,
+    ) -> Option<Arc<LoadedModel>> {
+        self.change(folder, |version| version.loaded(model))
+            .flatten()
+    }
+
+    /// Notes why a version could not be loaded. One that was loaded before from other files stays.
+    pub fn failed(&self, folder: &ModelFolder, reason: String) {
+        self.change(folder, |version| version.failed(reason));
+    }
+
+    /// Takes a version off the list that is not there any more, and the model with its last version. Returns what was
+    /// loaded.
+    pub fn gone(&self, name: &str, version: Version) -> Option<Arc<LoadedModel>> {
+        let mut models = self.write();
+        let entry = models.get_mut(name);
+        let removed = entry.and_then(|entry| entry.versions.remove(&version));
+        if models
+            .get(name)
+            .is_some_and(|entry| entry.versions.is_empty())
+        {
+            models.remove(name);
+        }
+        removed.and_then(VersionEntry::into_model)
+    }
+
+    /// Takes a version out of service and returns what was loaded; it stays listed.
+    pub fn unloaded(&self, name: &str, version: Version) -> Option<Arc<LoadedModel>> {
+        let mut models = self.write();
+        let entry = models.get_mut(name)?;
+        entry.versions.get_mut(&version)?.unload()
+    }
+
+    fn change<R>(
+        &self,
+        folder: &ModelFolder,
+        change: impl FnOnce(&mut VersionEntry) -> R,
+    ) -> Option<R> {
+        let mut models = self.write();
+        let entry = models.get_mut(folder.name.as_str())?;
+        entry.versions.get_mut(&folder.version).map(change)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Arc<str>, Entry>> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Arc<str>, Entry>> {
+        self.models.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The model that an address means: by its name, or else the first by name that has the alias.
+fn resolve<'m>(
+    models: &'m BTreeMap<Arc<str>, Entry>,
+    address: Address<'_>,
+) -> Option<(&'m Arc<str>, &'m Entry)> {
+    models.get_key_value(address.name).or_else(|| {
+        models
+            .iter()
+            .find(|(_, entry)| entry.aliases.iter().any(|alias| alias == address.name))
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn repository(tasks: &[(&str, Option<Task>)]) -> Repository {
-        let entry = |(name, declared_task): &(&str, Option<Task>)| {
-            let folder = ModelFolder {
-                name: (*name).to_owned(),
-                path: "".into(),
-                graph: "".into(),
-            };
-            let state = RwLock::new(ModelState::Loading);
-            (
-                (*name).to_owned(),
-                Entry {
-                    folder,
-                    declared_task: *declared_task,
-                    state,
-                },
-            )
-        };
-        Repository {
-            models: tasks.iter().map(entry).collect(),
-        }
-    }
-
-    #[test]
-    fn the_first_by_name_is_a_routes_default_even_if_it_failed() {
-        let models = repository(&[
-            ("b", Some(Task::Qa)),
-            ("a", Some(Task::Tag)),
-            ("c", Some(Task::Qa)),
-        ]);
-        assert_eq!(models.default_model(Task::Qa), DefaultModel::Is("b"));
-        models.set_state(
-            "b",
-            ModelState::Failed {
-                reason: "broken".into(),
-            },
-        );
-        assert_eq!(models.default_model(Task::Qa), DefaultModel::Is("b"));
-        assert_eq!(models.default_model(Task::Classify), DefaultModel::None);
-    }
-
-    #[test]
-    fn the_default_waits_for_a_model_whose_task_only_its_graph_says() {
-        let models = repository(&[("a", None), ("b", Some(Task::Qa))]);
-        assert_eq!(models.default_model(Task::Qa), DefaultModel::Awaits("a"));
-        models.set_state(
-            "a",
-            ModelState::Failed {
-                reason: "broken".into(),
-            },
-        );
-        assert_eq!(models.default_model(Task::Qa), DefaultModel::Is("b"));
-    }
-}
+#[path = "repository_tests.rs"]
+mod tests;

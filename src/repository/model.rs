@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::batch::ModelQueue;
+use super::{RequestDefaults, Version};
+use crate::batch::{BatchSizing, ModelQueue};
+use crate::config::Limits;
 use crate::engine::{Device, Layout, Precision, TensorInfo};
 use crate::heads::classify::ProblemType;
 use crate::task::Task;
@@ -14,6 +16,8 @@ use crate::text::Tokenizer;
 pub struct ModelInfo {
     /// Its folder's name.
     pub name: String,
+    /// Which version of it.
+    pub version: Version,
     /// What it computes.
     pub task: Task,
     /// Number format of its weights.
@@ -22,12 +26,16 @@ pub struct ModelInfo {
     pub device: Device,
     /// How its graph takes sequences.
     pub layout: Layout,
-    /// Longest sequence in tokens, special ones included (`max_position_embeddings`).
+    /// Longest sequence in tokens, special ones included.
     pub max_tokens: usize,
     /// Names of its outputs by index; none for discriminate and qa.
     pub labels: Vec<String>,
     /// What its scores mean (`problem_type`), where config.json says.
     pub problem_type: Option<ProblemType>,
+    /// What a request to it may hold.
+    pub limits: Limits,
+    /// What holds where a request does not say.
+    pub defaults: RequestDefaults,
     /// The graph's inputs.
     pub inputs: Vec<TensorInfo>,
     /// The graph's outputs.
@@ -43,6 +51,8 @@ pub struct LoadedModel {
     pub info: ModelInfo,
     /// Text to tokens.
     pub tokenizer: Arc<Tokenizer>,
+    /// How large its batches are.
+    pub sizing: BatchSizing,
     /// Where its sequences wait to be run.
     pub queue: ModelQueue,
 }
@@ -68,4 +78,19 @@ pub enum ModelState {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// It was taken out of service, or is not wanted.
+    Unloaded,
+}
+
+impl ModelState {
+    /// `loading`, `ready`, `failed` or `unloaded`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Ready(_) => "ready",
+            Self::Failed { .. } => "failed",
+            Self::Unloaded => "unloaded",
+        }
+    }
 }

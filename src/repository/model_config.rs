@@ -1,20 +1,19 @@
-//! What a model folder's config.json and electra.toml say of the model.
+//! What a model folder's config.json says of the model.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
+use super::ModelFolder;
 use crate::heads::classify::ProblemType;
 use crate::task::Task;
 
-/// What the files say; nothing is assumed here.
+/// What the file says; nothing is assumed here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     /// The task that `architectures` names.
     pub declared_task: Option<Task>,
-    /// The task that electra.toml names, for graphs that nothing else describes.
-    pub configured_task: Option<Task>,
     /// `max_position_embeddings`.
     pub max_tokens: usize,
     /// `vocab_size`.
@@ -35,36 +34,24 @@ struct ConfigJson {
     problem_type: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ElectraToml {
-    task: Option<Task>,
-}
-
 impl ModelConfig {
-    /// Reads the files of a model folder.
+    /// Reads the file in a model folder.
     ///
     /// # Errors
     /// A sentence that names the file and what is wrong in it.
     pub fn read(folder: &Path) -> Result<Self, String> {
         let json = read(folder, "config.json")?
             .ok_or("config.json is missing; copy it from the checkpoint")?;
-        let toml = read(folder, "electra.toml")?;
-        Self::parse(&json, toml.as_deref())
+        Self::parse(&json)
     }
 
-    /// Reads the files' texts.
+    /// Reads the file's text.
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn parse(config_json: &str, electra_toml: Option<&str>) -> Result<Self, String> {
+    pub fn parse(config_json: &str) -> Result<Self, String> {
         let json: ConfigJson = serde_json::from_str(config_json)
             .map_err(|error| format!("config.json can't be read: {error}"))?;
-        let toml: ElectraToml = match electra_toml {
-            Some(text) => toml::from_str(text)
-                .map_err(|error| format!("electra.toml can't be read: {}", error.message()))?,
-            None => ElectraToml::default(),
-        };
         let max_tokens = json
             .max_position_embeddings
             .ok_or("config.json does not say max_position_embeddings, the longest sequence the model takes")?;
@@ -75,26 +62,26 @@ impl ModelConfig {
         }
         Ok(Self {
             declared_task: json.architectures.as_deref().and_then(task_of),
-            configured_task: toml.task,
             max_tokens,
             vocabulary_size: json.vocab_size,
             labels: json.id2label.as_ref().map(labels).transpose()?,
-            problem_type: json.problem_type.as_deref().map(problem_type).transpose()?,
+            problem_type: json.problem_type.as_deref().map(str::parse).transpose()?,
         })
     }
 
     /// What the model does, where its graph says `graph` of it.
     #[must_use]
     pub fn task(&self, graph: Option<&str>) -> Option<Task> {
-        self.declared_task
-            .or_else(|| graph.and_then(Task::named))
-            .or(self.configured_task)
+        self.declared_task.or_else(|| graph.and_then(Task::named))
     }
 }
 
-/// The task that config.json's `architectures` names, before anything is loaded; None where it can't be read.
-pub fn declared_task(folder: &Path) -> Option<Task> {
-    ModelConfig::read(folder).ok()?.declared_task
+/// The task that a folder's files name before anything is loaded; None where they name none, or can't be read.
+pub fn declared_task(folder: &ModelFolder) -> Option<Task> {
+    let config = ModelConfig::read(&folder.path).ok()?;
+    config
+        .declared_task
+        .or_else(|| folder.settings().ok()?.task)
 }
 
 fn read(folder: &Path, file: &str) -> Result<Option<String>, String> {
@@ -128,24 +115,12 @@ fn labels(id2label: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
     labels.into_iter().collect::<Option<_>>().ok_or_else(wrong)
 }
 
-fn problem_type(name: &str) -> Result<ProblemType, String> {
-    match name {
-        "regression" => Ok(ProblemType::Regression),
-        "single_label_classification" => Ok(ProblemType::SingleLabel),
-        "multi_label_classification" => Ok(ProblemType::MultiLabel),
-        _ => Err(format!(
-            "config.json says problem_type `{name}`; it may be regression, single_label_classification or \
-             multi_label_classification"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(json: &str) -> Result<ModelConfig, String> {
-        ModelConfig::parse(json, None)
+        ModelConfig::parse(json)
     }
 
     #[test]
@@ -162,13 +137,6 @@ mod tests {
                 format!(r#"{{"architectures": ["{name}"], "max_position_embeddings": 512}}"#);
             assert_eq!(parse(&json).unwrap().declared_task, task, "{name}");
         }
-        let config =
-            ModelConfig::parse(r#"{"max_position_embeddings": 8}"#, Some("task = \"tag\""))
-                .unwrap();
-        assert_eq!(
-            (config.declared_task, config.configured_task),
-            (None, Some(Task::Tag))
-        );
     }
 
     #[test]
@@ -184,37 +152,24 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        for (json, toml, expected) in [
-            ("{", None, "config.json"),
-            ("{}", None, "max_position_embeddings"),
+        for (json, expected) in [
+            ("{", "config.json"),
+            ("{}", "max_position_embeddings"),
             (
                 r#"{"max_position_embeddings": 8, "id2label": {"0": "a", "2": "b"}}"#,
-                None,
                 "id2label",
             ),
             (
                 r#"{"max_position_embeddings": 8, "id2label": {"0": "a", "00": "b"}}"#,
-                None,
                 "id2label",
             ),
             (
                 r#"{"max_position_embeddings": 8, "problem_type": "guess"}"#,
-                None,
                 "`guess`",
             ),
-            (
-                r#"{"max_position_embeddings": 8}"#,
-                Some("task = \"guess\""),
-                "electra.toml",
-            ),
-            (
-                r#"{"max_position_embeddings": 8}"#,
-                Some("tsk = \"tag\""),
-                "electra.toml",
-            ),
         ] {
-            let error = ModelConfig::parse(json, toml).unwrap_err();
-            assert!(error.contains(expected), "{json} {toml:?}: {error}");
+            let error = parse(json).unwrap_err();
+            assert!(error.contains(expected), "{json}: {error}");
         }
     }
 }

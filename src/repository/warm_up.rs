@@ -37,7 +37,8 @@ pub struct WarmUp<'a> {
 }
 
 impl WarmUp<'_> {
-    /// Runs every session, and measures the sizes of batches, the token budget only where it is not given.
+    /// Runs every session, and measures the sizes of batches: the token budget only where it is not given, and nothing
+    /// where a model like this one was measured before.
     ///
     /// # Errors
     /// Where the graph does not run.
@@ -45,14 +46,18 @@ impl WarmUp<'_> {
         &self,
         sessions: NonZeroUsize,
         batch_tokens: Option<NonZeroUsize>,
+        measured: Option<BatchSizing>,
     ) -> Result<BatchSizing, LoadError> {
         self.first_runs(sessions)?;
         let sizing = BatchSizing {
-            batch_tokens: match batch_tokens {
-                Some(given) => given,
+            batch_tokens: match batch_tokens.or(measured.map(|sizing| sizing.batch_tokens)) {
+                Some(known) => known,
                 None => self.token_budget()?,
             },
-            all_cores_from: self.all_cores_from()?,
+            all_cores_from: match measured {
+                Some(sizing) => sizing.all_cores_from,
+                None => self.all_cores_from()?,
+            },
         };
         self.graph
             .release_memory(&self.sequence(SENTENCE))

@@ -74,12 +74,14 @@ impl Service {
         context: &RequestContext,
     ) -> Result<Answer<Classification>, ServiceError> {
         let model = self.model(Task::Classify, request.model.as_deref())?;
-        let bytes = check(&request.text, self.limits())?;
+        let bytes = check(&request.text, &model.info.limits)?;
+        let defaults = model.info.defaults;
         let function = request
             .function
+            .or(defaults.function)
             .unwrap_or_else(|| default_function(model.info.problem_type, model.info.labels.len()));
-        let top_k = request.top_k.map(NonZeroUsize::from);
-        let truncate = request.truncate.unwrap_or(false);
+        let top_k = request.top_k.or(defaults.top_k).map(NonZeroUsize::from);
+        let truncate = request.truncate.or(defaults.truncate).unwrap_or(false);
         let started = Instant::now();
         let worker = Arc::clone(&model);
         let encode = move || encode_all(&worker, &request.text, truncate);

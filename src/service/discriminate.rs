@@ -89,10 +89,12 @@ impl Service {
         context: &RequestContext,
     ) -> Result<Answer<Discrimination>, ServiceError> {
         let model = self.model(Task::Discriminate, request.model.as_deref())?;
-        request.text.check("text", self.limits())?;
-        let level = request.level.unwrap_or_default();
-        let threshold = request.threshold.unwrap_or_default().get();
-        let encoding = request.offsets.unwrap_or_default();
+        request.text.check("text", &model.info.limits)?;
+        let defaults = model.info.defaults;
+        let level = request.level.or(defaults.level).unwrap_or_default();
+        let threshold = request.threshold.or(defaults.threshold);
+        let threshold = threshold.unwrap_or_default().get();
+        let encoding = request.offsets.or(defaults.offsets).unwrap_or_default();
         let decode = move |model: &LoadedModel, text: &ScoredText| {
             let offsets = OffsetMap::new(&text.text, encoding);
             match level {

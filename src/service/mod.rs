@@ -26,14 +26,14 @@ use tokio::time::Instant;
 pub use classify::{Classification, ClassifyInput, ClassifyRequest, LabelScore};
 pub use discriminate::{DiscriminateRequest, Discrimination, Level, ScoredToken, ScoredWord};
 pub use input::{Count, Inputs, Threshold};
-pub use models::ModelReport;
+pub use models::{ModelReport, VersionReport};
 pub use qa::{AnswerSpan, QaAnswers, QaItem, QaRequest};
 pub use tag::{TagRequest, TaggedEntity, Tagging};
 
 use crate::batch::{Priority, Schedule, SequenceOutput};
 use crate::config::Limits;
 use crate::error::ServiceError;
-use crate::repository::{DefaultModel, LoadedModel, ModelState, Repository};
+use crate::repository::{Control, DefaultModel, LoadedModel, ModelState, Repository};
 use crate::task::Task;
 use offload::Offload;
 pub(crate) use qa::WINDOW_TOKENS as QA_WINDOW_TOKENS;
@@ -46,7 +46,8 @@ pub struct Service {
 }
 
 struct Shared {
-    repository: Repository,
+    repository: Arc<Repository>,
+    control: Control,
     limits: Limits,
     offload: Offload,
     draining: AtomicBool,
@@ -106,14 +107,20 @@ impl Timings {
 }
 
 impl Service {
-    /// A service over a repository, whose models may still be loading. `threads` bounds what is computed at a time
-    /// outside the models, such as tokenizing long texts.
+    /// A service over a repository, whose models may still be loading, and the way to who loads them. `threads` bounds
+    /// what is computed at a time outside the models, such as tokenizing long texts.
     #[must_use]
-    pub fn new(repository: Repository, limits: Limits, threads: usize) -> Self {
+    pub fn new(
+        repository: Arc<Repository>,
+        control: Control,
+        limits: Limits,
+        threads: usize,
+    ) -> Self {
         let offload = Offload::new(threads);
         Self {
             shared: Arc::new(Shared {
                 repository,
+                control,
                 limits,
                 offload,
                 draining: AtomicBool::new(false),
@@ -127,7 +134,7 @@ impl Service {
         &self.shared.repository
     }
 
-    /// What one request may hold.
+    /// What one request may hold, where its model sets no limits of its own.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
@@ -135,12 +142,13 @@ impl Service {
 
     /// The name of the model that answers a request for this task, for metrics: a name of the repository, or None where
     /// there is none such.
-    pub fn model_name(&self, task: Task, asked: Option<&str>) -> Option<String> {
+    #[must_use]
+    pub fn model_name(&self, task: Task, asked: Option<&str>) -> Option<Arc<str>> {
         let repository = self.repository();
         match asked {
-            Some(name) => repository.find(name).map(str::to_owned),
+            Some(address) => repository.find(address),
             None => match repository.default_model(task) {
-                DefaultModel::Is(name) => Some(name.to_owned()),
+                DefaultModel::Is(name) => Some(name),
                 DefaultModel::Awaits(_) | DefaultModel::None => None,
             },
         }
@@ -165,40 +173,55 @@ impl Service {
     /// Where there is none, it does another task, is still loading, or could not be loaded.
     pub fn model(&self, task: Task, asked: Option<&str>) -> Result<Arc<LoadedModel>, ServiceError> {
         let repository = self.repository();
-        let available = || repository.names().map(str::to_owned).collect();
-        let name = match asked {
-            Some(name) => name,
+        let default;
+        let address = match asked {
+            Some(address) => address,
             None => match repository.default_model(task) {
-                DefaultModel::Is(name) => name,
-                DefaultModel::Awaits(name) => return Err(loading(name)),
+                DefaultModel::Is(name) => {
+                    default = name;
+                    &default
+                }
+                DefaultModel::Awaits(name) => return Err(loading(&name)),
                 DefaultModel::None => {
                     return Err(ServiceError::NoModelForTask {
                         task,
-                        available: available(),
+                        available: self.model_names(),
                     });
                 }
             },
         };
         let state = repository
-            .state(name)
-            .ok_or_else(|| ServiceError::ModelNotFound {
-                name: name.to_owned(),
-                available: available(),
-            })?;
-        if let Some(found) = repository.task(name).filter(|found| *found != task) {
+            .state(address)
+            .ok_or_else(|| self.not_found(address))?;
+        if let Some(found) = repository.task(address).filter(|found| *found != task) {
             return Err(ServiceError::WrongTask {
-                model: name.to_owned(),
+                model: address.to_owned(),
                 task: found,
                 wanted: task,
             });
         }
         match state {
             ModelState::Ready(model) => Ok(model),
-            ModelState::Loading => Err(loading(name)),
+            ModelState::Loading => Err(loading(address)),
             ModelState::Failed { reason } => Err(ServiceError::ModelUnavailable {
-                model: name.to_owned(),
+                model: address.to_owned(),
                 reason,
             }),
+            ModelState::Unloaded => Err(ServiceError::ModelUnloaded {
+                model: address.to_owned(),
+            }),
+        }
+    }
+
+    fn model_names(&self) -> Vec<String> {
+        let names = self.repository().names();
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn not_found(&self, address: &str) -> ServiceError {
+        ServiceError::ModelNotFound {
+            name: address.to_owned(),
+            available: self.model_names(),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What can be known of the models from outside.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::Service;
 use crate::error::ServiceError;
-use crate::repository::{DefaultModel, ModelState};
+use crate::repository::{
+    ControlError, DefaultModel, ModelInfo, ModelState, ModelStatus, Version, VersionState,
+};
 use crate::task::Task;
 
 /// One model as GET /models shows it. What is known only of a loaded model is absent from the others.
@@ -14,18 +18,43 @@ pub struct ModelReport {
     pub name: String,
     /// What it does, where it is known yet.
     pub task: Option<Task>,
-    /// Its versions; a folder without numbered versions is version 1.
+    /// Other names it can be asked by.
+    pub aliases: Vec<String>,
+    /// Its versions, the lowest first; a folder without numbered versions is version 1.
     pub versions: Vec<String>,
-    /// `loading`, `ready` or `failed`.
+    /// The version that answers who names none, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// `loading`, `ready`, `failed` or `unloaded`: the state of that version, or of the one that should be it.
     pub state: &'static str,
-    /// Why it failed.
+    /// Why files of it, as they are now, could not be loaded; of several versions, the highest such.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Each version's state, in the order of `versions`.
+    pub version_states: Vec<VersionReport>,
     /// Whether its task's route uses it when a request names no model.
     pub default: bool,
     /// What the files can only say once they are loaded.
     #[serde(flatten)]
     pub details: Option<ModelDetails>,
+}
+
+/// One version of a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VersionReport {
+    /// Its number.
+    pub version: String,
+    /// `loading`, `ready`, `failed` or `unloaded`.
+    pub state: &'static str,
+    /// Why its files, as they are now, could not be loaded; a version that is ready answers from those before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// `fp32`, `fp16` or `int8`, of a loaded one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
+    /// Bytes of its files, of a loaded one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
 }
 
 /// What is known of a loaded model.
@@ -62,55 +91,110 @@ impl Service {
     /// All models by name.
     #[must_use]
     pub fn models(&self) -> Vec<ModelReport> {
-        self.repository()
-            .names()
-            .filter_map(|name| self.report(name))
-            .collect()
+        let statuses = self.repository().statuses();
+        statuses.iter().map(|status| self.report(status)).collect()
     }
 
-    /// One model.
+    /// One model, by its name or an alias.
     ///
     /// # Errors
     /// [`ServiceError::ModelNotFound`].
     pub fn model_report(&self, name: &str) -> Result<ModelReport, ServiceError> {
-        self.report(name)
-            .ok_or_else(|| ServiceError::ModelNotFound {
-                name: name.to_owned(),
-                available: self.repository().names().map(str::to_owned).collect(),
-            })
+        let status = self.repository().status(name);
+        let status = status.ok_or_else(|| self.not_found(name))?;
+        Ok(self.report(&status))
     }
 
-    fn report(&self, name: &str) -> Option<ModelReport> {
-        let repository = self.repository();
-        let (state, reason, details) = match repository.state(name)? {
-            ModelState::Loading => ("loading", None, None),
-            ModelState::Failed { reason } => ("failed", Some(reason), None),
-            ModelState::Ready(model) => {
-                let info = &model.info;
-                let details = ModelDetails {
-                    precision: info.precision.to_string(),
-                    device: info.device.to_string(),
-                    layout: info.layout.to_string(),
-                    max_tokens: info.max_tokens,
-                    labels: info.labels.clone(),
-                    inputs: info.inputs.iter().map(TensorReport::from).collect(),
-                    size_bytes: info.size_bytes,
-                };
-                ("ready", None, Some(details))
-            }
-        };
-        let task = repository.task(name);
-        let default =
-            task.is_some_and(|task| repository.default_model(task) == DefaultModel::Is(name));
-        Some(ModelReport {
-            name: name.to_owned(),
-            task,
-            versions: vec!["1".to_owned()],
-            state,
-            reason,
-            default,
-            details,
+    /// Loads a model, or loads it again if its files have changed. Returns when it serves; until then, and where it fails,
+    /// what served before goes on.
+    ///
+    /// # Errors
+    /// [`ServiceError::ModelNotFound`], [`ServiceError::ModelUnavailable`] with the reason, [`ServiceError::Draining`].
+    pub async fn load_model(&self, name: &str) -> Result<(), ServiceError> {
+        self.controlled(name, self.shared.control.load(name).await)
+    }
+
+    /// Takes a model out of service until it is loaded again; what it has accepted is still answered.
+    ///
+    /// # Errors
+    /// [`ServiceError::ModelNotFound`], [`ServiceError::Draining`].
+    pub async fn unload_model(&self, name: &str) -> Result<(), ServiceError> {
+        self.controlled(name, self.shared.control.unload(name).await)
+    }
+
+    fn controlled(
+        &self,
+        name: &str,
+        outcome: Result<(), ControlError>,
+    ) -> Result<(), ServiceError> {
+        outcome.map_err(|error| match error {
+            ControlError::NotFound => self.not_found(name),
+            ControlError::Failed(reason) => ServiceError::ModelUnavailable {
+                model: name.to_owned(),
+                reason,
+            },
+            ControlError::Stopped => ServiceError::Draining,
         })
+    }
+
+    fn report(&self, status: &ModelStatus) -> ModelReport {
+        let version_states: Vec<_> = status.versions.iter().map(VersionReport::of).collect();
+        let serving = match &status.state {
+            ModelState::Ready(model) => Some(model),
+            _ => None,
+        };
+        let default = status.task.is_some_and(|task| {
+            self.repository().default_model(task) == DefaultModel::Is(Arc::clone(&status.name))
+        });
+        let highest_reason = version_states
+            .iter()
+            .rev()
+            .find_map(|version| version.reason.clone());
+        ModelReport {
+            name: status.name.to_string(),
+            task: status.task,
+            aliases: status.aliases.clone(),
+            versions: version_states
+                .iter()
+                .map(|version| version.version.clone())
+                .collect(),
+            version: serving.map(|model| model.info.version.to_string()),
+            state: status.state.name(),
+            reason: highest_reason,
+            version_states,
+            default,
+            details: serving.map(|model| ModelDetails::of(&model.info)),
+        }
+    }
+}
+
+impl VersionReport {
+    fn of((version, state): &(Version, VersionState)) -> Self {
+        let loaded = match &state.state {
+            ModelState::Ready(model) => Some(&model.info),
+            _ => None,
+        };
+        Self {
+            version: version.to_string(),
+            state: state.state.name(),
+            reason: state.problem.clone(),
+            precision: loaded.map(|info| info.precision.to_string()),
+            size_bytes: loaded.map(|info| info.size_bytes),
+        }
+    }
+}
+
+impl ModelDetails {
+    fn of(info: &ModelInfo) -> Self {
+        Self {
+            precision: info.precision.to_string(),
+            device: info.device.to_string(),
+            layout: info.layout.to_string(),
+            max_tokens: info.max_tokens,
+            labels: info.labels.clone(),
+            inputs: info.inputs.iter().map(TensorReport::from).collect(),
+            size_bytes: info.size_bytes,
+        }
     }
 }
 
@@ -127,7 +211,7 @@ impl From<&crate::engine::TensorInfo> for TensorReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::testing::{Fixture, loading_service};
+    use crate::service::testing::{Fixture, fail, loading_service};
 
     #[tokio::test]
     async fn a_loaded_model_is_described_in_full() {
@@ -153,12 +237,7 @@ mod tests {
     #[test]
     fn a_failed_model_is_listed_with_its_reason() {
         let service = loading_service(&["a"]);
-        service.repository().set_state(
-            "a",
-            ModelState::Failed {
-                reason: "broken".into(),
-            },
-        );
+        fail(&service, "a", "broken");
         let json = serde_json::to_value(service.models()).unwrap();
         assert_eq!(
             (json[0]["state"].as_str(), json[0]["reason"].as_str()),

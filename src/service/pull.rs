@@ -11,7 +11,8 @@ use thiserror::Error;
 
 use super::export::{ExportFailure, ExportReport, ExportRequest, export};
 use super::source::{Checkpoint, Source};
-use crate::export::{GRAPH_FILE, Precision};
+use crate::engine::Device;
+use crate::export::{GRAPH_FILE, PrecisionChoice};
 use crate::hub::{Found, Hub, HubError, ModelReference, NameError, Observer, check_part};
 use crate::task::Task;
 
@@ -59,7 +60,9 @@ pub struct PullRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportOptions {
     /// The precision of the graph.
-    pub precision: Precision,
+    pub precision: PrecisionChoice,
+    /// What the graph is to run on.
+    pub device: Device,
     /// The head to take, where a checkpoint has several.
     pub task: Option<Task>,
     /// Texts to compare on.
@@ -73,7 +76,8 @@ pub struct ExportOptions {
 impl Default for ExportOptions {
     fn default() -> Self {
         Self {
-            precision: Precision::Int8,
+            precision: PrecisionChoice::Auto,
+            device: Device::Auto,
             task: None,
             samples: None,
             accept_changed_decisions: false,
@@ -90,6 +94,7 @@ impl ExportOptions {
             checkpoint,
             output,
             precision: self.precision,
+            device: self.device,
             task: self.task,
             samples: self.samples.clone(),
             accept_changed_decisions: self.accept_changed_decisions,
@@ -155,8 +160,8 @@ pub enum PullError {
     NoRepository(PathBuf),
     /// The checkpoint lies where the model should.
     #[error(
-        "{0} lies where its model would. Make it a model in its place by `electra export {0} --output {0}`, or take another \
-         name by `electra pull {0} --name NAME`."
+        "{0} lies in the model repository already, where a server makes a model of it as it is. Take another name by \
+         `electra pull {0} --name NAME` to have it twice."
     )]
     Itself(String),
     /// A file or folder of the repository, or the checkpoint's folder, can't be read or written.
@@ -252,9 +257,12 @@ pub fn provide(
             .is_some_and(|name| name == &*reference.to_string()),
         (Origin::Folder(path), Some(source)) => Checkpoint::of_folder(path)
             .is_ok_and(|checkpoint| source.checkpoint.is_same_content_as(&checkpoint)),
-        (Origin::Folder(path), None) => is_same_folder(path, &folder),
+        (Origin::Folder(_), None) => false,
     };
-    if is_it && has_graph(&folder) {
+    // A checkpoint that lies in the repository is one of its models as it is.
+    let lies_there =
+        matches!(&request.origin, Origin::Folder(path) if is_same_folder(path, &folder));
+    if lies_there || (is_it && has_graph(&folder)) {
         return Ok(Pulled {
             folder,
             source,
@@ -394,18 +402,34 @@ fn make(
     if kept.is_file() {
         std::fs::copy(&kept, made.join(KEPT_FILE)).map_err(unusable(&kept))?;
     }
-    let stands = target.exists();
-    if stands {
-        std::fs::rename(target, &replaced).map_err(unusable(target))?;
-    }
-    std::fs::rename(&made, target).map_err(|error| {
-        if stands {
-            // As it was; where even that fails, the first error tells more.
-            let _ = std::fs::rename(&replaced, target);
-        }
-        unusable(target)(error)
-    })?;
+    put_in_place(&made, target, &replaced).map_err(unusable(target))?;
     Ok(report)
+}
+
+/// Moves a folder to its place. What stood there is moved away, at the same instant where the system can do that.
+fn put_in_place(made: &Path, target: &Path, replaced: &Path) -> io::Result<()> {
+    if !target.exists() {
+        return std::fs::rename(made, target);
+    }
+    if exchange(made, target).is_ok() {
+        return Ok(());
+    }
+    std::fs::rename(target, replaced)?;
+    std::fs::rename(made, target).inspect_err(|_| {
+        // As it was; where even that fails, the first error tells more.
+        let _ = std::fs::rename(replaced, target);
+    })
+}
+
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn exchange(left: &Path, right: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, left, CWD, right, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// What processes that were killed left of earlier attempts; the lock says that no other is at it.

@@ -14,7 +14,7 @@ use crate::batch::{Sequence, SequenceOutput};
 use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::heads::qa::{QaOptions, QaWindow, Span, decode};
-use crate::repository::LoadedModel;
+use crate::repository::{LoadedModel, RequestDefaults};
 use crate::task::Task;
 use crate::text::windows::{self, Window};
 use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
@@ -108,11 +108,12 @@ impl Service {
         context: &RequestContext,
     ) -> Result<Answer<QaAnswers>, ServiceError> {
         let model = self.model(Task::Qa, request.model.as_deref())?;
-        let choice = choice(&request)?;
-        let stride = request.stride.map(Count::get);
+        let defaults = &model.info.defaults;
+        let choice = choice(&request, defaults)?;
+        let stride = request.stride.or(defaults.stride).map(Count::get);
         check_stride(stride, window_tokens(&model))?;
         let items = items(request)?;
-        let bytes = check(&items, self.limits())?;
+        let bytes = check(&items, &model.info.limits)?;
         let started = Instant::now();
         let worker = Arc::clone(&model);
         let prepare = move || prepare_all(&worker, &items, stride);
@@ -147,8 +148,9 @@ struct Prepared {
     windows: Vec<Window>,
 }
 
-fn choice(request: &QaRequest) -> Result<Choice, ServiceError> {
-    let top_k = request.top_k.map_or(NonZeroUsize::MIN, NonZeroUsize::from);
+fn choice(request: &QaRequest, defaults: &RequestDefaults) -> Result<Choice, ServiceError> {
+    let top_k = request.top_k.or(defaults.top_k);
+    let top_k = top_k.map_or(NonZeroUsize::MIN, NonZeroUsize::from);
     if top_k.get() > MAX_TOP_K {
         return Err(ServiceError::InvalidValue {
             place: "`top_k`".to_owned(),
@@ -159,11 +161,12 @@ fn choice(request: &QaRequest) -> Result<Choice, ServiceError> {
         top_k,
         max_answer_tokens: request
             .max_answer_tokens
+            .or(defaults.max_answer_tokens)
             .map(NonZeroUsize::from)
             .or(NonZeroUsize::new(DEFAULT_ANSWER_TOKENS))
             .unwrap_or(NonZeroUsize::MIN),
-        no_answer: request.no_answer.unwrap_or(false),
-        offsets: request.offsets.unwrap_or_default(),
+        no_answer: request.no_answer.or(defaults.no_answer).unwrap_or(false),
+        offsets: request.offsets.or(defaults.offsets).unwrap_or_default(),
     })
 }
 

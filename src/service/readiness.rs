@@ -7,7 +7,8 @@ use crate::error::ServiceError;
 use crate::repository::ModelState;
 
 impl Service {
-    /// Ready means: every model is loaded and the server is not stopping.
+    /// Ready means: every model that was there at the start is loaded, unless it was unloaded since, and the server is not
+    /// stopping. A model that comes later takes nothing from those that answer.
     ///
     /// # Errors
     /// Why it is not ready, naming the models that are loading or could not be loaded.
@@ -16,16 +17,23 @@ impl Service {
             return Err(ServiceError::Draining);
         }
         let mut loading = Vec::new();
-        for name in self.repository().names() {
-            match self.repository().state(name) {
-                Some(ModelState::Failed { reason }) => {
-                    return Err(ServiceError::ModelUnavailable {
-                        model: name.to_owned(),
-                        reason,
-                    });
+        let starting = !self.repository().is_settled();
+        for status in self.repository().statuses() {
+            let is_loading = |state: &ModelState| matches!(state, ModelState::Loading);
+            let mut versions = status.versions.iter();
+            if starting && versions.any(|(_, version)| is_loading(&version.state)) {
+                loading.push(format!("`{}`", status.name));
+            } else if status.required {
+                match status.state {
+                    ModelState::Failed { reason } => {
+                        return Err(ServiceError::ModelUnavailable {
+                            model: status.name.to_string(),
+                            reason,
+                        });
+                    }
+                    ModelState::Loading => loading.push(format!("`{}`", status.name)),
+                    ModelState::Ready(_) | ModelState::Unloaded => {}
                 }
-                Some(ModelState::Loading) => loading.push(format!("`{name}`")),
-                Some(ModelState::Ready(_)) | None => {}
             }
         }
         if loading.is_empty() {
@@ -50,8 +58,7 @@ impl Service {
 
 #[cfg(test)]
 mod tests {
-    use crate::repository::ModelState;
-    use crate::service::testing::{Fixture, loading_service};
+    use crate::service::testing::{Fixture, fail, loading_service};
     use crate::task::Task;
 
     #[test]
@@ -60,12 +67,7 @@ mod tests {
         let reason =
             |service: &crate::service::Service| service.readiness().unwrap_err().to_string();
         assert!(reason(&service).contains("loading `a`, `b`"));
-        service.repository().set_state(
-            "a",
-            ModelState::Failed {
-                reason: "it is broken".into(),
-            },
-        );
+        fail(&service, "a", "it is broken");
         assert!(reason(&service).contains("`a`") && reason(&service).contains("it is broken"));
     }
 

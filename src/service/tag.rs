@@ -61,9 +61,11 @@ impl Service {
         context: &RequestContext,
     ) -> Result<Answer<Tagging>, ServiceError> {
         let model = self.model(Task::Tag, request.model.as_deref())?;
-        request.text.check("text", self.limits())?;
-        let aggregation = request.aggregation.unwrap_or_default();
-        let encoding = request.offsets.unwrap_or_default();
+        request.text.check("text", &model.info.limits)?;
+        let defaults = model.info.defaults;
+        let aggregation = request.aggregation.or(defaults.aggregation);
+        let aggregation = aggregation.unwrap_or_default();
+        let encoding = request.offsets.or(defaults.offsets).unwrap_or_default();
         let width = model.info.labels.len();
         let decode = move |model: &LoadedModel, text: &ScoredText| {
             decode(model, text, aggregation, encoding)

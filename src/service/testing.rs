@@ -10,10 +10,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{RequestContext, Service};
-use crate::batch::{BatchSizing, Cores, Model, Priority, Scheduler, SchedulerOptions, Sequence};
+use crate::batch::{
+    BatchSizing, Cores, Model, Priority, QueueOptions, Scheduler, SchedulerOptions, Sequence,
+};
 use crate::config::Limits;
 use crate::engine::{Device, Layout, Precision};
-use crate::repository::{LoadedModel, ModelFolder, ModelInfo, ModelState, Repository};
+use crate::repository::{
+    Content, Control, FoundModel, LoadedModel, ModelFolder, ModelInfo, ModelSettings, Repository,
+    RequestDefaults, Version,
+};
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 use crate::text::Tokenizer;
@@ -132,28 +137,33 @@ impl Fixture {
 
     pub fn with(task: Task, limits: Limits, queue_capacity: usize) -> Self {
         let metrics = Metrics::new("test");
-        let scheduler = Arc::new(Scheduler::start(
-            SchedulerOptions {
-                workers: NonZeroUsize::MIN,
-                queue_capacity: NonZeroUsize::new(queue_capacity).unwrap(),
-            },
-            metrics.clone(),
-        ));
+        let options = SchedulerOptions {
+            workers: NonZeroUsize::MIN,
+            queue_capacity: NonZeroUsize::new(queue_capacity).unwrap(),
+        };
+        let scheduler = Arc::new(Scheduler::start(options, metrics.clone()).unwrap());
         let model = Arc::new(HandMade::new(task));
         let sizing = BatchSizing {
             batch_tokens: NonZeroUsize::new(64).unwrap(),
             all_cores_from: None,
         };
-        let queue = scheduler.add_model("model", model.clone(), sizing);
-        let repository = Repository::of(vec![folder("model")]);
+        let options = QueueOptions {
+            sizing,
+            capacity: None,
+        };
+        let queue = scheduler.add_model("model", model.clone(), options);
+        let found = found("model");
+        let repository = Arc::new(Repository::of(std::slice::from_ref(&found)));
         let loaded = LoadedModel {
-            info: info(task),
+            info: info(task, limits),
             tokenizer: Arc::new(tokenizer()),
+            sizing,
             queue,
         };
-        repository.set_state("model", ModelState::Ready(Arc::new(loaded)));
+        repository.loaded(&found.versions[0], Arc::new(loaded));
+        let (control, _) = Control::new();
         Self {
-            service: Service::new(repository, limits, 2),
+            service: Service::new(repository, control, limits, 2),
             model,
             metrics,
             scheduler,
@@ -169,11 +179,18 @@ impl Drop for Fixture {
 
 /// A service whose models are all still loading.
 pub fn loading_service(names: &[&str]) -> Service {
-    Service::new(
-        Repository::of(names.iter().map(|name| folder(name)).collect()),
-        Limits::default(),
-        1,
-    )
+    let found: Vec<_> = names.iter().map(|name| found(name)).collect();
+    let repository = Arc::new(Repository::of(&found));
+    let (control, _) = Control::new();
+    Service::new(repository, control, Limits::default(), 1)
+}
+
+/// Has a model of [`loading_service`] fail to load.
+pub fn fail(service: &Service, name: &str, reason: &str) {
+    let found = found(name);
+    service
+        .repository()
+        .failed(&found.versions[0], reason.to_owned());
 }
 
 /// A context with plenty of time.
@@ -184,15 +201,22 @@ pub fn context() -> RequestContext {
     }
 }
 
-fn folder(name: &str) -> ModelFolder {
-    ModelFolder {
+fn found(name: &str) -> FoundModel {
+    let folder = ModelFolder {
         name: name.to_owned(),
+        version: Version::ONLY,
         path: Path::new("no/such/folder").into(),
-        graph: Path::new("none").into(),
+        parent: None,
+        content: Content::Checkpoint,
+    };
+    FoundModel {
+        name: name.to_owned(),
+        settings: Ok(ModelSettings::default()),
+        versions: vec![folder],
     }
 }
 
-fn info(task: Task) -> ModelInfo {
+fn info(task: Task, limits: Limits) -> ModelInfo {
     let labels: &[&str] = match task {
         Task::Classify => &["bad", "good"],
         Task::Tag => &["O", "B-X", "I-X"],
@@ -200,7 +224,10 @@ fn info(task: Task) -> ModelInfo {
     };
     ModelInfo {
         name: "model".to_owned(),
+        version: Version::ONLY,
         task,
+        limits,
+        defaults: RequestDefaults::default(),
         precision: Precision::Int8,
         device: Device::Cpu,
         layout: Layout::Packed,

@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::numbers::float;
+use crate::numbers::{float, signed};
 
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,7 +41,8 @@ pub struct Metrics {
     tokens: Family<ModelLabels, Counter>,
     sequences_dropped: Family<DropLabels, Counter>,
     requests_rejected: Family<ModelLabels, Counter>,
-    model_ready: Family<ReadyLabels, Gauge>,
+    model_ready: Family<ModelDescription, Gauge>,
+    model_load_failed: Family<VersionLabels, Gauge>,
 }
 
 impl Metrics {
@@ -110,6 +111,11 @@ impl Metrics {
                 "model_ready",
                 "Whether the model answers requests (1) or not (0)",
             ),
+            model_load_failed: gauge(
+                &mut registry,
+                "model_load_failed",
+                "Whether the version's files, as they are now, could not be loaded (1)",
+            ),
             registry: Arc::new(registry),
         }
     }
@@ -161,16 +167,26 @@ impl Metrics {
     }
 
     /// Says whether a model answers requests.
-    pub fn model_ready(&self, model: &ModelDescription<'_>, ready: bool) {
-        let labels = ReadyLabels {
-            model: model.name.to_owned(),
-            task: model.task.to_owned(),
-            precision: model.precision.to_owned(),
-            device: model.device.to_owned(),
-        };
-        self.model_ready
-            .get_or_create(&labels)
-            .set(i64::from(ready));
+    pub fn model_ready(&self, model: &ModelDescription, ready: bool) {
+        self.model_ready.get_or_create(model).set(i64::from(ready));
+    }
+
+    /// Says nothing more of a model as it was described before.
+    pub fn forget_model(&self, model: &ModelDescription) {
+        self.model_ready.remove(model);
+    }
+
+    /// Says whether the files of a model's version could not be loaded.
+    pub fn load_failed(&self, model: &str, version: impl fmt::Display, failed: bool) {
+        self.model_load_failed
+            .get_or_create(&VersionLabels::new(model, version))
+            .set(i64::from(failed));
+    }
+
+    /// Says nothing more of a version that is not loaded any more.
+    pub fn forget_load(&self, model: &str, version: impl fmt::Display) {
+        self.model_load_failed
+            .remove(&VersionLabels::new(model, version));
     }
 
     /// All metrics as `OpenMetrics` text, see [`CONTENT_TYPE`].
@@ -199,10 +215,9 @@ pub struct ModelMetrics {
 }
 
 impl ModelMetrics {
-    /// So many sequences wait now.
-    pub fn queue_depth(&self, sequences: usize) {
-        self.queue_depth
-            .set(i64::try_from(sequences).unwrap_or(i64::MAX));
+    /// In one of the model's queues, which add up, another number of sequences waits than before.
+    pub fn queue_depth_changed(&self, before: usize, now: usize) {
+        self.queue_depth.inc_by(signed(now) - signed(before));
     }
 
     /// A sequence that is run waited so long.
@@ -251,17 +266,17 @@ impl DropReason {
     }
 }
 
-/// What is told of a model beside its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ModelDescription<'a> {
+/// What is told of a model; empty what is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ModelDescription {
     /// The name it is addressed by.
-    pub name: &'a str,
+    pub model: String,
     /// `discriminate`, `classify`, `tag` or `qa`.
-    pub task: &'a str,
+    pub task: String,
     /// `fp32`, `fp16` or `int8`.
-    pub precision: &'a str,
+    pub precision: String,
     /// The device that it runs on.
-    pub device: &'a str,
+    pub device: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -308,11 +323,18 @@ struct DropLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReadyLabels {
+struct VersionLabels {
     model: String,
-    task: String,
-    precision: String,
-    device: String,
+    version: String,
+}
+
+impl VersionLabels {
+    fn new(model: &str, version: impl fmt::Display) -> Self {
+        Self {
+            model: model.to_owned(),
+            version: version.to_string(),
+        }
+    }
 }
 
 /// Upper bounds of a histogram.
@@ -409,7 +431,7 @@ mod tests {
     fn what_happens_is_counted() {
         let metrics = Metrics::new("1.2.3");
         let model = metrics.model("tagger");
-        model.queue_depth(7);
+        model.queue_depth_changed(0, 7);
         model.queue_wait(Duration::from_millis(2));
         model.batch_run(3, 40, Duration::from_micros(200));
         model.sequences_dropped(DropReason::Expired, 2);
@@ -420,13 +442,18 @@ mod tests {
             .model("tagger")
             .batch_run(1, 2, Duration::from_secs(1));
         metrics.request_finished("/tag", "tagger", 504, Duration::from_millis(30));
-        let description = ModelDescription {
-            name: "tagger",
-            task: "tag",
-            precision: "int8",
-            device: "cpu",
+        let description = |precision: &str| ModelDescription {
+            model: "tagger".to_owned(),
+            task: "tag".to_owned(),
+            precision: precision.to_owned(),
+            device: "cpu".to_owned(),
         };
-        metrics.model_ready(&description, true);
+        metrics.model_ready(&description("fp32"), true);
+        metrics.forget_model(&description("fp32"));
+        metrics.model_ready(&description("int8"), true);
+        metrics.load_failed("tagger", 2, true);
+        metrics.load_failed("tagger", 3, true);
+        metrics.forget_load("tagger", 3);
         check(
             &metrics,
             &[
@@ -444,9 +471,14 @@ mod tests {
                 "electra_sequences_dropped_total{model=\"tagger\",reason=\"cancelled\"} 1",
                 "electra_requests_rejected_total{model=\"tagger\"} 1",
                 "electra_model_ready{model=\"tagger\",task=\"tag\",precision=\"int8\",device=\"cpu\"} 1",
+                "electra_model_load_failed{model=\"tagger\",version=\"2\"} 1",
             ],
         );
-        metrics.model_ready(&description, false);
+        let exposition = metrics.encode().expect("metrics encode");
+        for forgotten in ["precision=\"fp32\"", "version=\"3\""] {
+            assert!(!exposition.contains(forgotten), "{exposition}");
+        }
+        metrics.model_ready(&description("int8"), false);
         check(
             &metrics,
             &[

@@ -99,6 +99,17 @@ pub enum TokenizerError {
         /// What the tokenizer says.
         reason: String,
     },
+    /// Some token has no row in the model's embeddings.
+    #[error(
+        "The tokenizer has {tokens} tokens, and the model, by config.json's vocab_size, only {rows}: they do not belong \
+         together"
+    )]
+    Vocabulary {
+        /// Tokens of the tokenizer.
+        tokens: usize,
+        /// Rows of the word embedding.
+        rows: usize,
+    },
     /// The tokenizer can't be written.
     #[error("The tokenizer cannot be written as JSON: {reason}")]
     Json {
@@ -220,6 +231,20 @@ impl Tokenizer {
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {
         self.vocabulary_size
+    }
+
+    /// Checks that every token has a row in an embedding matrix of so many.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Vocabulary`].
+    pub fn check_fits(&self, rows: usize) -> Result<(), TokenizerError> {
+        if self.vocabulary_size > rows {
+            return Err(TokenizerError::Vocabulary {
+                tokens: self.vocabulary_size,
+                rows,
+            });
+        }
+        Ok(())
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use electra_server::export::Precision;
-use electra_server::service::export::{ExportFailure, ExportRequest, export};
+use electra_server::engine::Device;
+use electra_server::export::{Precision, PrecisionChoice};
+use electra_server::service::export::{ExportFailure, ExportRequest, Selection, export};
 use electra_server::task::Task;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -13,7 +14,8 @@ fn request(checkpoint: &Path, output: &Path, precision: Precision) -> ExportRequ
     ExportRequest {
         checkpoint: checkpoint.to_path_buf(),
         output: output.to_path_buf(),
-        precision,
+        precision: precision.into(),
+        device: Device::Cpu,
         task: None,
         samples: None,
         accept_changed_decisions: true,
@@ -144,17 +146,58 @@ fn int8_that_changes_decisions_is_refused_unless_accepted() {
         accept_changed_decisions: false,
         ..accepting.clone()
     };
-    let Err(ExportFailure::ChangedDecisions(comparison)) = export(&strict) else {
+    let Err(ExportFailure::ChangedDecisions(compared)) = export(&strict) else {
         panic!("a graph that decides otherwise was accepted");
     };
+    let comparison = compared.comparison;
     assert!(
         comparison.decisions >= 40 && comparison.unchanged_share() < 0.99,
         "{comparison}"
     );
     assert!(!output.path().join("model.onnx").exists());
     let report = export(&accepting).expect("it is accepted when told to");
-    assert_eq!(report.comparison, Some(comparison));
+    assert_eq!(report.comparison, Some(compared));
     assert!(output.path().join("model.onnx").exists());
+}
+
+#[test]
+fn automatic_precision_is_int8_where_it_decides_as_fp32_does_and_says_why() {
+    let check = |name: &str, expected: Precision, reason: &Selection| {
+        let output = tempfile::tempdir().expect("a folder");
+        let asked = ExportRequest {
+            precision: PrecisionChoice::Auto,
+            accept_changed_decisions: false,
+            ..request(&checkpoint(name), output.path(), Precision::Fp32)
+        };
+        let report = export(&asked).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(report.exported.precision, expected, "{name}");
+        assert_eq!(report.selection.as_ref(), Some(reason), "{name}");
+        let compared = report.comparison.expect("a comparison");
+        assert_eq!(compared.precision, Precision::Int8);
+        // What was written is what the report tells of, and what asking for it by name gives.
+        let written = |folder: &Path| {
+            std::fs::read(folder.join("model.onnx.data")).expect("the graph's weights")
+        };
+        assert!(
+            written(output.path()) == written(&exported(name, expected)),
+            "{name}"
+        );
+    };
+    check(
+        "sequence-three-labels",
+        Precision::Int8,
+        &Selection::Fastest {
+            precision: Precision::Int8,
+            device: Device::Cpu,
+        },
+    );
+    check(
+        "qa-projected",
+        Precision::Fp32,
+        &Selection::ChangedDecisions {
+            precision: Precision::Int8,
+        },
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::{Mutex, OnceLock};
 use electra_server::app;
 use electra_server::config::{Config, Limits, Timeouts};
 use electra_server::engine::Device;
-use electra_server::export::Precision;
+use electra_server::export::{Precision, PrecisionChoice};
 use electra_server::service::export::{ExportRequest, export};
 use electra_server::telemetry::tracing::{LogFormat, LogOptions};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -73,7 +73,8 @@ pub fn exported(name: &str, precision: Precision) -> PathBuf {
             let request = ExportRequest {
                 checkpoint: checkpoint(name),
                 output: output.clone(),
-                precision,
+                precision: precision.into(),
+                device: Device::Cpu,
                 task: None,
                 samples: None,
                 accept_changed_decisions: true,
@@ -124,6 +125,8 @@ pub fn config(models: &Path) -> Config {
         workers: NonZeroUsize::new(2).expect("2"),
         queue_capacity: NonZeroUsize::new(1024).expect("1024"),
         batch_tokens: NonZeroUsize::new(512),
+        precision: PrecisionChoice::Auto,
+        watch_interval: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),
         log: LogOptions {

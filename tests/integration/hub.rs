@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use electra_server::export::Precision;
+use electra_server::export::{Precision, PrecisionChoice};
 use electra_server::hub::{Hub, HubError, HubSettings, Observer, Token};
 use electra_server::service::pull::{ExportOptions, PullError, PullRequest, Pulled, provide, pull};
 use hyper::body::Bytes;
@@ -103,7 +103,7 @@ impl User {
             name: None,
             force: false,
             export: ExportOptions {
-                precision: Precision::Fp32,
+                precision: PrecisionChoice::Fixed(Precision::Fp32),
                 ..ExportOptions::default()
             },
         }
@@ -544,7 +544,7 @@ fn a_pull_makes_a_model_once_and_again_for_a_newer_commit() {
         "the same is not made twice"
     );
     let mut other = request.clone();
-    other.export.precision = Precision::Int8;
+    other.export.precision = PrecisionChoice::Fixed(Precision::Int8);
     other.export.accept_changed_decisions = true;
     hub.seen();
     assert!(
@@ -668,8 +668,10 @@ fn a_folder_is_pulled_like_a_name() {
     request.force = true;
     assert_says(
         &user.pull(&request).expect_err("a refusal").to_string(),
-        &["electra export"],
+        &["lies in the model repository already"],
     );
+    request.force = false;
+    assert!(user.provide(&request).expect("the model").report.is_none());
     assert!(inside.join("model.safetensors").is_file());
 }
 

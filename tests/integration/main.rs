@@ -13,6 +13,7 @@ mod hub;
 mod hub_server;
 mod offsets;
 mod parity;
+mod repository;
 mod routes;
 #[cfg(target_os = "linux")]
 mod threads;

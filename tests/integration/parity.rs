@@ -1,4 +1,5 @@
-//! Logits equal transformers 4.57.6's: in fp32 to 1e-4, in int8 by decision; alone and in one batch of mixed lengths.
+//! Logits equal transformers 4.57.6's: in fp32 to 1e-4, in fp16 to the 11 bits of its numbers, in int8 by decision; alone and
+//! in one batch of mixed lengths.
 
 use std::path::Path;
 
@@ -11,8 +12,13 @@ use crate::harness::{checkpoints, default_models, exported, golden};
 
 /// The largest difference to transformers' fp32 logits that fp32 may have.
 const FP32_TOLERANCE: f32 = 1e-4;
+/// The same of fp16: with logits up to 3.5, a few of the last of its 11 bits.
+const FP16_TOLERANCE: f32 = 8e-3;
+/// The root of fp16's mean squared difference, as a share of the logits' own.
+const FP16_RELATIVE_ERROR: f64 = 1.5e-3;
 /// How far logits may differ where only the rest of the batch differs.
 const FP32_BATCH_TOLERANCE: f32 = 1e-5;
+const FP16_BATCH_TOLERANCE: f32 = 1e-3;
 const INT8_BATCH_TOLERANCE: f32 = 1e-4;
 
 fn load(folder: &Path) -> Graph {
@@ -110,22 +116,43 @@ fn fp32_logits_equal_transformers_on_every_head_and_shape() {
         let graph = load(&exported(&name, Precision::Fp32));
         let cases = cases(&name);
         let computed = logits(&graph, &cases, FP32_BATCH_TOLERANCE, &name);
-        for (index, ((_, wanted), computed)) in cases.iter().zip(&computed).enumerate() {
-            let difference = largest_difference(computed, wanted);
-            assert!(
-                difference <= FP32_TOLERANCE,
-                "{name}, case {index}: {difference} from transformers"
-            );
+        check_logits(&name, &cases, &computed, FP32_TOLERANCE);
+    }
+}
+
+#[test]
+fn fp16_logits_are_those_of_transformers_on_every_head_and_shape() {
+    for name in checkpoints() {
+        let graph = load(&exported(&name, Precision::Fp16));
+        assert_eq!(graph.precision(), Precision::Fp16);
+        let cases = cases(&name);
+        let computed = logits(&graph, &cases, FP16_BATCH_TOLERANCE, &name);
+        check_logits(&name, &cases, &computed, FP16_TOLERANCE);
+        let error = error_energy(&cases, &computed).sqrt();
+        assert!(error < FP16_RELATIVE_ERROR, "{name}: {error}");
+        let margin = 2.0 * FP16_TOLERANCE;
+        for ((_, wanted), computed) in cases.iter().zip(&computed) {
+            check_decisions(&name, wanted, computed, graph.output_width(), margin);
         }
     }
 }
 
-/// Whether two logits are further apart than what int8 is expected to move them by, so that their order is a decision.
+fn check_logits(name: &str, cases: &[(Sequence, Vec<f32>)], computed: &[Vec<f32>], tolerance: f32) {
+    for (index, ((_, wanted), computed)) in cases.iter().zip(computed).enumerate() {
+        let difference = largest_difference(computed, wanted);
+        assert!(
+            difference <= tolerance,
+            "{name}, case {index}: {difference} from transformers"
+        );
+    }
+}
+
+/// Whether two logits are further apart than what the precision is expected to move them by, so that their order is a decision.
 fn is_clear(highest: f32, other: f32, margin: f32) -> bool {
     highest - other > margin
 }
 
-/// Checks that every clear decision of transformers' fp32 logits is int8's too; returns how many there were.
+/// Checks that every clear decision of transformers' fp32 logits is the other precision's too; returns how many there were.
 fn check_decisions(
     name: &str,
     wanted: &[f32],
@@ -217,22 +244,27 @@ fn int8_stays_near_fp32_on_every_head_and_shape() {
         let graph = load(&exported(&name, Precision::Int8));
         let cases = cases(&name);
         let computed = logits(&graph, &cases, INT8_BATCH_TOLERANCE, &name);
-        let pairs = || {
-            cases
-                .iter()
-                .zip(&computed)
-                .flat_map(|((_, wanted), computed)| wanted.iter().zip(computed))
-        };
-        let squares = |values: &mut dyn Iterator<Item = f32>| {
-            values.map(|value| f64::from(value).powi(2)).sum::<f64>()
-        };
-        let error = squares(&mut pairs().map(|(wanted, computed)| wanted - computed));
-        let energy = squares(&mut pairs().map(|(wanted, _)| *wanted));
+        let error = error_energy(&cases, &computed);
         // These checkpoints have random weights of a spread that real ones don't have: int8 costs them more.
         assert!(
-            error < energy * 0.02,
+            error < 0.02,
             "{name}: int8 is off by {:.1}% of the logits' energy",
-            error / energy * 100.0
+            error * 100.0
         );
     }
+}
+
+/// The sum of the squared differences to transformers' logits, as a share of the sum of these, squared.
+fn error_energy(cases: &[(Sequence, Vec<f32>)], computed: &[Vec<f32>]) -> f64 {
+    let pairs = || {
+        cases
+            .iter()
+            .zip(computed)
+            .flat_map(|((_, wanted), computed)| wanted.iter().zip(computed))
+    };
+    let squares = |values: &mut dyn Iterator<Item = f32>| {
+        values.map(|value| f64::from(value).powi(2)).sum::<f64>()
+    };
+    squares(&mut pairs().map(|(wanted, computed)| wanted - computed))
+        / squares(&mut pairs().map(|(wanted, _)| *wanted))
 }

@@ -231,7 +231,8 @@ async fn closing_runs_what_was_accepted_and_refuses_the_rest() {
         refusal(&model.queue, vec![sequence(9, 1)]),
         BatchError::Closed
     );
-    let drained = tokio::spawn(bench.scheduler.drained());
+    let scheduler = Arc::clone(&bench.scheduler);
+    let drained = tokio::spawn(async move { scheduler.drained().await });
     tokio::task::yield_now().await;
     assert!(!drained.is_finished(), "three requests wait");
     // Runs whose orders are dropped answer.
@@ -254,4 +255,47 @@ async fn a_dropped_scheduler_closes() {
         refusal(&model.queue, vec![sequence(1, 1)]),
         BatchError::Closed
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_goes_with_its_last_handle_and_request() {
+    let bench = Bench::new(2, 100, 1);
+    let mut told = bench.model("m");
+    let other = bench.model("m");
+    let answered = submit(&told.queue, vec![sequence(1, 1)], within(MINUTE));
+    let run = told.next_run().await;
+    let model = Arc::downgrade(&told.model);
+    drop((told.model, told.queue));
+    let waiting = submit(&other.queue, vec![sequence(2, 1)], within(MINUTE));
+    // A request that was accepted holds its model, as one that is answered does.
+    run.finish(Order::Answer);
+    assert_eq!(names(answered.await), [1]);
+    soon(async {
+        while model.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut other = other;
+    other.expect_run(&[2]).await;
+    assert_eq!(names(waiting.await), [2]);
+    bench.expect_metric("electra_queue_depth{model=\"m\"}", "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn queues_of_one_name_have_their_own_bounds_and_add_up_in_the_metrics() {
+    let bench = Bench::new(1, 100, 1);
+    let mut first = bench.model("m");
+    let narrow = bench.bounded_model("m", 1);
+    let occupied = first.occupy().await;
+    let _waiting = [
+        submit(&first.queue, vec![sequence(1, 1)], within(MINUTE)),
+        submit(&narrow.queue, vec![sequence(2, 1)], within(MINUTE)),
+    ];
+    bench.expect_metric("electra_queue_depth{model=\"m\"}", "2");
+    assert!(matches!(
+        refusal(&narrow.queue, vec![sequence(3, 1)]),
+        BatchError::QueueFull { .. }
+    ));
+    drop(occupied);
 }

@@ -116,7 +116,7 @@ impl Told {
 }
 
 struct Bench {
-    scheduler: Scheduler,
+    scheduler: Arc<Scheduler>,
     metrics: Metrics,
     sizing: BatchSizing,
     /// While it lives a blocking task does, and tokio moves a paused clock only when none does or a test says so.
@@ -133,7 +133,7 @@ impl Bench {
             queue_capacity: count(queue_capacity),
         };
         Self {
-            scheduler: Scheduler::start(options, metrics.clone()),
+            scheduler: Arc::new(Scheduler::start(options, metrics.clone()).expect("threads start")),
             metrics,
             sizing: BatchSizing {
                 batch_tokens: count(batch_tokens),
@@ -150,14 +150,19 @@ impl Bench {
     }
 
     fn model(&self, name: &str) -> Told {
-        self.add(name, false)
+        self.add(name, false, None)
     }
 
     fn padded_model(&self, name: &str) -> Told {
-        self.add(name, true)
+        self.add(name, true, None)
     }
 
-    fn add(&self, name: &str, pads_to_longest: bool) -> Told {
+    /// A model for which so many sequences may wait.
+    fn bounded_model(&self, name: &str, capacity: usize) -> Told {
+        self.add(name, false, Some(count(capacity)))
+    }
+
+    fn add(&self, name: &str, pads_to_longest: bool, capacity: Option<NonZeroUsize>) -> Told {
         let (sender, runs) = mpsc::unbounded_channel();
         let model = Arc::new(ToldModel {
             runs: sender,
@@ -165,8 +170,12 @@ impl Bench {
             most_running: AtomicUsize::new(0),
             pads_to_longest,
         });
+        let options = QueueOptions {
+            sizing: self.sizing,
+            capacity,
+        };
         Told {
-            queue: self.scheduler.add_model(name, model.clone(), self.sizing),
+            queue: self.scheduler.add_model(name, model.clone(), options),
             runs,
             model,
         }

@@ -1,14 +1,15 @@
 //! Attention of each sequence to itself, over the views that `packing` makes of the packed rows.
 
-use super::builder::{GraphBuilder, Value, float, int};
+use super::builder::{self, GraphBuilder, Value, int};
 use super::linear::Product;
 use super::packing::{Group, PARTS, Packing, empty};
 use crate::export::config::ModelConfig;
+use crate::export::weights::Float;
 use crate::numbers::signed;
 use crate::onnx::DataType;
 
 /// What is added to the scores of the places past a sequence's end. They show the sequence's own first token, so after
-/// it they weigh at most e^-50 of the largest weight, which no fp32 sum notices. ONNX Runtime's own -10000 leaves weights
+/// it they weigh at most e^-50 of the largest weight, which no sum of floats notices, and 16 bits hold the sum of both. ONNX Runtime's own -10000 leaves weights
 /// that are denormal numbers, and processors multiply those up to a hundred times more slowly.
 const MASKED_SCORE: f32 = -50.0;
 
@@ -19,14 +20,17 @@ pub fn build(
     config: &ModelConfig,
     packing: &Packing,
     query_key_value: &Product,
+    float: Float,
 ) -> Value {
     let attention = Attention {
         heads: signed(config.num_attention_heads),
         width: signed(config.hidden_size),
         query_key_value,
+        data_type: float.data_type(),
     };
-    let uniform = graph.branch(|graph| vec![(attention.uniform(graph, packing), DataType::Float)]);
-    let grouped = graph.branch(|graph| vec![(attention.grouped(graph, packing), DataType::Float)]);
+    let data_type = attention.data_type;
+    let uniform = graph.branch(|graph| vec![(attention.uniform(graph, packing), data_type)]);
+    let grouped = graph.branch(|graph| vec![(attention.grouped(graph, packing), data_type)]);
     graph.choose(&packing.uniform, uniform, grouped).remove(0)
 }
 
@@ -34,6 +38,7 @@ struct Attention<'a> {
     heads: i64,
     width: i64,
     query_key_value: &'a Product,
+    data_type: DataType,
 }
 
 impl Attention<'_> {
@@ -73,8 +78,8 @@ impl Attention<'_> {
         let Some(exists) = &group.exists else {
             return gather_and_attend(graph);
         };
-        let filled = graph.branch(|graph| vec![(gather_and_attend(graph), DataType::Float)]);
-        let empty = empty(graph, &[0, self.width], &[DataType::Float]);
+        let filled = graph.branch(|graph| vec![(gather_and_attend(graph), self.data_type)]);
+        let empty = empty(graph, &[0, self.width], &[self.data_type]);
         graph.choose(exists, filled, empty).remove(0)
     }
 
@@ -91,7 +96,7 @@ impl Attention<'_> {
             ],
             vec![
                 int("num_heads", self.heads),
-                float("mask_filter_value", MASKED_SCORE),
+                builder::float("mask_filter_value", MASKED_SCORE),
             ],
         );
         let rows = graph.integers(&[-1, self.width]);

@@ -3,9 +3,9 @@
 use super::builder::{GraphBuilder, Value, int};
 use super::linear::{Activations, LayerNorm, LinearLayers};
 use crate::export::config::ModelConfig;
-use crate::export::weights::{LinearRecipe, Recipe};
+use crate::export::weights::{Float, LinearRecipe, Recipe};
 
-/// Adds the embeddings; the result is `[tokens, hidden_size]`.
+/// Adds the embeddings; the result is `[tokens, hidden_size]`, 32-bit floats.
 pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConfig) -> Value {
     graph.enter("embeddings");
     let width = config.embedding_size;
@@ -16,6 +16,7 @@ pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConf
         "position_ids",
         config.max_position_embeddings,
         width,
+        Float::Single,
     );
     let types = table(
         graph,
@@ -23,6 +24,7 @@ pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConf
         "token_type_ids",
         config.type_vocab_size,
         width,
+        Float::Single,
     );
     let norm = LayerNorm {
         name: "electra.embeddings.LayerNorm".to_owned(),
@@ -40,15 +42,17 @@ pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConf
         config.embedding_size,
         config.hidden_size,
     );
-    let projected = linear.product(graph, &normalized, projection, Activations::Signed);
+    let normalized = linear.narrowed(graph, &normalized);
+    let projected = linear.summand(graph, &normalized, projection, Activations::Signed);
     graph.node("Add", &[&projected.rows, &projected.bias], vec![])
 }
 
 fn words(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConfig) -> Value {
     let name = "electra.embeddings.word_embeddings";
     let (rows, width) = (config.vocab_size, config.embedding_size);
-    if matches!(linear, LinearLayers::Fp32) {
-        return table(graph, name, "input_ids", rows, width);
+    if let LinearLayers::Float(float) = linear {
+        let words = table(graph, name, "input_ids", rows, width, *float);
+        return linear.widened(graph, &words);
     }
     graph.weights(Recipe::QuantizedTable {
         name: name.to_owned(),
@@ -69,11 +73,19 @@ fn words(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConfig) 
     graph.node("DequantizeLinear", &[&bytes, &scales], vec![int("axis", 0)])
 }
 
-fn table(graph: &mut GraphBuilder, name: &str, ids: &str, rows: usize, width: usize) -> Value {
+fn table(
+    graph: &mut GraphBuilder,
+    name: &str,
+    ids: &str,
+    rows: usize,
+    width: usize,
+    float: Float,
+) -> Value {
     graph.weights(Recipe::Table {
         name: name.to_owned(),
         rows,
         width,
+        float,
     });
     graph.node(
         "Gather",

@@ -8,7 +8,7 @@ use crate::export::config::{Activation, ModelConfig};
 use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
 
-/// Adds all layers, over rows of `[tokens, hidden_size]`. The result has the rows that the head reads: one a token, or for
+/// Adds all layers, over rows of `[tokens, hidden_size]`: 32-bit floats, as is the result. It has the rows that the head reads: one a token, or for
 /// the sequence head one a sequence, that of its first token; the last layer then computes no others.
 pub fn build(
     graph: &mut GraphBuilder,
@@ -69,8 +69,9 @@ fn attend(
         inputs: config.hidden_size,
         outputs: config.hidden_size,
     };
-    let product = linear.product(graph, rows, query_key_value, Activations::Signed);
-    attention::build(graph, config, packing, &product)
+    let rows = linear.narrowed(graph, rows);
+    let product = linear.product(graph, &rows, query_key_value, Activations::Signed);
+    attention::build(graph, config, packing, &product, linear.float())
 }
 
 /// The rest of a layer, which sees each row on its own.
@@ -85,7 +86,7 @@ fn transform(
 ) -> Value {
     let width = config.hidden_size;
     let output = LinearRecipe::of_layer(format!("{layer}.attention.output.dense"), width, width);
-    let output = linear.product(graph, context, output, Activations::Signed);
+    let output = linear.summand(graph, context, output, Activations::Signed);
     let norm = layer_norm(config, format!("{layer}.attention.output.LayerNorm"));
     let attended = add_and_normalize(graph, &output, rows, &norm);
     graph.enter(format!("layer.{index}.feed_forward"));
@@ -101,22 +102,19 @@ fn feed_forward(
 ) -> Value {
     let (width, wide) = (config.hidden_size, config.intermediate_size);
     let intermediate = LinearRecipe::of_layer(format!("{layer}.intermediate.dense"), width, wide);
-    let intermediate = linear.product(graph, rows, intermediate, Activations::Signed);
+    let narrowed = linear.narrowed(graph, rows);
+    let intermediate = linear.product(graph, &narrowed, intermediate, Activations::Signed);
     let activated = activate(graph, config.hidden_act, &intermediate);
     let output = LinearRecipe::of_layer(format!("{layer}.output.dense"), wide, width);
     let depth = config.hidden_act.depth();
-    let output = linear.product(
+    let output = linear.summand(
         graph,
         &activated,
         output,
         Activations::AlmostPositive { depth },
     );
-    add_and_normalize(
-        graph,
-        &output,
-        rows,
-        &layer_norm(config, format!("{layer}.output.LayerNorm")),
-    )
+    let norm = layer_norm(config, format!("{layer}.output.LayerNorm"));
+    add_and_normalize(graph, &output, rows, &norm)
 }
 
 fn layer_norm(config: &ModelConfig, name: String) -> LayerNorm {

@@ -8,7 +8,7 @@ use crate::export::config::{Activation, ModelConfig};
 use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
 
-/// Adds the head over the encoder's rows: one a token, or for the sequence head one a sequence. The result has `width`
+/// Adds the head over the encoder's rows of 32-bit floats: one a token, or for the sequence head one a sequence. The result has `width`
 /// columns.
 pub fn build(
     graph: &mut GraphBuilder,
@@ -28,8 +28,10 @@ pub fn build(
                 hidden,
                 hidden,
             );
-            let dense = linear.product(graph, encoded, dense, Activations::Signed);
+            let encoded = linear.narrowed(graph, encoded);
+            let dense = linear.product(graph, &encoded, dense, Activations::Signed);
             let activated = activate(graph, config.hidden_act, &dense);
+            let activated = linear.widened(graph, &activated);
             LinearLayers::exact(
                 graph,
                 &activated,
@@ -39,9 +41,11 @@ pub fn build(
         Head::Sequence { .. } => {
             let dense = LinearRecipe::of_layer("classifier.dense".to_owned(), hidden, hidden);
             let linear = linear.of_sequences(graph, packing);
-            let dense = linear.product(graph, encoded, dense, Activations::Signed);
+            let encoded = linear.narrowed(graph, encoded);
+            let dense = linear.product(graph, &encoded, dense, Activations::Signed);
             // transformers' ElectraClassificationHead applies gelu whatever hidden_act says.
             let activated = activate(graph, Activation::Gelu, &dense);
+            let activated = linear.widened(graph, &activated);
             LinearLayers::exact(graph, &activated, last("classifier.out_proj"))
         }
         Head::Token { .. } => LinearLayers::exact(graph, encoded, last("classifier")),

@@ -1,14 +1,18 @@
-//! Linear layers in fp32 and int8. The bias is handed back rather than added: the operator that follows adds it in a pass
+//! Linear layers in fp32, fp16 and int8. The bias is handed back rather than added: the operator that follows adds it in a pass
 //! that it makes anyway.
 //!
 //! In int8 the weights have one scale an output channel and the activations one scale a token, taken from that token
 //! alone, so that a token's result does not depend on what shares its batch. A product of integers is exact; it is
 //! scaled by the channels' scales as it is converted to floats, then by the token's.
+//!
+//! In fp16 the products, their activations and attention are of 16-bit floats. What layers add up, and the LayerNorm of
+//! it, stays in 32 bits: there a rounding would be carried on through all layers, an epsilon of 1e-12 would be 0, and
+//! squares could overflow.
 
 use super::builder::{GraphBuilder, Value, float, int};
 use super::packing::Packing;
 use crate::export::Precision;
-use crate::export::weights::{LinearRecipe, Recipe};
+use crate::export::weights::{Float, LinearRecipe, Recipe};
 use crate::onnx::DataType;
 
 /// What is known of a linear layer's activations before it runs.
@@ -44,8 +48,8 @@ pub struct Product {
 /// Adds linear layers in one precision.
 #[derive(Debug)]
 pub enum LinearLayers {
-    /// See [`Precision::Fp32`].
-    Fp32,
+    /// Products of floats: see [`Precision::Fp32`] and [`Precision::Fp16`].
+    Float(Float),
     /// See [`Precision::Int8`].
     Int8 {
         /// One byte a row, all [`SIGNED_ZERO_POINT`].
@@ -57,7 +61,8 @@ impl LinearLayers {
     /// Prepares what the layers share.
     pub fn new(graph: &mut GraphBuilder, precision: Precision) -> Self {
         match precision {
-            Precision::Fp32 => Self::Fp32,
+            Precision::Fp32 => Self::Float(Float::Single),
+            Precision::Fp16 => Self::Float(Float::Half),
             Precision::Int8 => {
                 graph.enter("zero_points");
                 let zero_points = signed_zero_points(graph, &Value::named("input_ids"));
@@ -69,7 +74,7 @@ impl LinearLayers {
     /// The same layers, for one row a sequence rather than one a token.
     pub fn of_sequences(&self, graph: &mut GraphBuilder, packing: &Packing) -> Self {
         match self {
-            Self::Fp32 => Self::Fp32,
+            Self::Float(float) => Self::Float(*float),
             Self::Int8 { .. } => Self::Int8 {
                 zero_points: signed_zero_points(graph, &packing.starts),
             },
@@ -85,28 +90,83 @@ impl LinearLayers {
         activations: Activations,
     ) -> Product {
         match self {
-            Self::Fp32 => fp32_product(graph, rows, linear),
+            Self::Float(float) => float_product(graph, rows, linear, *float, *float),
             Self::Int8 { zero_points } => {
                 int8_product(graph, rows, zero_points, linear, activations)
             }
         }
     }
 
-    /// A product in fp32 whatever the precision, with its bias: for the few columns of a head's last layer, where
+    /// A product that is added to others, not multiplied again: it and its bias are 32-bit floats in every precision.
+    pub fn summand(
+        &self,
+        graph: &mut GraphBuilder,
+        rows: &Value,
+        linear: LinearRecipe,
+        activations: Activations,
+    ) -> Product {
+        match self {
+            Self::Float(Float::Half) => {
+                let product = float_product(graph, rows, linear, Float::Half, Float::Single);
+                Product {
+                    rows: self.widened(graph, &product.rows),
+                    bias: product.bias,
+                }
+            }
+            _ => self.product(graph, rows, linear, activations),
+        }
+    }
+
+    /// 32-bit floats as the products take them.
+    pub fn narrowed(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
+        match self.float() {
+            Float::Single => rows.clone(),
+            Float::Half => graph.cast(rows, DataType::Float16),
+        }
+    }
+
+    /// What the products give as 32-bit floats.
+    pub fn widened(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
+        match self.float() {
+            Float::Single => rows.clone(),
+            Float::Half => graph.cast(rows, DataType::Float),
+        }
+    }
+
+    /// The floats that products take and give.
+    #[must_use]
+    pub fn float(&self) -> Float {
+        match self {
+            Self::Float(float) => *float,
+            Self::Int8 { .. } => Float::Single,
+        }
+    }
+
+    /// A product of 32-bit floats whatever the precision, with its bias: for the few columns of a head's last layer, where
     /// precision costs next to nothing.
     pub fn exact(graph: &mut GraphBuilder, rows: &Value, linear: LinearRecipe) -> Value {
-        let product = fp32_product(graph, rows, linear);
+        let product = float_product(graph, rows, linear, Float::Single, Float::Single);
         graph.node("Add", &[&product.rows, &product.bias], vec![])
     }
 }
 
-fn fp32_product(graph: &mut GraphBuilder, rows: &Value, linear: LinearRecipe) -> Product {
-    let weight = Value::named(format!("{}.weight", linear.name));
-    let bias = Value::named(format!("{}.bias", linear.name));
-    graph.weights(Recipe::Linear(linear));
-    Product {
-        rows: graph.node("MatMul", &[rows, &weight], vec![]),
+fn float_product(
+    graph: &mut GraphBuilder,
+    rows: &Value,
+    linear: LinearRecipe,
+    weight: Float,
+    bias: Float,
+) -> Product {
+    let part = |suffix: &str| Value::named(format!("{}.{suffix}", linear.name));
+    let (weights, biases) = (part("weight"), part("bias"));
+    graph.weights(Recipe::Linear {
+        linear,
+        weight,
         bias,
+    });
+    Product {
+        rows: graph.node("MatMul", &[rows, &weights], vec![]),
+        bias: biases,
     }
 }
 
@@ -241,8 +301,8 @@ fn as_list(graph: &mut GraphBuilder, column: &Value) -> Value {
     graph.node("Reshape", &[column, &flat], vec![])
 }
 
-/// `LayerNorm(rows + bias + skip)`. ONNX Runtime's `SkipLayerNormalization` does the same in one pass on the CPU, but takes
-/// six times as long: its sums are not vectorised.
+/// `LayerNorm(rows + bias + skip)`, all of them 32-bit floats. ONNX Runtime's `SkipLayerNormalization` does the same in one
+/// pass on the CPU, but takes six times as long: its sums are not vectorised.
 pub fn add_and_normalize(
     graph: &mut GraphBuilder,
     product: &Product,
@@ -266,7 +326,7 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Normalizes rows.
+    /// Normalizes rows of 32-bit floats.
     pub fn normalize(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
         graph.weights(Recipe::LayerNorm {
             name: self.name.clone(),

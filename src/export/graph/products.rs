@@ -45,8 +45,45 @@ pub struct Feed {
     pub rows: Rows,
     /// Elements of a row.
     pub width: usize,
-    /// Whether an element is an unsigned byte, and not a float.
-    pub bytes: bool,
+    /// What an element is.
+    pub element: Element,
+}
+
+/// What a linear layer multiplies by its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// A quantized activation: an unsigned byte.
+    Byte,
+    /// A 16-bit float.
+    Half,
+    /// A 32-bit float.
+    Single,
+}
+
+impl Element {
+    fn data_type(self) -> DataType {
+        match self {
+            Self::Byte => DataType::Uint8,
+            Self::Half => DataType::Float16,
+            Self::Single => DataType::Float,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Byte => "uint8",
+            Self::Half => "fp16",
+            Self::Single => "fp32",
+        }
+    }
+
+    /// What the products of such elements are: those of bytes become floats as they are scaled.
+    fn product(self) -> DataType {
+        match self {
+            Self::Half => DataType::Float16,
+            Self::Byte | Self::Single => DataType::Float,
+        }
+    }
 }
 
 impl Feed {
@@ -54,18 +91,12 @@ impl Feed {
     #[must_use]
     pub fn name(&self) -> String {
         let rows = self.rows.name();
-        let kind = if self.bytes { "uint8" } else { "fp32" };
-        format!("{rows}.{}.{kind}", self.width)
+        format!("{rows}.{}.{}", self.width, self.element.name())
     }
 
     fn declaration(&self) -> ValueInfo {
-        let data_type = if self.bytes {
-            DataType::Uint8
-        } else {
-            DataType::Float
-        };
         let shape = [Size::Named(self.rows.name()), Size::Fixed(self.width)];
-        declare(&self.name(), data_type, &shape)
+        declare(&self.name(), self.element.data_type(), &shape)
     }
 }
 
@@ -166,7 +197,7 @@ impl Products {
             let name = format!("product.{index}");
             first_row(&mut graph, &product, &name);
             let shape = [Size::Fixed(1), Size::Fixed(linear.outputs)];
-            outputs.push(declare(&name, DataType::Float, &shape));
+            outputs.push(declare(&name, linear.feed.element.product(), &shape));
         }
         let mut initializer = graph.constants;
         let mut seen = HashSet::new();
@@ -221,12 +252,15 @@ fn linear_products(graph: &Graph) -> Vec<Linear> {
         .collect();
     let by_sequence = values_by_sequence(&graph.node);
     let linear = |node: &Node| {
-        let bytes = match node.op_type.as_str() {
-            "MatMul" => false,
-            "MatMulIntegerToFloat" => true,
-            _ => return None,
-        };
+        if !matches!(node.op_type.as_str(), "MatMul" | "MatMulIntegerToFloat") {
+            return None;
+        }
         let weights = initializers.get(node.input.get(1)?.as_str())?;
+        let element = match weights.data_type() {
+            DataType::Int8 => Element::Byte,
+            DataType::Float16 => Element::Half,
+            _ => Element::Single,
+        };
         let [inputs, outputs] = weights.dims.as_slice() else {
             return None;
         };
@@ -244,7 +278,7 @@ fn linear_products(graph: &Graph) -> Vec<Linear> {
             feed: Feed {
                 rows,
                 width: usize::try_from(*inputs).ok()?,
-                bytes,
+                element,
             },
             outputs: usize::try_from(*outputs).ok()?,
         })
@@ -352,7 +386,7 @@ mod tests {
     #[test]
     fn work_is_counted_by_token_and_by_sequence() {
         let check = |head, by_token: usize, by_sequence: usize| {
-            for precision in [Precision::Fp32, Precision::Int8] {
+            for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
                 let found = products(head, precision).linear_operations(7, 3);
                 let wanted = 2 * (7 * by_token + 3 * by_sequence);
                 assert!((found - float(wanted)).abs() < 0.5, "{head:?} {precision}");
@@ -377,6 +411,7 @@ mod tests {
     fn the_linear_graph_holds_each_product_and_a_row_of_its_result() {
         for (precision, of_encoder) in [
             (Precision::Fp32, "MatMul"),
+            (Precision::Fp16, "MatMul"),
             (Precision::Int8, "MatMulIntegerToFloat"),
         ] {
             let model = products(Head::Sequence { labels: 4 }, precision).linear_graph();
@@ -427,6 +462,16 @@ mod tests {
         assert_eq!(
             names(Head::QuestionAnswering, Precision::Fp32),
             ["tokens.16.fp32", "tokens.32.fp32", "tokens.64.fp32"]
+        );
+        // The head's last layer stays in fp32.
+        assert_eq!(
+            names(Head::QuestionAnswering, Precision::Fp16),
+            [
+                "tokens.16.fp16",
+                "tokens.32.fp16",
+                "tokens.32.fp32",
+                "tokens.64.fp16"
+            ]
         );
     }
 

@@ -1,0 +1,356 @@
+//! Makes a model folder out of a checkpoint: graph, weights, tokenizer and config.json, and for a lower precision the
+//! comparison with fp32 that decides whether it is fit to serve.
+
+mod compare;
+mod samples;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use thiserror::Error;
+
+use self::compare::{Samples, compare};
+use crate::engine::{Device, EngineError, Runtime, RuntimeError, usable_device};
+use crate::export::comparison::Comparison;
+use crate::export::config::ModelConfig;
+use crate::export::{
+    DATA_FILE, ExportError, Exported, GRAPH_FILE, Precision, PrecisionChoice, export_graph,
+};
+use crate::task::Task;
+use crate::text::{Tokenizer, TokenizerError};
+
+/// What to export, and where to.
+#[derive(Clone, Debug)]
+pub struct ExportRequest {
+    /// The checkpoint's folder.
+    pub checkpoint: PathBuf,
+    /// The model folder to write; made where it is not there. Files of an earlier export are replaced.
+    pub output: PathBuf,
+    /// The precision of the graph.
+    pub precision: PrecisionChoice,
+    /// What the graph is to run on: automatic precision depends on it, and fp16 is compared there.
+    pub device: Device,
+    /// The head to take, where a checkpoint has several.
+    pub task: Option<Task>,
+    /// Texts to compare with fp32 on, one a line; for question answering a JSON object with `question` and `context` a
+    /// line. Built-in ones where `None`.
+    pub samples: Option<PathBuf>,
+    /// Whether to keep a graph that changes more than 1% of the decisions, where its precision was asked for by name.
+    pub accept_changed_decisions: bool,
+    /// ONNX Runtime's library, where it is not to be searched; fp32 asked for by name needs none.
+    pub onnxruntime_library: Option<PathBuf>,
+}
+
+/// What was exported, and how it compares with fp32.
+#[derive(Clone, Debug)]
+pub struct ExportReport {
+    /// The graph.
+    pub exported: Exported,
+    /// Of the graph in a lower precision, be it the one exported or one that was given up for fp32.
+    pub comparison: Option<Compared>,
+    /// Why it has this precision, where none was asked for by name.
+    pub selection: Option<Selection>,
+}
+
+/// How a precision compares with fp32 on the samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compared {
+    /// What was compared with fp32.
+    pub precision: Precision,
+    /// What came of it.
+    pub comparison: Comparison,
+}
+
+impl fmt::Display for Compared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            precision,
+            comparison,
+        } = self;
+        write!(
+            formatter,
+            "{precision} against fp32 on the sample texts: {comparison}"
+        )
+    }
+}
+
+/// Why automatic precision came out as it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// The device's fastest precision decides as fp32 does.
+    Fastest {
+        /// That precision.
+        precision: Precision,
+        /// The device.
+        device: Device,
+    },
+    /// The device's fastest precision changes too many decisions.
+    ChangedDecisions {
+        /// That precision.
+        precision: Precision,
+    },
+    /// The checkpoint can't be written, or does not run, in the device's fastest precision.
+    Impossible {
+        /// Why: a sentence without its stop.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fastest { precision, device } => write!(
+                formatter,
+                "{precision} is the fastest on {device} and decides as fp32 does"
+            ),
+            Self::ChangedDecisions { precision } => write!(
+                formatter,
+                "fp32, because {precision} changes more than 1% of the decisions on the samples"
+            ),
+            Self::Impossible { reason } => write!(formatter, "fp32, because {reason}"),
+        }
+    }
+}
+
+/// Why nothing was exported.
+#[derive(Debug, Error)]
+pub enum ExportFailure {
+    /// The checkpoint can't be exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The tokenizer can't be read, or is another model's.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The comparison needs ONNX Runtime.
+    #[error(
+        "a precision is compared with fp32 before it is accepted (--precision fp32 is not), and for that: {0}"
+    )]
+    Runtime(#[from] RuntimeError),
+    /// The device does not work.
+    #[error(transparent)]
+    Device(#[from] EngineError),
+    /// The sample file is not what the task needs.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Samples {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The exported graph does not load, or fails on a sample.
+    #[error("the graph in {precision} does not run: {reason}")]
+    Run {
+        /// The graph's precision.
+        precision: Precision,
+        /// What ONNX Runtime says.
+        reason: String,
+    },
+    /// The precision asked for decides otherwise too often.
+    #[error(
+        "{} changes too many decisions: {}. Export with --precision fp32, give texts of your own kind with --samples, or \
+         accept it with --accept-changed-decisions", .0.precision, .0.comparison
+    )]
+    ChangedDecisions(Compared),
+}
+
+impl ExportFailure {
+    /// Whether another precision than this one may do.
+    fn is_of(&self, failed: Precision) -> bool {
+        match self {
+            Self::Export(ExportError::Precision { precision, .. })
+            | Self::Run { precision, .. } => *precision == failed,
+            _ => false,
+        }
+    }
+}
+
+/// Exports a checkpoint; blocks. Files appear in the output folder when all of them are complete.
+///
+/// # Errors
+/// Where the checkpoint or its tokenizer is unfit, a file can't be written, or the precision asked for changes too many
+/// decisions.
+pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
+    let tokenizer = Tokenizer::from_folder(&request.checkpoint)?;
+    let config = ModelConfig::from_folder(&request.checkpoint)?;
+    tokenizer.check_fits(config.vocab_size)?;
+    let output = &request.output;
+    std::fs::create_dir_all(output).map_err(|error| unwritable(output, error))?;
+    let work = tempfile::tempdir_in(output).map_err(|error| unwritable(output, error))?;
+    let export = Export {
+        request,
+        tokenizer: &tokenizer,
+        work: work.path(),
+    };
+    let (graph, report) = export.run()?;
+    finish(request, &tokenizer, graph.path())?;
+    Ok(report)
+}
+
+/// One export, whose files are made in a folder that goes when it is done.
+struct Export<'a> {
+    request: &'a ExportRequest,
+    tokenizer: &'a Tokenizer,
+    work: &'a Path,
+}
+
+impl Export<'_> {
+    /// The folder of the graph to keep, and what is to be said of it.
+    fn run(&self) -> Result<(TempDir, ExportReport), ExportFailure> {
+        match self.request.precision {
+            PrecisionChoice::Fixed(Precision::Fp32) => {
+                let (folder, exported) = self.graph(Precision::Fp32)?;
+                let report = ExportReport {
+                    exported,
+                    comparison: None,
+                    selection: None,
+                };
+                Ok((folder, report))
+            }
+            PrecisionChoice::Fixed(precision) => self.asked(precision),
+            PrecisionChoice::Auto => {
+                let runtime = self.runtime()?;
+                let device = self.device(&runtime)?;
+                let fastest = if device.is_gpu() {
+                    Precision::Fp16
+                } else {
+                    Precision::Int8
+                };
+                self.fastest(fastest, device, &runtime)
+            }
+        }
+    }
+
+    fn asked(&self, precision: Precision) -> Result<(TempDir, ExportReport), ExportFailure> {
+        let (folder, exported) = self.graph(precision)?;
+        let (reference, _) = self.graph(Precision::Fp32)?;
+        let runtime = self.runtime()?;
+        // int8 runs nowhere else than on the CPU.
+        let device = match precision {
+            Precision::Int8 => Device::Cpu,
+            Precision::Fp16 | Precision::Fp32 => self.device(&runtime)?,
+        };
+        let compared = self.compare(&runtime, device, &exported, &reference, &folder)?;
+        if !compared.comparison.is_accepted() && !self.request.accept_changed_decisions {
+            return Err(ExportFailure::ChangedDecisions(compared));
+        }
+        let report = ExportReport {
+            exported,
+            comparison: Some(compared),
+            selection: None,
+        };
+        Ok((folder, report))
+    }
+
+    /// In the precision that the device is fastest in, where that decides as fp32 does; else in fp32.
+    fn fastest(
+        &self,
+        precision: Precision,
+        device: Device,
+        runtime: &Runtime,
+    ) -> Result<(TempDir, ExportReport), ExportFailure> {
+        let (reference, in_fp32) = self.graph(Precision::Fp32)?;
+        let attempt = self.graph(precision).and_then(|(folder, exported)| {
+            let compared = self.compare(runtime, device, &exported, &reference, &folder)?;
+            Ok((folder, exported, compared))
+        });
+        let (folder, exported, comparison, selection) = match attempt {
+            Ok((folder, exported, compared)) if compared.comparison.is_accepted() => {
+                let selection = Selection::Fastest { precision, device };
+                (folder, exported, Some(compared), selection)
+            }
+            Ok((_, _, compared)) => {
+                let selection = Selection::ChangedDecisions { precision };
+                (reference, in_fp32, Some(compared), selection)
+            }
+            Err(error) if error.is_of(precision) => {
+                let reason = error.to_string();
+                let selection = Selection::Impossible { reason };
+                (reference, in_fp32, None, selection)
+            }
+            Err(error) => return Err(error),
+        };
+        let report = ExportReport {
+            exported,
+            comparison,
+            selection: Some(selection),
+        };
+        Ok((folder, report))
+    }
+
+    /// Makes the graph in one precision, in a folder of its own.
+    fn graph(&self, precision: Precision) -> Result<(TempDir, Exported), ExportFailure> {
+        let folder =
+            tempfile::tempdir_in(self.work).map_err(|error| unwritable(self.work, error))?;
+        let ExportRequest {
+            checkpoint, task, ..
+        } = self.request;
+        let exported = export_graph(checkpoint, folder.path(), precision, *task)?;
+        Ok((folder, exported))
+    }
+
+    fn runtime(&self) -> Result<Runtime, ExportFailure> {
+        Ok(Runtime::load(self.request.onnxruntime_library.as_deref())?)
+    }
+
+    fn device(&self, runtime: &Runtime) -> Result<Device, ExportFailure> {
+        Ok(usable_device(runtime, self.request.device)?)
+    }
+
+    fn compare(
+        &self,
+        runtime: &Runtime,
+        device: Device,
+        exported: &Exported,
+        reference: &TempDir,
+        candidate: &TempDir,
+    ) -> Result<Compared, ExportFailure> {
+        let samples = Samples {
+            tokenizer: self.tokenizer,
+            file: self.request.samples.as_deref(),
+        };
+        let (reference, candidate) = (reference.path(), candidate.path());
+        let comparison = compare(runtime, device, &samples, exported, reference, candidate)?;
+        Ok(Compared {
+            precision: exported.precision,
+            comparison,
+        })
+    }
+}
+
+/// Puts the tokenizer and config.json beside the graph, and all of them into the output folder.
+fn finish(
+    request: &ExportRequest,
+    tokenizer: &Tokenizer,
+    graph: &Path,
+) -> Result<(), ExportFailure> {
+    let tokenizer_path = graph.join("tokenizer.json");
+    std::fs::write(&tokenizer_path, tokenizer.to_json()?)
+        .map_err(|error| unwritable(&tokenizer_path, error))?;
+    // Its content alone: a copy would be as read-only as the checkpoint may be.
+    let config_path = request.checkpoint.join("config.json");
+    let config = std::fs::read(&config_path).map_err(|error| ExportError::Read {
+        path: config_path,
+        error,
+    })?;
+    let config_path = graph.join("config.json");
+    std::fs::write(&config_path, config).map_err(|error| unwritable(&config_path, error))?;
+    // The graph comes last: a folder without one is no model yet.
+    for file in ["config.json", "tokenizer.json", DATA_FILE, GRAPH_FILE] {
+        let target = request.output.join(file);
+        std::fs::rename(graph.join(file), &target).map_err(|error| unwritable(&target, error))?;
+    }
+    Ok(())
+}
+
+fn unwritable(path: &Path, error: std::io::Error) -> ExportError {
+    ExportError::Write {
+        path: path.to_path_buf(),
+        error,
+    }
+}
+
+#[cfg(test)]
+mod tests;

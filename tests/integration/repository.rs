@@ -1,0 +1,465 @@
+//! The model repository while it is served: versions, aliases, electra.toml, loading and unloading by request and by
+//! following the folder, checkpoints without a graph.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use electra_server::export::Precision;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Server, ServerProcess, checkpoint, config, copy_folder, default_models, exported, repository,
+};
+
+const CLASSIFIER: &str = "sequence-three-labels";
+
+/// Puts a version of the three-label classifier where it is named, with labels that begin with `labels`.
+fn write_version(folder: &Path, labels: &str) {
+    copy_folder(&exported(CLASSIFIER, Precision::Fp32), folder);
+    let settings = format!("labels = [\"{labels}0\", \"{labels}1\", \"{labels}2\"]");
+    std::fs::write(folder.join("electra.toml"), settings).expect("electra.toml");
+}
+
+/// A server that follows its repository closely.
+async fn following(models: &Path) -> Server {
+    let mut config = config(models);
+    config.watch_interval = Some(Duration::from_millis(10));
+    Server::start(config).await
+}
+
+/// The first letter of the labels that a model answers with.
+async fn letter(server: &Server, model: &str) -> String {
+    let answer = server
+        .ask(
+            "/classify",
+            &json!({"text": "a b c", "model": model, "top_k": 1}),
+        )
+        .await;
+    let label = answer["results"][0]["labels"][0]["label"].as_str();
+    label.expect("a label")[..1].to_owned()
+}
+
+/// GET /models/{name} once it is as wanted. Asks again as soon as an answer is there.
+async fn report_when(server: &Server, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let path = format!("/models/{name}");
+    let waiting = async {
+        loop {
+            let (_, report) = server.send(server.get(&path)).await;
+            if wanted(&report) {
+                return report;
+            }
+        }
+    };
+    let patience = Duration::from_mins(1);
+    let report = tokio::time::timeout(patience, waiting).await;
+    report.unwrap_or_else(|_| panic!("{name} does not become as wanted"))
+}
+
+#[tokio::test]
+async fn the_highest_version_serves_and_others_can_be_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("mood");
+    for (version, labels) in [("2", "b"), ("10", "c"), ("1", "a")] {
+        write_version(&model.join(version), labels);
+    }
+    std::fs::write(model.join("electra.toml"), "aliases = [\"feeling\"]").expect("electra.toml");
+    let server = Server::start(config(folder.path())).await;
+    for (address, expected) in [
+        ("mood", "c"),
+        ("mood@1", "a"),
+        ("mood@2", "b"),
+        ("feeling", "c"),
+        ("feeling@1", "a"),
+    ] {
+        assert_eq!(letter(&server, address).await, expected, "{address}");
+    }
+    let unknown = server.post("/classify", &json!({"text": "a", "model": "mood@3"}));
+    server.refused(unknown, 404, "model_not_found").await;
+    let (_, report) = server.send(server.get("/models/feeling")).await;
+    assert_eq!(report["versions"], json!(["1", "2", "10"]));
+    assert_eq!(
+        (&report["version"], &report["name"]),
+        (&json!("10"), &json!("mood"))
+    );
+}
+
+#[tokio::test]
+async fn a_new_version_takes_over_and_no_request_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("mood");
+    write_version(&model.join("1"), "a");
+    let server = Arc::new(following(folder.path()).await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (server, stop) = (Arc::clone(&server), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut seen = String::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let letter = letter(&server, "mood").await;
+                    if !seen.ends_with(&letter) {
+                        seen += &letter;
+                    }
+                }
+                seen
+            })
+        })
+        .collect();
+    write_version(&model.join("2"), "b");
+    report_when(&server, "mood", |report| report["version"] == "2").await;
+    assert_eq!(letter(&server, "mood").await, "b");
+    // In place, too.
+    write_version(&model.join("2"), "c");
+    report_when(&server, "mood", |report| report["labels"][0] == "c0").await;
+    assert_eq!(letter(&server, "mood").await, "c");
+    assert_eq!(letter(&server, "mood@1").await, "a");
+    std::fs::remove_dir_all(model.join("2")).expect("a folder");
+    report_when(&server, "mood", |report| report["versions"] == json!(["1"])).await;
+    assert_eq!(letter(&server, "mood").await, "a");
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        let seen = client.await.expect("every request is answered");
+        assert!("abca".starts_with(&seen), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_version_replaces_nothing_and_is_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("mood");
+    write_version(&model.join("1"), "a");
+    let server = following(folder.path()).await;
+    let failed = "electra_model_load_failed{model=\"mood\",version=\"2\"}";
+    assert!(!server.metrics().await.contains(failed));
+    write_version(&model.join("2"), "b");
+    let data = model.join("2/model.onnx.data");
+    let whole = std::fs::read(&data).expect("weights");
+    std::fs::write(&data, &whole[..whole.len() / 2]).expect("weights");
+    let report = report_when(&server, "mood", |report| report["reason"].is_string()).await;
+    assert!(
+        report["reason"].to_string().contains("too short"),
+        "{report}"
+    );
+    assert_eq!(
+        (&report["state"], &report["version"]),
+        (&json!("ready"), &json!("1"))
+    );
+    assert_eq!(report["version_states"][1]["state"], "failed");
+    assert_eq!(letter(&server, "mood").await, "a");
+    assert_eq!(
+        server
+            .get("/health/ready")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    assert!(server.metrics().await.contains(&format!("{failed} 1")));
+    let broken = server.post("/classify", &json!({"text": "a", "model": "mood@2"}));
+    server.refused(broken, 503, "model_unavailable").await;
+    // Repaired, it takes over.
+    std::fs::write(&data, &whole).expect("weights");
+    let report = report_when(&server, "mood", |report| report["version"] == "2").await;
+    assert!(report.get("reason").is_none(), "{report}");
+    assert!(server.metrics().await.contains(&format!("{failed} 0")));
+    // Broken in place, it goes on from what it has in memory.
+    std::fs::write(&data, &whole[..7]).expect("weights");
+    let report = report_when(&server, "mood", |report| report["reason"].is_string()).await;
+    assert_eq!(
+        (&report["state"], &report["version"]),
+        (&json!("ready"), &json!("2"))
+    );
+    assert_eq!(letter(&server, "mood").await, "b");
+}
+
+#[tokio::test]
+async fn models_come_and_go_with_their_folders() {
+    let folder = repository(&[CLASSIFIER]);
+    let server = following(folder.path()).await;
+    // A folder that is being filled: what loads is loaded once it is complete.
+    let source = exported("discriminator-plain", Precision::Fp32);
+    let target = folder.path().join("late");
+    std::fs::create_dir(&target).expect("a folder");
+    for file in [
+        "config.json",
+        "tokenizer.json",
+        "model.onnx.data",
+        "model.onnx",
+    ] {
+        let (_, report) = server.send(server.get("/models/late")).await;
+        assert_ne!(report["state"], "ready", "{report}");
+        std::fs::copy(source.join(file), target.join(file)).expect("a copy");
+    }
+    report_when(&server, "late", |report| report["state"] == "ready").await;
+    server.ask("/discriminate", &json!({"text": "a b"})).await;
+    // One that can't be loaded takes nothing from those that answer.
+    std::fs::create_dir(folder.path().join("odd")).expect("a folder");
+    for (file, content) in [
+        ("model.onnx", "no graph"),
+        ("vocab.txt", "a"),
+        ("config.json", "{}"),
+    ] {
+        std::fs::write(folder.path().join("odd").join(file), content).expect("a file");
+    }
+    report_when(&server, "odd", |report| report["state"] == "failed").await;
+    assert_eq!(
+        server
+            .get("/health/ready")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    std::fs::remove_dir_all(&target).expect("a folder");
+    report_when(&server, "late", |report| {
+        report["code"] == "model_not_found"
+    })
+    .await;
+    let gone = server.post("/discriminate", &json!({"text": "a"}));
+    server.refused(gone, 404, "model_not_found").await;
+    assert!(
+        !server
+            .metrics()
+            .await
+            .contains("electra_model_ready{model=\"late\"")
+    );
+}
+
+#[tokio::test]
+async fn models_are_unloaded_and_loaded_by_request() {
+    let folder = repository(&[CLASSIFIER, "qa-plain"]);
+    let server = following(folder.path()).await;
+    let control = |action: &str, model: &str| {
+        server.post(
+            &format!("/v2/repository/models/{model}/{action}"),
+            &json!({}),
+        )
+    };
+    assert_eq!(
+        server.send(control("unload", CLASSIFIER)).await.0,
+        StatusCode::OK
+    );
+    let asked = || server.post("/classify", &json!({"text": "a", "model": CLASSIFIER}));
+    let refusal = server.refused(asked(), 503, "model_unloaded").await;
+    assert!(refusal["error"].to_string().contains("/load"), "{refusal}");
+    let by_default = server.post("/classify", &json!({"text": "a"}));
+    server.refused(by_default, 404, "model_not_found").await;
+    let (_, report) = server
+        .send(server.get(&format!("/models/{CLASSIFIER}")))
+        .await;
+    assert_eq!(report["state"], "unloaded");
+    assert!(
+        !server
+            .metrics()
+            .await
+            .contains("electra_model_ready{model=\"sequence")
+    );
+    assert_eq!(
+        server
+            .get("/health/ready")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    // It stays so, whatever comes into the folder.
+    write_version(&folder.path().join(CLASSIFIER), "z");
+    write_version(&folder.path().join("other"), "o");
+    report_when(&server, "other", |report| report["state"] == "ready").await;
+    server.refused(asked(), 503, "model_unloaded").await;
+    assert_eq!(
+        server.send(control("load", CLASSIFIER)).await.0,
+        StatusCode::OK
+    );
+    assert_eq!(letter(&server, CLASSIFIER).await, "z");
+    // Loading what is loaded changes nothing; what is not there, or broken, is said.
+    assert_eq!(
+        server.send(control("load", CLASSIFIER)).await.0,
+        StatusCode::OK
+    );
+    for action in ["load", "unload"] {
+        server
+            .refused(control(action, "none"), 404, "model_not_found")
+            .await;
+    }
+    std::fs::write(folder.path().join("qa-plain/config.json"), "{").expect("a file");
+    let broken = server
+        .refused(control("load", "qa-plain"), 503, "model_unavailable")
+        .await;
+    assert!(
+        broken["error"].to_string().contains("config.json"),
+        "{broken}"
+    );
+    let question = json!({"question": "who?", "context": "a b c"});
+    server.ask("/qa", &question).await;
+}
+
+#[tokio::test]
+async fn electra_toml_sets_limits_and_defaults() {
+    let folder = repository(&["discriminator-plain", CLASSIFIER]);
+    let write = |model: &str, text: &str| {
+        std::fs::write(folder.path().join(model).join("electra.toml"), text).expect("a file");
+    };
+    write(
+        "discriminator-plain",
+        "[limits]\nmax_text_bytes = 10\nmax_inputs = 2\n[defaults]\nlevel = \"word\"\noffsets = \"utf8\"",
+    );
+    write(
+        CLASSIFIER,
+        "[defaults]\ntop_k = 2\n[limits]\nmax_tokens = 6",
+    );
+    let server = Server::start(config(folder.path())).await;
+    let answer = server.ask("/discriminate", &json!({"text": "é a"})).await;
+    let words = &answer["results"][0]["words"];
+    assert_eq!(
+        (&words[0]["end"], &words[1]["start"]),
+        (&json!(2), &json!(3)),
+        "{answer}"
+    );
+    let answer = server
+        .ask("/discriminate", &json!({"text": "a", "level": "token"}))
+        .await;
+    assert!(answer["results"][0]["tokens"].is_array(), "{answer}");
+    for (text, code) in [
+        (json!("eleven byte"), "text_too_long"),
+        (json!(["a", "b", "c"]), "too_many_inputs"),
+    ] {
+        let request = server.post("/discriminate", &json!({"text": text}));
+        server.refused(request, 422, code).await;
+    }
+    let answer = server.ask("/classify", &json!({"text": "a"})).await;
+    assert_eq!(
+        answer["results"][0]["labels"].as_array().map(Vec::len),
+        Some(2)
+    );
+    let long = server.post("/classify", &json!({"text": "a b c d e f g"}));
+    let refusal = server.refused(long, 422, "too_many_tokens").await;
+    assert!(
+        refusal["error"].to_string().contains("reads 6"),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
+async fn an_electra_toml_that_does_not_fit_is_said() {
+    for (text, expected) in [
+        ("tsak = 1", "`task`"),
+        ("task = \"qa\"", "classify"),
+        ("labels = [\"a\"]", "3 scores"),
+        ("[defaults]\nstride = 1", "stride"),
+        ("[limits]\nmax_tokens = 100000", "max_tokens"),
+        ("graph = \"onnx/other.onnx\"", "other.onnx"),
+    ] {
+        let folder = repository(&[CLASSIFIER]);
+        std::fs::write(folder.path().join(CLASSIFIER).join("electra.toml"), text).expect("a file");
+        let server = Server::start_unready(config(folder.path())).await;
+        let report = report_when(&server, CLASSIFIER, |report| report["state"] == "failed").await;
+        assert!(
+            report["reason"].to_string().contains(expected),
+            "{text}: {report}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_exported_when_it_is_loaded_and_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("raw");
+    copy_folder(&checkpoint("discriminator-plain"), &model);
+    std::fs::write(model.join("electra.toml"), "precision = \"fp32\"").expect("a file");
+    let ask = async |server: &Server| server.ask("/discriminate", &json!({"text": "a b c"})).await;
+    let expected = {
+        let repository = repository(&["discriminator-plain"]);
+        ask(&Server::start(config(repository.path())).await).await["results"].clone()
+    };
+    let graph = model.join(".electra/fp32/model.onnx");
+    let made = async || {
+        let server = Server::start(config(folder.path())).await;
+        assert_eq!(ask(&server).await["results"], expected);
+        std::fs::metadata(&graph)
+            .and_then(|graph| graph.modified())
+            .expect("a graph")
+    };
+    let first = made().await;
+    assert_eq!(made().await, first, "kept for the next start");
+    let later = first + Duration::from_secs(7);
+    let weights = std::fs::File::open(model.join("model.safetensors")).expect("weights");
+    weights.set_modified(later).expect("a time");
+    assert_ne!(made().await, first, "made again of other files");
+    // Where nothing can be kept, as in a folder that is mounted to be read only.
+    std::fs::remove_dir_all(model.join(".electra")).expect("a folder");
+    std::fs::write(model.join(".electra"), "").expect("a file");
+    let server = Server::start(config(folder.path())).await;
+    assert_eq!(ask(&server).await["results"], expected);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn memory_is_given_back_when_models_are_unloaded() {
+    let process = ServerProcess::start(
+        &default_models(),
+        &["--batch-tokens", "64", "--watch-interval-ms", "0"],
+    );
+    let server = Server::at(process.address);
+    let resident = || {
+        let path = format!("/proc/{}/status", process.process.id());
+        let status = std::fs::read_to_string(path).expect("a status");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("VmRSS");
+        let kilobytes = line.split_whitespace().nth(1).expect("a number");
+        kilobytes.parse::<u64>().expect("a number") / 1024
+    };
+    let models = [
+        "electra-mini-chunker",
+        "electra-mini-qa",
+        "electra-mini-sentiment",
+    ];
+    let all = async |action: &str| {
+        for model in models {
+            let path = format!("/v2/repository/models/{model}/{action}");
+            assert_eq!(
+                server.send(server.post(&path, &json!({}))).await.0,
+                StatusCode::OK
+            );
+        }
+    };
+    let loaded = resident();
+    all("unload").await;
+    // Three models of 23 MB, whose weights are in memory twice. The system's allocator keeps up to 64 MB of that.
+    let given_back = async {
+        while resident() + 50 > loaded {
+            tokio::task::yield_now().await;
+        }
+    };
+    let given_back = tokio::time::timeout(Duration::from_secs(20), given_back).await;
+    assert!(
+        given_back.is_ok(),
+        "{loaded} MB were resident with four models, {} with one",
+        resident()
+    );
+    // And again: nothing is left behind by each round.
+    let unloaded = resident();
+    for _ in 0..3 {
+        all("load").await;
+        all("unload").await;
+    }
+    let kept = async {
+        while resident() > unloaded + 20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let kept = tokio::time::timeout(Duration::from_secs(20), kept).await;
+    assert!(
+        kept.is_ok(),
+        "{unloaded} MB were resident, {} after three more rounds",
+        resident()
+    );
+}
