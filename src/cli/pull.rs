@@ -79,7 +79,7 @@ fn unchanged(pulled: &Pulled) -> String {
     let folder = pulled.folder.display();
     match &pulled.source {
         Some(source) => format!(
-            "{folder} is {} in {} already; there is nothing to do.",
+            "{folder} is {} already (precision {}); there is nothing to do.",
             source.checkpoint, source.precision
         ),
         None => format!("{folder} is there already."),

@@ -1,7 +1,7 @@
 //! Asks the hub over HTTP: the token goes to the hub alone, and passing troubles are tried again.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, io};
 
 use serde::Deserialize;
 use ureq::http::{Response, header};
@@ -343,16 +343,22 @@ impl Client {
         if let Some(from) = request.range_from {
             builder = builder.header(header::RANGE, format!("bytes={from}-"));
         }
+        let untrusted = |reason: &dyn fmt::Display| {
+            Failure::Final(HubError::Untrusted {
+                endpoint: Origin::of(url).to_string(),
+                reason: reason.to_string(),
+            })
+        };
         builder.call().map_err(|error| match error {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::Final(HubError::Answer {
                 url: url.to_owned(),
                 reason: error.to_string(),
             }),
             // Certificates do not become valid by waiting.
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => Failure::Final(HubError::Unreachable {
-                endpoint: Origin::of(url).to_string(),
-                reason: format!("{error} (SSL_CERT_FILE names certificates to trust, as a company's proxy needs)"),
-            }),
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                untrusted(&error)
+            }
+            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => untrusted(&error),
             passing => Trouble::of_network(url, &passing),
         })
     }

@@ -37,6 +37,17 @@ pub enum HubError {
         /// What the network says.
         reason: String,
     },
+    /// Whoever answers does not prove to be the hub.
+    #[error(
+        "{endpoint} shows a certificate that is not trusted: {reason}. If a proxy stands in between, as in companies, name the \
+         file of its certificates by SSL_CERT_FILE."
+    )]
+    Untrusted {
+        /// The hub, or the host that it sends to.
+        endpoint: String,
+        /// What is wrong with the certificate.
+        reason: String,
+    },
     /// The hub is busy, or limits how often it is asked.
     #[error(
         "{endpoint} answered {status}{}. Try again later; with a token (HF_TOKEN) its limits are higher.",
@@ -230,5 +241,28 @@ fn waited(asked_seconds: Option<u64>, attempts: u32) -> String {
     match asked_seconds {
         Some(seconds) => format!(" and asks to wait for {seconds} s"),
         None => format!(" {attempts} times in a row"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_cache_that_can_not_be_written() {
+        let said = |kind: io::ErrorKind| {
+            HubError::cache(Path::new("/cache/blobs/x"))(kind.into()).to_string()
+        };
+        let full = said(io::ErrorKind::StorageFull);
+        assert!(
+            full.contains("no space left for /cache/blobs/x") && full.contains("HF_HOME"),
+            "{full}"
+        );
+        assert_eq!(said(io::ErrorKind::QuotaExceeded), full);
+        let denied = said(io::ErrorKind::PermissionDenied);
+        assert!(
+            denied.contains("fails at /cache/blobs/x") && denied.contains("HF_HUB_CACHE"),
+            "{denied}"
+        );
     }
 }

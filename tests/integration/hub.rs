@@ -721,7 +721,7 @@ fn the_program_pulls_a_name_and_says_what_came_of_it() {
     );
     let (code, out, _) = pull(&[NAME]);
     assert_eq!(code, Some(0));
-    assert_says(&out, &[NAME, &commit('a'), "fp32 already"]);
+    assert_says(&out, &[NAME, &commit('a'), "already (precision fp32)"]);
     let (code, _, log) = pull(&["org/nothing"]);
     assert_eq!(code, Some(1));
     assert_says(&log, &["electra: ", "has no model org/nothing"]);
