@@ -96,7 +96,7 @@ impl Observer for Progress {
     fn started(&self, file: &str, bytes: Option<u64>, received: u64) {
         // Draws on standard error, and nothing where that is no terminal.
         let bar = bytes.map_or_else(ProgressBar::no_length, ProgressBar::new);
-        let template = "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+        let template = "{msg:24} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
         let style = ProgressStyle::with_template(template);
         let bar = bar
             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
