@@ -12,6 +12,7 @@ pub use resolve::{Arguments, load, resolve};
 
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
+use crate::service::pull::Origin;
 use crate::telemetry::tracing::LogOptions;
 
 /// One setting: the row its flag, environment variable, file key and help text are made from.
@@ -27,6 +28,8 @@ pub struct Setting {
     pub help: &'static str,
     /// The default as the help text shows it.
     pub default: &'static str,
+    /// Whether it takes several values: a flag more than once, an array in the file, commas elsewhere.
+    pub is_list: bool,
 }
 
 impl Setting {
@@ -62,6 +65,14 @@ const fn setting(
         value,
         help,
         default,
+        is_list: false,
+    }
+}
+
+const fn list(setting: Setting) -> Setting {
+    Setting {
+        is_list: true,
+        ..setting
     }
 }
 
@@ -74,6 +85,13 @@ pub const SETTINGS: &[Setting] = &[
         "models",
         "The model repository: a folder of model folders, or one model folder",
     ),
+    list(setting(
+        "model",
+        "model",
+        "NAME[@REVISION]",
+        "none",
+        "Models of the Hugging Face hub, or checkpoint folders, to put into the repository first where they are not there",
+    )),
     setting(
         "http",
         "http",
@@ -193,6 +211,8 @@ pub const SETTINGS: &[Setting] = &[
 pub struct Config {
     /// The model repository.
     pub models: PathBuf,
+    /// Models to put into the repository before it is served.
+    pub model: Vec<Origin>,
     /// Where to listen for HTTP, `HOST:PORT`.
     pub http: String,
     /// What computes.

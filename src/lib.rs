@@ -15,6 +15,7 @@ pub mod eval;
 pub mod export;
 pub mod heads;
 pub mod http;
+pub mod hub;
 mod numbers;
 pub mod onnx;
 pub mod repository;

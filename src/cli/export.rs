@@ -1,13 +1,14 @@
 //! `electra export`: a checkpoint becomes a model folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::CliError;
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
-use crate::service::export::{ExportRequest, export};
+use crate::service::export::{ExportReport, export};
+use crate::service::pull::ExportOptions;
 use crate::task::Task;
 
 /// What `export` takes.
@@ -20,6 +21,17 @@ pub struct ExportArguments {
     /// The model folder to write; made if it is not there
     #[arg(long, value_name = "FOLDER")]
     pub output: PathBuf,
+    /// How to export.
+    #[command(flatten)]
+    pub options: OptionArguments,
+    /// ONNX Runtime's shared library; searched for if not given
+    #[arg(long, value_name = "FILE", env = "ELECTRA_ONNXRUNTIME_LIBRARY")]
+    pub onnxruntime_library: Option<PathBuf>,
+}
+
+/// How a checkpoint is exported, from wherever it comes.
+#[derive(Clone, Debug, Args)]
+pub struct OptionArguments {
     /// fp32, as exact as the checkpoint; int8, a quarter of the size and faster on the CPU; fp16, half the size, for GPUs;
     /// auto, int8 for the CPU and fp16 for a GPU, or fp32 where that changes more than 1% of the decisions
     #[arg(long, value_name = "auto|fp32|fp16|int8", default_value_t = PrecisionChoice::Auto)]
@@ -38,9 +50,24 @@ pub struct ExportArguments {
     /// samples
     #[arg(long)]
     pub accept_changed_decisions: bool,
-    /// ONNX Runtime's shared library; searched for if not given
-    #[arg(long, value_name = "FILE", env = "ELECTRA_ONNXRUNTIME_LIBRARY")]
-    pub onnxruntime_library: Option<PathBuf>,
+}
+
+impl OptionArguments {
+    /// As the service takes them.
+    #[must_use]
+    pub fn options(&self, onnxruntime_library: Option<PathBuf>) -> ExportOptions {
+        ExportOptions {
+            precision: self.precision,
+            device: self.device,
+            task: match self.task {
+                TaskChoice::Auto => None,
+                TaskChoice::Named(task) => Some(task),
+            },
+            samples: self.samples.clone(),
+            accept_changed_decisions: self.accept_changed_decisions,
+            onnxruntime_library,
+        }
+    }
 }
 
 /// The head to export.
@@ -57,37 +84,33 @@ pub enum TaskChoice {
 /// # Errors
 /// What kept the checkpoint from being exported.
 pub fn run(arguments: &ExportArguments) -> Result<(), CliError> {
-    let request = ExportRequest {
-        checkpoint: arguments.checkpoint.clone(),
-        output: arguments.output.clone(),
-        precision: arguments.precision,
-        device: arguments.device,
-        task: match arguments.task {
-            TaskChoice::Auto => None,
-            TaskChoice::Named(task) => Some(task),
-        },
-        samples: arguments.samples.clone(),
-        accept_changed_decisions: arguments.accept_changed_decisions,
-        onnxruntime_library: arguments.onnxruntime_library.clone(),
-    };
+    let options = arguments
+        .options
+        .options(arguments.onnxruntime_library.clone());
+    let request = options.request(arguments.checkpoint.clone(), arguments.output.clone());
     let report = export(&request).map_err(CliError::failed)?;
+    print(&request.output, &report);
+    Ok(())
+}
+
+/// Says on standard output what came of an export.
+pub(super) fn print(folder: &Path, report: &ExportReport) {
     let exported = &report.exported;
     println!(
         "{}: task {}, {}, {} layers of width {}, {:.1} MB",
-        request.output.display(),
+        folder.display(),
         exported.head.task(),
         exported.precision,
         exported.config.num_hidden_layers,
         exported.config.hidden_size,
         megabytes(exported.bytes)
     );
-    if let Some(compared) = report.comparison {
+    if let Some(compared) = &report.comparison {
         println!("{compared}");
     }
-    if let Some(selection) = report.selection {
+    if let Some(selection) = &report.selection {
         println!("precision auto: {selection}");
     }
-    Ok(())
 }
 
 fn parse_task(text: &str) -> Result<TaskChoice, String> {

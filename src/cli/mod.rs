@@ -10,6 +10,7 @@ pub mod health;
 pub mod lines;
 pub mod models;
 pub mod one_shot;
+pub mod pull;
 pub mod qa;
 pub mod serve;
 pub mod settings;
@@ -37,7 +38,9 @@ pub struct Arguments {
 pub enum Command {
     /// Serve the models over HTTP
     Serve(serve::ServeArguments),
-    /// Make a model out of a checkpoint
+    /// Make a model out of a checkpoint of the Hugging Face hub, or bring it up to date
+    Pull(pull::PullArguments),
+    /// Make a model out of a checkpoint in a folder
     Export(export::ExportArguments),
     /// Find the replaced tokens of texts
     Discriminate(discriminate::DiscriminateArguments),
@@ -95,6 +98,7 @@ impl From<LogError> for CliError {
 pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Pull(arguments) => pull::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Discriminate(arguments) => discriminate::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),

@@ -7,9 +7,10 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 
 use super::settings::{All, Settings};
-use super::{CliError, configuration};
+use super::{CliError, configuration, pull};
 use crate::app;
 use crate::config::Config;
+use crate::service::pull::{ExportOptions, PullRequest, provide};
 use crate::telemetry::tracing;
 
 /// What `serve` takes.
@@ -40,6 +41,15 @@ pub fn run(arguments: &ServeArguments) -> Result<(), CliError> {
 async fn serve(config: &Config) -> Result<(), CliError> {
     // First of all, so that a signal during the start is not lost.
     let shutdown = shutdown_signal().map_err(CliError::failed)?;
+    tokio::pin!(shutdown);
+    let models = config.clone();
+    tokio::select! {
+        provided = tokio::task::spawn_blocking(move || provide_all(&models)) => {
+            provided.map_err(CliError::failed)??;
+        }
+        // What has come of a transfer is kept for the next start.
+        () = &mut shutdown => return Ok(()),
+    }
     let app = app::build(config).map_err(CliError::failed)?;
     let listener = TcpListener::bind(&config.http).await.map_err(|error| {
         CliError::Failed(format!(
@@ -51,6 +61,30 @@ async fn serve(config: &Config) -> Result<(), CliError> {
         ::tracing::info!(%address, workers = config.workers, "listening for HTTP");
     }
     app.run(listener, shutdown).await.map_err(CliError::failed)
+}
+
+/// Puts the models that were asked for into the repository, where they are not there yet.
+fn provide_all(config: &Config) -> Result<(), CliError> {
+    for origin in &config.model {
+        let request = PullRequest {
+            origin: origin.clone(),
+            models: config.models.clone(),
+            name: None,
+            force: false,
+            export: ExportOptions {
+                precision: config.precision,
+                device: config.device,
+                onnxruntime_library: config.onnxruntime_library.clone(),
+                ..ExportOptions::default()
+            },
+        };
+        let provided =
+            provide(&request, &pull::hub, &pull::Progress::default()).map_err(CliError::failed)?;
+        if provided.report.is_some() {
+            ::tracing::info!(model = %origin, folder = %provided.folder.display(), "pulled");
+        }
+    }
+    Ok(())
 }
 
 /// Done at the first SIGTERM or SIGINT.

@@ -1,7 +1,7 @@
 //! Configuration settings as flags, made from the one table of settings.
 
 use clap::error::Error;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::config::{Arguments, SETTINGS, Setting};
 
@@ -41,13 +41,23 @@ impl Selection for Local {
     }
 }
 
-/// What a command that puts load on a server of its own takes: it listens where it likes.
+/// What a command that brings a model into the repository takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Repository;
+
+impl Selection for Repository {
+    fn takes(key: &str) -> bool {
+        matches!(key, "models" | "onnxruntime_library" | "log_format" | "log")
+    }
+}
+
+/// What a command that puts load on a server of its own takes: it listens where it likes, on models that are there.
 #[derive(Clone, Copy, Debug)]
 pub struct Benched;
 
 impl Selection for Benched {
     fn takes(key: &str) -> bool {
-        key != "http"
+        !matches!(key, "http" | "model")
     }
 }
 
@@ -83,7 +93,12 @@ impl<S: Selection> Args for Settings<S> {
                 .long(setting.long)
                 .value_name(setting.value)
                 .help(help)
-                .help_heading("Settings");
+                .help_heading("Settings")
+                .action(if setting.is_list {
+                    ArgAction::Append
+                } else {
+                    ArgAction::Set
+                });
             command.arg(argument.allow_hyphen_values(true))
         })
     }
@@ -95,7 +110,13 @@ impl<S: Selection> Args for Settings<S> {
 
 impl<S: Selection> FromArgMatches for Settings<S> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let given = |key: &str| matches.get_one::<String>(key).cloned();
+        let given = |key: &str| {
+            let values: Vec<&str> = matches
+                .get_many::<String>(key)?
+                .map(String::as_str)
+                .collect();
+            Some(values.join(","))
+        };
         let settings = selected::<S>()
             .filter_map(|setting| Some((setting.key, given(setting.key)?)))
             .collect();
@@ -139,6 +160,14 @@ mod tests {
         assert_eq!(arguments.config.as_deref(), Some("f.toml"));
         assert_eq!(arguments.settings.len(), SETTINGS.len());
         assert!(arguments.settings.iter().all(|(key, value)| key == value));
+    }
+
+    #[test]
+    fn the_values_of_a_list_add_up() {
+        let arguments = Serve::try_parse_from(["electra", "--model=a/b", "--model", "c"]).unwrap();
+        let settings = arguments.settings.arguments.settings;
+        assert_eq!(settings.get("model").map(String::as_str), Some("a/b,c"));
+        assert!(Serve::try_parse_from(["electra", "--http=:1", "--http=:2"]).is_err());
     }
 
     #[test]

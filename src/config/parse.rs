@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use crate::engine::Device;
+use crate::service::pull::{Origin, OriginError};
 use crate::telemetry::tracing::LogFormat;
 
 /// A path; it need not exist.
@@ -16,6 +17,17 @@ use crate::telemetry::tracing::LogFormat;
 )]
 pub fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
+}
+
+/// Names of models on the hub, or folders, with commas between them.
+pub fn origins(text: &str) -> Result<Vec<Origin>, String> {
+    text.split(',')
+        .map(|name| {
+            name.trim()
+                .parse()
+                .map_err(|error: OriginError| error.to_string())
+        })
+        .collect()
 }
 
 /// `HOST:PORT`; an absent host is every address of the machine.
@@ -103,6 +115,21 @@ mod tests {
         ] {
             assert_eq!(address(text).ok().as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn models_to_pull_are_a_list() {
+        let names = |text: &str| {
+            let origins = origins(text)?;
+            Ok::<_, String>(origins.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(names("a/b@v1, c").unwrap(), ["a/b@v1", "c"]);
+        assert_eq!(
+            origins(env!("CARGO_MANIFEST_DIR")),
+            Ok(vec![Origin::Folder(env!("CARGO_MANIFEST_DIR").into())])
+        );
+        assert!(names("a/b,../c").unwrap_err().contains("`../c`"));
+        assert!(names("a/b/c").unwrap_err().contains("`a/b/c`"));
     }
 
     #[test]

@@ -112,7 +112,14 @@ impl Resolver {
                 self.mistake(source, format!("there is no such setting. {hint}"));
                 continue;
             };
-            match scalar(&value) {
+            let text = match &value {
+                toml::Value::Array(values) if setting.is_list => {
+                    let texts: Option<Vec<String>> = values.iter().map(scalar).collect();
+                    texts.map(|texts| texts.join(","))
+                }
+                value => scalar(value),
+            };
+            match text {
                 Some(text) => drop(self.given.insert(setting.key, (source, text))),
                 None => self.mistake(
                     source,
@@ -131,6 +138,7 @@ impl Resolver {
         let bytes = |default: usize| NonZeroUsize::new(default).unwrap_or(NonZeroUsize::MIN);
         let config = Config {
             models: self.value("models", parse::path, "models".into()),
+            model: self.value("model", parse::origins, Vec::new()),
             http: self.value("http", parse::address, "0.0.0.0:8080".to_owned()),
             device: self.value("device", parse::device, Device::Auto),
             onnxruntime_library: self.value(
@@ -282,8 +290,8 @@ mod tests {
         let shown: Vec<(&'static str, &str)> = SETTINGS
             .iter()
             .filter(|setting| {
-                let found_out = ["onnxruntime_library", "workers", "batch_tokens"];
-                !found_out.contains(&setting.key)
+                let not_values = ["model", "onnxruntime_library", "workers", "batch_tokens"];
+                !not_values.contains(&setting.key)
             })
             .map(|setting| (setting.key, setting.default))
             .collect();
@@ -316,6 +324,15 @@ mod tests {
             config.log.filter, "warn",
             "an empty variable counts as not set"
         );
+    }
+
+    #[test]
+    fn a_list_may_be_an_array_in_the_file() {
+        let config = resolved(&[], &[], Some("model = [\"a/b\", \"c@v1\"]")).unwrap();
+        let names: Vec<String> = config.model.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a/b", "c@v1"]);
+        let config = resolved(&[], &[("ELECTRA_MODEL", "a/b,c")], None).unwrap();
+        assert_eq!(config.model.len(), 2);
     }
 
     #[test]

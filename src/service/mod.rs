@@ -8,8 +8,10 @@ mod input;
 pub mod json;
 mod models;
 mod offload;
+pub mod pull;
 mod qa;
 mod readiness;
+pub mod source;
 mod tag;
 mod windowed;
 

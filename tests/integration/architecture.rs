@@ -78,6 +78,15 @@ fn only_http_names_axum_and_only_engine_names_ort() {
 }
 
 #[test]
+fn only_the_hub_names_ureq() {
+    assert_eq!(
+        naming("ureq", |path| !path.starts_with("hub")),
+        Vec::<PathBuf>::new()
+    );
+    assert!(!naming("ureq", |path| path.starts_with("hub")).is_empty());
+}
+
+#[test]
 fn pure_parts_name_no_runtime_transport_or_engine() {
     let pure = |path: &Path| {
         let folders = ["eval", "export", "heads", "text"];

@@ -133,6 +133,7 @@ pub fn copy_folder(from: &Path, to: &Path) {
 pub fn config(models: &Path) -> Config {
     Config {
         models: models.to_path_buf(),
+        model: Vec::new(),
         http: "127.0.0.1:0".to_owned(),
         device: Device::Cpu,
         onnxruntime_library: None,
@@ -340,9 +341,18 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts the program and follows its log until the models are loaded.
     pub fn start(models: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(models, arguments, |command| command)
+    }
+
+    /// The same in a changed environment.
+    pub fn start_with(
+        models: &Path,
+        arguments: &[&str],
+        change: impl FnOnce(Command) -> Command,
+    ) -> Self {
         let models = models.to_str().expect("UTF-8");
         let always = ["serve", "--models", models, "--http", "127.0.0.1:0"];
-        let mut process = electra(&[&always, arguments].concat())
+        let mut process = change(electra(&[&always, arguments].concat()))
             .stderr(Stdio::piped())
             .spawn()
             .expect("a process");

@@ -11,6 +11,8 @@ mod eval;
 mod export;
 mod formats;
 mod harness;
+mod hub;
+mod hub_server;
 mod offsets;
 mod padded;
 mod parity;

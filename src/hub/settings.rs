@@ -1,0 +1,211 @@
+//! Where the hub is, where its cache is, and who asks: the environment variables of Python's `huggingface_hub`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::HubError;
+
+const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
+
+/// How the hub is asked.
+#[derive(Clone, Debug)]
+pub struct HubSettings {
+    /// The hub's address, without a slash at its end.
+    pub endpoint: String,
+    /// Who asks.
+    pub token: Option<Token>,
+    /// Where a login leaves its token, for what is said about it.
+    pub token_file: PathBuf,
+    /// The folder of `models--org--name` folders.
+    pub cache: PathBuf,
+    /// Whether the cache must do.
+    pub offline: bool,
+    /// A file of certificates to trust in place of the built-in ones.
+    pub certificates: Option<PathBuf>,
+}
+
+/// A secret; it shows itself to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// A token, or `None` for a text of nothing but space.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    pub(super) fn authorization(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(…)")
+    }
+}
+
+impl HubSettings {
+    /// Reads the environment through a look-up, and the token's file where the environment holds no token:
+    ///
+    /// `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HOME`, `HF_HUB_CACHE`,
+    /// `HF_HUB_OFFLINE`, their older spellings, and `SSL_CERT_FILE` (or `REQUESTS_CA_BUNDLE`). A variable that is set but
+    /// empty counts as not set.
+    ///
+    /// # Errors
+    /// Where the endpoint is no address, or there is neither a home folder nor a variable in its place.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, HubError> {
+        let given = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let first = |names: &[&str]| names.iter().find_map(|name| given(name));
+        let is_on = |names: &[&str]| {
+            first(names).is_some_and(|value| {
+                matches!(
+                    value.trim().to_ascii_uppercase().as_str(),
+                    "1" | "ON" | "YES" | "TRUE"
+                )
+            })
+        };
+        let user = given("HOME").or_else(|| given("USERPROFILE"));
+        let path = |text: String| match (text.strip_prefix("~/"), &user) {
+            (Some(rest), Some(user)) => Path::new(user).join(rest),
+            _ => PathBuf::from(text),
+        };
+        let home = given("HF_HOME").map(path).or_else(|| {
+            let cache = given("XDG_CACHE_HOME").map(path);
+            let cache = cache.or_else(|| Some(Path::new(user.as_ref()?).join(".cache")));
+            Some(cache?.join("huggingface"))
+        });
+        let cache = first(&["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"]).map(path);
+        let cache = cache.or_else(|| Some(home.as_ref()?.join("hub")));
+        let token_file = given("HF_TOKEN_PATH").map(path);
+        let token_file = token_file.or_else(|| Some(home.as_ref()?.join("token")));
+        let token_file = token_file.unwrap_or_default();
+        let token = first(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
+            .or_else(|| {
+                let implicit = !is_on(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]);
+                implicit.then(|| std::fs::read_to_string(&token_file).ok())?
+            })
+            .and_then(|text| Token::new(&text));
+        Ok(Self {
+            endpoint: endpoint(given("HF_ENDPOINT"))?,
+            token,
+            token_file,
+            cache: cache.ok_or(HubError::NoHome)?,
+            offline: is_on(&["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]),
+            certificates: first(&["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]).map(path),
+        })
+    }
+}
+
+fn endpoint(given: Option<String>) -> Result<String, HubError> {
+    let Some(given) = given else {
+        return Ok(DEFAULT_ENDPOINT.to_owned());
+    };
+    let address = given.trim().trim_end_matches('/');
+    let host = address
+        .strip_prefix("https://")
+        .or_else(|| address.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['?', '#', '@', ' ']) => {
+            Ok(address.to_owned())
+        }
+        _ => Err(HubError::Environment {
+            variable: "HF_ENDPOINT",
+            value: given,
+            reason: format!("give an address such as {DEFAULT_ENDPOINT}"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(environment: &[(&str, &str)]) -> Result<HubSettings, HubError> {
+        HubSettings::from_environment(|name| {
+            let found = environment.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_cache_is_where_python_has_it() {
+        for (environment, cache) in [
+            (vec![("HOME", "/h")], "/h/.cache/huggingface/hub"),
+            (
+                vec![("HOME", "/h"), ("XDG_CACHE_HOME", "/x")],
+                "/x/huggingface/hub",
+            ),
+            (vec![("HOME", "/h"), ("HF_HOME", "/f")], "/f/hub"),
+            (vec![("HOME", "/h"), ("HF_HOME", "~/f")], "/h/f/hub"),
+            (
+                vec![("HF_HOME", "/f"), ("HUGGINGFACE_HUB_CACHE", "/c")],
+                "/c",
+            ),
+            (
+                vec![("HUGGINGFACE_HUB_CACHE", "/c"), ("HF_HUB_CACHE", "/d")],
+                "/d",
+            ),
+        ] {
+            assert_eq!(
+                settings(&environment).unwrap().cache,
+                Path::new(cache),
+                "{environment:?}"
+            );
+        }
+        assert!(matches!(settings(&[]), Err(HubError::NoHome)));
+    }
+
+    #[test]
+    fn a_token_is_taken_from_the_environment_or_a_login() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("token"), "from-login\n").unwrap();
+        let home = home.path().to_str().unwrap();
+        let token = |more: &[(&str, &str)]| {
+            settings(&[&[("HF_HOME", home)], more].concat())
+                .unwrap()
+                .token
+        };
+        assert_eq!(token(&[]), Token::new("from-login"));
+        assert_eq!(token(&[("HF_TOKEN", "mine")]), Token::new("mine"));
+        assert_eq!(token(&[("HF_TOKEN", " ")]), Token::new("from-login"));
+        assert_eq!(token(&[("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]), None);
+        assert_eq!(token(&[("HF_TOKEN_PATH", "/no/such/file")]), None);
+        assert!(!format!("{:?}", token(&[])).contains("login"));
+    }
+
+    #[test]
+    fn offline_and_endpoint_are_read_as_python_reads_them() {
+        let read =
+            |environment: &[(&str, &str)]| settings(&[&[("HF_HOME", "/f")], environment].concat());
+        for (value, offline) in [
+            ("1", true),
+            ("true", true),
+            ("YES", true),
+            ("0", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                read(&[("HF_HUB_OFFLINE", value)]).unwrap().offline,
+                offline,
+                "{value}"
+            );
+        }
+        assert_eq!(read(&[]).unwrap().endpoint, "https://huggingface.co");
+        assert_eq!(
+            read(&[("HF_ENDPOINT", "http://mirror:80/hub/")])
+                .unwrap()
+                .endpoint,
+            "http://mirror:80/hub"
+        );
+        for wrong in ["huggingface.co", "ftp://x", "https://", "https://user@host"] {
+            let error = read(&[("HF_ENDPOINT", wrong)]).unwrap_err().to_string();
+            assert!(
+                error.contains("HF_ENDPOINT") && error.contains(wrong),
+                "{error}"
+            );
+        }
+    }
+}

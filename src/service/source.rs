@@ -1,0 +1,239 @@
+//! Where a model folder's checkpoint came from: a note beside the graph, so that the same is not made twice and nothing of
+//! other origin is overwritten.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hub::ModelReference;
+use crate::task::Task;
+
+/// The note's file name.
+pub const SOURCE_FILE: &str = "source.json";
+
+/// What a model folder was made of, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The checkpoint.
+    #[serde(flatten)]
+    pub checkpoint: Checkpoint,
+    /// The precision that was asked for.
+    pub precision: String,
+    /// The head that was asked for, if any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub task: Option<Task>,
+}
+
+/// A checkpoint as it was at the time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Checkpoint {
+    /// From the hub.
+    Hub {
+        /// `ORG/NAME` or `NAME`.
+        name: String,
+        /// The branch, tag or commit that was asked for.
+        revision: String,
+        /// The commit that it was at.
+        commit: String,
+        /// The hub's address.
+        endpoint: String,
+    },
+    /// From a folder.
+    Folder {
+        /// Its absolute path.
+        folder: PathBuf,
+        /// The size of its files together.
+        bytes: u64,
+        /// When the latest of them was changed, in milliseconds since 1970.
+        modified_ms: u64,
+    },
+}
+
+impl Checkpoint {
+    /// A folder as it is now.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn of_folder(path: &Path) -> io::Result<Self> {
+        let folder = path.canonicalize()?;
+        let (mut bytes, mut modified_ms) = (0_u64, 0);
+        for entry in std::fs::read_dir(&folder)? {
+            // Follows links, as those of a cache.
+            let Ok(file) = std::fs::metadata(entry?.path()) else {
+                continue;
+            };
+            if file.is_file() {
+                let modified = file
+                    .modified()?
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                bytes = bytes.saturating_add(file.len());
+                modified_ms =
+                    modified_ms.max(u64::try_from(modified.as_millis()).unwrap_or(u64::MAX));
+            }
+        }
+        Ok(Self::Folder {
+            folder,
+            bytes,
+            modified_ms,
+        })
+    }
+
+    /// Whether this is what a reference leads to as far as can be told without asking the hub.
+    #[must_use]
+    pub fn satisfies(&self, reference: &ModelReference) -> bool {
+        match self {
+            Self::Hub {
+                name,
+                revision,
+                commit,
+                ..
+            } => {
+                let wanted = &reference.revision;
+                name == reference.name.as_str()
+                    && (wanted == revision || wanted.eq_ignore_ascii_case(commit))
+            }
+            Self::Folder { .. } => false,
+        }
+    }
+
+    /// Whether it is the same repository or folder, at whatever time.
+    #[must_use]
+    pub fn is_another_time_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Hub { name, endpoint, .. },
+                Self::Hub {
+                    name: other_name,
+                    endpoint: other_endpoint,
+                    ..
+                },
+            ) => name == other_name && endpoint == other_endpoint,
+            (Self::Folder { folder, .. }, Self::Folder { folder: other, .. }) => folder == other,
+            _ => false,
+        }
+    }
+
+    /// Whether it is the same at the same time, by whatever name of a revision.
+    #[must_use]
+    pub fn is_same_content_as(&self, other: &Self) -> bool {
+        let same_commit = match (self, other) {
+            (Self::Hub { commit, .. }, Self::Hub { commit: other, .. }) => commit == other,
+            _ => self == other,
+        };
+        same_commit && self.is_another_time_of(other)
+    }
+}
+
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hub {
+                name,
+                commit,
+                endpoint,
+                ..
+            } => write!(formatter, "{name} of {endpoint} at commit {commit}"),
+            Self::Folder { folder, .. } => folder.display().fmt(formatter),
+        }
+    }
+}
+
+impl Source {
+    /// The note in a model folder, if there is one that can be read.
+    #[must_use]
+    pub fn read(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(folder.join(SOURCE_FILE)).ok()?).ok()
+    }
+
+    /// Puts the note into a model folder.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        std::fs::write(folder.join(SOURCE_FILE), text + "\n")
+    }
+
+    /// Whether the same checkpoint was exported in the same way.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.checkpoint.is_same_content_as(&other.checkpoint)
+            && (&self.precision, self.task) == (&other.precision, other.task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hub(revision: &str, commit: char) -> Source {
+        Source {
+            checkpoint: Checkpoint::Hub {
+                name: "org/name".to_owned(),
+                revision: revision.to_owned(),
+                commit: commit.to_string().repeat(40),
+                endpoint: "https://hub".to_owned(),
+            },
+            precision: "int8".to_owned(),
+            task: None,
+        }
+    }
+
+    #[test]
+    fn a_note_reads_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Source::read(folder.path()), None);
+        let mut of_folder = hub("main", 'a');
+        of_folder.checkpoint = Checkpoint::of_folder(folder.path()).unwrap();
+        of_folder.task = Some(Task::Qa);
+        for source in [hub("main", 'a'), of_folder] {
+            source.write(folder.path()).unwrap();
+            assert_eq!(Source::read(folder.path()), Some(source));
+        }
+    }
+
+    #[test]
+    fn the_same_commit_is_the_same_by_any_name() {
+        assert!(hub("main", 'a').is_same_as(&hub("v1", 'a')));
+        assert!(!hub("main", 'a').is_same_as(&hub("main", 'b')));
+        let other = |change: &dyn Fn(&mut Source)| {
+            let mut other = hub("main", 'a');
+            change(&mut other);
+            !other.is_same_as(&hub("main", 'a'))
+        };
+        assert!(other(&|source| source.precision = "fp32".to_owned()));
+        assert!(other(&|source| source.task = Some(Task::Tag)));
+        assert!(
+            hub("main", 'a')
+                .checkpoint
+                .is_another_time_of(&hub("v1", 'b').checkpoint)
+        );
+    }
+
+    #[test]
+    fn a_reference_is_satisfied_by_its_revision_or_its_commit() {
+        let satisfies = |text: &str| {
+            hub("main", 'a')
+                .checkpoint
+                .satisfies(&text.parse().unwrap())
+        };
+        assert!(satisfies("org/name") && satisfies(&format!("org/name@{}", "A".repeat(40))));
+        assert!(!satisfies("org/name@v1") && !satisfies("other/name") && !satisfies("name"));
+    }
+
+    #[test]
+    fn a_folder_whose_files_change_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = || Checkpoint::of_folder(folder.path()).unwrap();
+        std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+        let before = of();
+        assert!(before.is_same_content_as(&of()));
+        std::fs::write(folder.path().join("config.json"), "{ }").unwrap();
+        assert!(!before.is_same_content_as(&of()) && before.is_another_time_of(&of()));
+    }
+}
