@@ -7,10 +7,15 @@
 //! models--ORG--NAME/blobs/ETAG.incomplete      as much of it as has come
 //! .locks/models--ORG--NAME/ETAG.lock           held while it is fetched
 //! ```
+//!
+//! Names of folders, places of snapshots and the writing of refs are the crate `hf-hub`'s. It has no locks and no incomplete
+//! files, and gives its path of blobs only along with its transfers.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use hf_hub::{Cache, Repo, RepoType};
 
 use super::HubError;
 use super::name::{Commit, ModelName, ModelReference};
@@ -18,24 +23,24 @@ use super::name::{Commit, ModelName, ModelReference};
 /// One model's part of the cache.
 #[derive(Clone, Debug)]
 pub struct ModelCache {
-    folder: PathBuf,
-    locks: PathBuf,
+    cache: Cache,
+    model: Repo,
 }
 
 impl ModelCache {
     /// A model's folders below the cache's; nothing is made yet.
     #[must_use]
     pub fn new(cache: &Path, name: &ModelName) -> Self {
-        let folder = format!("models--{}", name.as_str().replace('/', "--"));
         Self {
-            locks: cache.join(".locks").join(&folder),
-            folder: cache.join(folder),
+            cache: Cache::new(cache.to_owned()),
+            model: Repo::model(name.to_string()),
         }
     }
 
     /// The commit that a revision is, as far as the cache knows.
     #[must_use]
     pub fn commit(&self, reference: &ModelReference) -> Option<Commit> {
+        // `CacheRepo::get` finds one file rather than the commit, and makes a path of what the ref says, unchecked.
         Commit::parse(&reference.revision).or_else(|| {
             let path = self.reference(&reference.revision);
             Commit::parse(std::fs::read_to_string(path).ok()?.trim())
@@ -50,20 +55,24 @@ impl ModelCache {
         if self.commit(reference).as_ref() == Some(commit) {
             return Ok(());
         }
-        let path = self.reference(&reference.revision);
-        make_parent(&path)?;
-        std::fs::write(&path, commit.as_str()).map_err(HubError::cache(&path))
+        let ModelReference { name, revision } = reference;
+        let repo = Repo::with_revision(name.to_string(), RepoType::Model, revision.clone());
+        let written = self.cache.repo(repo).create_ref(commit.as_str());
+        written.map_err(HubError::cache(&self.reference(revision)))
     }
 
     /// The folder that shows a commit's files by their names.
     #[must_use]
     pub fn snapshot(&self, commit: &Commit) -> PathBuf {
-        self.folder.join("snapshots").join(commit.as_str())
+        self.cache
+            .repo(self.model.clone())
+            .pointer_path(commit.as_str())
     }
 
     /// Whether a file of a commit is here, complete.
     #[must_use]
     pub fn has(&self, commit: &Commit, file: &str) -> bool {
+        // Not `CacheRepo::get`: it goes by the ref, which is written once all files are here.
         self.snapshot(commit).join(file).is_file()
     }
 
@@ -84,7 +93,7 @@ impl ModelCache {
     /// Where a file's content lies, or will.
     #[must_use]
     pub fn blob(&self, etag: &ETag) -> PathBuf {
-        self.folder.join("blobs").join(&etag.0)
+        self.folder().join("blobs").join(&etag.0)
     }
 
     /// Where it is gathered until it is complete. Its folder is made.
@@ -93,7 +102,7 @@ impl ModelCache {
     /// Where that can't be.
     pub fn incomplete(&self, etag: &ETag) -> Result<PathBuf, HubError> {
         let path = self
-            .folder
+            .folder()
             .join("blobs")
             .join(format!("{}.incomplete", etag.0));
         make_parent(&path)?;
@@ -105,7 +114,10 @@ impl ModelCache {
     /// # Errors
     /// Where the lock file can't be made or locked.
     pub fn lock(&self, etag: &ETag) -> Result<File, HubError> {
-        let path = self.locks.join(format!("{}.lock", etag.0));
+        let locks = self.cache.path().join(".locks");
+        let path = locks
+            .join(self.model.folder_name())
+            .join(format!("{}.lock", etag.0));
         make_parent(&path)?;
         let file = File::create(&path).map_err(HubError::cache(&path))?;
         let taken = match file.try_lock() {
@@ -149,8 +161,12 @@ impl ModelCache {
             .map_err(HubError::cache(&path))
     }
 
+    fn folder(&self) -> PathBuf {
+        self.cache.path().join(self.model.folder_name())
+    }
+
     fn reference(&self, revision: &str) -> PathBuf {
-        self.folder.join("refs").join(revision)
+        self.folder().join("refs").join(revision)
     }
 }
 

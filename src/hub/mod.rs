@@ -1,9 +1,10 @@
 //! The Hugging Face hub: a name becomes a folder with the files of a checkpoint, checked, in the cache that Python's
 //! `huggingface_hub` shares.
 //!
-//! The protocol and the layout are those of `huggingface_hub` 0.36. The crate `hf-hub` is not used: version 1.0 starts a
-//! broken transfer anew, checks no content, knows neither `Retry-After` nor `HF_HUB_OFFLINE`, and brings over a hundred crates;
-//! version 0.5 sends the token to the hosts that the hub sends on to.
+//! The protocol and the layout are those of `huggingface_hub` 0.36. The layout of the cache and the token of a login are taken
+//! from the crate `hf-hub` 0.5, without its features. Transfers are our own: those of 0.5 send the token to the hosts that the
+//! hub sends on to; those of 1.0 start anew when they break, check no content, know neither `Retry-After` nor `HF_HUB_OFFLINE`,
+//! and bring over a hundred crates.
 
 mod cache;
 mod checksum;

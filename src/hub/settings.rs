@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use hf_hub::Cache;
+
 use super::HubError;
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -72,26 +74,29 @@ impl HubSettings {
             (Some(rest), Some(user)) => Path::new(user).join(rest),
             _ => PathBuf::from(text),
         };
+        // `Cache::from_env` knows HF_HOME alone, takes it even if empty, and panics where there is no home folder.
         let home = given("HF_HOME").map(path).or_else(|| {
             let cache = given("XDG_CACHE_HOME").map(path);
             let cache = cache.or_else(|| Some(Path::new(user.as_ref()?).join(".cache")));
             Some(cache?.join("huggingface"))
         });
+        let usual = home.map(|home| Cache::new(home.join("hub")));
         let cache = first(&["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"]).map(path);
-        let cache = cache.or_else(|| Some(home.as_ref()?.join("hub")));
-        let token_file = given("HF_TOKEN_PATH").map(path);
-        let token_file = token_file.or_else(|| Some(home.as_ref()?.join("token")));
-        let token_file = token_file.unwrap_or_default();
+        let cache = cache.or_else(|| Some(usual.as_ref()?.path().clone()));
+        // The token stays at home where only the cache is elsewhere; the crate looks for it beside any cache.
+        let named_token = given("HF_TOKEN_PATH").map(path);
         let token = first(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
-            .or_else(|| {
-                let implicit = !is_on(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]);
-                implicit.then(|| std::fs::read_to_string(&token_file).ok())?
+            .or_else(|| match &named_token {
+                _ if is_on(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]) => None,
+                Some(file) => std::fs::read_to_string(file).ok(),
+                None => usual.as_ref()?.token(),
             })
             .and_then(|text| Token::new(&text));
+        let token_file = named_token.or_else(|| Some(usual.as_ref()?.token_path()));
         Ok(Self {
             endpoint: endpoint(given("HF_ENDPOINT"))?,
             token,
-            token_file,
+            token_file: token_file.unwrap_or_default(),
             cache: cache.ok_or(HubError::NoHome)?,
             offline: is_on(&["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]),
             certificates: first(&["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]).map(path),
@@ -171,6 +176,7 @@ mod tests {
         assert_eq!(token(&[]), Token::new("from-login"));
         assert_eq!(token(&[("HF_TOKEN", "mine")]), Token::new("mine"));
         assert_eq!(token(&[("HF_TOKEN", " ")]), Token::new("from-login"));
+        assert_eq!(token(&[("HF_HUB_CACHE", "/c")]), Token::new("from-login"));
         assert_eq!(token(&[("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]), None);
         assert_eq!(token(&[("HF_TOKEN_PATH", "/no/such/file")]), None);
         assert!(!format!("{:?}", token(&[])).contains("login"));

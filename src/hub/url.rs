@@ -68,6 +68,8 @@ pub fn joined(url: &str, location: &str) -> Option<String> {
 }
 
 /// A text as one segment of a path: everything but unreserved letters is percent-encoded, slashes too.
+///
+/// `hf-hub` has its addresses of repositories only along with its transfers, and encodes nothing of a revision but slashes.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     use std::fmt::Write as _;

@@ -70,8 +70,9 @@ pub enum ScanError {
     #[error(
         "There is no model in {}: a model is a folder with model.onnx (or onnx/model.onnx, or a checkpoint's weights), \
          config.json, and tokenizer.json or vocab.txt. Put a checkpoint's folder there, make a model of one by \
-         `electra export CHECKPOINT --output {}/NAME`, or name another folder by --models.",
-        .path.display(), .path.display()
+         `electra export CHECKPOINT --output {}/NAME`, fetch one from the Hugging Face hub by `electra pull NAME --models {}`, \
+         or name another folder by --models.",
+        .path.display(), .path.display(), .path.display()
     )]
     Empty {
         /// The repository.
@@ -356,7 +357,14 @@ mod tests {
         let folder = repository(&["raw/config.json"]);
         let error = scan(folder.path()).unwrap_err().to_string();
         assert!(
-            error.contains("model.onnx") && error.contains("checkpoint"),
+            [
+                "model.onnx",
+                "checkpoint",
+                "electra export",
+                "electra pull NAME"
+            ]
+            .iter()
+            .all(|part| error.contains(part)),
             "{error}"
         );
     }

@@ -78,12 +78,14 @@ fn only_http_names_axum_and_only_engine_names_ort() {
 }
 
 #[test]
-fn only_the_hub_names_ureq() {
-    assert_eq!(
-        naming("ureq", |path| !path.starts_with("hub")),
-        Vec::<PathBuf>::new()
-    );
-    assert!(!naming("ureq", |path| path.starts_with("hub")).is_empty());
+fn only_the_hub_names_ureq_and_hf_hub() {
+    for word in ["ureq", "hf_hub"] {
+        assert_eq!(
+            naming(word, |path| !path.starts_with("hub")),
+            Vec::<PathBuf>::new()
+        );
+        assert!(!naming(word, |path| path.starts_with("hub")).is_empty());
+    }
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn a_start_that_can_not_succeed_says_why_and_what_to_do() {
     let folder = empty.path().to_str().expect("UTF-8");
     check(
         &mut electra(&["serve", "--models", folder, "--http", "127.0.0.1:0"]),
-        &[folder, "electra export"],
+        &[folder, "electra export", "electra pull NAME"],
     );
     let models = default_models();
     let models = models.to_str().expect("UTF-8");
