@@ -77,6 +77,13 @@ fn notes(model: &ModelReport) -> Vec<String> {
             model.aliases.join(", ")
         ));
     }
+    let source = model
+        .details
+        .as_ref()
+        .and_then(|details| details.source.as_ref());
+    if let Some(source) = source {
+        notes.push(format!("{name} was made of {source}."));
+    }
     if model.versions.len() > 1 {
         let versions = model.versions.join(", ");
         notes.push(match &model.version {

@@ -42,10 +42,13 @@ pub struct ModelFolder {
 /// What a model folder has to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// This graph: the one that electra.toml names, `model.onnx`, or `onnx/model.onnx` as Hugging Face Optimum lays it out.
+    /// This graph: the one that electra.toml names, `model.onnx`, or `onnx/model.onnx` as Hugging Face Optimum lays it out;
+    /// where there is neither, nor a checkpoint, the only one there is.
     Graph(PathBuf),
     /// A checkpoint's weights, of which a graph is made first.
     Checkpoint,
+    /// Several graphs by other names, relative to the folder: electra.toml must name one.
+    Unclear(Vec<PathBuf>),
 }
 
 /// Names, lengths and times of a version's files: another fingerprint means other files.
@@ -173,7 +176,31 @@ fn content(folder: &Path, graph: Option<&Path>) -> Option<Content> {
             .into_iter()
             .find(|file| file.is_file())
             .map(Content::Graph)
-            .or_else(|| is_checkpoint(folder).then_some(Content::Checkpoint)),
+            .or_else(|| is_checkpoint(folder).then_some(Content::Checkpoint))
+            .or_else(|| graphs(folder)),
+    }
+}
+
+/// The graphs of a folder whatever their names, such as the `model_quantized.onnx` that Optimum writes.
+fn graphs(folder: &Path) -> Option<Content> {
+    let in_folder = |inner: &'static str| {
+        let entries = std::fs::read_dir(folder.join(inner)).into_iter().flatten();
+        entries
+            .flatten()
+            .map(move |entry| Path::new(inner).join(entry.file_name()))
+    };
+    let mut graphs: Vec<PathBuf> = in_folder("")
+        .chain(in_folder("onnx"))
+        .filter(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "onnx")
+        })
+        .collect();
+    graphs.sort();
+    match graphs.as_slice() {
+        [] => None,
+        [only] => Some(Content::Graph(folder.join(only))),
+        _ => Some(Content::Unclear(graphs)),
     }
 }
 
@@ -325,6 +352,27 @@ mod tests {
         write("grph = 1");
         let model = &scan(folder.path()).unwrap()[0];
         assert!(model.settings.as_ref().unwrap_err().contains("`graph`"));
+    }
+
+    #[test]
+    fn a_graph_by_another_name_is_taken_where_it_is_the_only_one() {
+        let folder = repository(&["m/vocab.txt", "m/onnx/model_quantized.onnx"]);
+        let content = || {
+            scan(folder.path())
+                .unwrap()
+                .remove(0)
+                .versions
+                .remove(0)
+                .content
+        };
+        assert!(
+            matches!(content(), Content::Graph(graph) if graph.ends_with("m/onnx/model_quantized.onnx"))
+        );
+        std::fs::write(folder.path().join("m/model_fp16.onnx"), "").unwrap();
+        let both = ["model_fp16.onnx".into(), "onnx/model_quantized.onnx".into()];
+        assert_eq!(content(), Content::Unclear(both.to_vec()));
+        std::fs::write(folder.path().join("m/model.safetensors"), "").unwrap();
+        assert_eq!(content(), Content::Checkpoint);
     }
 
     #[test]

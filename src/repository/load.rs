@@ -15,6 +15,7 @@ use crate::config::Limits;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use crate::export::{GRAPH_FILE, PrecisionChoice};
 use crate::service::export::{ExportFailure, ExportRequest};
+use crate::service::source::Source;
 use crate::task::Task;
 use crate::text::{SharedTokenizers, TokenizerError};
 
@@ -98,6 +99,7 @@ impl Loader {
         let prepared;
         let (files, graph) = match &folder.content {
             Content::Graph(graph) => (&folder.path, graph.clone()),
+            Content::Unclear(graphs) => return Err(unclear(graphs)),
             Content::Checkpoint => {
                 prepared = prepare(folder, self.export(folder, &settings))?;
                 (&prepared.path, prepared.path.join(GRAPH_FILE))
@@ -135,6 +137,7 @@ impl Loader {
             inputs: graph.inputs().to_vec(),
             outputs: graph.outputs().to_vec(),
             size_bytes: size(files),
+            source: Source::read(&folder.path).map(|source| source.checkpoint.to_string()),
         };
         let warm_up = WarmUp {
             graph: &graph,
@@ -182,6 +185,18 @@ impl Loader {
             onnxruntime_library: Some(self.runtime.library().to_owned()),
         }
     }
+}
+
+/// Several graphs, of which none is the usual one.
+fn unclear(graphs: &[PathBuf]) -> LoadError {
+    let names: Vec<_> = graphs
+        .iter()
+        .map(|graph| format!("`{}`", graph.display()))
+        .collect();
+    LoadError::Config(format!(
+        "The folder has the graphs {} and none named model.onnx: say which to serve by the key `graph` in electra.toml",
+        names.join(", ")
+    ))
 }
 
 /// Whether two models take as long for a batch.

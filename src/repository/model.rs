@@ -42,6 +42,8 @@ pub struct ModelInfo {
     pub outputs: Vec<TensorInfo>,
     /// Bytes of the model's files.
     pub size_bytes: u64,
+    /// What it was made of, where `electra pull` made it: `google/electra-small-discriminator at commit …`.
+    pub source: Option<String>,
 }
 
 /// A model that can be asked.

@@ -74,6 +74,9 @@ pub struct ModelDetails {
     pub inputs: Vec<TensorReport>,
     /// Bytes of its files.
     pub size_bytes: u64,
+    /// The checkpoint that it was pulled from, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// One input of a graph.
@@ -194,6 +197,7 @@ impl ModelDetails {
             labels: info.labels.clone(),
             inputs: info.inputs.iter().map(TensorReport::from).collect(),
             size_bytes: info.size_bytes,
+            source: info.source.clone(),
         }
     }
 }

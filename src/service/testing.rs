@@ -237,6 +237,7 @@ fn info(task: Task, limits: Limits) -> ModelInfo {
         inputs: Vec::new(),
         outputs: Vec::new(),
         size_bytes: 0,
+        source: None,
     }
 }
 

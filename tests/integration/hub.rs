@@ -13,7 +13,7 @@ use hyper::body::Bytes;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::harness::{ServerProcess, checkpoint, copy_folder, electra, exported, stderr};
+use crate::harness::{ServerProcess, checkpoint, copy_folder, electra, exported, project, stderr};
 use crate::hub_server::{Access, FaultKind, HubServer, Repository, Seen, TOKEN, commit};
 
 const NAME: &str = "org/discriminator-plain";
@@ -504,6 +504,35 @@ fn a_repository_without_weights_that_can_be_read_says_what_it_has() {
 }
 
 #[test]
+fn weights_as_pytorch_writes_them_are_pulled_and_exported() {
+    for (format, original) in [
+        ("zip", "discriminator-cased"),
+        ("legacy", "discriminator-legacy-keys"),
+        ("sharded-bin", "discriminator-cased"),
+        ("sharded-safetensors", "token-cased"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy_folder(&checkpoint(original), folder.path());
+        std::fs::remove_file(folder.path().join("model.safetensors")).expect("weights");
+        copy_folder(
+            &project().join("tests/golden/formats").join(format),
+            folder.path(),
+        );
+        let hub = HubServer::start(&[("org/old", Repository::of_folder(folder.path()))]);
+        let user = User::of(&hub);
+        let pulled = user.pull(&user.request("org/old")).expect("a model");
+        for file in ["model.onnx", "model.onnx.data"] {
+            let of = |folder: &Path| std::fs::read(folder.join(file)).expect("a file");
+            assert_eq!(
+                of(&pulled.folder),
+                of(&exported(original, Precision::Fp32)),
+                "{format}, {file}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_pull_makes_a_model_once_and_again_for_a_newer_commit() {
     let hub = small_hub();
     let user = User::of(&hub);
@@ -762,6 +791,9 @@ async fn a_server_asked_for_a_name_answers_with_it() {
         )
     };
     let (status, answer) = ask("/discriminate", CHECKPOINT).await;
+    let report = client.get(format!("http://{}/models/{CHECKPOINT}", server.address));
+    let report = report.send().await.expect("an answer");
+    assert_says(&report.text().await.expect("text"), &[NAME, &commit('a')]);
     assert_eq!(status, 200, "{answer}");
     let (status, answer) = ask("/classify", "three-labels").await;
     assert_eq!(status, 200, "{answer}");
