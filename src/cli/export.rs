@@ -7,8 +7,7 @@ use clap::Args;
 use super::CliError;
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
-use crate::service::export::{ExportReport, export};
-use crate::service::pull::ExportOptions;
+use crate::service::export::{ExportOptions, ExportReport, ExportRequest, export};
 use crate::task::Task;
 
 /// What `export` takes.
@@ -84,10 +83,13 @@ pub enum TaskChoice {
 /// # Errors
 /// What kept the checkpoint from being exported.
 pub fn run(arguments: &ExportArguments) -> Result<(), CliError> {
-    let options = arguments
-        .options
-        .options(arguments.onnxruntime_library.clone());
-    let request = options.request(arguments.checkpoint.clone(), arguments.output.clone());
+    let request = ExportRequest {
+        checkpoint: arguments.checkpoint.clone(),
+        output: arguments.output.clone(),
+        options: arguments
+            .options
+            .options(arguments.onnxruntime_library.clone()),
+    };
     let report = export(&request).map_err(CliError::failed)?;
     print(&request.output, &report);
     Ok(())

@@ -10,7 +10,8 @@ use super::settings::{All, Settings};
 use super::{CliError, configuration, pull};
 use crate::app;
 use crate::config::Config;
-use crate::service::pull::{ExportOptions, PullRequest, provide};
+use crate::service::export::ExportOptions;
+use crate::service::pull::{PullRequest, provide};
 use crate::telemetry::tracing;
 
 /// What `serve` takes.

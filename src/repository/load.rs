@@ -14,7 +14,7 @@ use crate::batch::{QueueOptions, Scheduler};
 use crate::config::Limits;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use crate::export::{GRAPH_FILE, PrecisionChoice};
-use crate::service::export::{ExportFailure, ExportRequest};
+use crate::service::export::{ExportFailure, ExportOptions};
 use crate::service::source::Source;
 use crate::task::Task;
 use crate::text::{SharedTokenizers, TokenizerError};
@@ -101,7 +101,7 @@ impl Loader {
             Content::Graph(graph) => (&folder.path, graph.clone()),
             Content::Unclear(graphs) => return Err(unclear(graphs)),
             Content::Checkpoint => {
-                prepared = prepare(folder, self.export(folder, &settings))?;
+                prepared = prepare(folder, self.export(&settings))?;
                 (&prepared.path, prepared.path.join(GRAPH_FILE))
             }
         };
@@ -173,16 +173,13 @@ impl Loader {
     }
 
     /// How a checkpoint is made a graph of.
-    fn export(&self, folder: &ModelFolder, settings: &ModelSettings) -> ExportRequest {
-        ExportRequest {
-            checkpoint: folder.path.clone(),
-            output: PathBuf::new(),
+    fn export(&self, settings: &ModelSettings) -> ExportOptions {
+        ExportOptions {
             precision: settings.precision.unwrap_or(self.precision),
             device: self.device,
             task: settings.task,
-            samples: None,
-            accept_changed_decisions: false,
             onnxruntime_library: Some(self.runtime.library().to_owned()),
+            ..ExportOptions::default()
         }
     }
 }

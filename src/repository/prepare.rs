@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{LoadError, ModelFolder};
 use crate::export::GRAPH_FILE;
-use crate::service::export::{ExportReport, ExportRequest, export};
+use crate::service::export::{ExportOptions, ExportReport, ExportRequest, export};
 
 /// Where exports are kept, in the checkpoint's folder.
 const KEPT: &str = ".electra";
@@ -22,18 +22,17 @@ pub struct Prepared {
     _temporary: Option<TempDir>,
 }
 
-/// The export that was made of the checkpoint's files as they are now, or a new one. `request` says how; its output is
-/// set here.
+/// The export that was made of the checkpoint's files as they are now, or a new one.
 ///
 /// # Errors
 /// What keeps the checkpoint from being exported.
-pub fn prepare(folder: &ModelFolder, mut request: ExportRequest) -> Result<Prepared, LoadError> {
-    let kept = folder.path.join(KEPT).join(request.precision.to_string());
+pub fn prepare(folder: &ModelFolder, options: ExportOptions) -> Result<Prepared, LoadError> {
+    let kept = folder.path.join(KEPT).join(options.precision.to_string());
     // Another release may build another graph; another device may take another precision.
     let source = format!(
         "{} {} {:?}\n",
         env!("CARGO_PKG_VERSION"),
-        request.device,
+        options.device,
         folder.fingerprint()
     );
     let is_current = |path: &Path| {
@@ -61,9 +60,12 @@ pub fn prepare(folder: &ModelFolder, mut request: ExportRequest) -> Result<Prepa
             (temporary.path().to_owned(), Some(temporary))
         }
     };
-    request.output.clone_from(&path);
     let started = std::time::Instant::now();
-    let report = export(&request)?;
+    let report = export(&ExportRequest {
+        checkpoint: folder.path.clone(),
+        output: path.clone(),
+        options,
+    })?;
     tell(folder, &report, started.elapsed().as_millis());
     let marked = std::fs::write(path.join(SOURCE), source);
     if let Err(error) = marked.as_ref()

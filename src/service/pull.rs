@@ -9,12 +9,10 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::export::{ExportFailure, ExportReport, ExportRequest, export};
+use super::export::{ExportFailure, ExportOptions, ExportReport, ExportRequest, export};
 use super::source::{Checkpoint, Source};
-use crate::engine::Device;
-use crate::export::{GRAPH_FILE, PrecisionChoice};
+use crate::export::GRAPH_FILE;
 use crate::hub::{Found, Hub, HubError, ModelReference, NameError, Observer, check_part};
-use crate::task::Task;
 
 /// Held while a model folder is made or replaced.
 const LOCK_FILE: &str = ".pull.lock";
@@ -54,53 +52,6 @@ pub struct PullRequest {
     pub force: bool,
     /// How it is exported.
     pub export: ExportOptions,
-}
-
-/// How a checkpoint is exported, wherever it lies and wherever it goes; see [`ExportRequest`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportOptions {
-    /// The precision of the graph.
-    pub precision: PrecisionChoice,
-    /// What the graph is to run on.
-    pub device: Device,
-    /// The head to take, where a checkpoint has several.
-    pub task: Option<Task>,
-    /// Texts to compare on.
-    pub samples: Option<PathBuf>,
-    /// Whether to keep a graph that changes too many decisions.
-    pub accept_changed_decisions: bool,
-    /// ONNX Runtime's library, where it is not to be searched.
-    pub onnxruntime_library: Option<PathBuf>,
-}
-
-impl Default for ExportOptions {
-    fn default() -> Self {
-        Self {
-            precision: PrecisionChoice::Auto,
-            device: Device::Auto,
-            task: None,
-            samples: None,
-            accept_changed_decisions: false,
-            onnxruntime_library: None,
-        }
-    }
-}
-
-impl ExportOptions {
-    /// The export of one checkpoint to one folder.
-    #[must_use]
-    pub fn request(&self, checkpoint: PathBuf, output: PathBuf) -> ExportRequest {
-        ExportRequest {
-            checkpoint,
-            output,
-            precision: self.precision,
-            device: self.device,
-            task: self.task,
-            samples: self.samples.clone(),
-            accept_changed_decisions: self.accept_changed_decisions,
-            onnxruntime_library: self.onnxruntime_library.clone(),
-        }
-    }
 }
 
 /// A model that is in the repository now.
@@ -391,11 +342,14 @@ fn make(
         workshop.path().join("made"),
         workshop.path().join("replaced"),
     );
-    let report = export(&request.export.request(checkpoint, made.clone())).map_err(|error| {
-        PullError::Export {
-            origin: request.origin.to_string(),
-            error: Box::new(error),
-        }
+    let wanted = ExportRequest {
+        checkpoint,
+        output: made.clone(),
+        options: request.export.clone(),
+    };
+    let report = export(&wanted).map_err(|error| PullError::Export {
+        origin: request.origin.to_string(),
+        error: Box::new(error),
     })?;
     source.write(&made).map_err(unusable(&made))?;
     let kept = target.join(KEPT_FILE);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use electra_server::engine::Device;
 use electra_server::export::{Precision, PrecisionChoice};
-use electra_server::service::export::{ExportFailure, ExportRequest, Selection, export};
+use electra_server::service::export::{ExportFailure, Selection, export};
 use electra_server::task::Task;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -133,10 +133,8 @@ fn a_tokenizer_of_another_model_is_refused() {
 #[test]
 fn the_task_asked_for_must_be_there() {
     let output = tempfile::tempdir().expect("a folder");
-    let asked = ExportRequest {
-        task: Some(Task::Qa),
-        ..export_request(&checkpoint("token-bio"), output.path(), Precision::Fp32)
-    };
+    let mut asked = export_request(&checkpoint("token-bio"), output.path(), Precision::Fp32);
+    asked.options.task = Some(Task::Qa);
     let error = export(&asked).expect_err("a refusal").to_string();
     assert!(
         error.contains("no head for the task qa; it has tag"),
@@ -149,10 +147,8 @@ fn int8_that_changes_decisions_is_refused_unless_accepted() {
     // Random weights, whose spans are nearly alike: int8 decides many of them otherwise.
     let output = tempfile::tempdir().expect("a folder");
     let accepting = export_request(&checkpoint("qa-projected"), output.path(), Precision::Int8);
-    let strict = ExportRequest {
-        accept_changed_decisions: false,
-        ..accepting.clone()
-    };
+    let mut strict = accepting.clone();
+    strict.options.accept_changed_decisions = false;
     let Err(ExportFailure::ChangedDecisions(compared)) = export(&strict) else {
         panic!("a graph that decides otherwise was accepted");
     };
@@ -171,11 +167,9 @@ fn int8_that_changes_decisions_is_refused_unless_accepted() {
 fn automatic_precision_is_int8_where_it_decides_as_fp32_does_and_says_why() {
     let check = |name: &str, expected: Precision, reason: &Selection| {
         let output = tempfile::tempdir().expect("a folder");
-        let asked = ExportRequest {
-            precision: PrecisionChoice::Auto,
-            accept_changed_decisions: false,
-            ..export_request(&checkpoint(name), output.path(), Precision::Fp32)
-        };
+        let mut asked = export_request(&checkpoint(name), output.path(), Precision::Fp32);
+        asked.options.precision = PrecisionChoice::Auto;
+        asked.options.accept_changed_decisions = false;
         let report = export(&asked).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(report.exported.precision, expected, "{name}");
         assert_eq!(report.selection.as_ref(), Some(reason), "{name}");

@@ -12,7 +12,7 @@ use electra_server::app;
 use electra_server::config::{Config, Limits, Timeouts};
 use electra_server::engine::Device;
 use electra_server::export::{Precision, PrecisionChoice};
-use electra_server::service::export::{ExportRequest, export};
+use electra_server::service::export::{ExportOptions, ExportRequest, export};
 use electra_server::telemetry::tracing::{LogFormat, LogOptions};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -69,12 +69,12 @@ pub fn export_request(checkpoint: &Path, output: &Path, precision: Precision) ->
     ExportRequest {
         checkpoint: checkpoint.to_path_buf(),
         output: output.to_path_buf(),
-        precision: precision.into(),
-        device: Device::Cpu,
-        task: None,
-        samples: None,
-        accept_changed_decisions: true,
-        onnxruntime_library: None,
+        options: ExportOptions {
+            precision: precision.into(),
+            device: Device::Cpu,
+            accept_changed_decisions: true,
+            ..ExportOptions::default()
+        },
     }
 }
 

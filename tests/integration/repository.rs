@@ -58,6 +58,11 @@ async fn report_when(server: &Server, name: &str, wanted: impl Fn(&Value) -> boo
     report.unwrap_or_else(|_| panic!("{name} does not become as wanted"))
 }
 
+async fn expect_ready(server: &Server) {
+    let response = server.get("/health/ready").send().await;
+    assert_eq!(response.expect("an answer").status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn the_highest_version_serves_and_others_can_be_asked_for() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -149,15 +154,7 @@ async fn a_broken_version_replaces_nothing_and_is_seen() {
     );
     assert_eq!(report["version_states"][1]["state"], "failed");
     assert_eq!(letter(&server, "mood").await, "a");
-    assert_eq!(
-        server
-            .get("/health/ready")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    expect_ready(&server).await;
     assert!(server.metrics().await.contains(&format!("{failed} 1")));
     let broken = server.post("/classify", &json!({"text": "a", "model": "mood@2"}));
     server.refused(broken, 503, "model_unavailable").await;
@@ -206,15 +203,7 @@ async fn models_come_and_go_with_their_folders() {
         std::fs::write(folder.path().join("odd").join(file), content).expect("a file");
     }
     report_when(&server, "odd", |report| report["state"] == "failed").await;
-    assert_eq!(
-        server
-            .get("/health/ready")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    expect_ready(&server).await;
     std::fs::remove_dir_all(&target).expect("a folder");
     report_when(&server, "late", |report| {
         report["code"] == "model_not_found"
@@ -259,15 +248,7 @@ async fn models_are_unloaded_and_loaded_by_request() {
             .await
             .contains("electra_model_ready{model=\"sequence")
     );
-    assert_eq!(
-        server
-            .get("/health/ready")
-            .send()
-            .await
-            .expect("an answer")
-            .status(),
-        200
-    );
+    expect_ready(&server).await;
     // It stays so, whatever comes into the folder.
     write_version(&folder.path().join(CLASSIFIER), "z");
     write_version(&folder.path().join("other"), "o");

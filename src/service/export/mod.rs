@@ -21,12 +21,19 @@ use crate::task::Task;
 use crate::text::{Tokenizer, TokenizerError};
 
 /// What to export, and where to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportRequest {
     /// The checkpoint's folder.
     pub checkpoint: PathBuf,
     /// The model folder to write; made where it is not there. Files of an earlier export are replaced.
     pub output: PathBuf,
+    /// How.
+    pub options: ExportOptions,
+}
+
+/// How a checkpoint is exported, wherever it lies and wherever it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportOptions {
     /// The precision of the graph.
     pub precision: PrecisionChoice,
     /// What the graph is to run on: automatic precision depends on it, and fp16 is compared there.
@@ -40,6 +47,20 @@ pub struct ExportRequest {
     pub accept_changed_decisions: bool,
     /// ONNX Runtime's library, where it is not to be searched; fp32 asked for by name needs none.
     pub onnxruntime_library: Option<PathBuf>,
+}
+
+impl Default for ExportOptions {
+    /// Automatic precision for the device that works, and nothing else asked for.
+    fn default() -> Self {
+        Self {
+            precision: PrecisionChoice::Auto,
+            device: Device::Auto,
+            task: None,
+            samples: None,
+            accept_changed_decisions: false,
+            onnxruntime_library: None,
+        }
+    }
 }
 
 /// What was exported, and how it compares with fp32.
@@ -204,7 +225,7 @@ struct Export<'a> {
 impl Export<'_> {
     /// The folder of the graph to keep, and what is to be said of it.
     fn run(&self) -> Result<(TempDir, ExportReport), ExportFailure> {
-        match self.request.precision {
+        match self.request.options.precision {
             PrecisionChoice::Fixed(Precision::Fp32) => {
                 let (folder, exported) = self.graph(Precision::Fp32)?;
                 let report = ExportReport {
@@ -238,7 +259,7 @@ impl Export<'_> {
             Precision::Fp16 | Precision::Fp32 => self.device(&runtime)?,
         };
         let compared = self.compare(&runtime, device, &exported, &reference, &folder)?;
-        if !compared.comparison.is_accepted() && !self.request.accept_changed_decisions {
+        if !compared.comparison.is_accepted() && !self.request.options.accept_changed_decisions {
             return Err(ExportFailure::ChangedDecisions(compared));
         }
         let report = ExportReport {
@@ -290,18 +311,22 @@ impl Export<'_> {
         let folder =
             tempfile::tempdir_in(self.work).map_err(|error| unwritable(self.work, error))?;
         let ExportRequest {
-            checkpoint, task, ..
+            checkpoint,
+            options,
+            ..
         } = self.request;
-        let exported = export_graph(checkpoint, folder.path(), precision, *task)?;
+        let exported = export_graph(checkpoint, folder.path(), precision, options.task)?;
         Ok((folder, exported))
     }
 
     fn runtime(&self) -> Result<Runtime, ExportFailure> {
-        Ok(Runtime::load(self.request.onnxruntime_library.as_deref())?)
+        Ok(Runtime::load(
+            self.request.options.onnxruntime_library.as_deref(),
+        )?)
     }
 
     fn device(&self, runtime: &Runtime) -> Result<Device, ExportFailure> {
-        Ok(usable_device(runtime, self.request.device)?)
+        Ok(usable_device(runtime, self.request.options.device)?)
     }
 
     fn compare(
@@ -314,7 +339,7 @@ impl Export<'_> {
     ) -> Result<Compared, ExportFailure> {
         let samples = Samples {
             tokenizer: self.tokenizer,
-            file: self.request.samples.as_deref(),
+            file: self.request.options.samples.as_deref(),
         };
         let (reference, candidate) = (reference.path(), candidate.path());
         let comparison = compare(runtime, device, &samples, exported, reference, candidate)?;

@@ -28,12 +28,10 @@ fn preferred(checkpoint: &TempDir, precision: Precision) -> ExportReport {
     let request = ExportRequest {
         checkpoint: checkpoint.path().to_path_buf(),
         output: output.path().to_path_buf(),
-        precision: PrecisionChoice::Auto,
-        device: Device::Cpu,
-        task: None,
-        samples: None,
-        accept_changed_decisions: false,
-        onnxruntime_library: None,
+        options: ExportOptions {
+            device: Device::Cpu,
+            ..ExportOptions::default()
+        },
     };
     let tokenizer = Tokenizer::from_folder(checkpoint.path()).unwrap();
     let export = Export {
