@@ -14,6 +14,7 @@ use crate::batch::{QueueOptions, Scheduler};
 use crate::config::Limits;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use crate::export::{GRAPH_FILE, PrecisionChoice};
+use crate::service::check_qa_defaults;
 use crate::service::export::{ExportFailure, ExportOptions};
 use crate::service::source::Source;
 use crate::task::Task;
@@ -119,7 +120,7 @@ impl Loader {
         let task = task::of(&config, graph.task(), graph.output_width(), settings.task);
         let task = task.ok_or(LoadError::UnknownTask)?;
         task::check_rows(task, graph.output_rows()).map_err(LoadError::Mismatch)?;
-        check_settings(&settings, task)?;
+        check_settings(&settings, task, max_tokens)?;
         let named = settings.labels.or(config.labels);
         let labels = labels(task, named, graph.output_width())?;
         let info = ModelInfo {
@@ -217,20 +218,35 @@ fn max_tokens(most: usize, settings: &ModelSettings) -> Result<usize, LoadError>
 }
 
 /// What electra.toml says must be of use to a model of this task.
-fn check_settings(settings: &ModelSettings, task: Task) -> Result<(), LoadError> {
+fn check_settings(
+    settings: &ModelSettings,
+    task: Task,
+    max_tokens: usize,
+) -> Result<(), LoadError> {
     if let Some(other) = settings.task.filter(|other| *other != task) {
         return Err(LoadError::Mismatch(format!(
             "electra.toml says task = \"{other}\", and config.json or the graph says that this model does {task}; take \
              the line out"
         )));
     }
-    match settings.defaults.foreign_to(task).as_slice() {
-        [] => Ok(()),
-        foreign => Err(LoadError::Mismatch(format!(
+    let foreign = settings.defaults.foreign_to(task);
+    if !foreign.is_empty() {
+        return Err(LoadError::Mismatch(format!(
             "electra.toml sets defaults that no request for {task} has: {}",
             foreign.join(", ")
-        ))),
+        )));
     }
+    let refusal = match task {
+        Task::Qa => check_qa_defaults(&settings.defaults, max_tokens).err(),
+        Task::Discriminate | Task::Classify | Task::Tag => None,
+    };
+    refusal.map_or(Ok(()), |refusal| {
+        let reason = refusal.to_string();
+        Err(LoadError::Mismatch(format!(
+            "A default of electra.toml can't be used: {}",
+            reason.trim_end_matches('.')
+        )))
+    })
 }
 
 /// The labels a task's answers name, checked against the width of the graph's output.

@@ -37,7 +37,7 @@ use crate::error::ServiceError;
 use crate::repository::{Control, DefaultModel, LoadedModel, ModelState, Repository};
 use crate::task::Task;
 use offload::Offload;
-pub(crate) use qa::WINDOW_TOKENS as QA_WINDOW_TOKENS;
+pub(crate) use qa::{WINDOW_TOKENS as QA_WINDOW_TOKENS, check_defaults as check_qa_defaults};
 pub(crate) use windowed::{pair, single};
 
 /// Answers requests; cheap to clone.

@@ -114,6 +114,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::ModelNotFound`], [`ServiceError::ModelUnavailable`] with the reason, [`ServiceError::Draining`].
     pub async fn load_model(&self, name: &str) -> Result<(), ServiceError> {
+        self.refuse_when_draining()?;
         self.controlled(name, self.shared.control.load(name).await)
     }
 
@@ -122,7 +123,15 @@ impl Service {
     /// # Errors
     /// [`ServiceError::ModelNotFound`], [`ServiceError::Draining`].
     pub async fn unload_model(&self, name: &str) -> Result<(), ServiceError> {
+        self.refuse_when_draining()?;
         self.controlled(name, self.shared.control.unload(name).await)
+    }
+
+    fn refuse_when_draining(&self) -> Result<(), ServiceError> {
+        if self.is_draining() {
+            return Err(ServiceError::Draining);
+        }
+        Ok(())
     }
 
     fn controlled(
@@ -236,6 +245,20 @@ mod tests {
         assert_eq!(json["max_tokens"], 12);
         assert_eq!(json["labels"], serde_json::json!(["bad", "good"]));
         assert!(json.get("reason").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_stopping_server_loads_nothing_and_one_without_a_loader_says_so() {
+        let fixture = Fixture::new(Task::Tag);
+        let refusal = fixture.service.load_model("model").await.unwrap_err();
+        assert_eq!(refusal.code(), "draining");
+        fixture.service.start_draining();
+        for outcome in [
+            fixture.service.load_model("model").await,
+            fixture.service.unload_model("model").await,
+        ] {
+            assert_eq!(outcome.unwrap_err().code(), "draining");
+        }
     }
 
     #[test]

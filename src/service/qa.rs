@@ -148,6 +148,21 @@ struct Prepared {
     windows: Vec<Window>,
 }
 
+/// Checks what electra.toml sets for requests that do not say, to a model that takes so many tokens.
+///
+/// # Errors
+/// What every such request would be refused with.
+pub(crate) fn check_defaults(
+    defaults: &RequestDefaults,
+    max_tokens: usize,
+) -> Result<(), ServiceError> {
+    choice(&QaRequest::default(), defaults)?;
+    check_stride(
+        defaults.stride.map(Count::get),
+        max_tokens.min(WINDOW_TOKENS),
+    )
+}
+
 fn choice(request: &QaRequest, defaults: &RequestDefaults) -> Result<Choice, ServiceError> {
     let top_k = request.top_k.or(defaults.top_k);
     let top_k = top_k.map_or(NonZeroUsize::MIN, NonZeroUsize::from);

@@ -329,22 +329,22 @@ async fn electra_toml_sets_limits_and_defaults() {
 
 #[tokio::test]
 async fn an_electra_toml_that_does_not_fit_is_said() {
-    for (text, expected) in [
-        ("tsak = 1", "`task`"),
-        ("task = \"qa\"", "classify"),
-        ("labels = [\"a\"]", "3 scores"),
-        ("[defaults]\nstride = 1", "stride"),
-        ("[limits]\nmax_tokens = 100000", "max_tokens"),
-        ("graph = \"onnx/other.onnx\"", "other.onnx"),
+    for (model, text, expected) in [
+        (CLASSIFIER, "tsak = 1", "`task`"),
+        (CLASSIFIER, "task = \"qa\"", "classify"),
+        (CLASSIFIER, "labels = [\"a\"]", "3 scores"),
+        (CLASSIFIER, "[defaults]\nstride = 1", "stride"),
+        (CLASSIFIER, "[limits]\nmax_tokens = 100000", "max_tokens"),
+        (CLASSIFIER, "graph = \"onnx/other.onnx\"", "other.onnx"),
+        ("qa-plain", "[defaults]\ntop_k = 101", "at most 100"),
+        ("qa-plain", "[defaults]\nstride = 500", "`stride`"),
     ] {
-        let folder = repository(&[CLASSIFIER]);
-        std::fs::write(folder.path().join(CLASSIFIER).join("electra.toml"), text).expect("a file");
+        let folder = repository(&[model]);
+        std::fs::write(folder.path().join(model).join("electra.toml"), text).expect("a file");
         let server = Server::start_unready(config(folder.path())).await;
-        let report = report_when(&server, CLASSIFIER, |report| report["state"] == "failed").await;
-        assert!(
-            report["reason"].to_string().contains(expected),
-            "{text}: {report}"
-        );
+        let report = report_when(&server, model, |report| report["state"] == "failed").await;
+        let reason = report["reason"].to_string();
+        assert!(reason.contains(expected), "{text}: {report}");
     }
 }
 
