@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{FoundModel, LoadedModel, ModelState, ModelStatus, Version, VersionPolicy};
+use super::{FoundModel, LoadedModel, ModelState, ModelStatus, Version};
 use crate::task::Task;
 
 /// A model that was found.
@@ -67,9 +67,8 @@ impl Entry {
             self.aliases.clone_from(&settings.aliases);
             self.route = settings.route;
         }
-        let policy = found.policy();
         for folder in &found.versions {
-            let wanted = policy.takes(folder.version, found.highest());
+            let wanted = found.takes(folder.version);
             self.versions
                 .entry(folder.version)
                 .or_insert_with(|| VersionEntry::new(wanted));
@@ -186,17 +185,12 @@ impl VersionEntry {
 }
 
 impl FoundModel {
-    /// Which of its versions are loaded; all, where electra.toml can't be read.
+    /// Whether a version is loaded, by electra.toml; where that can't be read, every one is.
     #[must_use]
-    pub fn policy(&self) -> VersionPolicy {
-        let settings = self.settings.as_ref().ok();
-        settings.map_or(VersionPolicy::All, |settings| settings.versions.clone())
-    }
-
-    /// The highest version that was found.
-    #[must_use]
-    pub fn highest(&self) -> Version {
-        let last = self.versions.last();
-        last.map_or(Version::ONLY, |folder| folder.version)
+    pub fn takes(&self, version: Version) -> bool {
+        let highest = self.versions.last().map(|folder| folder.version);
+        self.settings.as_ref().map_or(true, |settings| {
+            settings.versions.takes(version, highest.unwrap_or(version))
+        })
     }
 }

@@ -165,20 +165,24 @@ fn content(folder: &Path, graph: Option<&Path>) -> Option<Content> {
     if !holds(&["tokenizer.json", "vocab.txt"]) {
         return None;
     }
-    let usual = [
-        folder.join(GRAPH_FILE),
-        folder.join("onnx").join(GRAPH_FILE),
-    ];
     match graph {
         // Whether it is there or not: if not, loading says so.
         Some(graph) => Some(Content::Graph(folder.join(graph))),
-        None => usual
-            .into_iter()
-            .find(|file| file.is_file())
+        None => usual_graph(folder)
             .map(Content::Graph)
             .or_else(|| is_checkpoint(folder).then_some(Content::Checkpoint))
             .or_else(|| graphs(folder)),
     }
+}
+
+/// The graph where exporters put it: `model.onnx`, or `onnx/model.onnx` as Hugging Face Optimum does.
+#[must_use]
+pub fn usual_graph(folder: &Path) -> Option<PathBuf> {
+    let usual = [
+        folder.join(GRAPH_FILE),
+        folder.join("onnx").join(GRAPH_FILE),
+    ];
+    usual.into_iter().find(|file| file.is_file())
 }
 
 /// The graphs of a folder whatever their names, such as the `model_quantized.onnx` that Optimum writes.

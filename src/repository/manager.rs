@@ -86,8 +86,7 @@ impl Manager {
         for model in self.look().unwrap_or_default() {
             // The one that serves first.
             for folder in model.versions.iter().rev() {
-                let taken = model.policy().takes(folder.version, model.highest());
-                if taken && wanted(&model.name) {
+                if model.takes(folder.version) && wanted(&model.name) {
                     self.load_version(folder)?;
                 }
             }
@@ -120,9 +119,10 @@ impl Manager {
         for folder in model.versions.iter().rev() {
             let key = (model.name.clone(), folder.version);
             let address = format!("{name}@{}", folder.version);
-            let ready = matches!(self.repository.state(&address), Some(ModelState::Ready(_)));
+            let state = self.repository.state(&address);
+            let ready = state.is_some_and(|state| state.model().is_some());
             let changed = self.tried.get(&key) != self.before.get(&key);
-            if model.policy().takes(folder.version, model.highest()) && (changed || !ready) {
+            if model.takes(folder.version) && (changed || !ready) {
                 // What the device lacks is said as any other reason is.
                 let _ = self.load_version(folder);
             }
@@ -172,8 +172,7 @@ impl Manager {
             let taken = |(name, version): &(String, Version)| {
                 let model = found.iter().find(|model| model.name == *name);
                 // A model that is out of sight counts as wanted still.
-                model.is_none_or(|model| model.policy().takes(*version, model.highest()))
-                    && !self.unloaded.contains(name)
+                model.is_none_or(|model| model.takes(*version)) && !self.unloaded.contains(name)
             };
             let look = look.iter().filter(|(key, _)| taken(key));
             look.map(|(key, files)| (key.clone(), files.clone()))
@@ -251,12 +250,11 @@ impl Manager {
         let key = (folder.name.clone(), version);
         self.tried.insert(key, folder.fingerprint());
         self.repository.loading(folder);
-        let serving = match self.repository.state(model) {
-            Some(ModelState::Ready(serving)) => Some(serving),
-            _ => None,
-        };
-        let outcome = self.loader.load(folder, serving.as_deref());
-        drop(serving);
+        let state = self.repository.state(model);
+        let serving = state.as_ref().and_then(ModelState::model);
+        let outcome = self.loader.load(folder, serving.map(AsRef::as_ref));
+        // What serves must not be held here once it is replaced.
+        drop(state);
         let milliseconds = started.elapsed().as_millis();
         let result = match outcome {
             Ok(loaded) => {
@@ -294,9 +292,8 @@ impl Manager {
     fn has_higher(&self, name: &str, version: Version) -> bool {
         let status = self.repository.status(name);
         status.is_some_and(|status| {
-            status.versions.iter().any(|(other, version_state)| {
-                *other > version && matches!(version_state.state, ModelState::Ready(_))
-            })
+            let mut versions = status.versions.iter();
+            versions.any(|(other, found)| *other > version && found.state.model().is_some())
         })
     }
 

@@ -23,7 +23,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use control::{Commands, Control, ControlError};
 pub use entry::VersionState;
 use entry::{Entry, VersionEntry};
-pub use folder::{Content, Fingerprint, FoundModel, ModelFolder, ScanError, scan};
+pub use folder::{Content, Fingerprint, FoundModel, ModelFolder, ScanError, scan, usual_graph};
 pub use load::{LoadError, Loader};
 pub use manager::{DeviceFailure, Manager};
 pub use model::{LoadedModel, ModelInfo, ModelState};

@@ -85,6 +85,15 @@ pub enum ModelState {
 }
 
 impl ModelState {
+    /// The model, where it can be asked.
+    #[must_use]
+    pub fn model(&self) -> Option<&Arc<LoadedModel>> {
+        match self {
+            Self::Ready(model) => Some(model),
+            Self::Loading | Self::Failed { .. } | Self::Unloaded => None,
+        }
+    }
+
     /// `loading`, `ready`, `failed` or `unloaded`.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Service;
 use crate::error::ServiceError;
 use crate::repository::{
-    ControlError, DefaultModel, ModelInfo, ModelState, ModelStatus, Version, VersionState,
+    ControlError, DefaultModel, ModelInfo, ModelStatus, Version, VersionState,
 };
 use crate::task::Task;
 
@@ -151,10 +151,7 @@ impl Service {
 
     fn report(&self, status: &ModelStatus) -> ModelReport {
         let version_states: Vec<_> = status.versions.iter().map(VersionReport::of).collect();
-        let serving = match &status.state {
-            ModelState::Ready(model) => Some(model),
-            _ => None,
-        };
+        let serving = status.state.model();
         let default = status.task.is_some_and(|task| {
             self.repository().default_model(task) == DefaultModel::Is(Arc::clone(&status.name))
         });
@@ -182,10 +179,7 @@ impl Service {
 
 impl VersionReport {
     fn of((version, state): &(Version, VersionState)) -> Self {
-        let loaded = match &state.state {
-            ModelState::Ready(model) => Some(&model.info),
-            _ => None,
-        };
+        let loaded = state.state.model().map(|model| &model.info);
         Self {
             version: version.to_string(),
             state: state.state.name(),

@@ -13,6 +13,7 @@ use super::export::{ExportFailure, ExportOptions, ExportReport, ExportRequest, e
 use super::source::{Checkpoint, Source};
 use crate::export::GRAPH_FILE;
 use crate::hub::{Found, Hub, HubError, ModelReference, NameError, Observer, check_part};
+use crate::repository::usual_graph;
 
 /// Held while a model folder is made or replaced.
 const LOCK_FILE: &str = ".pull.lock";
@@ -213,7 +214,7 @@ pub fn provide(
     // A checkpoint that lies in the repository is one of its models as it is.
     let lies_there =
         matches!(&request.origin, Origin::Folder(path) if is_same_folder(path, &folder));
-    if lies_there || (is_it && has_graph(&folder)) {
+    if lies_there || (is_it && usual_graph(&folder).is_some()) {
         return Ok(Pulled {
             folder,
             source,
@@ -299,7 +300,7 @@ fn standing(
     if source
         .as_ref()
         .is_some_and(|source| source.is_same_as(wanted))
-        && has_graph(folder)
+        && usual_graph(folder).is_some()
     {
         return Ok(Some(Pulled {
             folder: folder.to_path_buf(),
@@ -406,15 +407,6 @@ fn lock(models: &Path) -> Result<File, PullError> {
         Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(unusable(&path)(error)),
         _ => Ok(file),
     }
-}
-
-fn has_graph(folder: &Path) -> bool {
-    [
-        folder.join(GRAPH_FILE),
-        folder.join("onnx").join(GRAPH_FILE),
-    ]
-    .iter()
-    .any(|file| file.is_file())
 }
 
 fn is_same_folder(left: &Path, right: &Path) -> bool {

@@ -9,7 +9,9 @@ use electra_server::task::Task;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
-use crate::harness::{Server, checkpoint, config, copy_folder, export_request, exported};
+use crate::harness::{
+    Server, checkpoint, config, copy_folder, export_request, exported, file_names,
+};
 
 /// Rewrites a checkpoint's weights, tensor by tensor; `None` leaves a tensor out.
 fn rewrite(
@@ -204,17 +206,7 @@ fn automatic_precision_is_int8_where_it_decides_as_fp32_does_and_says_why() {
 #[test]
 fn an_export_is_complete_small_and_repeatable() {
     let folder = exported("discriminator-legacy-keys", Precision::Fp32);
-    let mut files: Vec<String> = std::fs::read_dir(&folder)
-        .expect("a folder")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .into_string()
-                .expect("UTF-8")
-        })
-        .collect();
-    files.sort();
+    let files = file_names(&folder);
     assert_eq!(
         files,
         [

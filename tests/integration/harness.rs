@@ -49,12 +49,17 @@ pub fn golden(path: &str) -> Value {
 
 /// The names of all small checkpoints.
 pub fn checkpoints() -> Vec<String> {
-    let folder = project().join("tests/golden/checkpoints");
-    let entries = std::fs::read_dir(folder).expect("tests/golden/checkpoints");
-    let mut names: Vec<String> = entries
+    file_names(&project().join("tests/golden/checkpoints"))
+}
+
+/// The names of what is in a folder, in order.
+#[track_caller]
+pub fn file_names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| {
             entry
-                .expect("entry")
+                .expect("an entry")
                 .file_name()
                 .into_string()
                 .expect("UTF-8")

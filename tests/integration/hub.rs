@@ -14,7 +14,9 @@ use hyper::body::Bytes;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::harness::{ServerProcess, checkpoint, copy_folder, electra, exported, project, stderr};
+use crate::harness::{
+    ServerProcess, checkpoint, copy_folder, electra, exported, file_names, project, stderr,
+};
 use crate::hub_server::{Access, FaultKind, HubServer, Repository, Seen, TOKEN, commit};
 
 const NAME: &str = "org/discriminator-plain";
@@ -81,16 +83,16 @@ impl User {
             .settings
             .cache
             .join("models--org--discriminator-plain/blobs");
-        let entries = std::fs::read_dir(folder).expect("blobs");
-        entries
-            .map(|entry| {
-                entry
-                    .expect("an entry")
-                    .file_name()
-                    .into_string()
-                    .expect("UTF-8")
-            })
-            .collect()
+        file_names(&folder)
+    }
+
+    #[track_caller]
+    fn expect_nothing_incomplete(&self) {
+        let blobs = self.blobs();
+        assert!(
+            !blobs.iter().any(|blob| blob.ends_with(".incomplete")),
+            "{blobs:?}"
+        );
     }
 
     fn models(&self) -> PathBuf {
@@ -236,12 +238,7 @@ fn a_transfer_that_was_given_up_goes_on_the_next_time() {
     let transfers = transfers(&seen);
     assert_eq!(transfers.len(), 1);
     assert_eq!(transfers[0].range.as_deref(), Some("bytes=50000-"));
-    assert!(
-        !user
-            .blobs()
-            .iter()
-            .any(|blob| blob.ends_with(".incomplete"))
-    );
+    user.expect_nothing_incomplete();
 }
 
 #[test]
@@ -274,14 +271,7 @@ fn content_that_is_not_what_was_announced_is_refused_and_removed() {
         hub.fault(path, 1, FaultKind::Corrupt);
         let message = user.refused(NAME);
         assert_says(&message, &[file, NAME, kind, "partial file was removed"]);
-        assert!(
-            !user
-                .blobs()
-                .iter()
-                .any(|blob| blob.ends_with(".incomplete")),
-            "{:?}",
-            user.blobs()
-        );
+        user.expect_nothing_incomplete();
         same_content(&user.fetch(NAME).expect("a folder"));
     }
 }
@@ -299,12 +289,7 @@ fn a_file_that_is_longer_than_announced_is_refused() {
         &user.refused(NAME),
         &["model.safetensors", NAME, &announced, &found, "was removed"],
     );
-    assert!(
-        !user
-            .blobs()
-            .iter()
-            .any(|blob| blob.ends_with(".incomplete"))
-    );
+    user.expect_nothing_incomplete();
 }
 
 #[test]
@@ -605,15 +590,9 @@ fn a_pull_makes_a_model_once_and_again_for_a_newer_commit() {
 
 /// The entries of a model repository, but for the lock.
 fn visible(models: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(models).expect("a folder");
-    let names = entries.map(|entry| {
-        entry
-            .expect("an entry")
-            .file_name()
-            .into_string()
-            .expect("UTF-8")
-    });
-    names.filter(|name| name != ".pull.lock").collect()
+    let mut names = file_names(models);
+    names.retain(|name| name != ".pull.lock");
+    names
 }
 
 #[test]
