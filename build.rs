@@ -1,0 +1,20 @@
+//! Generates the gRPC services from `proto/`; no protoc is needed on the machine.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use protox::prost::Message;
+
+/// The services, by their files below `proto/`.
+const SERVICES: &[&str] = &["electra/v1/electra.proto"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(SERVICES, ["proto"])?;
+    let folder = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo names no OUT_DIR")?);
+    // What server reflection tells of.
+    fs::write(folder.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
