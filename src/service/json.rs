@@ -22,8 +22,16 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
         serde_json::from_str(text).map_err(|error| ServiceError::InvalidJson {
             reason: error.to_string(),
         })?;
+    from_value(document, "The body")
+}
+
+/// Reads a request from a JSON object; `root` is what errors call the object itself.
+///
+/// # Errors
+/// Wrong types (400), missing and unknown fields and unusable values (422).
+pub fn from_value<T: DeserializeOwned>(document: Value, root: &str) -> Result<T, ServiceError> {
     let Object(request) = serde_path_to_error::deserialize(document)
-        .map_err(|error| explain(&error.path().to_string(), &error.inner().to_string()))?;
+        .map_err(|error| explain(root, &error.path().to_string(), &error.inner().to_string()))?;
     Ok(request)
 }
 
@@ -45,18 +53,18 @@ pub fn write<R: Serialize>(answer: &Answer<R>) -> Result<String, ServiceError> {
 }
 
 /// serde tells its errors apart only by their words, which the tests below pin.
-fn explain(path: &str, reason: &str) -> ServiceError {
+fn explain(root: &str, path: &str, reason: &str) -> ServiceError {
     let mut names = backticked(reason);
     if let Some(field) = names.next() {
         let field = field.to_owned();
         if reason.starts_with("missing field ") {
             return ServiceError::MissingField {
-                place: place(path),
+                place: place(root, path),
                 field,
             };
         }
         if reason.starts_with("unknown field ") {
-            let place = place(parent(path, &field));
+            let place = place(root, parent(path, &field));
             return ServiceError::UnknownField {
                 place,
                 hint: suggestion(&field, names),
@@ -64,7 +72,7 @@ fn explain(path: &str, reason: &str) -> ServiceError {
             };
         }
     }
-    let place = place(path);
+    let place = place(root, path);
     // What serde says of an enum, of which ours are all written as strings.
     let reason = reason.replace("expected string or map", "expected a string");
     if reason.starts_with("invalid type: ") || reason.starts_with("invalid length ") {
@@ -83,9 +91,9 @@ fn parent<'p>(path: &'p str, field: &str) -> &'p str {
     }
 }
 
-fn place(path: &str) -> String {
+fn place(root: &str, path: &str) -> String {
     if path == "." {
-        "The body".to_owned()
+        root.to_owned()
     } else {
         format!("`{path}`")
     }

@@ -4,6 +4,7 @@ mod classify;
 mod discriminate;
 pub mod eval;
 pub mod export;
+pub mod inference;
 mod input;
 pub mod json;
 mod models;
@@ -11,6 +12,7 @@ mod offload;
 pub mod pull;
 mod qa;
 mod readiness;
+mod run;
 pub mod source;
 mod tag;
 mod windowed;
@@ -191,17 +193,23 @@ impl Service {
                 }
             },
         };
-        let state = repository
-            .state(address)
-            .ok_or_else(|| self.not_found(address))?;
-        if let Some(found) = repository.task(address).filter(|found| *found != task) {
-            return Err(ServiceError::WrongTask {
+        match repository.task(address) {
+            Some(found) if found != task => Err(ServiceError::WrongTask {
                 model: address.to_owned(),
                 task: found,
                 wanted: task,
-            });
+            }),
+            _ => self.loaded_model(address),
         }
-        match state {
+    }
+
+    /// The loaded model of an address, whatever its task.
+    ///
+    /// # Errors
+    /// Where there is none, it is still loading, or could not be loaded.
+    pub fn loaded_model(&self, address: &str) -> Result<Arc<LoadedModel>, ServiceError> {
+        let state = self.repository().state(address);
+        match state.ok_or_else(|| self.not_found(address))? {
             ModelState::Ready(model) => Ok(model),
             ModelState::Loading => Err(loading(address)),
             ModelState::Failed { reason } => Err(ServiceError::ModelUnavailable {
