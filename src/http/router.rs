@@ -80,8 +80,10 @@ pub fn router(state: HttpState) -> Router {
 pub fn not_found(uri: &Uri) -> ServiceError {
     let path = uri.path();
     let routes = routes();
-    let hint = match nearest(path, routes.iter().map(|route| route.path)) {
-        Some(near) => format!("Did you mean {near}?"),
+    let near = nearest(path, routes.iter().map(|route| route.path))
+        .and_then(|near| routes.iter().find(|route| route.path == near));
+    let hint = match near {
+        Some(route) => format!("Did you mean {} {}?", route.method, route.path),
         None => "GET /openapi.json describes all routes, and GET /docs shows them.".to_owned(),
     };
     ServiceError::RouteNotFound {

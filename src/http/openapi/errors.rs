@@ -140,7 +140,7 @@ pub(super) fn samples(limits: &Limits) -> Vec<ServiceError> {
         },
         ServiceError::RouteNotFound {
             path: "/clasify".to_owned(),
-            hint: "Did you mean /classify?".to_owned(),
+            hint: "Did you mean POST /classify?".to_owned(),
         },
         ServiceError::MethodNotAllowed {
             path: "/classify".to_owned(),
