@@ -66,7 +66,8 @@ impl HttpState {
     }
 }
 
-trait Timed {
+/// A response that says where its time went.
+pub trait Timed {
     fn timed(self, timings: Timings) -> Self;
 }
 

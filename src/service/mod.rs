@@ -28,6 +28,7 @@ use tokio::time::Instant;
 
 pub use classify::{Classification, ClassifyInput, ClassifyRequest, LabelScore};
 pub use discriminate::{DiscriminateRequest, Discrimination, Level, ScoredToken, ScoredWord};
+pub(crate) use input::objects;
 pub use input::{Count, Inputs, Threshold};
 pub use models::{ModelReport, VersionReport};
 pub use qa::{AnswerSpan, QaAnswers, QaItem, QaRequest};

@@ -13,6 +13,7 @@ mod formats;
 mod harness;
 mod hub;
 mod hub_server;
+mod inference;
 mod offsets;
 mod openapi;
 mod padded;

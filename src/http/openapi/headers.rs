@@ -56,6 +56,12 @@ pub fn parameters(timeouts: &Timeouts) -> Value {
             string(),
             "electra-mini-sentiment",
         ),
+        "ModelVersion": path(
+            "version",
+            "One of the model's versions.",
+            string(),
+            "1",
+        ),
         "DocsFile": path(
             "file",
             "The name of the file.",

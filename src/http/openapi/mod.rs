@@ -6,6 +6,7 @@
 
 mod errors;
 mod headers;
+mod inference;
 mod models;
 mod operation;
 mod operations;
@@ -22,6 +23,7 @@ use operation::Operation;
 
 const TASKS: &str = "Tasks";
 const MODELS: &str = "Models";
+const INFERENCE: &str = "Open Inference Protocol";
 const OPERATIONS: &str = "Operations";
 
 /// The tags and what stands under them, in the order in which they are shown.
@@ -34,6 +36,10 @@ const TAGS: &[(&str, &str)] = &[
     (
         MODELS,
         "What models there are, and loading and unloading them.",
+    ),
+    (
+        INFERENCE,
+        "The Open Inference Protocol, version 2, with the extensions for binary tensors, statistics and configurations.",
     ),
     (OPERATIONS, "For who runs the server."),
 ];
@@ -82,6 +88,7 @@ fn operations() -> Vec<Operation> {
     [
         tasks::operations(),
         models::operations(),
+        inference::operations(),
         operations::operations(),
     ]
     .into_iter()
@@ -93,6 +100,7 @@ fn schemas(limits: &Limits) -> Map<String, Value> {
     [
         tasks::schemas(limits),
         models::schemas(),
+        inference::schemas(),
         operations::schemas(),
         vec![("Error", errors::schema(limits))],
     ]

@@ -252,7 +252,7 @@ async fn unusable_texts_are_refused() {
             "INT64",
         ),
         (
-            texts("txet", &["a"]),
+            texts("txt", &["a"]),
             "unknown_field",
             "Did you mean `text`?",
         ),

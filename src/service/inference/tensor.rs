@@ -76,7 +76,10 @@ impl Tensor {
         Ok(Self { name, shape, data })
     }
 
-    /// A tensor of one row an input, as the server answers them; `None` where the rows are not all of that width.
+    /// A tensor of one row an input, as the server answers them.
+    ///
+    /// # Errors
+    /// [`ServiceError::Internal`] where there are not as many elements.
     pub(super) fn rows(
         name: &str,
         rows: usize,
