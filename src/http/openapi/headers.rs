@@ -42,7 +42,7 @@ pub fn parameters(timeouts: &Timeouts) -> Value {
                 "maximum": milliseconds(timeouts.max_request),
                 "default": milliseconds(timeouts.request),
             }),
-            json!(1000),
+            json!(5000),
         ),
         "RequestPriority": header(
             "x-request-priority",

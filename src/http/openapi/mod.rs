@@ -63,6 +63,9 @@ pub fn document(limits: &Limits, timeouts: &Timeouts) -> Value {
             "description": DESCRIPTION,
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/"}],
+        // Nobody is asked who they are: that is for what stands in front of the server.
+        "security": [],
         "tags": TAGS
             .iter()
             .map(|(name, description)| json!({"name": name, "description": description}))

@@ -157,9 +157,14 @@ fn text(limits: &Limits) -> Value {
     json!({"type": "string", "maxLength": limits.max_text_bytes})
 }
 
-/// Tokenizers drop white space, control characters and, some of them, accents: a text of these alone has no token.
+/// Tokenizers drop white space and control characters: a text of these alone has no token. They drop more, such as what is
+/// for private use, that no pattern can tell in the regular expressions of every language.
 fn visible_text(limits: &Limits) -> Value {
-    with(text(limits), "pattern", r"[\p{L}\p{N}\p{P}\p{S}]")
+    with(
+        text(limits),
+        "pattern",
+        r"[^\s\u0000-\u001f\u007f-\u009f\u00ad]",
+    )
 }
 
 fn several(items: &Value, limits: &Limits) -> Value {
