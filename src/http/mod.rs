@@ -5,6 +5,7 @@ mod health;
 mod metrics;
 mod models;
 mod observe;
+mod pipelines;
 mod posted;
 mod respond;
 mod router;

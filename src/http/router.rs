@@ -9,12 +9,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{HttpState, health, metrics, models, observe, tasks};
+use super::{HttpState, health, metrics, models, observe, pipelines, tasks};
 use crate::error::ServiceError;
 
 /// The routes as an error names them.
-const ROUTES: &str = "POST /discriminate, /classify, /tag, /qa, /v2/repository/models/{name}/load, \
-                      /v2/repository/models/{name}/unload; GET /models, /models/{name}, /health, /health/live, \
+const ROUTES: &str = "POST /discriminate, /classify, /tag, /qa, /models/{name}, /v2/repository/models/{name}/load, \
+                      /v2/repository/models/{name}/unload; GET /models, /models/{name}, \
+                      /models/{name}/health, /models/{name}/info, /health, /health/live, \
                       /health/ready, /metrics";
 
 /// Every route there is.
@@ -25,7 +26,9 @@ pub fn router(state: HttpState) -> Router {
         .route("/tag", post(tasks::tag))
         .route("/qa", post(tasks::qa))
         .route("/models", get(models::list))
-        .route("/models/{name}", get(models::one))
+        .route("/models/{name}", get(models::one).post(pipelines::pipeline))
+        .route("/models/{name}/health", get(pipelines::health))
+        .route("/models/{name}/info", get(pipelines::info))
         .route("/v2/repository/models/{name}/load", post(models::load))
         .route("/v2/repository/models/{name}/unload", post(models::unload))
         .route("/health", get(health::ready))
