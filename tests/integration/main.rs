@@ -16,6 +16,7 @@ mod hub_server;
 mod offsets;
 mod padded;
 mod parity;
+mod pipelines;
 mod repository;
 mod routes;
 #[cfg(target_os = "linux")]
