@@ -8,7 +8,7 @@ use protox::prost::Message;
 use tonic_prost_build::FileDescriptorSet;
 
 /// The services, by their files below `proto/`.
-const SERVICES: &[&str] = &["electra/v1/electra.proto"];
+const SERVICES: &[&str] = &["electra/v1/electra.proto", "inference/grpc_service.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
