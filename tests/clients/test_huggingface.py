@@ -21,7 +21,8 @@ def cases(task: str) -> list[Case]:
 
 
 def client(http_url: str, model: str) -> InferenceClient:
-    return InferenceClient(model=f"{http_url}/models/{model}", token=False)
+    # Only with this provider does the client ask for health and info.
+    return InferenceClient(model=f"{http_url}/models/{model}", provider="hf-inference")
 
 
 def plain(element: Any) -> Case:
