@@ -44,8 +44,7 @@ pub fn find(path: &str) -> Result<&'static str, ServiceError> {
         .copied()
         .ok_or_else(|| ServiceError::RouteNotFound {
             path: path.to_owned(),
-            routes: "the methods of electra.v1.Electra, grpc.health.v1.Health and \
-                     grpc.reflection.v1.ServerReflection, which server reflection lists",
+            hint: "Server reflection lists the methods there are.".to_owned(),
         })
 }
 
