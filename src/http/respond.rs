@@ -1,7 +1,6 @@
 //! Answers and errors of the service -> HTTP responses.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -41,14 +40,21 @@ impl HttpState {
         asked: Asked,
         outcome: Result<Answer<R>, ServiceError>,
     ) -> Response {
+        let outcome = outcome.map(|answer| (answer.timings, move || json::write(&answer)));
+        self.respond_with(asked, outcome).await
+    }
+
+    /// The response to a request, given where its time went and what writes its body.
+    pub async fn respond_with(
+        &self,
+        asked: Asked,
+        outcome: Result<(Timings, impl WriteBody), ServiceError>,
+    ) -> Response {
         let mut response = match outcome {
-            Ok(answer) => {
-                let timings = answer.timings;
+            Ok((timings, write)) => {
                 let written = self
                     .service
-                    .compute(asked.bytes, asked.context.deadline, move || {
-                        json::write(&answer)
-                    })
+                    .compute(asked.bytes, asked.context.deadline, write)
                     .await;
                 match written.flatten() {
                     Ok(body) => ([(CONTENT_TYPE, "application/json")], body)
@@ -66,6 +72,11 @@ impl HttpState {
     }
 }
 
+/// Writes a response's body as JSON.
+pub trait WriteBody: FnOnce() -> Result<String, ServiceError> + Send + 'static {}
+
+impl<F: FnOnce() -> Result<String, ServiceError> + Send + 'static> WriteBody for F {}
+
 /// A response that says where its time went.
 pub trait Timed {
     fn timed(self, timings: Timings) -> Self;
@@ -74,20 +85,7 @@ pub trait Timed {
 impl Timed for Response {
     /// Adds the header server-timing.
     fn timed(mut self, timings: Timings) -> Self {
-        let Timings {
-            tokenize,
-            queue,
-            inference,
-        } = timings;
-        let part =
-            |name: &str, time: Duration| format!("{name};dur={:.3}", time.as_secs_f64() * 1e3);
-        let value = [
-            part("tokenize", tokenize),
-            part("queue", queue),
-            part("inference", inference),
-        ]
-        .join(", ");
-        if let Ok(value) = HeaderValue::try_from(value) {
+        if let Ok(value) = HeaderValue::try_from(timings.to_string()) {
             self.headers_mut()
                 .insert(HeaderName::from_static("server-timing"), value);
         }

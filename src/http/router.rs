@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{HttpState, compression, docs, health, inference, metrics, models, observe, tasks};
+use super::{
+    HttpState, compression, docs, health, inference, metrics, models, observe, pipelines, tasks,
+};
 use crate::error::ServiceError;
 use crate::suggest::nearest;
 
@@ -32,6 +34,9 @@ pub fn routes() -> Vec<Route> {
         Route::post("/qa", tasks::qa),
         Route::get("/models", models::list),
         Route::get("/models/{name}", models::one),
+        Route::post("/models/{name}", pipelines::pipeline),
+        Route::get("/models/{name}/health", pipelines::health),
+        Route::get("/models/{name}/info", pipelines::info),
         Route::get("/v2", inference::server),
         Route::get("/v2/health/live", inference::live),
         Route::get("/v2/health/ready", inference::ready),
@@ -134,13 +139,5 @@ async fn method_not_allowed(method: Method, uri: Uri) -> ServiceError {
     reason = "the layer calls it with a box"
 )]
 pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let words = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied());
-    ServiceError::internal(format!(
-        "a handler panicked: {}",
-        words.unwrap_or("without words")
-    ))
-    .into_response()
+    ServiceError::panicked(&*panic).into_response()
 }

@@ -10,6 +10,7 @@ mod drain;
 mod eval;
 mod export;
 mod formats;
+mod grpc;
 mod harness;
 mod hub;
 mod hub_server;
@@ -18,6 +19,7 @@ mod offsets;
 mod openapi;
 mod padded;
 mod parity;
+mod pipelines;
 mod repository;
 mod routes;
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@
 
 mod errors;
 mod headers;
+mod huggingface;
 mod inference;
 mod models;
 mod operation;
@@ -23,6 +24,7 @@ use operation::Operation;
 
 const TASKS: &str = "Tasks";
 const MODELS: &str = "Models";
+const HUGGING_FACE: &str = "Hugging Face";
 const INFERENCE: &str = "Open Inference Protocol";
 const OPERATIONS: &str = "Operations";
 
@@ -36,6 +38,10 @@ const TAGS: &[(&str, &str)] = &[
     (
         MODELS,
         "What models there are, and loading and unloading them.",
+    ),
+    (
+        HUGGING_FACE,
+        "What Hugging Face's inference clients send and read: `InferenceClient(model=\"http://host:8080/models/NAME\")`.",
     ),
     (
         INFERENCE,
@@ -69,6 +75,9 @@ pub fn document(limits: &Limits, timeouts: &Timeouts) -> Value {
             "description": DESCRIPTION,
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/"}],
+        // Nobody is asked who they are: that is for what stands in front of the server.
+        "security": [],
         "tags": TAGS
             .iter()
             .map(|(name, description)| json!({"name": name, "description": description}))
@@ -88,6 +97,7 @@ fn operations() -> Vec<Operation> {
     [
         tasks::operations(),
         models::operations(),
+        huggingface::operations(),
         inference::operations(),
         operations::operations(),
     ]
@@ -100,6 +110,7 @@ fn schemas(limits: &Limits) -> Map<String, Value> {
     [
         tasks::schemas(limits),
         models::schemas(),
+        huggingface::schemas(limits),
         inference::schemas(),
         operations::schemas(),
         vec![("Error", errors::schema(limits))],

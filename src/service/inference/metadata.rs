@@ -108,7 +108,7 @@ impl Service {
     /// # Errors
     /// Where it can't be asked.
     pub fn model_metadata(&self, address: &str) -> Result<ModelMetadata, ServiceError> {
-        let model = self.loaded_model(address)?;
+        let model = self.loaded(address)?;
         let inputs = names::inputs(model.info.task);
         Ok(ModelMetadata {
             name: model.info.name.clone(),
@@ -130,7 +130,7 @@ impl Service {
     /// # Errors
     /// Where it can't be asked.
     pub fn model_config(&self, address: &str) -> Result<ModelConfig, ServiceError> {
-        let model = self.loaded_model(address)?;
+        let model = self.loaded(address)?;
         let tensor = |named: &names::Named, optional: bool| ConfigTensor {
             name: named.name,
             data_type: named.datatype.config_name(),
@@ -165,7 +165,7 @@ impl Service {
         if self.is_draining() {
             return Err(ServiceError::Draining);
         }
-        self.loaded_model(address).map(drop)
+        self.loaded(address).map(drop)
     }
 
     fn ready_versions(&self, address: &str, model: &LoadedModel) -> Vec<String> {

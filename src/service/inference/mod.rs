@@ -82,7 +82,7 @@ impl Service {
         request: InferRequest,
         context: &RequestContext,
     ) -> Result<InferResponse, ServiceError> {
-        let model = self.loaded_model(&request.model)?;
+        let model = self.loaded(&request.model)?;
         let task = model.info.task;
         let parameters = RequestParameters::read(request.parameters, task)?;
         let context = parameters.context(context);

@@ -41,7 +41,7 @@ impl Service {
                 model_stats: statuses.iter().flat_map(of_loaded).collect(),
             });
         };
-        let model = self.loaded_model(address)?;
+        let model = self.loaded(address)?;
         let mut model_stats = match self.repository().status(address) {
             Some(status) => of_loaded(&status),
             None => Vec::new(),
