@@ -7,7 +7,7 @@ use std::{env, fs};
 use protox::prost::Message;
 
 /// The services, by their files below `proto/`.
-const SERVICES: &[&str] = &["electra/v1/electra.proto"];
+const SERVICES: &[&str] = &["electra/v1/electra.proto", "inference/grpc_service.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

@@ -48,12 +48,12 @@ pub enum ServiceError {
         available: Vec<String>,
     },
     /// No route has this path.
-    #[error("There is no route {path}. The routes are {routes}.")]
+    #[error("There is no route {path}. {hint}")]
     RouteNotFound {
         /// The path asked for.
         path: String,
-        /// The routes there are.
-        routes: &'static str,
+        /// The nearest route, or where all routes are described.
+        hint: String,
     },
     /// The route exists, for other methods.
     #[error(

@@ -2,19 +2,23 @@
 
 /// A sentence that names the nearest of the names, or all of them where none is near.
 pub fn suggestion<'a>(typed: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
-    let nearest = names
-        .clone()
-        .map(|name| (distance(typed, name), name))
-        .min_by_key(|(distance, _)| *distance)
-        // A third of the letters may differ: more is another word.
-        .filter(|(distance, name)| distance * 3 <= name.chars().count().max(3));
-    match nearest {
-        Some((_, name)) => format!("Did you mean `{name}`?"),
+    match nearest(typed, names.clone()) {
+        Some(name) => format!("Did you mean `{name}`?"),
         None => format!(
             "The names are `{}`.",
             names.collect::<Vec<_>>().join("`, `")
         ),
     }
+}
+
+/// The nearest of the names, if it is near enough to be meant.
+pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|name| (distance(typed, name), name))
+        .min_by_key(|(distance, _)| *distance)
+        // A third of the letters may differ: more is another word.
+        .filter(|(distance, name)| distance * 3 <= name.chars().count().max(3))
+        .map(|(_, name)| name)
 }
 
 /// Levenshtein's distance: insertions, deletions and replacements of characters.

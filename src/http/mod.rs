@@ -1,10 +1,12 @@
 //! HTTP: thin adapters between axum and the service. The router is the table of what there is.
 
 mod context;
+mod docs;
 mod health;
 mod metrics;
 mod models;
 mod observe;
+mod openapi;
 mod posted;
 mod respond;
 mod router;

@@ -3,46 +3,92 @@
 use std::any::Any;
 
 use axum::Router;
+use axum::handler::Handler;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{HttpState, health, metrics, models, observe, tasks};
+use super::{HttpState, docs, health, metrics, models, observe, tasks};
 use crate::error::ServiceError;
+use crate::suggest::nearest;
 
-/// The routes as an error names them.
-const ROUTES: &str = "POST /discriminate, /classify, /tag, /qa, /v2/repository/models/{name}/load, \
-                      /v2/repository/models/{name}/unload; GET /models, /models/{name}, /health, /health/live, \
-                      /health/ready, /metrics";
+/// One method of one path, and who answers it.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// With `{name}` for what varies.
+    pub path: &'static str,
+    handler: MethodRouter<HttpState>,
+}
 
 /// Every route there is.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/discriminate", tasks::discriminate),
+        Route::post("/classify", tasks::classify),
+        Route::post("/tag", tasks::tag),
+        Route::post("/qa", tasks::qa),
+        Route::get("/models", models::list),
+        Route::get("/models/{name}", models::one),
+        Route::post("/v2/repository/models/{name}/load", models::load),
+        Route::post("/v2/repository/models/{name}/unload", models::unload),
+        Route::get("/health", health::ready),
+        Route::get("/health/live", health::live),
+        Route::get("/health/ready", health::ready),
+        Route::get("/metrics", metrics::metrics),
+        Route::get("/openapi.json", docs::openapi),
+        Route::get("/docs", docs::page),
+        Route::get("/docs/{file}", docs::file),
+    ]
+}
+
+impl Route {
+    fn get<T: 'static>(path: &'static str, handler: impl Handler<T, HttpState>) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            handler: get(handler),
+        }
+    }
+
+    fn post<T: 'static>(path: &'static str, handler: impl Handler<T, HttpState>) -> Self {
+        Self {
+            method: Method::POST,
+            path,
+            handler: post(handler),
+        }
+    }
+}
+
+/// All routes, and what is answered where there is none.
 pub fn router(state: HttpState) -> Router {
-    Router::new()
-        .route("/discriminate", post(tasks::discriminate))
-        .route("/classify", post(tasks::classify))
-        .route("/tag", post(tasks::tag))
-        .route("/qa", post(tasks::qa))
-        .route("/models", get(models::list))
-        .route("/models/{name}", get(models::one))
-        .route("/v2/repository/models/{name}/load", post(models::load))
-        .route("/v2/repository/models/{name}/unload", post(models::unload))
-        .route("/health", get(health::ready))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(metrics::metrics))
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, route| {
+            router.route(route.path, route.handler)
+        })
         .method_not_allowed_fallback(method_not_allowed)
-        .fallback(route_not_found)
+        .fallback(async |uri: Uri| not_found(&uri))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 
-async fn route_not_found(uri: Uri) -> ServiceError {
+/// The error of a path that there is no route for.
+pub fn not_found(uri: &Uri) -> ServiceError {
+    let path = uri.path();
+    let routes = routes();
+    let near = nearest(path, routes.iter().map(|route| route.path))
+        .and_then(|near| routes.iter().find(|route| route.path == near));
+    let hint = match near {
+        Some(route) => format!("Did you mean {} {}?", route.method, route.path),
+        None => "GET /openapi.json describes all routes, and GET /docs shows them.".to_owned(),
+    };
     ServiceError::RouteNotFound {
-        path: uri.path().to_owned(),
-        routes: ROUTES,
+        path: path.to_owned(),
+        hint,
     }
 }
 

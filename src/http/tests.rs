@@ -185,7 +185,14 @@ async fn bad_bodies_are_refused_each_in_its_way() {
 async fn what_the_router_refuses_has_the_same_shape() {
     let fixture = Fixture::new(Task::Tag);
     let state = state(&fixture);
-    refused(&state, get("/nothing/here"), 404, "route_not_found").await;
+    for (path, words) in [
+        ("/nothing/here", "GET /openapi.json describes all routes"),
+        ("/discrimnate", "Did you mean POST /discriminate?"),
+        ("/health/redy", "Did you mean GET /health/ready?"),
+    ] {
+        let read = refused(&state, get(path), 404, "route_not_found").await;
+        assert!(read.text.contains(words), "{}", read.text);
+    }
     let read = refused(&state, get("/tag"), 405, "method_not_allowed").await;
     assert_eq!(read.headers["allow"], "POST");
     refused(&state, get("/models/none"), 404, "model_not_found").await;

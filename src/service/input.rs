@@ -222,6 +222,24 @@ impl<'de, const MINIMUM: usize> Deserialize<'de> for Count<MINIMUM> {
                     Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
                 }
             }
+
+            /// JSON knows one kind of number: `2.0` is 2.
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+                /// The first number that is beyond u64: 2^64.
+                const BEYOND: f64 = 18_446_744_073_709_551_616.0;
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "whole, and within the bounds"
+                )]
+                if number.fract() == 0.0 && (0.0..BEYOND).contains(&number) {
+                    self.visit_u64(number as u64)
+                } else if number.fract() == 0.0 {
+                    Err(E::invalid_value(Unexpected::Float(number), &self))
+                } else {
+                    Err(E::invalid_type(Unexpected::Float(number), &self))
+                }
+            }
         }
 
         deserializer.deserialize_any(CountVisitor)
@@ -340,6 +358,7 @@ mod tests {
     fn counts_start_at_their_minimum() {
         assert_eq!(serde_json::from_str::<Count<0>>("0").unwrap().get(), 0);
         assert_eq!(serde_json::from_str::<Count<1>>("7").unwrap().get(), 7);
+        assert_eq!(serde_json::from_str::<Count<1>>("7.0").unwrap().get(), 7);
         for wrong in ["0", "-3", "1.5", "\"1\"", "1e30"] {
             assert!(serde_json::from_str::<Count<1>>(wrong).is_err(), "{wrong}");
         }

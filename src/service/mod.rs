@@ -37,7 +37,11 @@ use crate::error::ServiceError;
 use crate::repository::{Control, DefaultModel, LoadedModel, ModelState, Repository};
 use crate::task::Task;
 use offload::Offload;
-pub(crate) use qa::{WINDOW_TOKENS as QA_WINDOW_TOKENS, check_defaults as check_qa_defaults};
+pub(crate) use qa::{
+    DEFAULT_ANSWER_TOKENS as QA_ANSWER_TOKENS, DEFAULT_STRIDE as QA_STRIDE,
+    MAX_TOP_K as QA_MAX_TOP_K, WINDOW_TOKENS as QA_WINDOW_TOKENS,
+    check_defaults as check_qa_defaults,
+};
 pub(crate) use windowed::{pair, single};
 
 /// Answers requests; cheap to clone.
@@ -139,6 +143,20 @@ impl Service {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// The widest limits of any model, or of the server: what is beyond them, no model takes.
+    #[must_use]
+    pub fn widest_limits(&self) -> Limits {
+        let mut widest = *self.limits();
+        for status in self.repository().statuses() {
+            if let Some(model) = status.state.model() {
+                let limits = model.info.limits;
+                widest.max_inputs = widest.max_inputs.max(limits.max_inputs);
+                widest.max_text_bytes = widest.max_text_bytes.max(limits.max_text_bytes);
+            }
+        }
+        widest
     }
 
     /// The name of the model that answers a request for this task, for metrics: a name of the repository, or None where

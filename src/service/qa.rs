@@ -23,11 +23,11 @@ use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 pub(crate) const WINDOW_TOKENS: usize = 384;
 /// Tokens that two windows share if a request does not say, as in transformers' pipeline, where the window is not
 /// shorter than twice as many.
-const DEFAULT_STRIDE: usize = 128;
+pub(crate) const DEFAULT_STRIDE: usize = 128;
 /// Longest answer in tokens if a request does not say.
-const DEFAULT_ANSWER_TOKENS: usize = 30;
+pub(crate) const DEFAULT_ANSWER_TOKENS: usize = 30;
 /// Most answers a request may ask for an item.
-const MAX_TOP_K: usize = 100;
+pub(crate) const MAX_TOP_K: usize = 100;
 /// Spans that end in the same words count once; so more are decoded than are asked for.
 const SPANS_AN_ANSWER: usize = 4;
 

@@ -14,6 +14,7 @@ mod harness;
 mod hub;
 mod hub_server;
 mod offsets;
+mod openapi;
 mod padded;
 mod parity;
 mod repository;

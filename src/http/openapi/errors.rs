@@ -1,0 +1,216 @@
+//! The errors of the document: a shared response for each status, with an example of each code, made of the errors
+//! themselves.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::schema::{answer, one_of_names, string};
+use crate::config::Limits;
+use crate::error::ServiceError;
+use crate::task::Task;
+
+/// The name of a status's response in `components/responses`, and what it means.
+const STATUSES: &[(u16, &str, &str)] = &[
+    (
+        400,
+        "BadRequest",
+        "The body is no JSON, or a value in it has the wrong type.",
+    ),
+    (404, "NotFound", "There is no such model, or no such route."),
+    (
+        413,
+        "ContentTooLarge",
+        "The body is longer than this server reads.",
+    ),
+    (
+        415,
+        "UnsupportedMediaType",
+        "The body is declared as something else than JSON.",
+    ),
+    (
+        422,
+        "UnprocessableContent",
+        "The request is well-formed, and holds a value that can't be used.",
+    ),
+    (
+        429,
+        "TooManyRequests",
+        "The model's queue is full. Try again after the time that `retry-after` says.",
+    ),
+    (
+        500,
+        "InternalServerError",
+        "A fault of the server; its log says why, under this answer's `x-request-id`.",
+    ),
+    (
+        503,
+        "ServiceUnavailable",
+        "The server or the model is not ready. Try again after the time that `retry-after` says.",
+    ),
+    (
+        504,
+        "GatewayTimeout",
+        "The request's deadline passed before its answer was there.",
+    ),
+];
+
+/// A reference to the response of a status.
+pub fn reference(status: u16) -> Value {
+    let name = STATUSES
+        .iter()
+        .find(|(known, ..)| *known == status)
+        .map_or("InternalServerError", |(_, name, _)| name);
+    json!({"$ref": format!("#/components/responses/{name}")})
+}
+
+/// `components/responses`.
+pub fn responses(limits: &Limits) -> Value {
+    let samples = samples(limits);
+    let response = |(status, name, description): &(u16, &'static str, &'static str)| {
+        let with_status = || {
+            samples
+                .iter()
+                .filter(|error| error.http_status() == *status)
+        };
+        let codes: Vec<&str> = codes(with_status());
+        let examples: Map<String, Value> = with_status()
+            .map(|error| (error.code().to_owned(), json!({"value": body(error)})))
+            .collect();
+        let mut headers = json!({"x-request-id": {"$ref": "#/components/headers/RequestId"}});
+        if matches!(status, 429 | 503) {
+            headers["retry-after"] = json!({"$ref": "#/components/headers/RetryAfter"});
+        }
+        let schema = json!({"allOf": [
+            super::schema::reference("Error"),
+            {"properties": {"code": one_of_names(&codes)}},
+        ]});
+        let response = json!({
+            "description": description,
+            "headers": headers,
+            "content": {"application/json": {"schema": schema, "examples": examples}},
+        });
+        ((*name).to_owned(), response)
+    };
+    Value::Object(STATUSES.iter().map(response).collect())
+}
+
+/// The body of every error.
+pub fn schema(limits: &Limits) -> Value {
+    answer("Why a request is not answered.")
+        .required(
+            "error",
+            string(),
+            "What is wrong, where, and what to do, in a sentence for people.",
+        )
+        .required(
+            "code",
+            one_of_names(&codes(samples(limits).iter())),
+            "The stable name of the error, for programs.",
+        )
+        .into()
+}
+
+fn body(error: &ServiceError) -> Value {
+    json!({"error": error.to_string(), "code": error.code()})
+}
+
+/// Each code once, in the order of the table.
+fn codes<'e>(errors: impl Iterator<Item = &'e ServiceError>) -> Vec<&'static str> {
+    let mut codes: Vec<&'static str> = errors.map(ServiceError::code).collect();
+    codes.dedup();
+    codes
+}
+
+/// An error of each code.
+pub(super) fn samples(limits: &Limits) -> Vec<ServiceError> {
+    let model = || "electra-base-sst2".to_owned();
+    vec![
+        ServiceError::InvalidJson {
+            reason: "EOF while parsing an object at line 1 column 9".to_owned(),
+        },
+        ServiceError::InvalidUtf8 { position: 17 },
+        ServiceError::InvalidType {
+            place: "`text[1]`".to_owned(),
+            reason: "invalid type: null, expected a string".to_owned(),
+        },
+        ServiceError::ModelNotFound {
+            name: "electra-large".to_owned(),
+            available: vec![model()],
+        },
+        ServiceError::RouteNotFound {
+            path: "/clasify".to_owned(),
+            hint: "Did you mean POST /classify?".to_owned(),
+        },
+        ServiceError::MethodNotAllowed {
+            path: "/classify".to_owned(),
+            method: "GET".to_owned(),
+        },
+        ServiceError::BodyTooLarge {
+            limit: limits.max_body_bytes,
+        },
+        ServiceError::UnsupportedMediaType {
+            found: "its content-type is text/plain".to_owned(),
+        },
+        ServiceError::MissingField {
+            place: "The body".to_owned(),
+            field: "text".to_owned(),
+        },
+        ServiceError::UnknownField {
+            place: "The body".to_owned(),
+            field: "treshold".to_owned(),
+            hint: "Did you mean `threshold`?".to_owned(),
+        },
+        ServiceError::InvalidValue {
+            place: "`threshold`".to_owned(),
+            reason: "invalid value: floating point `1.5`, expected a number from 0 to 1".to_owned(),
+        },
+        ServiceError::InvalidHeader {
+            header: "x-request-priority",
+            reason: "it must be 1 (highest), 2, 3, 4 or 5".to_owned(),
+        },
+        ServiceError::EmptyInput { place: "text" },
+        ServiceError::TooManyInputs {
+            place: "text",
+            count: limits.max_inputs.saturating_add(1),
+            limit: limits.max_inputs,
+        },
+        ServiceError::EmptyText {
+            place: "text[3]".to_owned(),
+        },
+        ServiceError::TextTooLong {
+            place: "text[3]".to_owned(),
+            length: limits.max_text_bytes.saturating_add(1),
+            limit: limits.max_text_bytes,
+        },
+        ServiceError::TooManyTokens {
+            place: "text[3]".to_owned(),
+            length: 700,
+            limit: 512,
+        },
+        ServiceError::QuestionTooLong {
+            place: "items[3].question".to_owned(),
+            length: 400,
+            limit: 333,
+        },
+        ServiceError::WrongTask {
+            model: model(),
+            task: Task::Classify,
+            wanted: Task::Tag,
+        },
+        ServiceError::QueueFull {
+            retry_after: Duration::from_secs(1),
+        },
+        ServiceError::Internal,
+        ServiceError::NotReady {
+            reason: format!("the model `{}` is loading", model()),
+        },
+        ServiceError::Draining,
+        ServiceError::ModelUnavailable {
+            model: model(),
+            reason: "Its tokenizer.json is no JSON.".to_owned(),
+        },
+        ServiceError::ModelUnloaded { model: model() },
+        ServiceError::DeadlineExceeded,
+    ]
+}

@@ -1,0 +1,28 @@
+"""schemathesis finds nothing in a server that its OpenAPI document does not say.
+
+It sends what the document allows and what it forbids, and checks that the first is taken and the second refused; that every
+status, header, media type and body is as described; that no answer is a fault of the server; and that other methods are 405.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROGRAM = Path(sys.executable).with_name("schemathesis")
+
+
+def test_a_server_does_what_its_document_says(http_url: str, tmp_path: Path) -> None:
+    command = [PROGRAM, "--no-color", f"--config-file={HERE / 'schemathesis.toml'}", "run"]
+    options = ["--max-examples=50", "--continue-on-failure", "--checks=all"]
+    # It keeps what it learns below the current folder.
+    run = subprocess.run(
+        [*command, *options, f"{http_url}/openapi.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "No issues found" in run.stdout, run.stdout
