@@ -9,11 +9,13 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::batch::{Scheduler, SchedulerOptions};
 use crate::config::{Config, Timeouts};
 use crate::engine::{Runtime, RuntimeError};
+use crate::grpc::{self, GrpcState};
 use crate::http::{self, HttpState};
 use crate::repository::{
     Commands, Control, DeviceFailure, Loader, Manager, Repository, ScanError, scan,
@@ -44,12 +46,21 @@ pub enum RunError {
     /// The device that was asked for by name does not work; there is no silent fall-back.
     #[error(transparent)]
     Device(#[from] DeviceFailure),
-    /// The listening socket failed.
-    #[error("The HTTP listener failed: {0}")]
-    Listener(#[from] io::Error),
+    /// A server failed, or a thread that it needs.
+    #[error("The server failed: {0}")]
+    Server(#[from] io::Error),
     /// Requests were still unanswered when the time for them was over.
     #[error("Stopped with requests unanswered after {} ms. Allow more by --drain-timeout-ms.", .0.as_millis())]
     DrainTimeout(Duration),
+}
+
+/// The sockets that a server listens on.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For HTTP.
+    pub http: TcpListener,
+    /// For gRPC, if it is spoken.
+    pub grpc: Option<TcpListener>,
 }
 
 /// The parts of a server, wired but not running.
@@ -149,27 +160,28 @@ impl App {
     /// Where the server ended other than as asked.
     pub async fn serve_loaded(
         self,
-        listener: TcpListener,
+        listeners: Listeners,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), RunError> {
-        let state = HttpState {
+        let running = Running {
             service: self.service,
             metrics: self.metrics,
             timeouts: self.timeouts,
+            scheduler: self.scheduler,
+            stop: watch::Sender::new(false),
         };
-        let stop = watch::Sender::new(false);
         let no_failure = std::future::pending();
-        serve_and_drain(state, self.scheduler, listener, stop, shutdown, no_failure).await
+        running.serve(listeners, shutdown, no_failure).await
     }
 
-    /// Serves on a listening socket until `shutdown` is done, loading the models meanwhile, and what changes in their
+    /// Serves on listening sockets until `shutdown` is done, loading the models meanwhile, and what changes in their
     /// folder later; then answers what it accepted, for as long as the drain timeout allows.
     ///
     /// # Errors
     /// Where the server ended other than as asked.
     pub async fn run(
         self,
-        listener: TcpListener,
+        listeners: Listeners,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), RunError> {
         let Self {
@@ -181,51 +193,88 @@ impl App {
             timeouts,
             watch_interval,
         } = self;
-        let state = HttpState {
-            service,
-            metrics,
-            timeouts,
-        };
         let stop = watch::Sender::new(false);
         let stopped = stop.subscribe();
         let manager = manager.into_inner().unwrap_or_else(PoisonError::into_inner);
         let failed = manager.start(commands, watch_interval, move || *stopped.borrow())?;
-        serve_and_drain(state, scheduler, listener, stop, shutdown, failure(failed)).await
+        let running = Running {
+            service,
+            metrics,
+            timeouts,
+            scheduler,
+            stop,
+        };
+        running.serve(listeners, shutdown, failure(failed)).await
     }
 }
 
-/// Serves until `shutdown` or `failure` is done, then answers what was accepted.
-async fn serve_and_drain(
-    state: HttpState,
+/// What a running server needs to the end.
+struct Running {
+    service: Service,
+    metrics: Metrics,
+    timeouts: Timeouts,
     scheduler: Arc<Scheduler>,
-    listener: TcpListener,
     stop: watch::Sender<bool>,
-    shutdown: impl Future<Output = ()> + Send,
-    failure: impl Future<Output = RunError>,
-) -> Result<(), RunError> {
-    let (service, patience) = (state.service.clone(), state.timeouts.drain);
-    let mut server = tokio::spawn(http::serve(listener, state, until_true(stop.subscribe())));
-    let outcome = tokio::select! {
-        () = shutdown => Ok(()),
-        failed = failure => Err(failed),
-        ended = &mut server => return ended.map_err(|error| io::Error::other(error).into()),
-    };
-    tracing::info!("stopping: answering what was accepted");
-    service.start_draining();
-    let _ = stop.send(true);
-    let drain = async {
-        let finished = (&mut server).await.map_err(io::Error::other);
-        // A model that is still loading is not waited for.
-        scheduler.drained().await;
-        finished
-    };
-    let Ok(finished) = timeout(patience, drain).await else {
-        server.abort();
-        return outcome.and(Err(RunError::DrainTimeout(patience)));
-    };
-    finished?;
-    tracing::info!("stopped");
-    outcome
+}
+
+impl Running {
+    /// Serves until `shutdown` or `failure` is done, then answers what was accepted.
+    async fn serve(
+        self,
+        listeners: Listeners,
+        shutdown: impl Future<Output = ()> + Send,
+        failure: impl Future<Output = RunError>,
+    ) -> Result<(), RunError> {
+        let patience = self.timeouts.drain;
+        let mut servers = self.start(listeners);
+        let outcome = tokio::select! {
+            () = shutdown => Ok(()),
+            failed = failure => Err(failed),
+            Some(ended) = servers.join_next() => {
+                return ended.map_err(|error| io::Error::other(error).into());
+            }
+        };
+        tracing::info!("stopping: answering what was accepted");
+        self.service.start_draining();
+        let _ = self.stop.send(true);
+        let drain = async {
+            let mut finished = Ok(());
+            while let Some(ended) = servers.join_next().await {
+                finished = finished.and(ended.map_err(io::Error::other));
+            }
+            // A model that is still loading is not waited for.
+            self.scheduler.drained().await;
+            finished
+        };
+        let Ok(finished) = timeout(patience, drain).await else {
+            servers.abort_all();
+            return outcome.and(Err(RunError::DrainTimeout(patience)));
+        };
+        finished?;
+        tracing::info!("stopped");
+        outcome
+    }
+
+    /// A task for each way in.
+    fn start(&self, listeners: Listeners) -> JoinSet<()> {
+        let mut servers = JoinSet::new();
+        let http = HttpState {
+            service: self.service.clone(),
+            metrics: self.metrics.clone(),
+            timeouts: self.timeouts,
+        };
+        let stopped = || until_true(self.stop.subscribe());
+        servers.spawn(http::serve(listeners.http, http, stopped()));
+        if let Some(listener) = listeners.grpc {
+            let grpc = GrpcState {
+                service: self.service.clone(),
+                metrics: self.metrics.clone(),
+                timeouts: self.timeouts,
+            };
+            servers.spawn(grpc::serve(listener, grpc, stopped()));
+        }
+        servers
+    }
 }
 
 async fn until_true(mut stopped: watch::Receiver<bool>) {

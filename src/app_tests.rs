@@ -12,13 +12,13 @@ use crate::task::Task;
 const BODY: &str = r#"{"text": "fox"}"#;
 
 /// A server over the hand-made model, and the way to stop it.
-struct Running {
+struct Started {
     address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), RunError>>,
 }
 
-async fn start(fixture: &Fixture, drain: Duration) -> Running {
+async fn start(fixture: &Fixture, drain: Duration) -> Started {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -26,22 +26,20 @@ async fn start(fixture: &Fixture, drain: Duration) -> Running {
         drain,
         ..Timeouts::default()
     };
-    let state = HttpState {
+    let running = Running {
         service: fixture.service.clone(),
         metrics: fixture.metrics.clone(),
         timeouts,
+        scheduler: Arc::clone(&fixture.scheduler),
+        stop: watch::Sender::new(false),
     };
-    let scheduler = Arc::clone(&fixture.scheduler);
+    let listeners = Listeners {
+        http: listener,
+        grpc: None,
+    };
     let shutdown = async move { drop(stopped.await) };
-    let ended = tokio::spawn(serve_and_drain(
-        state,
-        scheduler,
-        listener,
-        watch::Sender::new(false),
-        shutdown,
-        std::future::pending(),
-    ));
-    Running {
+    let ended = tokio::spawn(running.serve(listeners, shutdown, std::future::pending()));
+    Started {
         address,
         stop,
         ended,
@@ -65,7 +63,7 @@ async fn ask(address: std::net::SocketAddr) -> TcpStream {
 async fn what_was_accepted_is_answered_before_the_server_ends() {
     let fixture = Fixture::new(Task::Tag);
     fixture.model.shut();
-    let Running {
+    let Started {
         address,
         stop,
         ended,
@@ -90,7 +88,7 @@ async fn what_was_accepted_is_answered_before_the_server_ends() {
 async fn draining_ends_when_its_time_is_over() {
     let fixture = Fixture::new(Task::Tag);
     fixture.model.shut();
-    let Running {
+    let Started {
         address,
         stop,
         ended,
@@ -109,7 +107,7 @@ async fn draining_ends_when_its_time_is_over() {
 async fn a_client_that_hangs_up_is_not_computed_for() {
     let fixture = Fixture::new(Task::Tag);
     fixture.model.shut();
-    let Running {
+    let Started {
         address,
         stop,
         ended,
@@ -135,7 +133,7 @@ async fn a_client_that_hangs_up_is_not_computed_for() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_never_brings_its_headers_is_closed() {
     let fixture = Fixture::new(Task::Tag);
-    let Running { address, .. } = start(&fixture, Duration::from_mins(1)).await;
+    let Started { address, .. } = start(&fixture, Duration::from_mins(1)).await;
     // Connected and written to at once: while anybody waits, the clock runs on to the server's timeout.
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     io::Write::write_all(&mut stream, b"POST /tag HTTP/1.1\r\nhost: a\r\n").unwrap();

@@ -100,6 +100,13 @@ pub const SETTINGS: &[Setting] = &[
         "Where to listen for HTTP, as HOST:PORT",
     ),
     setting(
+        "grpc",
+        "grpc",
+        "ADDRESS",
+        "0.0.0.0:9000",
+        "Where to listen for gRPC, as HOST:PORT, or off",
+    ),
+    setting(
         "device",
         "device",
         "DEVICE",
@@ -181,7 +188,7 @@ pub const SETTINGS: &[Setting] = &[
         "max-request-timeout-ms",
         "MILLISECONDS",
         "300000",
-        "Most time a request may ask for by x-request-timeout-ms",
+        "Most time a request may ask for",
     ),
     setting(
         "drain_timeout_ms",
@@ -215,6 +222,8 @@ pub struct Config {
     pub model: Vec<Origin>,
     /// Where to listen for HTTP, `HOST:PORT`.
     pub http: String,
+    /// Where to listen for gRPC, `HOST:PORT`, if at all.
+    pub grpc: Option<String>,
     /// What computes.
     pub device: Device,
     /// The ONNX Runtime library, where it was named.

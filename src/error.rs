@@ -1,5 +1,6 @@
-//! The one error table: what can go wrong with a request, its code, its HTTP status and its sentence.
+//! The one error table: what can go wrong with a request, its code, its status over HTTP and over gRPC, and its sentence.
 
+use std::any::Any;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -23,6 +24,14 @@ pub enum ServiceError {
         /// Bytes before the first wrong one.
         position: usize,
     },
+    /// The message is not one of the method's, or can't be read at all.
+    #[error(
+        "The message can't be read: {reason}. Send it as the method's request message in the server's .proto files."
+    )]
+    InvalidMessage {
+        /// What the reader says.
+        reason: String,
+    },
     /// A value has another JSON type than the request wants there.
     #[error("{place} has the wrong type: {reason}.")]
     InvalidType {
@@ -40,7 +49,7 @@ pub enum ServiceError {
         available: Vec<String>,
     },
     /// No model does this task.
-    #[error("No model here does the task {task}, so this route has none. {}", named(.available))]
+    #[error("No model here does the task {task}. {}", named(.available))]
     NoModelForTask {
         /// The task asked for.
         task: Task,
@@ -67,7 +76,7 @@ pub enum ServiceError {
     },
     /// The body is longer than this server reads.
     #[error(
-        "The body is longer than the {limit} bytes this server takes. Send fewer or shorter texts a request."
+        "The request is longer than the {limit} bytes this server takes. Send fewer or shorter texts a request."
     )]
     BodyTooLarge {
         /// The configured `max_body_bytes`.
@@ -78,6 +87,12 @@ pub enum ServiceError {
     UnsupportedMediaType {
         /// What the header says.
         found: String,
+    },
+    /// The messages are compressed in a way that this server does not read.
+    #[error("The messages can't be read: {reason}. Send them as they are, or compressed by gzip.")]
+    UnsupportedCompression {
+        /// What is wrong.
+        reason: String,
     },
     /// A field without which the request means nothing is absent.
     #[error("{place} lacks the field `{field}`.")]
@@ -176,7 +191,7 @@ pub enum ServiceError {
     },
     /// The model asked for does another task than the route.
     #[error(
-        "The model `{model}` does the task {task}, not {wanted}. Use the route /{task}, or another model."
+        "The model `{model}` does the task {task}, not {wanted}. Ask it for {task}, or ask another model."
     )]
     WrongTask {
         /// The model.
@@ -224,7 +239,7 @@ pub enum ServiceError {
     },
     /// The request's deadline passed before its answer was there.
     #[error(
-        "The request's deadline passed before its answer was there. Send less at once, or allow more time by x-request-timeout-ms."
+        "The request's deadline passed before its answer was there. Send less at once, or allow it more time."
     )]
     DeadlineExceeded,
 }
@@ -240,6 +255,12 @@ impl ServiceError {
     #[must_use]
     pub fn http_status(&self) -> u16 {
         self.row().1
+    }
+
+    /// The gRPC status this error is answered with.
+    #[must_use]
+    pub fn grpc_status(&self) -> GrpcStatus {
+        self.row().2
     }
 
     /// When trying again makes sense, where it does.
@@ -261,35 +282,57 @@ impl ServiceError {
         Self::Internal
     }
 
-    /// The table: code, HTTP status.
-    fn row(&self) -> (&'static str, u16) {
+    /// A panic while a request was answered: its words go into the log.
+    #[must_use]
+    pub fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let words = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Self::internal(format!(
+            "a handler panicked: {}",
+            words.unwrap_or("without words")
+        ))
+    }
+
+    /// The table: code, HTTP status, gRPC status.
+    fn row(&self) -> (&'static str, u16, GrpcStatus) {
+        use GrpcStatus::{
+            DeadlineExceeded, Internal, InvalidArgument, NotFound, ResourceExhausted, Unavailable,
+            Unimplemented,
+        };
         match self {
-            Self::InvalidJson { .. } => ("invalid_json", 400),
-            Self::InvalidUtf8 { .. } => ("invalid_utf8", 400),
-            Self::InvalidType { .. } => ("invalid_type", 400),
-            Self::ModelNotFound { .. } | Self::NoModelForTask { .. } => ("model_not_found", 404),
-            Self::RouteNotFound { .. } => ("route_not_found", 404),
-            Self::MethodNotAllowed { .. } => ("method_not_allowed", 405),
-            Self::BodyTooLarge { .. } => ("body_too_large", 413),
-            Self::UnsupportedMediaType { .. } => ("unsupported_media_type", 415),
-            Self::MissingField { .. } => ("missing_field", 422),
-            Self::UnknownField { .. } => ("unknown_field", 422),
-            Self::InvalidValue { .. } => ("invalid_value", 422),
-            Self::InvalidHeader { .. } => ("invalid_header", 422),
-            Self::EmptyInput { .. } => ("empty_input", 422),
-            Self::TooManyInputs { .. } => ("too_many_inputs", 422),
-            Self::EmptyText { .. } => ("empty_text", 422),
-            Self::TextTooLong { .. } => ("text_too_long", 422),
-            Self::TooManyTokens { .. } => ("too_many_tokens", 422),
-            Self::QuestionTooLong { .. } => ("question_too_long", 422),
-            Self::WrongTask { .. } => ("wrong_task", 422),
-            Self::QueueFull { .. } => ("queue_full", 429),
-            Self::Internal => ("internal", 500),
-            Self::NotReady { .. } => ("not_ready", 503),
-            Self::Draining => ("draining", 503),
-            Self::ModelUnavailable { .. } => ("model_unavailable", 503),
-            Self::ModelUnloaded { .. } => ("model_unloaded", 503),
-            Self::DeadlineExceeded => ("deadline_exceeded", 504),
+            Self::InvalidJson { .. } => ("invalid_json", 400, InvalidArgument),
+            Self::InvalidUtf8 { .. } => ("invalid_utf8", 400, InvalidArgument),
+            Self::InvalidMessage { .. } => ("invalid_message", 400, InvalidArgument),
+            Self::InvalidType { .. } => ("invalid_type", 400, InvalidArgument),
+            Self::ModelNotFound { .. } | Self::NoModelForTask { .. } => {
+                ("model_not_found", 404, NotFound)
+            }
+            Self::RouteNotFound { .. } => ("route_not_found", 404, Unimplemented),
+            Self::MethodNotAllowed { .. } => ("method_not_allowed", 405, Unimplemented),
+            Self::BodyTooLarge { .. } => ("body_too_large", 413, ResourceExhausted),
+            Self::UnsupportedMediaType { .. } | Self::UnsupportedCompression { .. } => {
+                ("unsupported_media_type", 415, Unimplemented)
+            }
+            Self::MissingField { .. } => ("missing_field", 422, InvalidArgument),
+            Self::UnknownField { .. } => ("unknown_field", 422, InvalidArgument),
+            Self::InvalidValue { .. } => ("invalid_value", 422, InvalidArgument),
+            Self::InvalidHeader { .. } => ("invalid_header", 422, InvalidArgument),
+            Self::EmptyInput { .. } => ("empty_input", 422, InvalidArgument),
+            Self::TooManyInputs { .. } => ("too_many_inputs", 422, InvalidArgument),
+            Self::EmptyText { .. } => ("empty_text", 422, InvalidArgument),
+            Self::TextTooLong { .. } => ("text_too_long", 422, InvalidArgument),
+            Self::TooManyTokens { .. } => ("too_many_tokens", 422, InvalidArgument),
+            Self::QuestionTooLong { .. } => ("question_too_long", 422, InvalidArgument),
+            Self::WrongTask { .. } => ("wrong_task", 422, InvalidArgument),
+            Self::QueueFull { .. } => ("queue_full", 429, ResourceExhausted),
+            Self::Internal => ("internal", 500, Internal),
+            Self::NotReady { .. } => ("not_ready", 503, Unavailable),
+            Self::Draining => ("draining", 503, Unavailable),
+            Self::ModelUnavailable { .. } => ("model_unavailable", 503, Unavailable),
+            Self::ModelUnloaded { .. } => ("model_unloaded", 503, Unavailable),
+            Self::DeadlineExceeded => ("deadline_exceeded", 504, DeadlineExceeded),
         }
     }
 }
@@ -303,6 +346,25 @@ impl From<BatchError> for ServiceError {
             BatchError::Inference(details) => Self::internal(details),
         }
     }
+}
+
+/// The statuses of gRPC that a request can be answered with, by the names that its specification gives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcStatus {
+    /// `INVALID_ARGUMENT`
+    InvalidArgument,
+    /// `DEADLINE_EXCEEDED`
+    DeadlineExceeded,
+    /// `NOT_FOUND`
+    NotFound,
+    /// `RESOURCE_EXHAUSTED`
+    ResourceExhausted,
+    /// `UNIMPLEMENTED`
+    Unimplemented,
+    /// `INTERNAL`
+    Internal,
+    /// `UNAVAILABLE`
+    Unavailable,
 }
 
 /// Whole seconds, rounded up, at least one: what a Retry-After header holds.
@@ -321,100 +383,5 @@ fn named(names: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(error: &ServiceError, code: &str, status: u16, sentence: &str) {
-        assert_eq!((error.code(), error.http_status()), (code, status));
-        assert_eq!(error.to_string(), sentence);
-    }
-
-    #[test]
-    fn errors_have_a_code_a_status_and_a_sentence() {
-        check(
-            &ServiceError::TooManyTokens {
-                place: "text[3]".into(),
-                length: 700,
-                limit: 512,
-            },
-            "too_many_tokens",
-            422,
-            "`text[3]` has 700 tokens with the special ones; the model reads 512. Shorten it, or send \
-             \"truncate\": true to have it cut there.",
-        );
-        check(
-            &ServiceError::ModelNotFound {
-                name: "x".into(),
-                available: vec!["a".into(), "b".into()],
-            },
-            "model_not_found",
-            404,
-            "There is no model named `x`. The models are `a`, `b`.",
-        );
-        check(
-            &ServiceError::WrongTask {
-                model: "a".into(),
-                task: Task::Tag,
-                wanted: Task::Qa,
-            },
-            "wrong_task",
-            422,
-            "The model `a` does the task tag, not qa. Use the route /tag, or another model.",
-        );
-        check(
-            &ServiceError::QueueFull {
-                retry_after: Duration::from_millis(1200),
-            },
-            "queue_full",
-            429,
-            "The server is busy: the model's queue is full. Try again in 2 s.",
-        );
-    }
-
-    #[test]
-    fn every_error_that_passes_says_when_to_try_again() {
-        for error in [
-            ServiceError::QueueFull {
-                retry_after: Duration::from_secs(3),
-            },
-            ServiceError::NotReady {
-                reason: String::new(),
-            },
-            ServiceError::Draining,
-            ServiceError::ModelUnavailable {
-                model: String::new(),
-                reason: String::new(),
-            },
-            ServiceError::ModelUnloaded {
-                model: String::new(),
-            },
-        ] {
-            assert!(
-                matches!(error.http_status(), 429 | 503) && error.retry_after().is_some(),
-                "{error:?}"
-            );
-        }
-        assert_eq!(ServiceError::DeadlineExceeded.retry_after(), None);
-    }
-
-    #[test]
-    fn batch_errors_keep_their_meaning_and_hide_the_details() {
-        assert_eq!(
-            ServiceError::from(BatchError::DeadlineExceeded),
-            ServiceError::DeadlineExceeded
-        );
-        assert_eq!(
-            ServiceError::from(BatchError::Closed),
-            ServiceError::Draining
-        );
-        let hidden = ServiceError::from(BatchError::Inference("secret".into()));
-        assert!(!hidden.to_string().contains("secret"));
-    }
-
-    #[test]
-    fn retry_after_rounds_up_to_at_least_a_second() {
-        assert_eq!(seconds(Duration::ZERO), 1);
-        assert_eq!(seconds(Duration::from_millis(1001)), 2);
-        assert_eq!(seconds(Duration::from_secs(5)), 5);
-    }
-}
+#[path = "error_tests.rs"]
+mod tests;

@@ -98,7 +98,8 @@ def electra(setup: Setup, precision: str) -> Server:
         precision=precision,
         command=lambda port: [
             *(str(setup.electra), "serve", "--models", str(setup.electra_models(precision))),
-            *("--http", f"127.0.0.1:{port}", "--device", "cpu", "--workers", str(setup.threads), "--log", "warn"),
+            *("--http", f"127.0.0.1:{port}", "--grpc", "off"),
+            *("--device", "cpu", "--workers", str(setup.threads), "--log", "warn"),
         ],
         ready="/health/ready",
         labels=lambda answer: answer["results"][0]["labels"],

@@ -62,6 +62,18 @@ pub struct Schedule {
     pub priority: Priority,
     /// When its answer is worth nothing any more: what has not begun by then is not run.
     pub deadline: Instant,
+    /// What becomes of it where the queue has no room.
+    pub when_full: WhenFull,
+}
+
+/// What becomes of a request where its model's queue has no room for it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is refused at once, with the time when trying again makes sense.
+    #[default]
+    Refuse,
+    /// It waits outside the queue until there is room, or its deadline passes. For who bounds itself how much waits so.
+    Wait,
 }
 
 /// Why a request got no output.

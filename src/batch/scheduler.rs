@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::queue::{Answer, Batch, Queue, Ticket};
 use super::{
-    BatchError, BatchSizing, Cores, Model, Schedule, Sequence, SequenceOutput, policy, worker,
+    BatchError, BatchSizing, Cores, Model, Schedule, Sequence, SequenceOutput, WhenFull, policy,
+    worker,
 };
 use crate::telemetry::metrics::{DropReason, Metrics, ModelMetrics};
 
@@ -61,6 +62,7 @@ impl Scheduler {
             options,
             state: Mutex::default(),
             work: Condvar::new(),
+            room: Notify::new(),
         });
         // Dropped on the way out where a thread does not start, which ends those that did.
         let scheduler = Self {
@@ -113,6 +115,7 @@ impl Scheduler {
     pub fn close(&self) {
         self.shared.lock().closed = true;
         self.shared.work.notify_all();
+        self.shared.room.notify_waiters();
     }
 
     /// Closes, and returns when all that was accepted has been run and the workers have ended.
@@ -164,7 +167,8 @@ impl ModelQueue {
     /// Dropping the future takes back what has not begun to run.
     ///
     /// # Errors
-    /// [`BatchError::QueueFull`] if the queue has no room for all of them, [`BatchError::Closed`] after
+    /// [`BatchError::QueueFull`] if the queue has no room for all of them and the request does not wait for it,
+    /// [`BatchError::Closed`] after
     /// [`Scheduler::close`], [`BatchError::DeadlineExceeded`] as soon as the deadline passes, and
     /// [`BatchError::Inference`] if the model fails on one of them.
     ///
@@ -180,7 +184,7 @@ impl ModelQueue {
             return Ok(Vec::new());
         }
         let (answers, inbox) = mpsc::unbounded_channel();
-        let mut pending = self.enqueue(sequences, schedule, &answers)?;
+        let mut pending = self.accepted(sequences, schedule, &answers).await?;
         drop(answers);
         let result = timeout_at(schedule.deadline, collect(inbox, count))
             .await
@@ -193,9 +197,35 @@ impl ModelQueue {
         result
     }
 
+    /// Enqueues a request; where there is no room, refuses it or waits for some, as it wants.
+    async fn accepted(
+        &self,
+        mut sequences: Vec<Sequence>,
+        schedule: Schedule,
+        answers: &UnboundedSender<Answer>,
+    ) -> Result<Pending<'_>, BatchError> {
+        loop {
+            // From before the look into the queue, so that no room is missed that is made behind it.
+            let room = self.lease.shared.room.notified();
+            match self.enqueue(&mut sequences, schedule, answers) {
+                Err(BatchError::QueueFull { .. }) if schedule.when_full == WhenFull::Wait => {
+                    timeout_at(schedule.deadline, room)
+                        .await
+                        .map_err(|_| BatchError::DeadlineExceeded)?;
+                }
+                Err(refusal @ BatchError::QueueFull { .. }) => {
+                    self.lease.metrics.request_rejected();
+                    return Err(refusal);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Takes the sequences, if there is room for all of them.
     fn enqueue(
         &self,
-        sequences: Vec<Sequence>,
+        sequences: &mut Vec<Sequence>,
         schedule: Schedule,
         answers: &UnboundedSender<Answer>,
     ) -> Result<Pending<'_>, BatchError> {
@@ -211,10 +241,9 @@ impl ModelQueue {
         let queue = queue.ok_or(BatchError::Closed)?;
         if !queue.has_room(count) {
             let retry_after = state.retry_after(shared.options.workers);
-            drop(state);
-            self.lease.metrics.request_rejected();
             return Err(BatchError::QueueFull { retry_after });
         }
+        let sequences = std::mem::take(sequences);
         let ticket = queue.push(sequences, schedule, first_arrival, Instant::now(), answers);
         state.next_arrival = ticket.arrivals.end;
         drop(state);
@@ -263,6 +292,7 @@ impl Drop for Pending<'_> {
             if let Some(queue) = lease.shared.lock().queues.get_mut(&lease.id) {
                 queue.withdraw(&self.ticket, reason);
             }
+            lease.shared.room.notify_waiters();
         }
     }
 }
@@ -274,6 +304,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Signalled when sequences arrive, when all cores become free again, and when the scheduler closes.
     work: Condvar,
+    /// Told when sequences have left a queue.
+    room: Notify,
 }
 
 /// What a worker is to run.
@@ -307,6 +339,7 @@ impl Shared {
                     if state.idle > 0 && state.something_waits() {
                         self.work.notify_one();
                     }
+                    self.room.notify_waiters();
                     return Some(Assignment {
                         queue,
                         batch,

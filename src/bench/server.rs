@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::BenchError;
 use super::subject::Subject;
-use crate::app::{self, App, RunError};
+use crate::app::{self, App, Listeners, RunError};
 use crate::config::Config;
 use crate::repository::ModelState;
 use crate::telemetry::metrics::Metrics;
@@ -63,11 +63,15 @@ impl OwnServer {
         let on_cpu = on_cpu(&app, subjects);
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
+        let listeners = Listeners {
+            http: listener,
+            grpc: None,
+        };
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let running = runtime.spawn(app.serve_loaded(listener, shutdown));
+        let running = runtime.spawn(app.serve_loaded(listeners, shutdown));
         Ok(Self {
             address,
             metrics,

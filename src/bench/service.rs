@@ -69,10 +69,7 @@ fn parse<T: DeserializeOwned>(body: &str) -> Result<T, ServiceError> {
 
 impl Target for ServiceTarget {
     async fn send(&self, request: usize) -> Outcome {
-        let context = RequestContext {
-            priority: Priority::default(),
-            deadline: Instant::now() + self.timeout,
-        };
+        let context = RequestContext::new(Priority::default(), Instant::now() + self.timeout);
         let service = &self.service;
         match &self.requests[request] {
             Prepared::Discriminate(request) => {

@@ -116,10 +116,7 @@ pub(super) fn start_with(settings: &crate::config::Arguments) -> Result<(Runtime
 
 /// The context of a request that whoever asked waits for.
 pub(super) fn patient() -> RequestContext {
-    RequestContext {
-        priority: Priority::default(),
-        deadline: Instant::now() + PATIENCE,
-    }
+    RequestContext::new(Priority::default(), Instant::now() + PATIENCE)
 }
 
 /// Wrong options are the caller's mistake, not each input's.

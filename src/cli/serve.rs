@@ -8,7 +8,7 @@ use tokio::runtime;
 
 use super::settings::{All, Settings};
 use super::{CliError, configuration, pull};
-use crate::app;
+use crate::app::{self, Listeners};
 use crate::config::Config;
 use crate::service::export::ExportOptions;
 use crate::service::pull::{PullRequest, provide};
@@ -52,16 +52,33 @@ async fn serve(config: &Config) -> Result<(), CliError> {
         () = &mut shutdown => return Ok(()),
     }
     let app = app::build(config).map_err(CliError::failed)?;
-    let listener = TcpListener::bind(&config.http).await.map_err(|error| {
-        CliError::Failed(format!(
-            "Can't listen on {}: {error}. Name another address by --http, ELECTRA_HTTP or the key http.",
-            config.http
-        ))
-    })?;
-    if let Ok(address) = listener.local_addr() {
+    let listeners = listen(config).await?;
+    app.run(listeners, shutdown).await.map_err(CliError::failed)
+}
+
+/// Takes the ports, all of them or none.
+async fn listen(config: &Config) -> Result<Listeners, CliError> {
+    let http = bind(&config.http, "http").await?;
+    let grpc = match &config.grpc {
+        Some(address) => Some(bind(address, "grpc").await?),
+        None => None,
+    };
+    if let Ok(address) = http.local_addr() {
         ::tracing::info!(%address, workers = config.workers, "listening for HTTP");
     }
-    app.run(listener, shutdown).await.map_err(CliError::failed)
+    if let Some(Ok(address)) = grpc.as_ref().map(TcpListener::local_addr) {
+        ::tracing::info!(%address, "listening for gRPC");
+    }
+    Ok(Listeners { http, grpc })
+}
+
+async fn bind(address: &str, key: &str) -> Result<TcpListener, CliError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let variable = key.to_uppercase();
+        CliError::Failed(format!(
+            "Can't listen on {address}: {error}. Name another address by --{key}, ELECTRA_{variable} or the key {key}."
+        ))
+    })
 }
 
 /// Puts the models that were asked for into the repository, where they are not there yet.

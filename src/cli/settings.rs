@@ -57,7 +57,7 @@ pub struct Benched;
 
 impl Selection for Benched {
     fn takes(key: &str) -> bool {
-        !matches!(key, "http" | "model")
+        !matches!(key, "http" | "grpc" | "model")
     }
 }
 

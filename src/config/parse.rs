@@ -46,6 +46,16 @@ pub fn address(text: &str) -> Result<String, String> {
     })
 }
 
+/// `HOST:PORT` as above, or `off`.
+pub fn address_or_off(text: &str) -> Result<Option<String>, String> {
+    match text {
+        "off" => Ok(None),
+        _ => address(text)
+            .map(Some)
+            .map_err(|reason| format!("{reason}, or off")),
+    }
+}
+
 /// `auto`, `cpu`, `cuda[:N]` or `tensorrt[:N]`.
 pub fn device(text: &str) -> Result<Device, String> {
     text.parse().map_err(|_| {
@@ -114,7 +124,11 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(address(text).ok().as_deref(), expected, "{text}");
+            let or_off = address_or_off(text).ok();
+            assert_eq!(or_off, expected.map(|address| Some(address.to_owned())));
         }
+        assert_eq!(address_or_off("off"), Ok(None));
+        assert!(address_or_off("on").unwrap_err().ends_with("or off"));
     }
 
     #[test]

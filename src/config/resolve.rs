@@ -140,6 +140,11 @@ impl Resolver {
             models: self.value("models", parse::path, "models".into()),
             model: self.value("model", parse::origins, Vec::new()),
             http: self.value("http", parse::address, "0.0.0.0:8080".to_owned()),
+            grpc: self.value(
+                "grpc",
+                parse::address_or_off,
+                Some("0.0.0.0:9000".to_owned()),
+            ),
             device: self.value("device", parse::device, Device::Auto),
             onnxruntime_library: self.value(
                 "onnxruntime_library",
@@ -186,6 +191,7 @@ impl Resolver {
             },
         };
         self.check_timeouts(config.timeouts.request, config.timeouts.max_request);
+        self.check_addresses(&config.http, config.grpc.as_deref());
         if self.mistakes.is_empty() {
             Ok(config)
         } else {
@@ -228,6 +234,19 @@ impl Resolver {
             most.as_millis()
         );
         self.mistake(source, reason);
+    }
+
+    /// Two servers can't listen on one address; on port 0 each gets a port of its own.
+    fn check_addresses(&mut self, http: &str, grpc: Option<&str>) {
+        if grpc != Some(http) || http.ends_with(":0") {
+            return;
+        }
+        let given = ["grpc", "http"]
+            .iter()
+            .find_map(|key| self.given.get(key).map(|(source, _)| source.clone()));
+        let reason =
+            format!("HTTP and gRPC are both to listen on {http}; give one of them another port");
+        self.mistake(given.unwrap_or_else(|| "grpc".to_owned()), reason);
     }
 
     fn mistake(&mut self, source: String, reason: String) {
@@ -385,6 +404,15 @@ mod tests {
     fn the_default_time_of_a_request_must_be_allowed() {
         let mistakes = resolved(&[("max_request_timeout_ms", "1000")], &[], None).unwrap_err();
         assert_eq!(mistakes[0].0, "--max-request-timeout-ms");
+    }
+
+    #[test]
+    fn grpc_is_off_or_has_an_address_of_its_own() {
+        let grpc = |address: &str| resolved(&[("grpc", address), ("http", ":0")], &[], None);
+        assert_eq!(grpc("off").unwrap().grpc, None);
+        assert_eq!(grpc(":0").unwrap().grpc.as_deref(), Some("0.0.0.0:0"));
+        let mistakes = resolved(&[], &[("ELECTRA_GRPC", ":8080")], None).unwrap_err();
+        assert_eq!(mistakes[0].0, "ELECTRA_GRPC");
     }
 
     #[test]

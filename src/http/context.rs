@@ -5,13 +5,9 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::batch::Priority;
 use crate::config::Timeouts;
 use crate::error::{ServiceError, seconds};
-use crate::service::RequestContext;
-
-const TIMEOUT: &str = "x-request-timeout-ms";
-const PRIORITY: &str = "x-request-priority";
+use crate::service::{RequestContext, context};
 
 /// The context of a request that arrived at `now`.
 pub fn request_context(
@@ -19,47 +15,15 @@ pub fn request_context(
     timeouts: &Timeouts,
     now: Instant,
 ) -> Result<RequestContext, ServiceError> {
-    Ok(RequestContext {
-        priority: priority(headers)?,
-        deadline: now + timeout(headers, timeouts)?,
-    })
+    let priority = context::priority(text(headers, context::PRIORITY))?;
+    let timeout = context::timeout(text(headers, context::TIMEOUT), timeouts)?;
+    Ok(RequestContext::new(priority, now + timeout))
 }
 
-fn timeout(headers: &HeaderMap, timeouts: &Timeouts) -> Result<Duration, ServiceError> {
-    let Some(value) = headers.get(TIMEOUT) else {
-        return Ok(timeouts.request);
-    };
-    let most = timeouts.max_request;
-    let asked = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .map(Duration::from_millis);
-    asked
-        .filter(|asked| !asked.is_zero() && *asked <= most)
-        .ok_or_else(|| ServiceError::InvalidHeader {
-            header: TIMEOUT,
-            reason: format!(
-                "it must be a whole number of milliseconds from 1 to {}",
-                most.as_millis()
-            ),
-        })
-}
-
-fn priority(headers: &HeaderMap) -> Result<Priority, ServiceError> {
-    let Some(value) = headers.get(PRIORITY) else {
-        return Ok(Priority::default());
-    };
-    let asked = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().parse::<u8>().ok());
-    asked
-        .and_then(|asked| Priority::try_from(asked).ok())
-        .ok_or_else(|| ServiceError::InvalidHeader {
-            header: PRIORITY,
-            reason: "it must be 1 (highest), 2, 3, 4 or 5".to_owned(),
-        })
+/// A header's value; one that is no text is as useless as a wrong one.
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let value = headers.get(name)?;
+    Some(value.to_str().unwrap_or("\u{fffd}"))
 }
 
 /// The Retry-After header's value for a wait.
@@ -71,31 +35,22 @@ pub fn retry_after(wait: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn context(header: &'static str, value: &[u8]) -> Result<RequestContext, ServiceError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header, axum::http::HeaderValue::from_bytes(value).unwrap());
-        request_context(&headers, &Timeouts::default(), Instant::now())
-    }
-
     #[test]
     fn headers_are_taken_or_refused_by_name() {
-        let context_of =
-            request_context(&HeaderMap::new(), &Timeouts::default(), Instant::now()).unwrap();
-        assert_eq!(context_of.priority.get(), 3);
-        assert_eq!(context(PRIORITY, b"1").unwrap().priority.get(), 1);
-        assert!(context(TIMEOUT, b"300000").is_ok());
-        for (header, value) in [
-            (PRIORITY, "0"),
-            (PRIORITY, "6"),
-            (PRIORITY, "high"),
-            (TIMEOUT, "0"),
-            (TIMEOUT, "-5"),
-            (TIMEOUT, "1.5"),
-            (TIMEOUT, "300001"),
-            (TIMEOUT, "99999999999999999999999"),
-            (TIMEOUT, "\u{fe}"),
-        ] {
-            let error = context(header, value.as_bytes()).unwrap_err();
+        let now = Instant::now();
+        let context = |header: &'static str, value: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header, axum::http::HeaderValue::from_bytes(value).unwrap());
+            request_context(&headers, &Timeouts::default(), now)
+        };
+        assert_eq!(
+            context("x-request-priority", b"1").unwrap().priority.get(),
+            1
+        );
+        let hurried = context("x-request-timeout-ms", b"250").unwrap();
+        assert_eq!(hurried.deadline, now + Duration::from_millis(250));
+        for header in ["x-request-priority", "x-request-timeout-ms"] {
+            let error = context(header, b"\xfe").unwrap_err();
             assert_eq!(error.code(), "invalid_header");
             assert!(error.to_string().contains(header), "{error}");
         }

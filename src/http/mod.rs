@@ -10,15 +10,17 @@ mod openapi;
 mod posted;
 mod respond;
 mod router;
-mod serve;
 mod tasks;
 
 #[cfg(test)]
 mod tests;
 
-pub use serve::serve;
+use std::future::Future;
+
+use tokio::net::TcpListener;
 
 use crate::config::Timeouts;
+use crate::connections::{self, Protocol};
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 
@@ -31,4 +33,9 @@ pub struct HttpState {
     pub metrics: Metrics,
     /// How long a request may take.
     pub timeouts: Timeouts,
+}
+
+/// Serves until `stop` is done, and returns when what was accepted is answered.
+pub async fn serve(listener: TcpListener, state: HttpState, stop: impl Future<Output = ()> + Send) {
+    connections::serve(listener, Protocol::Any, router::router(state), stop).await;
 }

@@ -1,7 +1,6 @@
 //! Answers and errors of the service -> HTTP responses.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -73,20 +72,7 @@ trait Timed {
 impl Timed for Response {
     /// Adds the header server-timing.
     fn timed(mut self, timings: Timings) -> Self {
-        let Timings {
-            tokenize,
-            queue,
-            inference,
-        } = timings;
-        let part =
-            |name: &str, time: Duration| format!("{name};dur={:.3}", time.as_secs_f64() * 1e3);
-        let value = [
-            part("tokenize", tokenize),
-            part("queue", queue),
-            part("inference", inference),
-        ]
-        .join(", ");
-        if let Ok(value) = HeaderValue::try_from(value) {
+        if let Ok(value) = HeaderValue::try_from(timings.to_string()) {
             self.headers_mut()
                 .insert(HeaderName::from_static("server-timing"), value);
         }

@@ -104,13 +104,5 @@ async fn method_not_allowed(method: Method, uri: Uri) -> ServiceError {
     reason = "the layer calls it with a box"
 )]
 pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let words = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied());
-    ServiceError::internal(format!(
-        "a handler panicked: {}",
-        words.unwrap_or("without words")
-    ))
-    .into_response()
+    ServiceError::panicked(&*panic).into_response()
 }

@@ -18,7 +18,9 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use tokio::sync::watch::{Receiver, Sender};
 
 pub use control::{Commands, Control, ControlError};
 pub use entry::VersionState;
@@ -41,6 +43,8 @@ pub struct Repository {
     models: RwLock<BTreeMap<Arc<str>, Entry>>,
     /// Whether all that was there at the start has been loaded, or tried.
     settled: AtomicBool,
+    /// Told of each change, once it can be seen.
+    changed: Sender<()>,
 }
 
 /// A model as it can be seen from outside.
@@ -162,15 +166,23 @@ impl Repository {
     /// Notes that all that was there at the start has been loaded, or tried.
     pub fn settle(&self) {
         self.settled.store(true, Ordering::Release);
+        self.changed.send_replace(());
+    }
+
+    /// Hears of each change from now on.
+    #[must_use]
+    pub fn changes(&self) -> Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Lists a model as it was found: new versions are to be loaded; what is listed already keeps its state.
     pub fn found(&self, model: &FoundModel, required: bool) {
-        let mut models = self.write();
-        let entry = models
-            .entry(model.name.as_str().into())
-            .or_insert_with(|| Entry::new(required));
-        entry.update(model);
+        self.alter(|models| {
+            let entry = models
+                .entry(model.name.as_str().into())
+                .or_insert_with(|| Entry::new(required));
+            entry.update(model);
+        });
     }
 
     /// Notes that a version is loading, or again.
@@ -205,23 +217,26 @@ impl Repository {
     /// Takes a version off the list that is not there any more, and the model with its last version. Returns what was
     /// loaded.
     pub fn gone(&self, name: &str, version: Version) -> Option<Arc<LoadedModel>> {
-        let mut models = self.write();
-        let entry = models.get_mut(name);
-        let removed = entry.and_then(|entry| entry.versions.remove(&version));
-        if models
-            .get(name)
-            .is_some_and(|entry| entry.versions.is_empty())
-        {
-            models.remove(name);
-        }
+        let removed = self.alter(|models| {
+            let entry = models.get_mut(name);
+            let removed = entry.and_then(|entry| entry.versions.remove(&version));
+            if models
+                .get(name)
+                .is_some_and(|entry| entry.versions.is_empty())
+            {
+                models.remove(name);
+            }
+            removed
+        });
         removed.and_then(VersionEntry::into_model)
     }
 
     /// Takes a version out of service and returns what was loaded; it stays listed.
     pub fn unloaded(&self, name: &str, version: Version) -> Option<Arc<LoadedModel>> {
-        let mut models = self.write();
-        let entry = models.get_mut(name)?;
-        entry.versions.get_mut(&version)?.unload()
+        self.alter(|models| {
+            let entry = models.get_mut(name)?;
+            entry.versions.get_mut(&version)?.unload()
+        })
     }
 
     fn change<R>(
@@ -229,17 +244,22 @@ impl Repository {
         folder: &ModelFolder,
         change: impl FnOnce(&mut VersionEntry) -> R,
     ) -> Option<R> {
-        let mut models = self.write();
-        let entry = models.get_mut(folder.name.as_str())?;
-        entry.versions.get_mut(&folder.version).map(change)
+        self.alter(|models| {
+            let entry = models.get_mut(folder.name.as_str())?;
+            entry.versions.get_mut(&folder.version).map(change)
+        })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Arc<str>, Entry>> {
         self.models.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Arc<str>, Entry>> {
-        self.models.write().unwrap_or_else(PoisonError::into_inner)
+    fn alter<R>(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, Entry>) -> R) -> R {
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        let outcome = change(&mut models);
+        drop(models);
+        self.changed.send_replace(());
+        outcome
     }
 }
 

@@ -1,6 +1,7 @@
 //! The operations, the same for every transport: a validated request in, an answer or an error of the one table out.
 
 mod classify;
+pub mod context;
 mod discriminate;
 pub mod eval;
 pub mod export;
@@ -18,20 +19,22 @@ mod windowed;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use classify::{Classification, ClassifyInput, ClassifyRequest, LabelScore};
+pub use context::RequestContext;
 pub use discriminate::{DiscriminateRequest, Discrimination, Level, ScoredToken, ScoredWord};
 pub use input::{Count, Inputs, Threshold};
 pub use models::{ModelReport, VersionReport};
 pub use qa::{AnswerSpan, QaAnswers, QaItem, QaRequest};
 pub use tag::{TagRequest, TaggedEntity, Tagging};
 
-use crate::batch::{Priority, Schedule, SequenceOutput};
+use crate::batch::SequenceOutput;
 use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::repository::{Control, DefaultModel, LoadedModel, ModelState, Repository};
@@ -55,25 +58,7 @@ struct Shared {
     control: Control,
     limits: Limits,
     offload: Offload,
-    draining: AtomicBool,
-}
-
-/// What a request brings beside its body, validated.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestContext {
-    /// How urgent it is.
-    pub priority: Priority,
-    /// When nobody waits for its answer any more.
-    pub deadline: Instant,
-}
-
-impl RequestContext {
-    fn schedule(&self) -> Schedule {
-        Schedule {
-            priority: self.priority,
-            deadline: self.deadline,
-        }
-    }
+    draining: watch::Sender<bool>,
 }
 
 /// What a task's operation answers.
@@ -111,6 +96,20 @@ impl Timings {
     }
 }
 
+/// As the header server-timing has it, in milliseconds.
+impl fmt::Display for Timings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        write!(
+            formatter,
+            "tokenize;dur={:.3}, queue;dur={:.3}, inference;dur={:.3}",
+            milliseconds(self.tokenize),
+            milliseconds(self.queue),
+            milliseconds(self.inference),
+        )
+    }
+}
+
 impl Service {
     /// A service over a repository, whose models may still be loading, and the way to who loads them. `threads` bounds
     /// what is computed at a time outside the models, such as tokenizing long texts.
@@ -128,7 +127,7 @@ impl Service {
                 control,
                 limits,
                 offload,
-                draining: AtomicBool::new(false),
+                draining: watch::Sender::new(false),
             }),
         }
     }
@@ -237,7 +236,9 @@ impl Service {
         names.iter().map(ToString::to_string).collect()
     }
 
-    fn not_found(&self, address: &str) -> ServiceError {
+    /// Says that no model has this name, and which ones there are.
+    #[must_use]
+    pub fn not_found(&self, address: &str) -> ServiceError {
         ServiceError::ModelNotFound {
             name: address.to_owned(),
             available: self.model_names(),

@@ -188,7 +188,7 @@ fn choice(request: &QaRequest, defaults: &RequestDefaults) -> Result<Choice, Ser
 /// Exactly one of the two forms a request has.
 fn items(request: QaRequest) -> Result<Inputs<QaItem>, ServiceError> {
     let missing = |field: &str| ServiceError::MissingField {
-        place: "The body".to_owned(),
+        place: "The request".to_owned(),
         field: field.to_owned(),
     };
     match (request.question, request.context, request.items) {

@@ -1,6 +1,6 @@
 //! Whether the server takes requests, and if not, why.
 
-use std::sync::atomic::Ordering;
+use tokio::sync::watch;
 
 use super::Service;
 use crate::error::ServiceError;
@@ -46,13 +46,34 @@ impl Service {
 
     /// From now on the server is not ready; what was accepted is still answered.
     pub fn start_draining(&self) {
-        self.shared.draining.store(true, Ordering::Release);
+        self.shared.draining.send_replace(true);
     }
 
     /// Whether the server is stopping.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::Acquire)
+        *self.shared.draining.borrow()
+    }
+
+    /// Is done once the server is stopping.
+    pub async fn until_draining(&self) {
+        let mut draining = self.shared.draining.subscribe();
+        // It fails only without a sender, which this service is.
+        let _ = draining.wait_for(|draining| *draining).await;
+    }
+
+    /// Whether a model, by its name, an alias or with a version, answers requests; None where there is none such.
+    #[must_use]
+    pub fn is_answering(&self, model: &str) -> Option<bool> {
+        let state = self.repository().state(model)?;
+        Some(state.model().is_some() && !self.is_draining())
+    }
+
+    /// Hears of each change of what [`Self::readiness`] and [`Self::is_answering`] look at but the beginning of the end,
+    /// of which [`Self::until_draining`] tells.
+    #[must_use]
+    pub fn model_changes(&self) -> watch::Receiver<()> {
+        self.repository().changes()
     }
 }
 

@@ -195,10 +195,7 @@ pub fn fail(service: &Service, name: &str, reason: &str) {
 
 /// A context with plenty of time.
 pub fn context() -> RequestContext {
-    RequestContext {
-        priority: Priority::default(),
-        deadline: Instant::now() + Duration::from_mins(1),
-    }
+    RequestContext::new(Priority::default(), Instant::now() + Duration::from_mins(1))
 }
 
 fn found(name: &str) -> FoundModel {

@@ -63,18 +63,22 @@ fn is_test_support(path: &Path) -> bool {
 }
 
 #[test]
-fn only_http_names_axum_and_only_engine_names_ort() {
-    assert_eq!(
-        naming("axum", |path| !path.starts_with("http")),
-        Vec::<PathBuf>::new()
-    );
-    assert_eq!(
-        naming("ort", |path| !path.starts_with("engine")),
-        Vec::<PathBuf>::new()
-    );
-    // The check itself finds what it looks for.
-    assert!(!naming("axum", |path| path.starts_with("http")).is_empty());
-    assert!(!naming("ort", |path| path.starts_with("engine")).is_empty());
+fn each_transport_and_the_engine_alone_name_their_crates() {
+    for (word, folder) in [
+        ("axum", "http"),
+        ("tonic", "grpc"),
+        ("tonic_health", "grpc"),
+        ("tonic_reflection", "grpc"),
+        ("ort", "engine"),
+    ] {
+        assert_eq!(
+            naming(word, |path| !path.starts_with(folder)),
+            Vec::<PathBuf>::new(),
+            "{word}"
+        );
+        // The check itself finds what it looks for.
+        assert!(!naming(word, |path| path.starts_with(folder)).is_empty());
+    }
 }
 
 #[test]
@@ -103,6 +107,7 @@ fn pure_parts_name_no_runtime_transport_or_engine() {
         "ort",
         "crate::engine",
         "crate::http",
+        "crate::grpc",
         "crate::service",
     ] {
         assert_eq!(naming(word, pure), Vec::<PathBuf>::new(), "{word}");
@@ -117,10 +122,12 @@ fn pure_parts_name_no_runtime_transport_or_engine() {
 
 #[test]
 fn the_service_names_no_transport() {
-    assert_eq!(
-        naming("crate::http", |path| path.starts_with("service")),
-        Vec::<PathBuf>::new()
-    );
+    for word in ["crate::http", "crate::grpc"] {
+        assert_eq!(
+            naming(word, |path| path.starts_with("service")),
+            Vec::<PathBuf>::new()
+        );
+    }
 }
 
 #[test]

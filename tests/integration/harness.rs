@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use electra_server::app;
+use electra_server::app::{self, Listeners};
 use electra_server::config::{Config, Limits, Timeouts};
 use electra_server::engine::Device;
 use electra_server::export::{Precision, PrecisionChoice};
@@ -16,6 +16,7 @@ use electra_server::service::export::{ExportOptions, ExportRequest, export};
 use electra_server::telemetry::tracing::{LogFormat, LogOptions};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -140,6 +141,7 @@ pub fn config(models: &Path) -> Config {
         models: models.to_path_buf(),
         model: Vec::new(),
         http: "127.0.0.1:0".to_owned(),
+        grpc: Some("127.0.0.1:0".to_owned()),
         device: Device::Cpu,
         onnxruntime_library: None,
         workers: NonZeroUsize::new(2).expect("2"),
@@ -156,9 +158,17 @@ pub fn config(models: &Path) -> Config {
     }
 }
 
+async fn bind(address: &str) -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(address).await.expect("a free port");
+    let address = listener.local_addr();
+    (listener, address.expect("a bound socket has an address"))
+}
+
 /// A running server.
 pub struct Server {
     pub address: SocketAddr,
+    /// Where it listens for gRPC, if it does.
+    pub grpc: Option<SocketAddr>,
     pub client: Client,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Result<(), app::RunError>>>,
@@ -175,20 +185,24 @@ impl Server {
     /// Starts a server, which may still be loading its models.
     pub async fn start_unready(config: Config) -> Self {
         let app = app::build(&config).expect("the server can start");
-        let listener = tokio::net::TcpListener::bind(&config.http)
-            .await
-            .expect("port 0 can be bound");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
+        let (http, address) = bind(&config.http).await;
+        let (grpc, grpc_address) = match &config.grpc {
+            Some(grpc) => {
+                let (listener, address) = bind(grpc).await;
+                (Some(listener), Some(address))
+            }
+            None => (None, None),
+        };
+        let listeners = Listeners { http, grpc };
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let running = tokio::spawn(app.run(listener, shutdown));
+        let running = tokio::spawn(app.run(listeners, shutdown));
         let client = Client::builder().no_proxy().build().expect("a client");
         Self {
             address,
+            grpc: grpc_address,
             client,
             stop: Some(stop),
             running: Some(running),
@@ -277,30 +291,31 @@ impl Server {
 
 /// A server with the default models that all tests share: it runs until the process ends, on threads of its own.
 pub fn default_server() -> Server {
-    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
-    let address = *ADDRESS.get_or_init(|| run_forever(config(&default_models())));
-    Server::at(address)
+    static ADDRESSES: OnceLock<Addresses> = OnceLock::new();
+    Server::at(*ADDRESSES.get_or_init(|| run_forever(config(&default_models()))))
 }
 
 /// The same with every small checkpoint in fp32.
 pub fn small_server() -> Server {
-    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
-    let address = *ADDRESS.get_or_init(|| {
+    static ADDRESSES: OnceLock<Addresses> = OnceLock::new();
+    let addresses = *ADDRESSES.get_or_init(|| {
         let names = checkpoints();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let repository = Box::leak(Box::new(repository(&names)));
         run_forever(config(repository.path()))
     });
-    Server::at(address)
+    Server::at(addresses)
 }
 
 impl Server {
     /// A client of a server that runs already.
-    pub fn at(address: SocketAddr) -> Self {
+    pub fn at(addresses: impl Into<Addresses>) -> Self {
+        let addresses = addresses.into();
         // A connection belongs to the runtime of the test that opened it, so each test has its own client.
         let client = Client::builder().no_proxy().build().expect("a client");
         Self {
-            address,
+            address: addresses.http,
+            grpc: addresses.grpc,
             client,
             stop: None,
             running: None,
@@ -308,8 +323,21 @@ impl Server {
     }
 }
 
+/// Where a server listens.
+#[derive(Clone, Copy)]
+pub struct Addresses {
+    pub http: SocketAddr,
+    pub grpc: Option<SocketAddr>,
+}
+
+impl From<SocketAddr> for Addresses {
+    fn from(http: SocketAddr) -> Self {
+        Self { http, grpc: None }
+    }
+}
+
 /// Starts a server that runs until the process ends, on threads of its own.
-pub fn run_forever(config: Config) -> SocketAddr {
+pub fn run_forever(config: Config) -> Addresses {
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -319,7 +347,11 @@ pub fn run_forever(config: Config) -> SocketAddr {
             .expect("a runtime");
         runtime.block_on(async {
             let server = Server::start(config).await;
-            send.send(server.address).expect("the test waits");
+            let addresses = Addresses {
+                http: server.address,
+                grpc: server.grpc,
+            };
+            send.send(addresses).expect("the test waits");
             std::future::pending::<()>().await;
         });
     });
@@ -341,6 +373,7 @@ pub fn electra(arguments: &[&str]) -> Command {
 pub struct ServerProcess {
     pub process: Child,
     pub address: SocketAddr,
+    pub grpc: SocketAddr,
 }
 
 impl ServerProcess {
@@ -356,23 +389,23 @@ impl ServerProcess {
         change: impl FnOnce(Command) -> Command,
     ) -> Self {
         let models = models.to_str().expect("UTF-8");
-        let always = ["serve", "--models", models, "--http", "127.0.0.1:0"];
-        let mut process = change(electra(&[&always, arguments].concat()))
+        let own_ports = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+        let always = [&["serve", "--models", models], own_ports.as_slice()].concat();
+        let mut process = change(electra(&[&always[..], arguments].concat()))
             .stderr(Stdio::piped())
             .spawn()
             .expect("a process");
         let mut log = BufReader::new(process.stderr.take().expect("a pipe"));
-        let listening = line_with(&mut log, "listening for HTTP");
-        let port = listening.split("127.0.0.1:").nth(1).expect("an address");
-        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
-        let port: u16 = port.parse().expect("a port");
+        let address = listening(&mut log, "listening for HTTP");
+        let grpc = listening(&mut log, "listening for gRPC");
         // Said once loading is done.
         line_with(&mut log, "default model");
         // A pipe that nobody reads fills up, and then whoever logs stands still.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Self {
             process,
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            address,
+            grpc,
         }
     }
 }
@@ -383,6 +416,14 @@ impl Drop for ServerProcess {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The address that the next line of a log with these words names.
+fn listening(log: &mut impl BufRead, wanted: &str) -> SocketAddr {
+    let line = line_with(log, wanted);
+    let port = line.split("127.0.0.1:").nth(1).expect("an address");
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    SocketAddr::from(([127, 0, 0, 1], port.parse().expect("a port")))
 }
 
 /// The next line of a log that has these words.

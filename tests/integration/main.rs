@@ -10,6 +10,7 @@ mod drain;
 mod eval;
 mod export;
 mod formats;
+mod grpc;
 mod harness;
 mod hub;
 mod hub_server;

@@ -1,6 +1,5 @@
 //! Graphs of other exporters: the answers of the same checkpoint's own export, and what is refused.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -11,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::batching;
 use crate::harness::{
-    Server, config, copy_folder, electra, other_graph, project, run_forever, small_server, stderr,
+    Addresses, Server, config, copy_folder, electra, other_graph, project, run_forever,
+    small_server, stderr,
 };
 use crate::parity::{
     FP32_BATCH_TOLERANCE, FP32_TOLERANCE, alone, cases, largest_difference, load, logits, try_load,
@@ -80,15 +80,15 @@ const HEADLESS: &str = "optimum-headless";
 
 /// A server with all graphs that are served, shared by the tests here.
 fn padded_server() -> Server {
-    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
-    let address = *ADDRESS.get_or_init(|| {
+    static ADDRESSES: OnceLock<Addresses> = OnceLock::new();
+    let addresses = *ADDRESSES.get_or_init(|| {
         let folder = Box::leak(Box::new(tempfile::tempdir().expect("a folder")));
         for served in &SERVED {
             copy_folder(&other_graph(served.name), &folder.path().join(served.name));
         }
         run_forever(config(folder.path()))
     });
-    Server::at(address)
+    Server::at(addresses)
 }
 
 #[test]

@@ -299,3 +299,46 @@ async fn queues_of_one_name_have_their_own_bounds_and_add_up_in_the_metrics() {
     ));
     drop(occupied);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_room_runs_once_there_is_some() {
+    let bench = Bench::new(1, 1, 1);
+    let mut model = bench.model("m");
+    let occupied = model.occupy().await;
+    let first = submit(&model.queue, vec![sequence(1, 1)], within(MINUTE));
+    let patient = Schedule {
+        when_full: WhenFull::Wait,
+        ..within(MINUTE)
+    };
+    let waiting = tokio::spawn(submit(&model.queue, vec![sequence(2, 1)], patient));
+    let hasty = Schedule {
+        deadline: Instant::now() + Duration::from_secs(5),
+        ..patient
+    };
+    let expiring = submit(&model.queue, vec![sequence(3, 1)], hasty);
+    bench.expect_metric("electra_queue_depth{model=\"m\"}", "1");
+    advance(Duration::from_secs(5)).await;
+    assert_eq!(expiring.await, Err(BatchError::DeadlineExceeded));
+    occupied.finish(Order::Answer);
+    model.expect_run(&[1]).await;
+    model.expect_run(&[2]).await;
+    assert_eq!(names(first.await), [1]);
+    assert_eq!(names(waiting.await.expect("no panic of the task")), [2]);
+    bench.expect_metric("electra_requests_rejected_total{model=\"m\"}", "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_the_wait_for_room() {
+    let bench = Bench::new(1, 1, 1);
+    let mut model = bench.model("m");
+    let occupied = model.occupy().await;
+    let _first = submit(&model.queue, vec![sequence(1, 1)], within(MINUTE));
+    let patient = Schedule {
+        when_full: WhenFull::Wait,
+        ..within(MINUTE)
+    };
+    let waiting = submit(&model.queue, vec![sequence(2, 1)], patient);
+    bench.scheduler.close();
+    assert_eq!(soon(waiting).await, Err(BatchError::Closed));
+    drop(occupied);
+}

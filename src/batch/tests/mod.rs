@@ -245,6 +245,7 @@ fn within(time: Duration) -> Schedule {
     Schedule {
         priority: Priority::default(),
         deadline: Instant::now() + time,
+        when_full: WhenFull::Refuse,
     }
 }
 

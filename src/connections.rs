@@ -1,18 +1,20 @@
 //! Accepts connections, and serves each until it ends or the server stops.
 
+use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
+use hyper::body::{Body, Incoming};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-
-use super::{HttpState, router};
+use tower::Service;
 
 /// How long a connection may take to bring a request's headers, and stay open without a request. Longer than what load
 /// balancers keep their own side open for, 60 seconds mostly: were it shorter, they would send into a closed connection.
@@ -24,14 +26,30 @@ const PING_INTERVAL: Duration = Duration::from_mins(1);
 /// How long to wait where the system has no more file descriptors, until some connections have ended.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, or HTTP/2 where the client begins with its preface.
+    Any,
+    /// HTTP/2 alone, as gRPC needs it.
+    Http2,
+}
+
 /// Serves until `stop` is done; then accepts no more connections, and returns when those that are open are answered.
-pub async fn serve(
+pub async fn serve<S, B>(
     listener: TcpListener,
-    state: HttpState,
-    stop: impl Future<Output = ()> + Send + 'static,
-) {
-    let router = router::router(state);
-    let builder = builder();
+    protocol: Protocol,
+    service: S,
+    stop: impl Future<Output = ()> + Send,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let builder = builder(protocol);
     let open = GracefulShutdown::new();
     let mut stop = pin!(stop);
     loop {
@@ -40,7 +58,7 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => serve_connection(&builder, &open, router.clone(), stream),
+            Ok((stream, _)) => serve_connection(&builder, &open, service.clone(), stream),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "connections can't be accepted");
@@ -52,8 +70,12 @@ pub async fn serve(
     open.shutdown().await;
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(protocol: Protocol) -> Builder<TokioExecutor> {
+    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = match protocol {
+        Protocol::Any => builder,
+        Protocol::Http2 => builder.http2_only(),
+    };
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -65,18 +87,25 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
-fn serve_connection(
+fn serve_connection<S, B>(
     builder: &Builder<TokioExecutor>,
     open: &GracefulShutdown,
-    router: Router,
+    service: S,
     stream: TcpStream,
-) {
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     // Answers are written at once: waiting for more to send only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
     let connection = builder
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
         .into_owned();
     let connection = open.watch(connection);
     tokio::spawn(async move {

@@ -1,0 +1,207 @@
+//! What a call's metadata says, and what is noted of the call while it is answered.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use tokio::time::Instant;
+use tonic::Request;
+
+use crate::batch::{Priority, WhenFull};
+use crate::config::Timeouts;
+use crate::error::ServiceError;
+use crate::service::{RequestContext, context};
+
+const TIMEOUT: &str = "grpc-timeout";
+
+/// One call; clones note into the same one.
+#[derive(Clone)]
+pub struct Call {
+    arrived: Instant,
+    /// What the client waits for the whole call.
+    timeout: Option<Duration>,
+    priority: Priority,
+    timeouts: Timeouts,
+    noted: Arc<Mutex<Noted>>,
+}
+
+/// What the metrics need to know of a call.
+#[derive(Clone, Default)]
+pub struct Noted {
+    /// The model that it is for, where there is such a one.
+    pub model: Option<Arc<str>>,
+    /// The HTTP status of the error that it ended with.
+    pub status: Option<u16>,
+}
+
+impl Call {
+    /// A call that arrived at `now`.
+    ///
+    /// # Errors
+    /// [`ServiceError::InvalidHeader`].
+    pub fn read(
+        headers: &HeaderMap,
+        timeouts: &Timeouts,
+        now: Instant,
+    ) -> Result<Self, ServiceError> {
+        Ok(Self {
+            arrived: now,
+            timeout: text(headers, TIMEOUT).map(timeout).transpose()?,
+            priority: context::priority(text(headers, context::PRIORITY))?,
+            timeouts: *timeouts,
+            noted: Arc::default(),
+        })
+    }
+
+    /// The call that a request came by.
+    ///
+    /// # Errors
+    /// [`ServiceError::Internal`] where the request did not come through [`super::observe`].
+    pub fn of<M>(request: &Request<M>) -> Result<Self, ServiceError> {
+        let call = request.extensions().get::<Self>();
+        call.cloned()
+            .ok_or_else(|| ServiceError::internal("a call has no context"))
+    }
+
+    /// The context of the only request of a call. A client may wait for longer than a request can take here: then the
+    /// longest time there is holds.
+    pub fn context(&self) -> RequestContext {
+        let timeout = self.timeout.map_or(self.timeouts.request, |asked| {
+            asked.min(self.timeouts.max_request)
+        });
+        RequestContext::new(self.priority, self.arrived + timeout)
+    }
+
+    /// The context of one of a stream's requests, which was read at `now`: it has the usual time, within that of the
+    /// stream. As the stream bounds what it has in flight, its requests wait where a queue is full.
+    pub fn streamed(&self, now: Instant) -> RequestContext {
+        let usual = now + self.timeouts.request;
+        let deadline = self
+            .deadline()
+            .map_or(usual, |deadline| deadline.min(usual));
+        RequestContext {
+            when_full: WhenFull::Wait,
+            ..RequestContext::new(self.priority, deadline)
+        }
+    }
+
+    /// When nobody waits for the call any more, where the client says.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.arrived.checked_add(self.timeout?)
+    }
+
+    /// Notes the model that the call is for; the first of a stream's.
+    pub fn note_model(&self, model: Option<Arc<str>>) {
+        self.note(|noted| noted.model = noted.model.take().or(model));
+    }
+
+    /// Notes the error that the call ends with.
+    pub fn note_error(&self, error: &ServiceError) {
+        self.note(|noted| noted.status = Some(error.http_status()));
+    }
+
+    /// What was noted so far.
+    pub fn noted(&self) -> Noted {
+        self.noted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Noted)) {
+        change(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A value of the metadata; one that is no text is as useless as a wrong one.
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    Some(headers.get(name)?.to_str().unwrap_or("\u{fffd}"))
+}
+
+/// `grpc-timeout` as gRPC over HTTP/2 specifies it: at most eight digits and a unit.
+fn timeout(text: &str) -> Result<Duration, ServiceError> {
+    let read = || {
+        let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let number: u64 = match digits.len() {
+            1..=8 if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
+            _ => return None,
+        };
+        match unit {
+            "H" => Some(Duration::from_secs(number * 60 * 60)),
+            "M" => Some(Duration::from_secs(number * 60)),
+            "S" => Some(Duration::from_secs(number)),
+            "m" => Some(Duration::from_millis(number)),
+            "u" => Some(Duration::from_micros(number)),
+            "n" => Some(Duration::from_nanos(number)),
+            _ => None,
+        }
+    };
+    read().ok_or_else(|| ServiceError::InvalidHeader {
+        header: TIMEOUT,
+        reason: "it must be at most eight digits and one of the units H, M, S, m, u and n"
+            .to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_have_digits_and_a_unit() {
+        for (text, expected) in [
+            ("1H", Duration::from_hours(1)),
+            ("2M", Duration::from_mins(2)),
+            ("3S", Duration::from_secs(3)),
+            ("250m", Duration::from_millis(250)),
+            ("99999999u", Duration::from_micros(99_999_999)),
+            ("0n", Duration::ZERO),
+        ] {
+            assert_eq!(timeout(text), Ok(expected), "{text}");
+        }
+        for wrong in [
+            "",
+            "S",
+            "1",
+            "1s",
+            "+1S",
+            "-1S",
+            "1.5S",
+            "123456789S",
+            "1\u{e9}",
+            "\u{fffd}",
+        ] {
+            let error = timeout(wrong).unwrap_err();
+            assert_eq!(error.code(), "invalid_header", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_request_has_what_its_client_waits_but_no_more_than_there_is() {
+        let timeouts = Timeouts::default();
+        let now = Instant::now();
+        let call = |value: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert(TIMEOUT, value.parse().unwrap());
+            }
+            Call::read(&headers, &timeouts, now).unwrap()
+        };
+        assert_eq!(call(None).context().deadline, now + timeouts.request);
+        let short = call(Some("10m"));
+        assert_eq!(short.context().deadline, now + Duration::from_millis(10));
+        let long = call(Some("99999999H"));
+        assert_eq!(long.context().deadline, now + timeouts.max_request);
+        // Each request of a stream has the usual time, and none more than is left of the stream's.
+        let later = now + Duration::from_millis(5);
+        assert_eq!(
+            call(None).streamed(later).deadline,
+            later + timeouts.request
+        );
+        assert_eq!(long.streamed(later).deadline, later + timeouts.request);
+        assert_eq!(
+            short.streamed(later).deadline,
+            now + Duration::from_millis(10)
+        );
+    }
+}

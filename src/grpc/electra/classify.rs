@@ -1,0 +1,121 @@
+//! Classify's messages.
+
+use super::TaskRequest;
+use super::options::{count, invalid, named};
+use crate::error::ServiceError;
+use crate::grpc::proto::electra as proto;
+use crate::heads::classify::ScoreFunction;
+use crate::service::{
+    Classification, ClassifyInput, ClassifyRequest, Inputs, LabelScore, RequestContext, Service,
+    Timings,
+};
+use crate::task::Task;
+
+impl TaskRequest for proto::ClassifyRequest {
+    const TASK: Task = Task::Classify;
+
+    type Response = proto::ClassifyResponse;
+
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    async fn answer(
+        self,
+        service: &Service,
+        context: &RequestContext,
+    ) -> Result<(Self::Response, Timings), ServiceError> {
+        let answer = service.classify(self.try_into()?, context).await?;
+        let response = proto::ClassifyResponse {
+            model: answer.model,
+            results: answer.results.into_iter().map(Into::into).collect(),
+        };
+        Ok((response, answer.timings))
+    }
+}
+
+impl TryFrom<proto::ClassifyRequest> for ClassifyRequest {
+    type Error = ServiceError;
+
+    fn try_from(message: proto::ClassifyRequest) -> Result<Self, ServiceError> {
+        let function = match named("function", message.function)? {
+            proto::ScoreFunction::Unspecified => None,
+            proto::ScoreFunction::Softmax => Some(ScoreFunction::Softmax),
+            proto::ScoreFunction::Sigmoid => Some(ScoreFunction::Sigmoid),
+            proto::ScoreFunction::None => Some(ScoreFunction::None),
+        };
+        Ok(Self {
+            text: inputs(message.text, message.text_pair)?,
+            model: message.model,
+            top_k: count("top_k", message.top_k)?,
+            function,
+            truncate: message.truncate,
+        })
+    }
+}
+
+/// Texts, or pairs where there are second ones.
+fn inputs(texts: Vec<String>, seconds: Vec<String>) -> Result<Inputs<ClassifyInput>, ServiceError> {
+    let inputs = if seconds.is_empty() {
+        texts.into_iter().map(ClassifyInput::Text).collect()
+    } else if seconds.len() == texts.len() {
+        let pairs = texts.into_iter().zip(seconds);
+        pairs
+            .map(|(first, second)| ClassifyInput::Pair(first, second))
+            .collect()
+    } else {
+        return Err(invalid(
+            "text_pair",
+            format!(
+                "it holds {} texts and `text` holds {}; send one for each of `text`, or none",
+                seconds.len(),
+                texts.len()
+            ),
+        ));
+    };
+    Ok(Inputs::many(inputs))
+}
+
+impl From<Classification> for proto::Classification {
+    fn from(found: Classification) -> Self {
+        Self {
+            labels: found.labels.into_iter().map(Into::into).collect(),
+            truncated: found.truncated,
+        }
+    }
+}
+
+impl From<LabelScore> for proto::LabelScore {
+    fn from(found: LabelScore) -> Self {
+        Self {
+            label: found.label,
+            score: found.score,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_paired_or_refused() {
+        let texts = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| (*text).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let paired = inputs(texts(&["a", "b"]), texts(&["c", "d"])).unwrap();
+        assert_eq!(
+            paired.items()[1],
+            ClassifyInput::Pair("b".to_owned(), "d".to_owned())
+        );
+        let single = inputs(texts(&["a"]), Vec::new()).unwrap();
+        assert_eq!(single.items(), [ClassifyInput::Text("a".to_owned())]);
+        for (first, second) in [(&["a", "b"][..], &["c"][..]), (&[], &["c"])] {
+            let error = inputs(texts(first), texts(second)).unwrap_err();
+            assert_eq!(error.code(), "invalid_value", "{error}");
+        }
+    }
+}

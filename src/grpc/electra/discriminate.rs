@@ -1,0 +1,97 @@
+//! Discriminate's messages.
+
+use super::TaskRequest;
+use super::options::{invalid, named, offsets, wide};
+use crate::error::ServiceError;
+use crate::grpc::proto::electra as proto;
+use crate::service::{
+    DiscriminateRequest, Discrimination, Inputs, Level, RequestContext, ScoredToken, ScoredWord,
+    Service, Threshold, Timings,
+};
+use crate::task::Task;
+
+impl TaskRequest for proto::DiscriminateRequest {
+    const TASK: Task = Task::Discriminate;
+
+    type Response = proto::DiscriminateResponse;
+
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    async fn answer(
+        self,
+        service: &Service,
+        context: &RequestContext,
+    ) -> Result<(Self::Response, Timings), ServiceError> {
+        let answer = service.discriminate(self.try_into()?, context).await?;
+        let response = proto::DiscriminateResponse {
+            model: answer.model,
+            results: answer.results.into_iter().map(Into::into).collect(),
+        };
+        Ok((response, answer.timings))
+    }
+}
+
+impl TryFrom<proto::DiscriminateRequest> for DiscriminateRequest {
+    type Error = ServiceError;
+
+    fn try_from(message: proto::DiscriminateRequest) -> Result<Self, ServiceError> {
+        let level = match named("level", message.level)? {
+            proto::Level::Unspecified => None,
+            proto::Level::Token => Some(Level::Token),
+            proto::Level::Word => Some(Level::Word),
+        };
+        Ok(Self {
+            text: Inputs::many(message.text),
+            model: message.model,
+            threshold: message.threshold.map(threshold).transpose()?,
+            level,
+            offsets: offsets(message.offsets)?,
+        })
+    }
+}
+
+fn threshold(number: f32) -> Result<Threshold, ServiceError> {
+    let reason = || format!("it is {number}, and must be a number from 0 to 1");
+    Threshold::new(f64::from(number)).ok_or_else(|| invalid("threshold", reason()))
+}
+
+impl From<Discrimination> for proto::Discrimination {
+    fn from(found: Discrimination) -> Self {
+        let mut message = Self::default();
+        match found {
+            Discrimination::Tokens(tokens) => {
+                message.tokens = tokens.into_iter().map(Into::into).collect();
+            }
+            Discrimination::Words(words) => {
+                message.words = words.into_iter().map(Into::into).collect();
+            }
+        }
+        message
+    }
+}
+
+impl From<ScoredToken> for proto::ScoredToken {
+    fn from(scored: ScoredToken) -> Self {
+        Self {
+            token: scored.token,
+            start: wide(scored.start),
+            end: wide(scored.end),
+            score: scored.score,
+            fake: scored.fake,
+        }
+    }
+}
+
+impl From<ScoredWord> for proto::ScoredWord {
+    fn from(scored: ScoredWord) -> Self {
+        Self {
+            word: scored.word,
+            start: wide(scored.start),
+            end: wide(scored.end),
+            score: scored.score,
+            fake: scored.fake,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `electra.v1.Electra`: the tasks, for one request and for streams of them.
+
+mod answer;
+mod classify;
+mod discriminate;
+mod options;
+mod tag;
+
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::call::Call;
+use super::proto::electra as proto;
+use super::proto::electra::electra_server::Electra;
+use super::stream::{Responses, respond};
+use crate::error::ServiceError;
+use crate::service::{RequestContext, Service, Timings};
+use crate::task::Task;
+
+/// A request message of one of the tasks.
+pub trait TaskRequest: Send + 'static {
+    /// The task.
+    const TASK: Task;
+
+    /// The response message.
+    type Response: Send + 'static;
+
+    /// The model that is asked for by name.
+    fn model(&self) -> Option<&str>;
+
+    /// Converts the message, calls the service, and converts its answer.
+    ///
+    /// # Errors
+    /// Those of the conversion and of the service.
+    fn answer(
+        self,
+        service: &Service,
+        context: &RequestContext,
+    ) -> impl Future<Output = Result<(Self::Response, Timings), ServiceError>> + Send;
+}
+
+/// The methods.
+pub struct ElectraAdapter {
+    service: Service,
+}
+
+impl ElectraAdapter {
+    pub fn new(service: Service) -> Self {
+        Self { service }
+    }
+
+    async fn one<M: TaskRequest>(
+        &self,
+        request: Request<M>,
+    ) -> Result<Response<M::Response>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        call.note_model(self.service.model_name(M::TASK, request.model()));
+        let (response, timings) = request.answer(&self.service, &call.context()).await?;
+        let mut response = Response::new(response);
+        if let Ok(timings) = MetadataValue::try_from(timings.to_string()) {
+            response.metadata_mut().insert("server-timing", timings);
+        }
+        Ok(response)
+    }
+
+    fn each<M: TaskRequest>(
+        &self,
+        requests: Request<Streaming<M>>,
+    ) -> Result<Response<Responses<M::Response>>, Status> {
+        let call = Call::of(&requests)?;
+        Ok(respond(self.service.clone(), call, requests.into_inner()))
+    }
+}
+
+#[tonic::async_trait]
+impl Electra for ElectraAdapter {
+    type DiscriminateStreamStream = Responses<proto::DiscriminateResponse>;
+    type ClassifyStreamStream = Responses<proto::ClassifyResponse>;
+    type TagStreamStream = Responses<proto::TagResponse>;
+    type AnswerStreamStream = Responses<proto::AnswerResponse>;
+
+    async fn discriminate(
+        &self,
+        request: Request<proto::DiscriminateRequest>,
+    ) -> Result<Response<proto::DiscriminateResponse>, Status> {
+        self.one(request).await
+    }
+
+    async fn discriminate_stream(
+        &self,
+        requests: Request<Streaming<proto::DiscriminateRequest>>,
+    ) -> Result<Response<Self::DiscriminateStreamStream>, Status> {
+        self.each(requests)
+    }
+
+    async fn classify(
+        &self,
+        request: Request<proto::ClassifyRequest>,
+    ) -> Result<Response<proto::ClassifyResponse>, Status> {
+        self.one(request).await
+    }
+
+    async fn classify_stream(
+        &self,
+        requests: Request<Streaming<proto::ClassifyRequest>>,
+    ) -> Result<Response<Self::ClassifyStreamStream>, Status> {
+        self.each(requests)
+    }
+
+    async fn tag(
+        &self,
+        request: Request<proto::TagRequest>,
+    ) -> Result<Response<proto::TagResponse>, Status> {
+        self.one(request).await
+    }
+
+    async fn tag_stream(
+        &self,
+        requests: Request<Streaming<proto::TagRequest>>,
+    ) -> Result<Response<Self::TagStreamStream>, Status> {
+        self.each(requests)
+    }
+
+    async fn answer(
+        &self,
+        request: Request<proto::AnswerRequest>,
+    ) -> Result<Response<proto::AnswerResponse>, Status> {
+        self.one(request).await
+    }
+
+    async fn answer_stream(
+        &self,
+        requests: Request<Streaming<proto::AnswerRequest>>,
+    ) -> Result<Response<Self::AnswerStreamStream>, Status> {
+        self.each(requests)
+    }
+}

@@ -1,0 +1,80 @@
+//! The table of services and their methods.
+
+use tonic::codec::CompressionEncoding;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+
+use super::electra::ElectraAdapter;
+use super::health::HealthAdapter;
+use super::proto::METHODS;
+use super::proto::electra::electra_server::ElectraServer;
+use super::{GrpcState, reflection};
+use crate::error::ServiceError;
+
+/// Methods of protocols that other crates bring.
+const COMMON_METHODS: &[&str] = &[
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// The services whose health is that of the server.
+pub const SERVICES: &[&str] = &[ElectraServer::<ElectraAdapter>::NAME];
+
+/// Every service there is.
+pub fn routes(state: &GrpcState) -> Routes {
+    let most_bytes = state.service.limits().max_body_bytes;
+    let electra = ElectraServer::new(ElectraAdapter::new(state.service.clone()))
+        .max_decoding_message_size(most_bytes)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    let health = HealthServer::new(HealthAdapter::new(state.service.clone()));
+    let routes = Routes::default().add_service(electra).add_service(health);
+    reflection::add(routes).prepare()
+}
+
+/// The method at a path, as the metrics name it.
+pub fn find(path: &str) -> Result<&'static str, ServiceError> {
+    METHODS
+        .iter()
+        .chain(COMMON_METHODS)
+        .find(|method| **method == path)
+        .copied()
+        .ok_or_else(|| ServiceError::RouteNotFound {
+            path: path.to_owned(),
+            routes: "the methods of electra.v1.Electra, grpc.health.v1.Health and \
+                     grpc.reflection.v1.ServerReflection, which server reflection lists",
+        })
+}
+
+/// Whether a method has models compute; a stopping server takes no more of them.
+pub fn computes(method: &str) -> bool {
+    method.starts_with("/electra.v1.Electra/")
+}
+
+/// Whether a method is one of server reflection's.
+pub fn reflects(method: &str) -> bool {
+    method.starts_with("/grpc.reflection.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_found_by_their_paths() {
+        assert_eq!(
+            find("/electra.v1.Electra/TagStream"),
+            Ok("/electra.v1.Electra/TagStream")
+        );
+        assert_eq!(
+            find("/grpc.health.v1.Health/Watch"),
+            Ok("/grpc.health.v1.Health/Watch")
+        );
+        for unknown in ["/electra.v1.Electra/Tags", "/", "/electra.v1.Electra/"] {
+            assert_eq!(find(unknown).unwrap_err().code(), "route_not_found");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What surrounds every call: its context, its id, its span in the log, its place in the metrics, and one shape of errors.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::body::{Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use tokio::time::{Instant, timeout_at};
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt, service_fn};
+use tower_http::catch_panic::{CatchPanic, ResponseForPanic};
+use tracing::{Instrument, Span};
+
+use super::call::{Call, Noted};
+use super::{GrpcState, methods, reflection, status};
+use crate::error::ServiceError;
+use crate::telemetry::request::{REQUEST_ID, TRACE_PARENT, Tally, UNMATCHED, request_id, span};
+
+const ENCODING: &str = "grpc-encoding";
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+
+type Caught = CatchPanic<Routes, Panicked>;
+
+/// All methods, each call of them observed.
+pub fn observed(
+    state: GrpcState,
+) -> impl Service<Request<Incoming>, Response = Response<ObservedBody>, Error = Infallible, Future: Send>
++ Clone {
+    let routes: Caught = CatchPanic::custom(methods::routes(&state), Panicked);
+    service_fn(move |request| observe(state.clone(), routes.clone(), request))
+}
+
+/// Runs a call in its span, and has it counted when its answer has been sent.
+async fn observe(
+    state: GrpcState,
+    routes: Caught,
+    request: Request<Incoming>,
+) -> Result<Response<ObservedBody>, Infallible> {
+    let headers = request.headers();
+    let method = methods::find(request.uri().path());
+    let route = method.as_ref().map_or(UNMATCHED, |method| method);
+    let id = request_id(text(headers, REQUEST_ID));
+    let span = span("gRPC", route, &id, text(headers, TRACE_PARENT));
+    let tally = Tally::new(state.metrics.clone(), route);
+    let mut observed = Observed {
+        tally,
+        call: None,
+        matters: methods::computes(route),
+        span: span.clone(),
+    };
+    if !is_grpc(headers) {
+        let mut response = Response::new(ObservedBody::of(Body::empty(), None));
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        observed.finish(Some(response.status().as_u16()));
+        return Ok(response);
+    }
+    let call = Call::read(headers, &state.timeouts, Instant::now());
+    let answered = match method.and_then(|method| Ok((method, call?))) {
+        Ok((method, call)) => {
+            observed.call = Some(call.clone());
+            answer(&state, routes, request, method, call)
+                .instrument(span)
+                .await
+        }
+        Err(error) => Err(error),
+    };
+    let mut response = match answered {
+        Ok(response) => response.map(|body| ObservedBody::of(body, Some(observed))),
+        Err(error) => {
+            observed.finish(Some(error.http_status()));
+            let response = Status::from(error).into_http::<Body>();
+            response.map(|body| ObservedBody::of(body, None))
+        }
+    };
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    Ok(response)
+}
+
+/// Calls a method. A refusal that stands at the head of the response is an error here, so that all have one shape.
+async fn answer(
+    state: &GrpcState,
+    routes: Caught,
+    request: Request<Incoming>,
+    method: &str,
+    call: Call,
+) -> Result<Response<Body>, ServiceError> {
+    if methods::computes(method) && state.service.is_draining() {
+        return Err(ServiceError::Draining);
+    }
+    let mut request = if methods::reflects(method) {
+        reflection::until_draining(request, state.service.clone())
+    } else {
+        request.map(Body::new)
+    };
+    // Clients offer to read gzip whether they mean it or not: an answer is compressed as its request was.
+    if request.headers().get(ENCODING).is_none() {
+        request.headers_mut().remove(ACCEPT_ENCODING);
+    }
+    // Also reading the request must not take longer.
+    let deadline = call.context().deadline;
+    request.extensions_mut().insert(call);
+    let response = match timeout_at(deadline, routes.oneshot(request)).await {
+        Ok(Ok(response)) => response.map(Body::new),
+        Ok(Err(never)) => match never {},
+        Err(_) => return Err(ServiceError::DeadlineExceeded),
+    };
+    match response.extensions().get::<Status>() {
+        None => Ok(response),
+        Some(refusal) => Err(status::error(refusal)
+            .cloned()
+            .unwrap_or_else(|| status::unreadable(refusal, state.service.limits().max_body_bytes))),
+    }
+}
+
+/// Answers in place of a method that panicked.
+#[derive(Clone, Copy)]
+struct Panicked;
+
+impl ResponseForPanic for Panicked {
+    type ResponseBody = Body;
+
+    fn response_for_panic(&mut self, panic: Box<dyn Any + Send>) -> Response<Body> {
+        Status::from(ServiceError::panicked(&*panic)).into_http()
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    content_type.is_some_and(|value| value.starts_with(b"application/grpc"))
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A call that has begun. Dropped before it is finished, its client has gone.
+struct Observed {
+    tally: Tally,
+    call: Option<Call>,
+    matters: bool,
+    span: Span,
+}
+
+impl Observed {
+    fn finish(&mut self, status: Option<u16>) {
+        let Noted {
+            model,
+            status: of_error,
+        } = self.call.as_ref().map(Call::noted).unwrap_or_default();
+        let status = of_error.or(status).unwrap_or(200);
+        let (tally, matters) = (&mut self.tally, self.matters);
+        self.span
+            .in_scope(|| tally.finish(model.as_deref().unwrap_or_default(), status, matters));
+    }
+}
+
+/// The body of a response, which ends in the call's status.
+pub struct ObservedBody {
+    inner: Body,
+    observed: Option<Observed>,
+}
+
+impl ObservedBody {
+    fn of(inner: Body, observed: Option<Observed>) -> Self {
+        Self { inner, observed }
+    }
+
+    fn finish(&mut self, status: Option<u16>) {
+        if let Some(mut observed) = self.observed.take() {
+            observed.finish(status);
+        }
+    }
+}
+
+impl hyper::body::Body for ObservedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    this.finish(http_status(trailers));
+                }
+            }
+            Some(Err(_)) => this.finish(Some(500)),
+            None => this.finish(None),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// What is counted of a stream that ends with a status that another crate made; none for OK.
+fn http_status(trailers: &HeaderMap) -> Option<u16> {
+    match Status::from_header_map(trailers)?.code() {
+        Code::Ok => None,
+        Code::NotFound | Code::InvalidArgument => Some(404),
+        _ => Some(500),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_that_says_nothing() {
+        let panics = service_fn(|_: Request<Body>| async {
+            panic!("secret") as Result<Response<Body>, Infallible>
+        });
+        let caught = CatchPanic::custom(panics, Panicked);
+        let response = caught.oneshot(Request::new(Body::empty())).await.unwrap();
+        let status = response.extensions().get::<Status>().unwrap();
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!status.message().contains("secret"), "{status:?}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The messages, servers and clients that the build generates from `proto/`.
+
+/// What server reflection tells of: an encoded `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The paths of all methods of these services: `/electra.v1.Electra/Tag`.
+pub const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
+
+/// `electra.v1`: the tasks.
+pub mod electra {
+    #![allow(missing_docs, clippy::pedantic, reason = "generated")]
+    tonic::include_proto!("electra.v1");
+}

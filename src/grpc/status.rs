@@ -1,0 +1,95 @@
+//! Errors of the service -> gRPC statuses, and what tonic refuses by itself -> errors of the service.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Code, Status};
+
+use crate::error::{GrpcStatus, ServiceError, seconds};
+
+/// The trailing metadata that holds an error's name.
+const ERROR_CODE: &str = "error-code";
+/// The trailing metadata that says when trying again makes sense, in seconds.
+const RETRY_AFTER: &str = "retry-after";
+
+impl From<ServiceError> for Status {
+    fn from(error: ServiceError) -> Self {
+        let sentence = error.to_string();
+        said(error, sentence)
+    }
+}
+
+/// The status of an error, with other words than its sentence.
+pub fn said(error: ServiceError, sentence: String) -> Status {
+    let mut metadata = MetadataMap::new();
+    metadata.insert(ERROR_CODE, MetadataValue::from_static(error.code()));
+    if let Some(wait) = error.retry_after() {
+        metadata.insert(RETRY_AFTER, seconds(wait).into());
+    }
+    let mut status = Status::with_metadata(code(error.grpc_status()), sentence, metadata);
+    status.set_source(Arc::new(error));
+    status
+}
+
+/// The error that a status was made of, where it was made here.
+pub fn error(status: &Status) -> Option<&ServiceError> {
+    status.source()?.downcast_ref()
+}
+
+/// What it means that tonic could not read a request: of a message longer than `limit`, it does not take it in.
+pub fn unreadable(status: &Status, limit: usize) -> ServiceError {
+    let reason = status.message().trim_end_matches('.').to_owned();
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => ServiceError::BodyTooLarge { limit },
+        Code::Unimplemented => ServiceError::UnsupportedCompression { reason },
+        _ => ServiceError::InvalidMessage { reason },
+    }
+}
+
+fn code(status: GrpcStatus) -> Code {
+    match status {
+        GrpcStatus::InvalidArgument => Code::InvalidArgument,
+        GrpcStatus::DeadlineExceeded => Code::DeadlineExceeded,
+        GrpcStatus::NotFound => Code::NotFound,
+        GrpcStatus::ResourceExhausted => Code::ResourceExhausted,
+        GrpcStatus::Unimplemented => Code::Unimplemented,
+        GrpcStatus::Internal => Code::Internal,
+        GrpcStatus::Unavailable => Code::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_status_says_what_the_error_says() {
+        let full = ServiceError::QueueFull {
+            retry_after: Duration::from_millis(1200),
+        };
+        let status = Status::from(full.clone());
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(status.message(), full.to_string());
+        assert_eq!(status.metadata().get(ERROR_CODE).unwrap(), "queue_full");
+        assert_eq!(status.metadata().get(RETRY_AFTER).unwrap(), "2");
+        assert_eq!(error(&status), Some(&full));
+        let status = Status::from(ServiceError::DeadlineExceeded);
+        assert!(status.metadata().get(RETRY_AFTER).is_none());
+    }
+
+    #[test]
+    fn what_tonic_refuses_is_an_error_of_the_table() {
+        for (status, code) in [
+            (Status::out_of_range("too large"), "body_too_large"),
+            (Status::resource_exhausted("too large"), "body_too_large"),
+            (Status::unimplemented("br"), "unsupported_media_type"),
+            (Status::internal("not a message."), "invalid_message"),
+        ] {
+            assert_eq!(error(&status), None);
+            assert_eq!(unreadable(&status, 7).code(), code);
+        }
+    }
+}

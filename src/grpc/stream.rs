@@ -1,0 +1,177 @@
+//! A stream of requests answered in their order, few of them at a time.
+
+use std::collections::VecDeque;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
+use tokio::time::{Instant, sleep_until};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::{Response, Status, Streaming};
+
+use super::call::Call;
+use super::electra::TaskRequest;
+use super::status::{said, unreadable};
+use crate::error::ServiceError;
+use crate::service::Service;
+
+/// Requests of one stream that are computed, or computed and not taken by the client yet: enough to fill batches, and a
+/// bound of what a stream keeps in memory.
+pub const IN_FLIGHT: usize = 32;
+
+/// The responses of a stream.
+pub type Responses<R> = ReceiverStream<Result<R, Status>>;
+
+/// Answers a stream of requests in tasks of their own. They end with the client, with the call's deadline, and when the
+/// server is stopping: then what was read is answered.
+pub fn respond<M: TaskRequest>(
+    service: Service,
+    call: Call,
+    requests: Streaming<M>,
+) -> Response<Responses<M::Response>> {
+    let (responses, sent) = mpsc::channel(1);
+    let exchange = Exchange {
+        service,
+        call,
+        responses,
+        in_flight: VecDeque::with_capacity(IN_FLIGHT),
+        answered: 0,
+    };
+    tokio::spawn(exchange.run(requests));
+    Response::new(ReceiverStream::new(sent))
+}
+
+type Outcome<R> = Result<R, ServiceError>;
+
+/// A stream that is being answered. Dropped, it takes back what has not begun to run.
+struct Exchange<M: TaskRequest> {
+    service: Service,
+    call: Call,
+    responses: mpsc::Sender<Result<M::Response, Status>>,
+    /// The requests that were read and not answered, in order.
+    in_flight: VecDeque<AbortOnDropHandle<Outcome<M::Response>>>,
+    answered: u64,
+}
+
+/// Whether there are more requests to read.
+enum Input {
+    Open,
+    Ended,
+    /// There are, but none that can be read; why not.
+    Broken(ServiceError),
+}
+
+/// Why a stream ends early.
+enum End {
+    /// Nobody reads its responses.
+    ClientGone,
+    /// The error is that of the request after those that were answered.
+    Request(ServiceError),
+    /// The error is the stream's.
+    Stream(ServiceError),
+}
+
+impl<M: TaskRequest> Exchange<M> {
+    async fn run(mut self, requests: Streaming<M>) {
+        let deadline = self.call.deadline();
+        let expired = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => pending().await,
+            }
+        };
+        let end = tokio::select! {
+            end = self.exchange(requests) => end,
+            () = expired => Err(End::Stream(ServiceError::DeadlineExceeded)),
+        };
+        // What is still computed is not waited for.
+        self.in_flight.clear();
+        let (error, sentence) = match end {
+            Ok(()) | Err(End::ClientGone) => return,
+            Err(End::Stream(error)) => {
+                let sentence = error.to_string();
+                (error, sentence)
+            }
+            Err(End::Request(error)) => {
+                let sentence = format!("Request {} of the stream: {error}", self.answered);
+                (error, sentence)
+            }
+        };
+        self.call.note_error(&error);
+        let _ = self.responses.send(Err(said(error, sentence))).await;
+    }
+
+    async fn exchange(&mut self, mut requests: Streaming<M>) -> Result<(), End> {
+        let service = self.service.clone();
+        let mut draining = std::pin::pin!(service.until_draining());
+        let responses = self.responses.clone();
+        let mut input = Input::Open;
+        loop {
+            let is_open = matches!(input, Input::Open);
+            if self.in_flight.is_empty() && !is_open {
+                return match input {
+                    Input::Broken(error) => Err(End::Stream(error)),
+                    Input::Open | Input::Ended => Ok(()),
+                };
+            }
+            let has_room = self.in_flight.len() < IN_FLIGHT;
+            tokio::select! {
+                () = responses.closed() => return Err(End::ClientGone),
+                () = &mut draining, if is_open => input = Input::Broken(ServiceError::Draining),
+                message = requests.message(), if is_open && has_room => match message {
+                    Ok(Some(request)) => self.begin(request),
+                    Ok(None) => input = Input::Ended,
+                    Err(status) => input = Input::Broken(self.unreadable(&status)),
+                },
+                outcome = next(&mut self.in_flight) => {
+                    self.in_flight.pop_front();
+                    let response = outcome
+                        .unwrap_or_else(|failed| Err(lost(failed)))
+                        .map_err(End::Request)?;
+                    if responses.send(Ok(response)).await.is_err() {
+                        return Err(End::ClientGone);
+                    }
+                    self.answered += 1;
+                }
+            }
+        }
+    }
+
+    /// Has a request computed.
+    fn begin(&mut self, request: M) {
+        let context = self.call.streamed(Instant::now());
+        self.call
+            .note_model(self.service.model_name(M::TASK, request.model()));
+        let service = self.service.clone();
+        let answer = async move {
+            let (response, _) = request.answer(&service, &context).await?;
+            Ok(response)
+        };
+        let task = tokio::spawn(answer);
+        self.in_flight.push_back(AbortOnDropHandle::new(task));
+    }
+
+    fn unreadable(&self, status: &Status) -> ServiceError {
+        unreadable(status, self.service.limits().max_body_bytes)
+    }
+}
+
+/// What became of the first of the requests, once it is known; never, without requests.
+async fn next<R>(
+    in_flight: &mut VecDeque<AbortOnDropHandle<Outcome<R>>>,
+) -> Result<Outcome<R>, JoinError> {
+    match in_flight.front_mut() {
+        Some(first) => poll_fn(|context| Pin::new(&mut *first).poll(context)).await,
+        None => pending().await,
+    }
+}
+
+/// A task that did not end by itself: it panicked.
+fn lost(failed: JoinError) -> ServiceError {
+    match failed.try_into_panic() {
+        Ok(panic) => ServiceError::panicked(&*panic),
+        Err(cancelled) => ServiceError::internal(cancelled),
+    }
+}

@@ -1,0 +1,121 @@
+//! The methods over a hand-made model, through real connections.
+
+mod calls;
+mod health;
+mod reflection;
+mod streams;
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use super::proto::electra::TagRequest;
+use super::proto::electra::electra_client::ElectraClient;
+use super::{GrpcState, serve};
+use crate::config::{Limits, Timeouts};
+use crate::service::Service;
+use crate::service::testing::Fixture;
+use crate::task::Task;
+use crate::telemetry::metrics::Metrics;
+
+/// A gRPC server, and a connection to it.
+struct Served {
+    channel: Channel,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+impl Served {
+    async fn start(service: &Service, metrics: &Metrics, timeouts: Timeouts) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let state = GrpcState {
+            service: service.clone(),
+            metrics: metrics.clone(),
+            timeouts,
+        };
+        // A test that keeps only its client wants the server to go on.
+        let stopped = async move {
+            if stopped.await.is_err() {
+                pending().await
+            }
+        };
+        let ended = tokio::spawn(serve(listener, state, stopped));
+        Self {
+            channel: connect(address).await,
+            address,
+            stop,
+            ended,
+        }
+    }
+
+    /// Over the hand-made model.
+    async fn over(fixture: &Fixture) -> Self {
+        Self::start(&fixture.service, &fixture.metrics, Timeouts::default()).await
+    }
+
+    /// Where a request that does not say has almost no time. Clients end calls by their own clock where they do say.
+    async fn hurried(fixture: &Fixture) -> Self {
+        let timeouts = Timeouts {
+            request: Duration::from_millis(20),
+            ..Timeouts::default()
+        };
+        Self::start(&fixture.service, &fixture.metrics, timeouts).await
+    }
+
+    fn client(&self) -> ElectraClient<Channel> {
+        ElectraClient::new(self.channel.clone())
+    }
+}
+
+async fn connect(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    endpoint.connect().await.unwrap()
+}
+
+/// A text that takes the hand-made model one sequence.
+fn tag(text: &str) -> TagRequest {
+    TagRequest {
+        text: vec![text.to_owned()],
+        ..TagRequest::default()
+    }
+}
+
+fn with<M>(message: M, key: &'static str, value: &'static str) -> Request<M> {
+    let mut request = Request::new(message);
+    let value = value.parse().unwrap();
+    request.metadata_mut().insert(key, value);
+    request
+}
+
+/// Checks all that a status says.
+#[track_caller]
+fn expect(status: &Status, code: Code, name: &str) {
+    let found = status.metadata().get("error-code");
+    assert_eq!(
+        (status.code(), found.map(|name| name.to_str().unwrap())),
+        (code, Some(name)),
+        "{status:?}"
+    );
+    assert!(status.message().ends_with(['.', '?']), "{status:?}");
+}
+
+/// Waits until the metrics have a line.
+async fn until_counted(fixture: &Fixture, line: &str) {
+    while !fixture.metrics.encode().unwrap().contains(line) {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn runs(fixture: &Fixture) -> usize {
+    fixture.model.runs.load(Ordering::SeqCst)
+}

@@ -1,0 +1,173 @@
+//! What every request leaves behind, whichever way it came: its id, its span in the log, its place in the metrics.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use tracing::{Span, field};
+
+use super::metrics::Metrics;
+
+/// The header, or metadata, of a request's id.
+pub const REQUEST_ID: &str = "x-request-id";
+/// The header, or metadata, of the trace that a request belongs to.
+pub const TRACE_PARENT: &str = "traceparent";
+/// The label of requests to routes that do not exist: one, whatever their paths.
+pub const UNMATCHED: &str = "unmatched";
+/// What is counted where the client goes before its answer is there; nginx's number for it.
+const CLIENT_GONE: u16 = 499;
+
+/// The span that a request runs in, with the trace that it belongs to where `trace_parent` names one.
+#[must_use]
+pub fn span(method: &str, route: &str, id: &str, trace_parent: Option<&str>) -> Span {
+    let span = tracing::info_span!(
+        "request",
+        method,
+        route,
+        request_id = id,
+        trace_id = field::Empty,
+        parent_id = field::Empty,
+    );
+    if let Some((trace, parent)) = trace_parent.and_then(read_trace_parent) {
+        span.record("trace_id", trace).record("parent_id", parent);
+    }
+    span
+}
+
+/// The client's id if it is printable ASCII and of reasonable length, else a new one.
+#[must_use]
+pub fn request_id(sent: Option<&str>) -> String {
+    let usable = |id: &&str| {
+        (1..=128).contains(&id.len()) && id.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    };
+    sent.filter(usable)
+        .map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
+}
+
+/// Trace id and parent id of a `traceparent` header (W3C Trace Context, level 1): `00-<32 hex>-<16 hex>-<2 hex>`. Of
+/// later versions, which may append fields, the same four are read. None where it is malformed, which is ignored.
+fn read_trace_parent(header: &str) -> Option<(&str, &str)> {
+    let mut fields = header.trim().split('-');
+    let (version, trace, parent, flags) = (
+        fields.next()?,
+        fields.next()?,
+        fields.next()?,
+        fields.next()?,
+    );
+    let hex = |field: &str, length: usize| {
+        field.len() == length
+            && field
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let nonzero = |field: &str| field.bytes().any(|byte| byte != b'0');
+    let well_formed = hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+    let known = version != "ff" && (version != "00" || fields.next().is_none());
+    (well_formed && known && nonzero(trace) && nonzero(parent)).then_some((trace, parent))
+}
+
+/// Counts a request once: when it is answered, or when it is dropped because its client has gone.
+pub struct Tally {
+    metrics: Metrics,
+    route: Cow<'static, str>,
+    started: Instant,
+    counted: bool,
+}
+
+impl Tally {
+    /// Of a request that arrives now. `route` is the pattern that it matched, or [`UNMATCHED`].
+    #[must_use]
+    pub fn new(metrics: Metrics, route: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            metrics,
+            route: route.into(),
+            started: Instant::now(),
+            counted: false,
+        }
+    }
+
+    /// Counts the request, and logs it in the current span: a failure of the server where it `matters`, all else for who
+    /// looks closely. The metrics count these; under load a line each would drown what matters.
+    pub fn finish(&mut self, model: &str, status: u16, matters: bool) {
+        if self.counted {
+            return;
+        }
+        self.count(model, status);
+        let microseconds = self.started.elapsed().as_micros();
+        if matters && status >= 500 {
+            tracing::warn!(status, model, microseconds, "request failed");
+        } else {
+            tracing::debug!(status, model, microseconds, "request answered");
+        }
+    }
+
+    fn count(&mut self, model: &str, status: u16) {
+        self.counted = true;
+        self.metrics
+            .request_finished(&self.route, model, status, self.started.elapsed());
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        if !self.counted {
+            self.count("", CLIENT_GONE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_taken_if_printable() {
+        assert_eq!(request_id(Some("abc-1")), "abc-1");
+        let long = "x".repeat(129);
+        for refused in ["", "tab\there", "umlaut \u{fc}", &long] {
+            assert_ne!(request_id(Some(refused)), refused);
+        }
+        assert_ne!(request_id(None), request_id(None));
+    }
+
+    #[test]
+    fn trace_parents_are_read_or_ignored() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let parent = "b7ad6b7169203331";
+        let zero_trace = "0".repeat(32);
+        for (header, read) in [
+            (format!("00-{trace}-{parent}-01"), true),
+            (format!("01-{trace}-{parent}-01-more"), true),
+            (format!("00-{trace}-{parent}-01-more"), false),
+            (format!("ff-{trace}-{parent}-01"), false),
+            (format!("00-{}-{parent}-01", trace.to_uppercase()), false),
+            (format!("00-{zero_trace}-{parent}-01"), false),
+            (format!("00-{parent}-{trace}-01"), false),
+            (format!("00-{trace}-{parent}"), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(
+                read_trace_parent(&header),
+                read.then_some((trace, parent)),
+                "{header}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_is_counted_once_also_if_its_client_has_gone() {
+        let metrics = Metrics::new("test");
+        let mut answered = Tally::new(metrics.clone(), "/tag");
+        answered.finish("m", 200, true);
+        answered.finish("m", 500, true);
+        drop(answered);
+        drop(Tally::new(metrics.clone(), "/tag"));
+        let exposition = metrics.encode().unwrap();
+        let counted: Vec<&str> = exposition
+            .lines()
+            .filter(|line| line.starts_with("electra_requests_total"))
+            .collect();
+        assert_eq!(counted.len(), 2, "{exposition}");
+        assert!(counted.iter().all(|line| line.ends_with(" 1")));
+        assert!(counted.iter().any(|line| line.contains("code=\"499\"")));
+    }
+}
