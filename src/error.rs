@@ -166,8 +166,8 @@ pub enum ServiceError {
     },
     /// A text longer than the model reads at once, where a window would not do.
     #[error(
-        "`{place}` has {length} tokens with the special ones; the model reads {limit}. Shorten it, or send \
-         \"truncate\": true to have it cut there."
+        "`{place}` has {length} tokens with the special ones; the model reads {limit}. Shorten it, or have it \
+         cut there by \"truncate\": true, in a Hugging Face request \"truncation\": true."
     )]
     TooManyTokens {
         /// The text: `text[3]`.
@@ -200,6 +200,17 @@ pub enum ServiceError {
         task: Task,
         /// What was asked.
         wanted: Task,
+    },
+    /// The model does a task that Hugging Face has no pipeline for.
+    #[error(
+        "The model `{model}` does the task {task}, for which Hugging Face has no pipeline. Use the route /{task}, or \
+         another model."
+    )]
+    NoPipeline {
+        /// The model.
+        model: String,
+        /// What it does.
+        task: Task,
     },
     /// The model's queue has no room.
     #[error("The server is busy: the model's queue is full. Try again in {} s.", seconds(*.retry_after))]
@@ -325,7 +336,9 @@ impl ServiceError {
             Self::TextTooLong { .. } => ("text_too_long", 422, InvalidArgument),
             Self::TooManyTokens { .. } => ("too_many_tokens", 422, InvalidArgument),
             Self::QuestionTooLong { .. } => ("question_too_long", 422, InvalidArgument),
-            Self::WrongTask { .. } => ("wrong_task", 422, InvalidArgument),
+            Self::WrongTask { .. } | Self::NoPipeline { .. } => {
+                ("wrong_task", 422, InvalidArgument)
+            }
             Self::QueueFull { .. } => ("queue_full", 429, ResourceExhausted),
             Self::Internal => ("internal", 500, Internal),
             Self::NotReady { .. } => ("not_ready", 503, Unavailable),

@@ -17,8 +17,8 @@ fn errors_have_a_code_a_status_and_a_sentence() {
         },
         "too_many_tokens",
         422,
-        "`text[3]` has 700 tokens with the special ones; the model reads 512. Shorten it, or send \
-         \"truncate\": true to have it cut there.",
+        "`text[3]` has 700 tokens with the special ones; the model reads 512. Shorten it, or have it \
+         cut there by \"truncate\": true, in a Hugging Face request \"truncation\": true.",
     );
     check(
         &ServiceError::ModelNotFound {

@@ -12,6 +12,9 @@ pub struct Health {
     status: &'static str,
 }
 
+/// Who is asked answers.
+pub const READY: Health = Health { status: "ready" };
+
 /// The process answers: whatever its models do, restarting it would not help.
 pub async fn live() -> Json<Health> {
     Json(Health { status: "live" })
@@ -20,5 +23,5 @@ pub async fn live() -> Json<Health> {
 /// Requests will be answered; else the reason why not.
 pub async fn ready(State(http): State<HttpState>) -> Result<Json<Health>, ServiceError> {
     http.service.readiness()?;
-    Ok(Json(Health { status: "ready" }))
+    Ok(Json(READY))
 }

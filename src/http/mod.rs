@@ -7,6 +7,7 @@ mod metrics;
 mod models;
 mod observe;
 mod openapi;
+mod pipelines;
 mod posted;
 mod respond;
 mod router;

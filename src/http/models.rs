@@ -51,6 +51,6 @@ pub async fn unload(
 pub struct Empty {}
 
 /// A name that is no UTF-8 once decoded is no model's.
-fn decoded(name: Result<Path<String>, PathRejection>) -> String {
+pub fn decoded(name: Result<Path<String>, PathRejection>) -> String {
     name.map_or_else(|_| "\u{fffd}".to_owned(), |Path(name)| name)
 }

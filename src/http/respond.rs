@@ -40,14 +40,21 @@ impl HttpState {
         asked: Asked,
         outcome: Result<Answer<R>, ServiceError>,
     ) -> Response {
+        let outcome = outcome.map(|answer| (answer.timings, move || json::write(&answer)));
+        self.respond_with(asked, outcome).await
+    }
+
+    /// The response to a request, given where its time went and what writes its body.
+    pub async fn respond_with(
+        &self,
+        asked: Asked,
+        outcome: Result<(Timings, impl WriteBody), ServiceError>,
+    ) -> Response {
         let mut response = match outcome {
-            Ok(answer) => {
-                let timings = answer.timings;
+            Ok((timings, write)) => {
                 let written = self
                     .service
-                    .compute(asked.bytes, asked.context.deadline, move || {
-                        json::write(&answer)
-                    })
+                    .compute(asked.bytes, asked.context.deadline, write)
                     .await;
                 match written.flatten() {
                     Ok(body) => ([(CONTENT_TYPE, "application/json")], body)
@@ -64,6 +71,11 @@ impl HttpState {
         response
     }
 }
+
+/// Writes a response's body as JSON.
+pub trait WriteBody: FnOnce() -> Result<String, ServiceError> + Send + 'static {}
+
+impl<F: FnOnce() -> Result<String, ServiceError> + Send + 'static> WriteBody for F {}
 
 trait Timed {
     fn timed(self, timings: Timings) -> Self;

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{HttpState, docs, health, metrics, models, observe, tasks};
+use super::{HttpState, docs, health, metrics, models, observe, pipelines, tasks};
 use crate::error::ServiceError;
 use crate::suggest::nearest;
 
@@ -32,6 +32,9 @@ pub fn routes() -> Vec<Route> {
         Route::post("/qa", tasks::qa),
         Route::get("/models", models::list),
         Route::get("/models/{name}", models::one),
+        Route::post("/models/{name}", pipelines::pipeline),
+        Route::get("/models/{name}/health", pipelines::health),
+        Route::get("/models/{name}/info", pipelines::info),
         Route::post("/v2/repository/models/{name}/load", models::load),
         Route::post("/v2/repository/models/{name}/unload", models::unload),
         Route::get("/health", health::ready),

@@ -101,7 +101,8 @@ impl Service {
     }
 }
 
-fn best(
+/// The labels of one input, best first.
+pub(super) fn best(
     logits: &[f32],
     labels: &[String],
     function: ScoreFunction,
@@ -169,6 +170,16 @@ fn encode(
         }
         parts.push(tokens);
     }
+    sequence(model, &parts, place, truncate)
+}
+
+/// The sequence of a text or of a pair, and whether it was cut.
+pub(super) fn sequence(
+    model: &LoadedModel,
+    parts: &[TokenizedText],
+    place: &str,
+    truncate: bool,
+) -> Result<(Sequence, bool), ServiceError> {
     let limit = model.info.max_tokens;
     let length = parts.iter().map(|part| part.ids.len() + 1).sum::<usize>() + 1;
     if length > limit && !truncate {
@@ -179,7 +190,7 @@ fn encode(
         });
     }
     let special = model.tokenizer.special_tokens();
-    let sequence = match parts.as_slice() {
+    let sequence = match parts {
         [first, second] => {
             let room = limit.saturating_sub(3);
             let (kept_first, kept_second) = longest_first(first.ids.len(), second.ids.len(), room);

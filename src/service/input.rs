@@ -44,6 +44,12 @@ impl<T> Inputs<T> {
         &self.items
     }
 
+    /// Whether they came as a list, be it of one.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        self.listed
+    }
+
     /// The inputs.
     #[must_use]
     pub fn into_items(self) -> Vec<T> {

@@ -27,6 +27,21 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
     Ok(request)
 }
 
+/// Reads a value of a document that is parsed already, and that stands there at `path`.
+///
+/// # Errors
+/// As [`parse`], with places below `path`.
+pub fn read<T: DeserializeOwned>(value: Value, path: &str) -> Result<T, ServiceError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let below = match error.path().to_string() {
+            own if own == "." => String::new(),
+            index if index.starts_with('[') => index,
+            field => format!(".{field}"),
+        };
+        explain(&format!("{path}{below}"), &error.inner().to_string())
+    })
+}
+
 /// Writes an answer as one JSON object on one line: `{"model": ..., "results": [...]}`.
 ///
 /// # Errors
@@ -41,7 +56,15 @@ pub fn write<R: Serialize>(answer: &Answer<R>) -> Result<String, ServiceError> {
         model: &answer.model,
         results: &answer.results,
     };
-    serde_json::to_string(&body).map_err(ServiceError::internal)
+    to_string(&body)
+}
+
+/// Writes what makes up a whole body as JSON on one line.
+///
+/// # Errors
+/// [`ServiceError::Internal`] where it can't be written, which does not happen to answers.
+pub fn to_string(body: &impl Serialize) -> Result<String, ServiceError> {
+    serde_json::to_string(body).map_err(ServiceError::internal)
 }
 
 /// serde tells its errors apart only by their words, which the tests below pin.

@@ -9,6 +9,7 @@ mod input;
 pub mod json;
 mod models;
 mod offload;
+pub mod pipeline;
 pub mod pull;
 mod qa;
 mod readiness;
@@ -208,9 +209,6 @@ impl Service {
                 }
             },
         };
-        let state = repository
-            .state(address)
-            .ok_or_else(|| self.not_found(address))?;
         if let Some(found) = repository.task(address).filter(|found| *found != task) {
             return Err(ServiceError::WrongTask {
                 model: address.to_owned(),
@@ -218,7 +216,16 @@ impl Service {
                 wanted: task,
             });
         }
-        match state {
+        self.loaded(address)
+    }
+
+    /// The loaded model of an address, whatever it does.
+    ///
+    /// # Errors
+    /// Where there is none, or it is not loaded.
+    pub fn loaded(&self, address: &str) -> Result<Arc<LoadedModel>, ServiceError> {
+        let state = self.repository().state(address);
+        match state.ok_or_else(|| self.not_found(address))? {
             ModelState::Ready(model) => Ok(model),
             ModelState::Loading => Err(loading(address)),
             ModelState::Failed { reason } => Err(ServiceError::ModelUnavailable {

@@ -9,10 +9,10 @@ use crate::error::ServiceError;
 use crate::heads::tag::{Aggregation, Entity, TaggedToken, entities, looks_like_continuation};
 use crate::repository::LoadedModel;
 use crate::task::Task;
-use crate::text::{OffsetEncoding, OffsetMap};
+use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 
 /// The label of tokens that belong to no entity; transformers leaves it out by default.
-const IGNORED_LABELS: &[&str] = &["O"];
+pub(super) const IGNORED_LABELS: &[&str] = &["O"];
 
 /// What to tag and how.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -93,7 +93,7 @@ fn decode(
         .map(|token| TaggedToken {
             logits: scored.row(token),
             bytes: tokens.offsets[token].clone(),
-            continues_word: continues_word(model, scored, token),
+            continues_word: continues_word(model, text, tokens, token),
         })
         .collect();
     let offsets = OffsetMap::new(text, encoding);
@@ -115,9 +115,14 @@ fn decode(
 }
 
 /// As transformers' pipeline tells it, so that its answers and these are the same.
-fn continues_word(model: &LoadedModel, scored: &ScoredText, token: usize) -> bool {
-    let id = scored.tokens.ids[token];
-    let surface = slice(&scored.text, scored.tokens.offsets[token].clone());
+pub(super) fn continues_word(
+    model: &LoadedModel,
+    text: &str,
+    tokens: &TokenizedText,
+    token: usize,
+) -> bool {
+    let id = tokens.ids[token];
+    let surface = slice(text, tokens.offsets[token].clone());
     let piece = model.tokenizer.token(id).unwrap_or_default();
     looks_like_continuation(&piece, surface, model.tokenizer.unknown_id() == Some(id))
 }

@@ -15,7 +15,7 @@ use crate::text::{SpecialTokens, TokenizedText};
 
 /// Tokens two neighbouring windows share, where a window has room for twice as many: each token has at least half of
 /// them as context on either side.
-const OVERLAP: usize = 128;
+pub(super) const OVERLAP: usize = 128;
 
 /// A text, its tokens and the logits of each of them.
 pub struct ScoredText {
@@ -141,7 +141,7 @@ fn join(
 }
 
 /// The logits of some positions of a sequence. A graph that gives fewer than it promised is a fault of the server.
-fn rows(
+pub(super) fn rows(
     output: &SequenceOutput,
     positions: Range<usize>,
     width: usize,

@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use tokenizers::Decoder;
 
 use super::definition::{self, Definition};
 use super::tokenizer_config::FAST_CLASS;
@@ -253,6 +254,21 @@ impl Tokenizer {
             .get(&id)
             .map(|token| token.content.clone())
             .or_else(|| self.inner.id_to_token(id))
+    }
+
+    /// Pieces of a text as the tokenizer writes them out: without `##`, and with spaces between words.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Text`] where the tokenizer gives up.
+    pub fn join(&self, pieces: Vec<String>) -> Result<String, TokenizerError> {
+        let Some(decoder) = self.inner.get_decoder() else {
+            return Ok(pieces.join(" "));
+        };
+        decoder
+            .decode(pieces)
+            .map_err(|error| TokenizerError::Text {
+                reason: error.to_string(),
+            })
     }
 
     /// The id that stands for words which the vocabulary can't spell.

@@ -3,7 +3,7 @@
 
     python make_golden.py                   everything that needs only this folder
     python make_golden.py --models DIR      also the trained models electra-mini-*, from their fp32 or fp16 checkpoints
-    python make_golden.py --only logits     one part: checkpoints, formats, logits, graphs, tokenizer or pipelines
+    python make_golden.py --only logits     one part: checkpoints, formats, logits, graphs, tokenizer, pipelines or requests
 
 Every run writes the same bytes on the same machine; on another one the last digits of logits may differ.
 """
@@ -17,7 +17,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
 
-from maker import formats, logits, pipelines, texts, tokenization
+from maker import formats, logits, pipelines, requests, texts, tokenization
 from maker.checkpoints import CHECKPOINTS, write_checkpoint
 from maker.output import write_golden
 
@@ -106,6 +106,17 @@ def write_pipelines(output: Path, models: Path | None) -> None:
         write_golden(output / "pipelines" / f"{task}.json", header, make(models, small))
 
 
+def write_requests(output: Path, _models: Path | None) -> None:
+    small = output / "checkpoints"
+    makers = {
+        "text-classification": requests.text_classification,
+        "token-classification": requests.token_classification,
+        "question-answering": requests.question_answering,
+    }
+    for task, make in makers.items():
+        write_golden(output / "pipelines" / "requests" / f"{task}.json", {"task": task}, make(small))
+
+
 def require_varied_decisions(name: str, cases: list) -> None:
     """A checkpoint that answers everything alike would hide mistakes: choose another seed then."""
     decisions = [decision for case in cases for decision in logits.decisions(case)]
@@ -121,6 +132,7 @@ WRITERS = {
     "graphs": write_graphs,
     "tokenizer": write_tokenizer,
     "pipelines": write_pipelines,
+    "requests": write_requests,
 }
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ mod offsets;
 mod openapi;
 mod padded;
 mod parity;
+mod pipelines;
 mod repository;
 mod routes;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,71 @@
+//! What Hugging Face's clients ask about the endpoint they talk to.
+
+use serde::Serialize;
+
+use super::super::Service;
+use crate::error::ServiceError;
+use crate::task::Task;
+
+/// What an endpoint is: what `InferenceClient.get_endpoint_info` shows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EndpointInfo {
+    /// The model's name here.
+    pub model_id: String,
+    /// Which version of it.
+    pub version: String,
+    /// Its task as the hub names it: `text-classification`, `token-classification`, `question-answering`, or
+    /// `replaced-token-detection`, which has no pipeline.
+    pub task: &'static str,
+    /// `fp32`, `fp16` or `int8`.
+    pub precision: String,
+    /// What computes it: `cpu`, `cuda:0`.
+    pub device: String,
+    /// Longest sequence in tokens, special ones included.
+    pub max_tokens: usize,
+    /// Its labels in the order of its outputs.
+    pub labels: Vec<String>,
+    /// The checkpoint that it was pulled from, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+impl Service {
+    /// Whether a model answers.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn endpoint_health(&self, name: &str) -> Result<(), ServiceError> {
+        if self.is_draining() {
+            return Err(ServiceError::Draining);
+        }
+        self.loaded(name).map(|_| ())
+    }
+
+    /// What a model is, as an endpoint.
+    ///
+    /// # Errors
+    /// Where there is none, or it is not loaded.
+    pub fn endpoint_info(&self, name: &str) -> Result<EndpointInfo, ServiceError> {
+        let model = self.loaded(name)?;
+        let info = &model.info;
+        Ok(EndpointInfo {
+            model_id: info.name.clone(),
+            version: info.version.to_string(),
+            task: hub_task(info.task),
+            precision: info.precision.to_string(),
+            device: info.device.to_string(),
+            max_tokens: info.max_tokens,
+            labels: info.labels.clone(),
+            source: info.source.clone(),
+        })
+    }
+}
+
+fn hub_task(task: Task) -> &'static str {
+    match task {
+        Task::Discriminate => "replaced-token-detection",
+        Task::Classify => "text-classification",
+        Task::Tag => "token-classification",
+        Task::Qa => "question-answering",
+    }
+}

@@ -1,0 +1,356 @@
+//! transformers' token-classification pipeline.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::input::{Count, Inputs};
+use super::super::json;
+use super::super::tag::{IGNORED_LABELS, continues_word};
+use super::super::windowed::{OVERLAP, rows, single, slice};
+use super::{Pipeline, PipelineOutput, any_case, fewest_new_tokens, is_affordable};
+use crate::batch::{Sequence, SequenceOutput};
+use crate::error::ServiceError;
+use crate::heads::tag::{Aggregation, Entity, TaggedToken, entities};
+use crate::repository::LoadedModel;
+use crate::text::windows::{self, Window};
+use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
+
+/// A token or a group of tokens with a label.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PipelineEntity {
+    /// What it is.
+    #[serde(flatten)]
+    pub label: EntityLabel,
+    /// How sure the model is, 0 to 1.
+    pub score: f32,
+    /// The vocabulary's piece of a token, the tokenizer's rendering of a group: the model's view of the text, not the text.
+    pub word: String,
+    /// Where it starts in the text, in code points.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// What an entity is, and of what kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum EntityLabel {
+    /// A token, under strategy none.
+    Token {
+        /// Its whole label (`B-NP`).
+        entity: String,
+        /// Its position in its sequence, where `[CLS]` is 0.
+        index: usize,
+    },
+    /// Neighbours of one label.
+    Group {
+        /// Their label without prefix (`NP`).
+        entity_group: String,
+    },
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    #[serde(default, deserialize_with = "any_case")]
+    aggregation_strategy: Option<Aggregation>,
+    /// `O` if absent.
+    ignore_labels: Option<Vec<String>>,
+    /// Tokens that neighbouring windows share; each window is then tagged by itself.
+    stride: Option<Count<0>>,
+}
+
+pub(super) struct TokenClassification {
+    texts: Inputs<String>,
+    choice: Choice,
+    stride: Option<usize>,
+}
+
+/// How logits become an answer.
+struct Choice {
+    aggregation: Aggregation,
+    ignored: Vec<String>,
+}
+
+pub(super) struct Prepared {
+    texts: Vec<Text>,
+    is_list: bool,
+    choice: Choice,
+    /// Whether windows are tagged one by one.
+    by_window: bool,
+}
+
+/// A text, its tokens and the windows they are run in: none where there are no tokens.
+struct Text {
+    text: String,
+    tokens: TokenizedText,
+    windows: Vec<Window>,
+}
+
+impl Pipeline for TokenClassification {
+    type Prepared = Prepared;
+
+    fn read(
+        inputs: Value,
+        parameters: Option<Value>,
+        model: &LoadedModel,
+    ) -> Result<Self, ServiceError> {
+        let parameters: Parameters = super::parameters(parameters)?;
+        let stride = parameters.stride.map(Count::get);
+        check_stride(stride, parameters.aggregation_strategy, model)?;
+        let texts = super::inputs(inputs, json::read::<String>)?;
+        texts.check("inputs", &model.info.limits)?;
+        let ignored = parameters.ignore_labels.unwrap_or_else(|| {
+            let labels = IGNORED_LABELS.iter();
+            labels.map(|label| (*label).to_owned()).collect()
+        });
+        Ok(Self {
+            texts,
+            choice: Choice {
+                // The pipeline's default, unlike that of /tag.
+                aggregation: parameters.aggregation_strategy.unwrap_or(Aggregation::None),
+                ignored,
+            },
+            stride,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        self.texts.items().iter().map(String::len).sum()
+    }
+
+    fn prepare(self, model: &LoadedModel) -> Result<(Prepared, Vec<Sequence>), ServiceError> {
+        let special = model.tokenizer.special_tokens();
+        let room = room(model);
+        let overlap = self.stride.unwrap_or(OVERLAP.min(room.get() / 2));
+        let is_list = self.texts.is_list();
+        let mut sequences = Vec::new();
+        let mut texts = Vec::with_capacity(self.texts.items().len());
+        for text in self.texts.into_items() {
+            let tokens = model.tokenizer.tokenize(&text);
+            let tokens = tokens.map_err(ServiceError::internal)?;
+            let windows = match tokens.len() {
+                0 => Vec::new(),
+                count => windows::split(count, room, overlap),
+            };
+            if !is_affordable(&windows, model.info.max_tokens) {
+                let most = room
+                    .get()
+                    .saturating_sub(fewest_new_tokens(model.info.max_tokens));
+                return Err(bad_stride(format!(
+                    "with windows that share {overlap} tokens, a text as long as this would be run many times over; for \
+                     it {most} is the most"
+                )));
+            }
+            let ids = |window: &Window| single(special, &tokens.ids[window.tokens.clone()]);
+            sequences.extend(windows.iter().map(ids));
+            texts.push(Text {
+                text,
+                tokens,
+                windows,
+            });
+        }
+        let prepared = Prepared {
+            texts,
+            is_list,
+            choice: self.choice,
+            by_window: self.stride.is_some(),
+        };
+        Ok((prepared, sequences))
+    }
+
+    fn decode(
+        prepared: Prepared,
+        model: &LoadedModel,
+        outputs: &[SequenceOutput],
+    ) -> Result<PipelineOutput, ServiceError> {
+        let mut outputs = outputs;
+        let mut results = Vec::with_capacity(prepared.texts.len());
+        for text in &prepared.texts {
+            let (own, others) = outputs.split_at(text.windows.len().min(outputs.len()));
+            outputs = others;
+            results.push(if prepared.by_window {
+                tag_by_window(text, own, model, &prepared.choice)?
+            } else {
+                tag_whole(text, own, model, &prepared.choice)?
+            });
+        }
+        Ok(match results.pop() {
+            Some(only) if !prepared.is_list => PipelineOutput::Entities(only),
+            last => {
+                results.extend(last);
+                PipelineOutput::EntityLists(results)
+            }
+        })
+    }
+}
+
+/// Tokens of a text that fit between `[CLS]` and `[SEP]`.
+fn room(model: &LoadedModel) -> NonZeroUsize {
+    NonZeroUsize::new(model.info.max_tokens.saturating_sub(2)).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn bad_stride(reason: String) -> ServiceError {
+    ServiceError::InvalidValue {
+        place: "`parameters.stride`".to_owned(),
+        reason,
+    }
+}
+
+fn check_stride(
+    stride: Option<usize>,
+    aggregation: Option<Aggregation>,
+    model: &LoadedModel,
+) -> Result<(), ServiceError> {
+    let room = room(model);
+    match stride {
+        Some(stride) if stride >= room.get() => Err(bad_stride(format!(
+            "it is {stride}, and windows of {} tokens, two of them special, can share at most {}",
+            model.info.max_tokens,
+            room.get() - 1
+        ))),
+        Some(_) if aggregation == Some(Aggregation::None) => Err(bad_stride(
+            "it stands beside the aggregation_strategy `none`; leave it out, for a text is tagged to its end without it, \
+             or choose another strategy"
+                .to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The whole text at once: its tokens as far as transformers reads them by the first window, the rest by further ones, each
+/// where it has most context.
+fn tag_whole(
+    text: &Text,
+    outputs: &[SequenceOutput],
+    model: &LoadedModel,
+    choice: &Choice,
+) -> Result<Vec<PipelineEntity>, ServiceError> {
+    let count = text.tokens.len();
+    let best = windows::most_context(&text.windows, count);
+    let first_ends = text.windows.first().map_or(0, |window| window.tokens.end);
+    let mut logits = Vec::with_capacity(count);
+    for (token, best) in best.into_iter().enumerate() {
+        let window = if token < first_ends { 0 } else { best };
+        let position = token - text.windows[window].tokens.start + 1;
+        let output = output(outputs, window)?;
+        logits.push(rows(
+            output,
+            position..position + 1,
+            model.info.labels.len(),
+        )?);
+    }
+    read(text, 0..count, &logits, model, choice)
+}
+
+/// Each window by itself, as transformers does with a `stride`: of entities that overlap then, the longest counts.
+fn tag_by_window(
+    text: &Text,
+    outputs: &[SequenceOutput],
+    model: &LoadedModel,
+    choice: &Choice,
+) -> Result<Vec<PipelineEntity>, ServiceError> {
+    let width = model.info.labels.len().max(1);
+    let mut found = Vec::new();
+    for (index, Window { tokens }) in text.windows.iter().enumerate() {
+        let rows = rows(output(outputs, index)?, 1..tokens.len() + 1, width)?;
+        let rows: Vec<&[f32]> = rows.chunks_exact(width).collect();
+        found.extend(read(text, tokens.clone(), &rows, model, choice)?);
+    }
+    Ok(match text.windows.len() {
+        0 | 1 => found,
+        _ => longest_of_overlapping(found),
+    })
+}
+
+fn output(outputs: &[SequenceOutput], window: usize) -> Result<&SequenceOutput, ServiceError> {
+    let output = outputs.get(window);
+    output.ok_or_else(|| ServiceError::internal("a window has no output"))
+}
+
+/// The entities of a stretch of tokens, given the logits of each.
+fn read(
+    text: &Text,
+    stretch: Range<usize>,
+    logits: &[&[f32]],
+    model: &LoadedModel,
+    choice: &Choice,
+) -> Result<Vec<PipelineEntity>, ServiceError> {
+    let Text { text, tokens, .. } = text;
+    let tagged: Vec<TaggedToken<'_>> = stretch
+        .clone()
+        .zip(logits)
+        .map(|(token, logits)| TaggedToken {
+            logits,
+            bytes: tokens.offsets[token].clone(),
+            continues_word: continues_word(model, text, tokens, token),
+        })
+        .collect();
+    let piece = |token: usize| {
+        let id = tokens.ids[stretch.start + token];
+        match model.tokenizer.token(id) {
+            Some(piece) if model.tokenizer.unknown_id() != Some(id) => piece,
+            _ => slice(text, tagged[token].bytes.clone()).to_owned(),
+        }
+    };
+    let join = |pieces| model.tokenizer.join(pieces).map_err(ServiceError::internal);
+    let word = |range: Range<usize>| match choice.aggregation {
+        Aggregation::None => Ok(range.map(piece).collect()),
+        Aggregation::Simple => join(range.map(piece).collect()),
+        Aggregation::First | Aggregation::Average | Aggregation::Max => {
+            let mut words: Vec<Vec<String>> = Vec::new();
+            for token in range {
+                match words.last_mut() {
+                    Some(word) if tagged[token].continues_word => word.push(piece(token)),
+                    _ => words.push(vec![piece(token)]),
+                }
+            }
+            join(words.into_iter().map(join).collect::<Result<_, _>>()?)
+        }
+    };
+    let offsets = OffsetMap::new(text, OffsetEncoding::Codepoint);
+    let entity = |entity: Entity<'_>| {
+        let range = offsets.convert(entity.bytes);
+        let label = entity.label.to_owned();
+        Ok(PipelineEntity {
+            label: match choice.aggregation {
+                Aggregation::None => EntityLabel::Token {
+                    entity: label,
+                    index: entity.tokens.start + 1,
+                },
+                _ => EntityLabel::Group {
+                    entity_group: label,
+                },
+            },
+            score: entity.score,
+            word: word(entity.tokens)?,
+            start: range.start,
+            end: range.end,
+        })
+    };
+    let ignored: Vec<&str> = choice.ignored.iter().map(String::as_str).collect();
+    let found = entities(&tagged, &model.info.labels, &ignored, choice.aggregation);
+    found.into_iter().map(entity).collect()
+}
+
+/// Of entities that overlap the longest, of equally long ones the surest, in the order of the text.
+pub(super) fn longest_of_overlapping(mut entities: Vec<PipelineEntity>) -> Vec<PipelineEntity> {
+    entities.sort_by_key(|entity| entity.start);
+    let mut kept: Vec<PipelineEntity> = Vec::with_capacity(entities.len());
+    for entity in entities {
+        match kept.last_mut() {
+            Some(last) if (last.start..last.end).contains(&entity.start) => {
+                let length = |entity: &PipelineEntity| entity.end - entity.start;
+                let is_longer = length(&entity) > length(last);
+                if is_longer || (length(&entity) == length(last) && entity.score > last.score) {
+                    *last = entity;
+                }
+            }
+            _ => kept.push(entity),
+        }
+    }
+    kept
+}
