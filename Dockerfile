@@ -3,7 +3,7 @@
 #
 #   docker build --tag electra-server .
 #   docker build --tag electra-server:cuda --target cuda .
-#   docker run --rm --publish 8080:8080 --volume "$PWD/models:/mnt/models:ro" electra-server
+#   docker run --rm --publish 8080:8080 --publish 9000:9000 --volume "$PWD/models:/mnt/models:ro" electra-server
 #
 # Models are mounted at /mnt/models, never part of an image.
 
@@ -42,9 +42,10 @@ ENV ELECTRA_MODELS=/mnt/models \
     # Memory of unloaded models goes back to the system, all of it.
     MALLOC_TRIM_THRESHOLD_=131072 \
     ELECTRA_HTTP=0.0.0.0:8080 \
+    ELECTRA_GRPC=0.0.0.0:9000 \
     ELECTRA_LOG_FORMAT=json \
     ELECTRA_ONNXRUNTIME_LIBRARY=/usr/local/lib/libonnxruntime.so
-EXPOSE 8080
+EXPOSE 8080 9000
 # By number: an orchestrator can see that it is not root without reading /etc/passwd.
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=3 CMD ["electra", "health"]

@@ -18,7 +18,7 @@ help: ## This list
 	@echo 'make TARGET [MODELS=folder] [ARGS="more flags"] [GPU=1] [PYTHON=python3.12]'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
-serve: build ## Fetch ONNX Runtime, build, and serve the models in models/ on port 8080
+serve: build ## Fetch ONNX Runtime, build, and serve the models in models/ on ports 8080 and 9000
 	$(TARGET_DIR)/release/electra serve --models $(MODELS) $(ARGS)
 
 build: prerequisites runtime ## Build the optimised program, target/release/electra

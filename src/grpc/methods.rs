@@ -39,13 +39,13 @@ pub fn routes(state: &GrpcState) -> Routes {
 pub fn find(path: &str) -> Result<&'static str, ServiceError> {
     METHODS
         .iter()
+        .filter(|method| computes(method))
         .chain(COMMON_METHODS)
         .find(|method| **method == path)
         .copied()
         .ok_or_else(|| ServiceError::RouteNotFound {
             path: path.to_owned(),
-            routes: "the methods of electra.v1.Electra, grpc.health.v1.Health and \
-                     grpc.reflection.v1.ServerReflection, which server reflection lists",
+            hint: "Server reflection lists the services and their methods.".to_owned(),
         })
 }
 

@@ -43,7 +43,7 @@ pub struct WindowAnswers {
 
 /// The `most` best spans of a window, of at most `max_answer_tokens` tokens.
 ///
-/// Spans of probability 0 are left out. Where there are too few others, transformers takes such as NumPy's partition
+/// Spans of probability 0 are left out. Where there are too few others, transformers takes such as an unstable sort
 /// happens to leave first, which differs from processor to processor.
 #[must_use]
 pub fn best_spans(

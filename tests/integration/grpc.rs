@@ -297,7 +297,7 @@ async fn a_stream_answers_as_single_calls_do_and_in_order() {
         "Rain.",
         "The old bridge across the river was closed last winter after a long storm.",
     ];
-    let request = |index: usize| proto::DiscriminateRequest {
+    let request = move |index: usize| proto::DiscriminateRequest {
         text: vec![sentences[index % sentences.len()].to_owned()],
         ..Default::default()
     };

@@ -47,10 +47,18 @@ impl Document {
         fields(&self.whole["paths"]).flat_map(of_path).collect()
     }
 
+    /// The operation of a path: what is posted there, where something is.
     fn operation(&self, path: &str) -> Operation<'_> {
-        let mut operations = self.operations().into_iter();
+        let mut operations = self.operations();
+        operations.sort_by_key(|operation| operation.method != Method::POST);
         operations
-            .find(|operation| operation.path == path)
+            .into_iter()
+            .find(|operation| {
+                let mut described = operation.path.split('/');
+                let mut asked = path.split('/');
+                operation.path.matches('/').count() == path.matches('/').count()
+                    && described.all(|part| asked.next() == Some(part) || part.starts_with('{'))
+            })
             .unwrap_or_else(|| panic!("{path} is not described"))
     }
 
@@ -66,14 +74,18 @@ impl Document {
         validator(&self.whole, schema)
     }
 
-    /// A path with the examples of its parameters in it.
-    fn example_path(&self, operation: &Operation<'_>) -> String {
+    /// A path with the examples of its parameters in it; those of an example of the request, where they have such.
+    fn example_path(&self, operation: &Operation<'_>, name: &str) -> String {
         let mut path = operation.path.to_owned();
         for parameter in items(&operation.described["parameters"]) {
             let parameter = self.resolve(parameter);
             if parameter["in"] == "path" {
-                let name = format!("{{{}}}", parameter["name"].as_str().expect("a name"));
-                path = path.replace(&name, parameter["example"].as_str().expect("an example"));
+                let example = match &parameter["examples"][name]["value"] {
+                    Value::Null => &parameter["example"],
+                    example => example,
+                };
+                let parameter = format!("{{{}}}", parameter["name"].as_str().expect("a name"));
+                path = path.replace(&parameter, example.as_str().expect("an example"));
             }
         }
         path
@@ -261,11 +273,12 @@ async fn the_document_is_openapi_and_its_examples_fit_their_schemas() {
         for parameter in items(&operation.described["parameters"]) {
             let parameter = document.resolve(parameter);
             let schema = document.validator(&parameter["schema"]);
-            conforms(
-                &schema,
-                &parameter["example"],
-                &format!("{place}, {parameter}"),
-            );
+            let examples = fields(&parameter["examples"]).map(|(_, example)| &example["value"]);
+            let examples: Vec<&Value> = examples.chain(parameter.get("example")).collect();
+            assert!(!examples.is_empty(), "{place} shows no {parameter}");
+            for example in examples {
+                conforms(&schema, example, &format!("{place}, {parameter}"));
+            }
         }
     }
 }
@@ -280,13 +293,13 @@ async fn every_example_is_answered_as_the_document_shows() {
         if operation.described["operationId"] == "unloadModel" {
             continue;
         }
-        let url = server.url(&document.example_path(&operation));
         let shown = examples(&operation.described["responses"]["200"]);
         let mut requests = operation.request_examples();
         if requests.is_empty() {
             requests.push(("", &Value::Null));
         }
         for (name, body) in requests {
+            let url = server.url(&document.example_path(&operation, name));
             let mut request = server.client.request(operation.method.clone(), &url);
             if !body.is_null() {
                 request = request.json(body);
@@ -327,7 +340,7 @@ async fn loading_and_unloading_are_answered_as_the_document_shows() {
 }
 
 /// Bodies that the server takes.
-fn taken() -> Vec<(&'static str, Value)> {
+fn taken_by_tasks() -> Vec<(&'static str, Value)> {
     vec![
         ("/discriminate", json!({"text": ""})),
         ("/discriminate", json!({"text": ["a", " "]})),
@@ -368,7 +381,7 @@ fn taken() -> Vec<(&'static str, Value)> {
 }
 
 /// Bodies that it refuses.
-fn refused() -> Vec<(&'static str, Value)> {
+fn refused_by_tasks() -> Vec<(&'static str, Value)> {
     let limits = Limits::default();
     let too_many = vec!["a"; limits.max_inputs + 1];
     let too_long = "a".repeat(limits.max_text_bytes + 1);
@@ -432,11 +445,111 @@ fn refused() -> Vec<(&'static str, Value)> {
     ]
 }
 
+const SENTIMENT: &str = "/models/electra-mini-sentiment";
+const CHUNKER: &str = "/models/electra-mini-chunker";
+const QA: &str = "/models/electra-mini-qa";
+
+/// Bodies that pipelines take.
+fn taken_by_pipelines() -> Vec<(&'static str, Value)> {
+    let item = json!({"question": "a", "context": "b"});
+    vec![
+        (SENTIMENT, json!({"inputs": ""})),
+        (
+            SENTIMENT,
+            json!({"inputs": "a", "parameters": null, "options": null}),
+        ),
+        (
+            SENTIMENT,
+            json!({"inputs": ["a", {"text": "b"}, {"text": "c", "text_pair": null}]}),
+        ),
+        (
+            SENTIMENT,
+            json!({"inputs": {"text": "a", "text_pair": "b"}, "parameters": {"top_k": null}}),
+        ),
+        (
+            SENTIMENT,
+            json!({"inputs": [[["a", "b"]]], "parameters": {"function_to_apply": "SIGMOID"}}),
+        ),
+        (
+            SENTIMENT,
+            json!({"inputs": "a", "options": {"use_cache": true, "wait_for_model": null}}),
+        ),
+        (
+            CHUNKER,
+            json!({"inputs": "a", "parameters": {"aggregation_strategy": "max", "stride": 9}}),
+        ),
+        (
+            CHUNKER,
+            json!({"inputs": ["a", ""], "parameters": {"ignore_labels": []}}),
+        ),
+        (
+            QA,
+            json!({"inputs": item, "parameters": {"top_k": 100, "doc_stride": 9, "max_seq_len": 99}}),
+        ),
+        (
+            QA,
+            json!({"inputs": [item, item], "parameters": {"topk": 2, "align_to_words": false}}),
+        ),
+        (
+            QA,
+            json!({"inputs": {"question": " ", "context": " "}, "parameters": {"max_question_len": 1}}),
+        ),
+    ]
+}
+
+/// Bodies that they refuse.
+fn refused_by_pipelines() -> Vec<(&'static str, Value)> {
+    let item = json!({"question": "a", "context": "b"});
+    vec![
+        (SENTIMENT, json!({})),
+        (SENTIMENT, json!({"inputs": null})),
+        (SENTIMENT, json!({"inputs": []})),
+        (SENTIMENT, json!({"inputs": ["a", 1]})),
+        (SENTIMENT, json!({"inputs": ["a", ["b", "c"]]})),
+        (SENTIMENT, json!({"inputs": {"text": "a", "pair": "b"}})),
+        (SENTIMENT, json!({"inputs": "a", "parameters": []})),
+        (
+            SENTIMENT,
+            json!({"inputs": "a", "parameters": {"top_k": 0}}),
+        ),
+        (
+            SENTIMENT,
+            json!({"inputs": "a", "parameters": {"function_to_apply": "relu"}}),
+        ),
+        (
+            SENTIMENT,
+            json!({"inputs": "a", "options": {"use_gpu": true}}),
+        ),
+        (SENTIMENT, json!({"inputs": "a", "model": "b"})),
+        (
+            CHUNKER,
+            json!({"inputs": "a", "parameters": {"aggregation_strategy": "best"}}),
+        ),
+        (
+            CHUNKER,
+            json!({"inputs": "a", "parameters": {"ignore_labels": "O"}}),
+        ),
+        (QA, json!({"inputs": {"question": "a"}})),
+        (QA, json!({"inputs": {"question": "", "context": "b"}})),
+        (QA, json!({"inputs": item, "parameters": {"top_k": 101}})),
+        (
+            QA,
+            json!({"inputs": item, "parameters": {"max_answer_len": 0}}),
+        ),
+        (QA, json!({"inputs": item, "parameters": {"lang": "en"}})),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn schemas_take_what_the_server_takes_and_refuse_what_it_refuses() {
     let server = default_server();
     let document = Document::of(&server).await;
-    for (cases, is_taken) in [(taken(), true), (refused(), false)] {
+    for (cases, is_taken) in [
+        (taken_by_tasks(), true),
+        (taken_by_pipelines(), true),
+        (refused_by_tasks(), false),
+        (refused_by_pipelines(), false),
+    ] {
         for (path, body) in cases {
             let operation = document.operation(path);
             let schema = document.validator(operation.request_schema());
@@ -471,6 +584,7 @@ async fn requests_have_the_fields_that_the_document_names() {
     let document = Document::of(&server).await;
     let schemas = &document.whole["components"]["schemas"];
     let nothing = "something-else-entirely";
+    let item = json!({"question": "a", "context": "b"});
     for (path, body, named) in [
         (
             "/discriminate",
@@ -481,10 +595,36 @@ async fn requests_have_the_fields_that_the_document_names() {
         ("/tag", json!({nothing: 1}), &["TagRequest"]),
         ("/qa", json!({nothing: 1}), &["QaQuestion", "QaItems"]),
         ("/qa", json!({"items": [{nothing: 1}]}), &["QaItem"]),
+        (QA, json!({nothing: 1}), &["TextClassificationRequest"]),
+        (QA, json!({nothing: 1}), &["TokenClassificationRequest"]),
+        (QA, json!({nothing: 1}), &["QuestionAnsweringRequest"]),
+        (
+            QA,
+            json!({"inputs": item, "options": {nothing: 1}}),
+            &["PipelineOptions"],
+        ),
+        (
+            SENTIMENT,
+            json!({"inputs": "a", "parameters": {nothing: 1}}),
+            &["TextClassificationRequest/properties/parameters"],
+        ),
+        (
+            CHUNKER,
+            json!({"inputs": "a", "parameters": {nothing: 1}}),
+            &["TokenClassificationRequest/properties/parameters"],
+        ),
+        (
+            QA,
+            json!({"inputs": item, "parameters": {nothing: 1}}),
+            &["QuestionAnsweringRequest/properties/parameters"],
+        ),
     ] {
         let described: BTreeSet<String> = named
             .iter()
-            .flat_map(|name| fields(&schemas[*name]["properties"]))
+            .flat_map(|place| {
+                let schema = schemas.pointer(&format!("/{place}")).expect(place);
+                fields(&schema["properties"])
+            })
             .map(|(name, _)| name.to_owned())
             .collect();
         assert_eq!(

@@ -46,7 +46,7 @@ impl Served {
         // A test that keeps only its client wants the server to go on.
         let stopped = async move {
             if stopped.await.is_err() {
-                pending().await
+                pending::<()>().await;
             }
         };
         let ended = tokio::spawn(serve(listener, state, stopped));

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::huggingface;
 use super::schema::string;
 use crate::config::Timeouts;
 use crate::http::docs;
@@ -42,7 +43,7 @@ pub fn parameters(timeouts: &Timeouts) -> Value {
                 "maximum": milliseconds(timeouts.max_request),
                 "default": milliseconds(timeouts.request),
             }),
-            json!(1000),
+            json!(5000),
         ),
         "RequestPriority": header(
             "x-request-priority",
@@ -56,6 +57,14 @@ pub fn parameters(timeouts: &Timeouts) -> Value {
             string(),
             "electra-mini-sentiment",
         ),
+        "PipelineName": {
+            "name": "name",
+            "in": "path",
+            "required": true,
+            "description": "The name or an alias of a model that has a pipeline, or either with `@` and a version.",
+            "schema": string(),
+            "examples": huggingface::example_models(),
+        },
         "DocsFile": path(
             "file",
             "The name of the file.",

@@ -6,6 +6,7 @@
 
 mod errors;
 mod headers;
+mod huggingface;
 mod models;
 mod operation;
 mod operations;
@@ -22,6 +23,7 @@ use operation::Operation;
 
 const TASKS: &str = "Tasks";
 const MODELS: &str = "Models";
+const HUGGING_FACE: &str = "Hugging Face";
 const OPERATIONS: &str = "Operations";
 
 /// The tags and what stands under them, in the order in which they are shown.
@@ -34,6 +36,10 @@ const TAGS: &[(&str, &str)] = &[
     (
         MODELS,
         "What models there are, and loading and unloading them.",
+    ),
+    (
+        HUGGING_FACE,
+        "What Hugging Face's inference clients send and read: `InferenceClient(model=\"http://host:8080/models/NAME\")`.",
     ),
     (OPERATIONS, "For who runs the server."),
 ];
@@ -63,6 +69,9 @@ pub fn document(limits: &Limits, timeouts: &Timeouts) -> Value {
             "description": DESCRIPTION,
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/"}],
+        // Nobody is asked who they are: that is for what stands in front of the server.
+        "security": [],
         "tags": TAGS
             .iter()
             .map(|(name, description)| json!({"name": name, "description": description}))
@@ -82,6 +91,7 @@ fn operations() -> Vec<Operation> {
     [
         tasks::operations(),
         models::operations(),
+        huggingface::operations(),
         operations::operations(),
     ]
     .into_iter()
@@ -93,6 +103,7 @@ fn schemas(limits: &Limits) -> Map<String, Value> {
     [
         tasks::schemas(limits),
         models::schemas(),
+        huggingface::schemas(limits),
         operations::schemas(),
         vec![("Error", errors::schema(limits))],
     ]

@@ -7,7 +7,8 @@ use super::operation::{Operation, example};
 use super::schema::{answer, count, list, one_of_names, reference, string};
 
 const STATES: &[&str] = &["loading", "ready", "failed", "unloaded"];
-const PRECISIONS: &[&str] = &["fp32", "fp16", "int8"];
+/// How graphs' numbers are called.
+pub const PRECISIONS: &[&str] = &["fp32", "fp16", "int8"];
 
 /// GET /models, /models/{name}; POST /v2/repository/models/{name}/load, /unload.
 pub fn operations() -> Vec<Operation> {

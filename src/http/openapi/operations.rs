@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::OPERATIONS;
 use super::operation::{Operation, example};
-use super::schema::{answer, one_of_names, string};
+use super::schema::{answer, one_of_names, string, with};
 
 /// GET /health, /health/live, /health/ready, /metrics, /openapi.json, /docs, /docs/{file}.
 pub fn operations() -> Vec<Operation> {
@@ -53,10 +53,7 @@ fn documents() -> Vec<Operation> {
                 "This document",
                 "What this server takes and answers, as OpenAPI 3.1, with the limits that it runs with.",
             )
-            .answers_in(
-                "The document.",
-                &[("application/json", json!({"schema": {"type": "object", "required": ["openapi", "info", "paths"]}}))],
-            )
+            .answers("The document.", "Document", Vec::new())
             .fails_with(&[]),
         Operation::get("/docs", "docs", OPERATIONS)
             .says("A page to read and try this document", "It loads nothing from elsewhere, so it works offline.")
@@ -77,5 +74,15 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         one_of_names(&["live", "ready"]),
         "`ready` where requests will be answered; `live` says no more than that the process answers.",
     );
-    vec![("Health", health.into())]
+    let document = answer("An OpenAPI document; these are its required fields.")
+        .required("openapi", string(), "The version of OpenAPI.")
+        .required("info", json!({"type": "object"}), "What this server is.")
+        .required("paths", json!({"type": "object"}), "Its routes.");
+    vec![
+        ("Health", health.into()),
+        (
+            "Document",
+            with(document.into(), "additionalProperties", true),
+        ),
+    ]
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::config::Limits;
+
 /// A JSON object, field by field.
 pub struct Object {
     description: &'static str,
@@ -104,6 +106,16 @@ pub fn count() -> Value {
 /// A number from 0 to 1.
 pub fn probability() -> Value {
     json!({"type": "number", "minimum": 0, "maximum": 1})
+}
+
+/// A text. The bound is of bytes, which a text has no fewer of than characters.
+pub fn text(limits: &Limits) -> Value {
+    json!({"type": "string", "maxLength": limits.max_text_bytes})
+}
+
+/// A list of inputs, as many as one request may hold.
+pub fn several(items: &Value, limits: &Limits) -> Value {
+    json!({"type": "array", "items": items, "minItems": 1, "maxItems": limits.max_inputs})
 }
 
 /// What a schema describes, or null.

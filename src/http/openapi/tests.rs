@@ -127,13 +127,12 @@ fn every_error_of_the_table_is_in_the_document_under_its_status() {
     let table: BTreeSet<(String, String)> = source
         .lines()
         .filter_map(|line| {
-            let row = line.trim().split_once("=> (\"")?.1;
-            let (code, rest) = row.split_once("\", ")?;
-            Some((
-                code.to_owned(),
-                rest.chars().take_while(char::is_ascii_digit).collect(),
-            ))
+            let (code, rest) = line.split_once("(\"")?.1.split_once("\", ")?;
+            let status: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            (!status.is_empty()).then(|| (code.to_owned(), status))
         })
+        // That of a message which is no protobuf: over gRPC alone.
+        .filter(|(code, _)| code != "invalid_message")
         .collect();
     assert!(table.len() > 20, "{table:?}");
     let listed: BTreeSet<(String, String)> = errors::samples(&Limits::default())

@@ -76,7 +76,7 @@ struct Choice {
 }
 
 pub(super) struct Prepared {
-    texts: Vec<Text>,
+    texts: Vec<Windowed>,
     is_list: bool,
     choice: Choice,
     /// Whether windows are tagged one by one.
@@ -84,7 +84,7 @@ pub(super) struct Prepared {
 }
 
 /// A text, its tokens and the windows they are run in: none where there are no tokens.
-struct Text {
+struct Windowed {
     text: String,
     tokens: TokenizedText,
     windows: Vec<Window>,
@@ -147,7 +147,7 @@ impl Pipeline for TokenClassification {
             }
             let ids = |window: &Window| single(special, &tokens.ids[window.tokens.clone()]);
             sequences.extend(windows.iter().map(ids));
-            texts.push(Text {
+            texts.push(Windowed {
                 text,
                 tokens,
                 windows,
@@ -224,7 +224,7 @@ fn check_stride(
 /// The whole text at once: its tokens as far as transformers reads them by the first window, the rest by further ones, each
 /// where it has most context.
 fn tag_whole(
-    text: &Text,
+    text: &Windowed,
     outputs: &[SequenceOutput],
     model: &LoadedModel,
     choice: &Choice,
@@ -248,7 +248,7 @@ fn tag_whole(
 
 /// Each window by itself, as transformers does with a `stride`: of entities that overlap then, the longest counts.
 fn tag_by_window(
-    text: &Text,
+    text: &Windowed,
     outputs: &[SequenceOutput],
     model: &LoadedModel,
     choice: &Choice,
@@ -273,13 +273,13 @@ fn output(outputs: &[SequenceOutput], window: usize) -> Result<&SequenceOutput, 
 
 /// The entities of a stretch of tokens, given the logits of each.
 fn read(
-    text: &Text,
+    text: &Windowed,
     stretch: Range<usize>,
     logits: &[&[f32]],
     model: &LoadedModel,
     choice: &Choice,
 ) -> Result<Vec<PipelineEntity>, ServiceError> {
-    let Text { text, tokens, .. } = text;
+    let Windowed { text, tokens, .. } = text;
     let tagged: Vec<TaggedToken<'_>> = stretch
         .clone()
         .zip(logits)

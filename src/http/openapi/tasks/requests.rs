@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::config::Limits;
 use crate::http::openapi::schema::{
-    Object, one_of_names, probability, reference, request, string, whole_number, with,
+    Object, one_of_names, probability, reference, request, several, string, text, whole_number,
+    with,
 };
 use crate::service::{QA_ANSWER_TOKENS, QA_MAX_TOP_K, QA_STRIDE, QA_WINDOW_TOKENS};
 
@@ -153,17 +154,14 @@ fn qa_options(object: Object) -> Object {
         .optional("offsets", offsets(), OFFSETS)
 }
 
-fn text(limits: &Limits) -> Value {
-    json!({"type": "string", "maxLength": limits.max_text_bytes})
-}
-
-/// Tokenizers drop white space, control characters and, some of them, accents: a text of these alone has no token.
+/// Tokenizers drop white space and control characters: a text of these alone has no token. They drop more, such as what is
+/// for private use, that no pattern can tell in the regular expressions of every language.
 fn visible_text(limits: &Limits) -> Value {
-    with(text(limits), "pattern", r"[\p{L}\p{N}\p{P}\p{S}]")
-}
-
-fn several(items: &Value, limits: &Limits) -> Value {
-    json!({"type": "array", "items": items, "minItems": 1, "maxItems": limits.max_inputs})
+    with(
+        text(limits),
+        "pattern",
+        r"[^\s\u0000-\u001f\u007f-\u009f\u00ad]",
+    )
 }
 
 fn one_or_more_texts(limits: &Limits) -> Value {

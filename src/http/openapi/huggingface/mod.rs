@@ -1,0 +1,163 @@
+//! Hugging Face's routes in the document.
+
+mod answers;
+mod requests;
+
+use serde_json::{Value, json};
+
+use super::HUGGING_FACE;
+use super::operation::{Example, Operation, example};
+use crate::config::Limits;
+
+/// POST /models/{name}, GET /models/{name}/health, /models/{name}/info.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::post("/models/{name}", "runPipeline", HUGGING_FACE)
+            .says(
+                "Answer as transformers' pipelines do",
+                "Takes the body that Hugging Face's inference clients send, and answers what the pipeline of transformers 4.57 for \
+                 the model's task answers: text-classification, token-classification or question-answering. The body is that \
+                 of the model's pipeline; one of another is refused. Discriminators have no pipeline: ask them by \
+                 /discriminate. Defaults that a model's electra.toml sets for the native routes do not hold here.",
+            )
+            .parameters(&["PipelineName", "RequestTimeout", "RequestPriority"])
+            .takes("PipelineRequest", requests())
+            .answers("What the pipeline answers, in its shape.", "PipelineResponse", answers())
+            .answer_headers(&[("server-timing", "ServerTiming")])
+            .fails_with(&[400, 404, 413, 415, 422, 429, 503, 504]),
+        Operation::get("/models/{name}/health", "pipelineHealth", HUGGING_FACE)
+            .says(
+                "Whether a model answers",
+                "What `InferenceClient.health_check` asks. The error says why it does not.",
+            )
+            .parameters(&["ModelName"])
+            .answers("It does.", "Health", vec![example("ready", "It does", json!({"status": "ready"}))])
+            .fails_with(&[404, 503]),
+        Operation::get("/models/{name}/info", "pipelineInfo", HUGGING_FACE)
+            .says(
+                "What a model is, as an endpoint",
+                "What `InferenceClient.get_endpoint_info` asks.",
+            )
+            .parameters(&["ModelName"])
+            .answers("What it is.", "EndpointInfo", vec![example("info", "A classifier", info())])
+            .fails_with(&[404, 503]),
+    ]
+}
+
+/// The model that each example of a request is for, by the example's name.
+pub fn example_models() -> Value {
+    let model = |summary: &str, name: &str| json!({"summary": summary, "value": name});
+    let sentiment = model("A model that classifies", "electra-mini-sentiment");
+    let chunker = model("A model that tags", "electra-mini-chunker");
+    let qa = model("A model that answers questions", "electra-mini-qa");
+    json!({
+        "labels": sentiment,
+        "pair": sentiment,
+        "tokens": chunker,
+        "groups": chunker,
+        "answer": qa,
+        "answers": qa,
+    })
+}
+
+fn question() -> Value {
+    json!({
+        "question": "When does the train leave?",
+        "context": "The train to Geneva leaves from platform 4 at noon.",
+    })
+}
+
+fn requests() -> Vec<Example> {
+    vec![
+        example(
+            "labels",
+            "text-classification of a text",
+            json!({"inputs": "A wonderful, moving film."}),
+        ),
+        example(
+            "pair",
+            "text-classification of a pair, its best label",
+            json!({
+                "inputs": [{"text": "A wonderful film.", "text_pair": "I would see it again."}],
+                "parameters": {"top_k": 1, "truncation": true},
+            }),
+        ),
+        example(
+            "tokens",
+            "token-classification of a text",
+            json!({"inputs": "She sings", "parameters": {}}),
+        ),
+        example(
+            "groups",
+            "token-classification of a list of texts, tokens joined",
+            json!({"inputs": ["She sings"], "parameters": {"aggregation_strategy": "simple"}}),
+        ),
+        example(
+            "answer",
+            "question-answering",
+            json!({"inputs": question()}),
+        ),
+        example(
+            "answers",
+            "question-answering, the two best answers",
+            json!({"inputs": question(), "parameters": {"top_k": 2, "handle_impossible_answer": true}}),
+        ),
+    ]
+}
+
+fn answers() -> Vec<Example> {
+    let token = |label: &str, index: usize, word: &str, start: usize, end: usize| json!({"entity": label, "score": 0.998, "index": index, "word": word, "start": start, "end": end});
+    let group = |label: &str, word: &str, start: usize, end: usize| json!({"entity_group": label, "score": 0.998, "word": word, "start": start, "end": end});
+    let noon = json!({"score": 0.447, "start": 46, "end": 50, "answer": "noon"});
+    let at_noon = json!({"score": 0.124, "start": 43, "end": 50, "answer": "at noon"});
+    vec![
+        example(
+            "labels",
+            "text-classification of a text",
+            json!([[{"label": "positive", "score": 0.998}, {"label": "negative", "score": 0.002}]]),
+        ),
+        example(
+            "pair",
+            "text-classification of a pair, its best label",
+            json!([[{"label": "positive", "score": 0.998}]]),
+        ),
+        example(
+            "tokens",
+            "token-classification of a text",
+            json!([
+                token("B-NP", 1, "she", 0, 3),
+                token("B-VP", 2, "sings", 4, 9)
+            ]),
+        ),
+        example(
+            "groups",
+            "token-classification of a list of texts, tokens joined",
+            json!([[group("NP", "she", 0, 3), group("VP", "sings", 4, 9)]]),
+        ),
+        example("answer", "question-answering", noon.clone()),
+        example(
+            "answers",
+            "question-answering, the two best answers",
+            json!([noon, at_noon]),
+        ),
+    ]
+}
+
+fn info() -> Value {
+    json!({
+        "model_id": "electra-mini-sentiment",
+        "version": "1",
+        "task": "text-classification",
+        "precision": "int8",
+        "device": "cpu",
+        "max_tokens": 512,
+        "labels": ["negative", "positive"],
+    })
+}
+
+/// The schemas of requests and answers, by their names.
+pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
+    let mut schemas = requests::schemas(limits);
+    schemas.extend(answers::schemas());
+    schemas
+}

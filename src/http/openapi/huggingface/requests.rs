@@ -1,0 +1,173 @@
+//! The schemas of what Hugging Face's clients send.
+
+use serde_json::{Value, json};
+
+use crate::config::Limits;
+use crate::http::openapi::schema::{
+    Object, list, reference, request, several, string, text, whole_number, with,
+};
+use crate::service::{QA_MAX_TOP_K, QA_STRIDE, QA_WINDOW_TOKENS};
+
+/// The schemas of requests, by their names.
+pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
+    let bodies = [
+        "TextClassification",
+        "TokenClassification",
+        "QuestionAnswering",
+    ];
+    let any = json!({
+        "description": "The body of the pipeline that the model's task has.",
+        "anyOf": bodies.map(|body| reference(&format!("{body}Request"))),
+    });
+    vec![
+        ("PipelineRequest", any),
+        (
+            "TextClassificationRequest",
+            text_classification(limits).into(),
+        ),
+        (
+            "TokenClassificationRequest",
+            token_classification(limits).into(),
+        ),
+        (
+            "QuestionAnsweringRequest",
+            question_answering(limits).into(),
+        ),
+        ("PipelineOptions", options().into()),
+    ]
+}
+
+fn body(description: &'static str, inputs: Value, words: &str, parameters: Object) -> Object {
+    request(description)
+        .required("inputs", inputs, words)
+        .optional(
+            "parameters",
+            parameters.into(),
+            "The pipeline's parameters; a null one is as if it were absent.",
+        )
+        .optional(
+            "options",
+            reference("PipelineOptions"),
+            "What older clients ask of Hugging Face's own servers: of no effect here.",
+        )
+}
+
+fn options() -> Object {
+    let flag = || json!({"type": "boolean"});
+    request("Of no effect: nothing is cached, and a model that is loading answers with the time to try again.")
+        .optional("use_cache", flag(), "Whether an answer may be one that was given before.")
+        .optional("wait_for_model", flag(), "Whether to wait for a model that is loading.")
+}
+
+fn text_classification(limits: &Limits) -> Object {
+    let pair = request("A text, and a second one.")
+        .required("text", text(limits), "The text.")
+        .optional(
+            "text_pair",
+            text(limits),
+            "The second one; none where it is empty.",
+        );
+    let older_pair = json!({
+        "description": "A pair as the pipeline took it before it knew `text_pair`.",
+        "type": "array",
+        "items": {"type": "array", "items": text(limits), "minItems": 2, "maxItems": 2},
+        "minItems": 1,
+        "maxItems": 1,
+    });
+    let input = json!({"oneOf": [text(limits), Value::from(pair), older_pair]});
+    let single = json!({"oneOf": [input["oneOf"][0], input["oneOf"][1]]});
+    let inputs = json!({"anyOf": [single, several(&input, limits)]});
+    let parameters = request("Parameters of text-classification.")
+        .optional("top_k", whole_number(1), "How many labels, best first; all where it is absent.")
+        .optional(
+            "function_to_apply",
+            any_case(&["softmax", "sigmoid", "none"]),
+            "How logits become scores, in any case of letters; where it is absent, the model decides.",
+        )
+        .optional(
+            "truncation",
+            json!({"type": "boolean", "default": false}),
+            "Whether an input that is longer than the model reads is cut, and not refused.",
+        );
+    body(
+        "The body of text-classification.",
+        inputs,
+        "A text, a text with a second one, or a list of these.",
+        parameters,
+    )
+}
+
+fn token_classification(limits: &Limits) -> Object {
+    let inputs = json!({"oneOf": [text(limits), several(&text(limits), limits)]});
+    let parameters = request("Parameters of token-classification.")
+        .optional(
+            "aggregation_strategy",
+            with(any_case(&["none", "simple", "first", "average", "max"]), "default", "none"),
+            "How tokens become groups, in any case of letters.",
+        )
+        .optional(
+            "ignore_labels",
+            with(list(string()), "default", json!(["O"])),
+            "Labels to leave out.",
+        )
+        .optional(
+            "stride",
+            whole_number(0),
+            "Tokens that the windows of a long text share, fewer than a window has; each window is then tagged by itself. Not \
+             beside the strategy `none`.",
+        );
+    body(
+        "The body of token-classification.",
+        inputs,
+        "A text, or a list of texts.",
+        parameters,
+    )
+}
+
+fn question_answering(limits: &Limits) -> Object {
+    let item = request("A question and the text that holds its answer.")
+        .required(
+            "question",
+            with(text(limits), "minLength", 1),
+            "The question.",
+        )
+        .required(
+            "context",
+            with(text(limits), "minLength", 1),
+            "The text that holds the answer.",
+        );
+    let item = Value::from(item);
+    let inputs = json!({"oneOf": [item, several(&item, limits)]});
+    let top_k = json!({"type": "integer", "minimum": 1, "maximum": QA_MAX_TOP_K});
+    let flag = |default: bool| json!({"type": "boolean", "default": default});
+    let parameters = request("Parameters of question-answering.")
+        .optional("top_k", with(top_k.clone(), "default", 1), "How many answers, best first.")
+        .optional("topk", top_k, "The older name of `top_k`, which goes before it.")
+        .optional(
+            "doc_stride",
+            with(whole_number(0), "default", QA_STRIDE),
+            "Tokens of a long context that neighbouring windows share, fewer than the question leaves of a window.",
+        )
+        .optional("max_answer_len", with(whole_number(1), "default", 15), "The longest answer, in tokens.")
+        .optional(
+            "max_seq_len",
+            with(whole_number(1), "default", QA_WINDOW_TOKENS),
+            "The longest window in tokens, with the question; no longer than what the model reads.",
+        )
+        .optional("max_question_len", whole_number(1), "Of no effect, as with transformers' fast tokenizers: questions are not cut.")
+        .optional("handle_impossible_answer", flag(false), "Whether no answer joins the list, as an empty one.")
+        .optional("align_to_words", flag(true), "Whether answers are whole words.");
+    body(
+        "The body of question-answering.",
+        inputs,
+        "A question with its context, or a list of these.",
+        parameters,
+    )
+}
+
+/// Names that may be in any case; those in small letters and in capitals are listed.
+fn any_case(names: &[&str]) -> Value {
+    let small = names.iter().map(|name| (*name).to_owned());
+    let capital = names.iter().map(|name| name.to_uppercase());
+    json!({"type": "string", "enum": small.chain(capital).collect::<Vec<_>>()})
+}
