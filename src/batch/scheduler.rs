@@ -18,6 +18,7 @@ use super::{
     worker,
 };
 use crate::telemetry::metrics::{DropReason, Metrics, ModelMetrics};
+use crate::telemetry::statistics::ModelStatistics;
 
 /// Bounds of the advice given with [`BatchError::QueueFull`]: clients count in whole seconds, and an estimate beyond a
 /// minute says no more than that the server is far behind.
@@ -163,6 +164,12 @@ impl Drop for Lease {
 }
 
 impl ModelQueue {
+    /// What the model did since this queue was made for it.
+    #[must_use]
+    pub fn statistics(&self) -> &ModelStatistics {
+        self.lease.metrics.statistics()
+    }
+
     /// Runs the sequences of one request and returns their outputs in the same order. All of them are accepted, or none.
     /// Dropping the future takes back what has not begun to run.
     ///

@@ -1,8 +1,10 @@
 //! HTTP: thin adapters between axum and the service. The router is the table of what there is.
 
+mod compression;
 mod context;
 mod docs;
 mod health;
+mod inference;
 mod metrics;
 mod models;
 mod observe;

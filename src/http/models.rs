@@ -1,5 +1,4 @@
-//! GET /models, /models/{name}, and the Open Inference Protocol's model-repository extension: what there is, and loading
-//! and unloading it.
+//! GET /models, /models/{name}: what there is.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -27,28 +26,6 @@ pub async fn one(
 ) -> Result<Json<ModelReport>, ServiceError> {
     http.service.model_report(&decoded(name)).map(Json)
 }
-
-/// POST /v2/repository/models/{name}/load.
-pub async fn load(
-    State(http): State<HttpState>,
-    name: Result<Path<String>, PathRejection>,
-) -> Result<Json<Empty>, ServiceError> {
-    http.service.load_model(&decoded(name)).await?;
-    Ok(Json(Empty {}))
-}
-
-/// POST /v2/repository/models/{name}/unload.
-pub async fn unload(
-    State(http): State<HttpState>,
-    name: Result<Path<String>, PathRejection>,
-) -> Result<Json<Empty>, ServiceError> {
-    http.service.unload_model(&decoded(name)).await?;
-    Ok(Json(Empty {}))
-}
-
-/// An answer that says nothing but that it was done.
-#[derive(Serialize)]
-pub struct Empty {}
 
 /// A name that is no UTF-8 once decoded is no model's.
 pub fn decoded(name: Result<Path<String>, PathRejection>) -> String {

@@ -1,6 +1,7 @@
-//! The body of a task's request: media type, size, deadline and JSON checked, then parsed.
+//! The body of a request: media type, size and deadline checked; JSON parsed.
 
 use std::future::poll_fn;
+use std::marker::PhantomData;
 use std::pin::Pin;
 
 use axum::body::{Body, HttpBody};
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::HttpState;
+use super::compression::Decompressed;
 use super::context::request_context;
 use crate::error::ServiceError;
 use crate::service::{RequestContext, json};
@@ -18,6 +20,69 @@ use crate::service::{RequestContext, json};
 /// So much of a body that is too long is read and thrown away before it is refused: a client that writes it all before
 /// it reads then sees the answer and not a broken connection.
 const DISCARDED_BYTES: usize = 64 << 20;
+/// The same of a body that grows when it is decompressed, which costs what it grows to.
+const DISCARDED_DECOMPRESSED_BYTES: usize = 16 << 20;
+
+/// What a body may be declared as.
+pub trait MediaTypes {
+    /// Whether binary data, or nothing said, does beside JSON.
+    const TAKES_BINARY: bool;
+}
+
+/// JSON and nothing else.
+pub struct JsonOnly;
+
+impl MediaTypes for JsonOnly {
+    const TAKES_BINARY: bool = false;
+}
+
+/// JSON, with binary data behind it or without; or nothing, where a body may be left out.
+pub struct JsonOrBinary;
+
+impl MediaTypes for JsonOrBinary {
+    const TAKES_BINARY: bool = true;
+}
+
+/// A request's body as it came, decompressed.
+pub struct Received<M> {
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+    /// What the headers say.
+    pub context: RequestContext,
+    media_types: PhantomData<M>,
+}
+
+impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
+    type Rejection = ServiceError;
+
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, ServiceError> {
+        if state.service.is_draining() {
+            return Err(ServiceError::Draining);
+        }
+        let context = request_context(request.headers(), &state.timeouts, Instant::now())?;
+        check_media_type(request.headers(), M::TAKES_BINARY)?;
+        let limit = state.service.limits().max_body_bytes;
+        let discarded = match request.extensions().get::<Decompressed>() {
+            Some(Decompressed) => DISCARDED_DECOMPRESSED_BYTES,
+            None => DISCARDED_BYTES,
+        };
+        let (parts, body) = request.into_parts();
+        let body = timeout_at(
+            context.deadline,
+            read(&parts.headers, body, limit, discarded),
+        )
+        .await
+        .map_err(|_| ServiceError::DeadlineExceeded)??;
+        Ok(Self {
+            headers: parts.headers,
+            body,
+            context,
+            media_types: PhantomData,
+        })
+    }
+}
 
 /// A parsed request.
 pub struct Posted<T> {
@@ -33,16 +98,8 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<HttpState> for Posted<T> 
     type Rejection = ServiceError;
 
     async fn from_request(request: Request, state: &HttpState) -> Result<Self, ServiceError> {
-        if state.service.is_draining() {
-            return Err(ServiceError::Draining);
-        }
-        let context = request_context(request.headers(), &state.timeouts, Instant::now())?;
-        check_media_type(request.headers())?;
-        let limit = state.service.limits().max_body_bytes;
-        let (parts, body) = request.into_parts();
-        let body = timeout_at(context.deadline, read(&parts.headers, body, limit))
-            .await
-            .map_err(|_| ServiceError::DeadlineExceeded)??;
+        let received = Received::<JsonOnly>::from_request(request, state).await?;
+        let Received { body, context, .. } = received;
         let bytes = body.len();
         let body = state
             .service
@@ -56,7 +113,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<HttpState> for Posted<T> 
     }
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), ServiceError> {
+fn check_media_type(headers: &HeaderMap, takes_binary: bool) -> Result<(), ServiceError> {
     let refused = |found: String| Err(ServiceError::UnsupportedMediaType { found });
     if let Some(encoding) = headers
         .get(CONTENT_ENCODING)
@@ -68,6 +125,9 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ServiceError> {
         ));
     }
     let Some(value) = headers.get(CONTENT_TYPE) else {
+        if takes_binary {
+            return Ok(());
+        }
         return refused("the request has no content-type".to_owned());
     };
     let value = String::from_utf8_lossy(value.as_bytes());
@@ -77,6 +137,9 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ServiceError> {
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
+    if takes_binary && essence == "application/octet-stream" {
+        return Ok(());
+    }
     if essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"))
     {
@@ -85,16 +148,19 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ServiceError> {
     refused(format!("its content-type is {value}"))
 }
 
-/// Reads a body of at most `limit` bytes.
-async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Vec<u8>, ServiceError> {
+/// Reads a body of at most `limit` bytes; of a longer one it reads so many to throw them away.
+async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+    discarded: usize,
+) -> Result<Vec<u8>, ServiceError> {
     let too_large = ServiceError::BodyTooLarge { limit };
     let declared = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let waits_for_leave = headers.get(EXPECT).is_some();
-    if declared
-        .is_some_and(|length| length > limit && (waits_for_leave || length > DISCARDED_BYTES))
-    {
+    if declared.is_some_and(|length| length > limit && (waits_for_leave || length > discarded)) {
         return Err(too_large);
     }
     let mut bytes = Vec::with_capacity(declared.unwrap_or(0).min(limit));
@@ -107,7 +173,7 @@ async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Vec<u
             continue;
         };
         length += data.len();
-        if length > DISCARDED_BYTES.max(limit) {
+        if length > discarded.max(limit) {
             return Err(too_large);
         }
         if length <= limit {

@@ -77,7 +77,8 @@ pub trait WriteBody: FnOnce() -> Result<String, ServiceError> + Send + 'static {
 
 impl<F: FnOnce() -> Result<String, ServiceError> + Send + 'static> WriteBody for F {}
 
-trait Timed {
+/// A response that says where its time went.
+pub trait Timed {
     fn timed(self, timings: Timings) -> Self;
 }
 

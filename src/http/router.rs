@@ -5,12 +5,14 @@ use std::any::Any;
 use axum::Router;
 use axum::handler::Handler;
 use axum::http::{Method, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{HttpState, docs, health, metrics, models, observe, pipelines, tasks};
+use super::{
+    HttpState, compression, docs, health, inference, metrics, models, observe, pipelines, tasks,
+};
 use crate::error::ServiceError;
 use crate::suggest::nearest;
 
@@ -35,8 +37,35 @@ pub fn routes() -> Vec<Route> {
         Route::post("/models/{name}", pipelines::pipeline),
         Route::get("/models/{name}/health", pipelines::health),
         Route::get("/models/{name}/info", pipelines::info),
-        Route::post("/v2/repository/models/{name}/load", models::load),
-        Route::post("/v2/repository/models/{name}/unload", models::unload),
+        Route::get("/v2", inference::server),
+        Route::get("/v2/health/live", inference::live),
+        Route::get("/v2/health/ready", inference::ready),
+        Route::get("/v2/models/stats", inference::all_statistics),
+        Route::get("/v2/models/{name}", inference::model),
+        Route::get("/v2/models/{name}/ready", inference::model_ready),
+        Route::get("/v2/models/{name}/config", inference::config),
+        Route::get("/v2/models/{name}/stats", inference::statistics),
+        Route::post("/v2/models/{name}/infer", inference::infer),
+        Route::get("/v2/models/{name}/versions/{version}", inference::model),
+        Route::get(
+            "/v2/models/{name}/versions/{version}/ready",
+            inference::model_ready,
+        ),
+        Route::get(
+            "/v2/models/{name}/versions/{version}/config",
+            inference::config,
+        ),
+        Route::get(
+            "/v2/models/{name}/versions/{version}/stats",
+            inference::statistics,
+        ),
+        Route::post(
+            "/v2/models/{name}/versions/{version}/infer",
+            inference::infer,
+        ),
+        Route::post("/v2/repository/index", inference::index),
+        Route::post("/v2/repository/models/{name}/load", inference::load),
+        Route::post("/v2/repository/models/{name}/unload", inference::unload),
         Route::get("/health", health::ready),
         Route::get("/health/live", health::live),
         Route::get("/health/ready", health::ready),
@@ -74,6 +103,9 @@ pub fn router(state: HttpState) -> Router {
         })
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(async |uri: Uri| not_found(&uri))
+        .layer(compression::of_answers())
+        .layer(compression::of_requests())
+        .layer(map_request(compression::mark))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)

@@ -171,7 +171,7 @@ async fn bad_bodies_are_refused_each_in_its_way() {
         "unsupported_media_type",
     )
     .await;
-    let zipped = with(post("/tag", "{}"), "content-encoding", "gzip");
+    let zipped = with(post("/tag", "{}"), "content-encoding", "br");
     refused(&state, zipped, 415, "unsupported_media_type").await;
     let charset = with(
         post("/tag", "{\"text\": \"a\"}"),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::input::{Count, Inputs, check_length};
+use super::run::Run;
 use super::windowed::{pair, single};
-use super::{Answer, RequestContext, Service, Timings};
+use super::{Answer, RequestContext, Service};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::config::Limits;
 use crate::error::ServiceError;
@@ -74,6 +74,16 @@ impl Service {
         context: &RequestContext,
     ) -> Result<Answer<Classification>, ServiceError> {
         let model = self.model(Task::Classify, request.model.as_deref())?;
+        self.classify_by(&model, request, context).await
+    }
+
+    /// The same by a model that was chosen before.
+    pub(super) async fn classify_by(
+        &self,
+        model: &Arc<LoadedModel>,
+        request: ClassifyRequest,
+        context: &RequestContext,
+    ) -> Result<Answer<Classification>, ServiceError> {
         let bytes = check(&request.text, &model.info.limits)?;
         let defaults = model.info.defaults;
         let function = request
@@ -82,21 +92,28 @@ impl Service {
             .unwrap_or_else(|| default_function(model.info.problem_type, model.info.labels.len()));
         let top_k = request.top_k.or(defaults.top_k).map(NonZeroUsize::from);
         let truncate = request.truncate.or(defaults.truncate).unwrap_or(false);
-        let started = Instant::now();
-        let worker = Arc::clone(&model);
-        let encode = move || encode_all(&worker, &request.text, truncate);
-        let (sequences, truncated) = self.compute(bytes, context.deadline, encode).await??;
-        let tokenize = started.elapsed();
-        let outputs = model.queue.submit(sequences, context.schedule()).await?;
-        let labels = &model.info.labels;
-        let result = |(output, truncated): (&SequenceOutput, bool)| Classification {
-            labels: best(&output.logits, labels, function, top_k),
-            truncated,
+        let decode = move |model: &LoadedModel, truncated, outputs: Vec<SequenceOutput>| {
+            let labels = &model.info.labels;
+            let result = |(output, truncated): (&SequenceOutput, bool)| Classification {
+                labels: best(&output.logits, labels, function, top_k),
+                truncated,
+            };
+            Ok(outputs
+                .iter()
+                .zip::<Vec<bool>>(truncated)
+                .map(result)
+                .collect())
         };
+        let run = Run {
+            bytes,
+            prepare: move |model: &LoadedModel| encode_all(model, &request.text, truncate),
+            decode,
+        };
+        let (results, timings) = self.run(model, run, context).await?;
         Ok(Answer {
             model: model.info.name.clone(),
-            results: outputs.iter().zip(truncated).map(result).collect(),
-            timings: Timings::of(tokenize, &outputs),
+            results,
+            timings,
         })
     }
 }
@@ -135,12 +152,12 @@ fn check(inputs: &Inputs<ClassifyInput>, limits: &Limits) -> Result<usize, Servi
     Ok(bytes)
 }
 
-/// One sequence an input, and whether it was cut.
+/// Whether each input was cut, and its sequence.
 fn encode_all(
     model: &LoadedModel,
     inputs: &Inputs<ClassifyInput>,
     truncate: bool,
-) -> Result<(Vec<Sequence>, Vec<bool>), ServiceError> {
+) -> Result<(Vec<bool>, Vec<Sequence>), ServiceError> {
     let encode = |(index, input)| encode(model, input, &inputs.place("text", index), truncate);
     inputs
         .items()
@@ -156,7 +173,7 @@ fn encode(
     input: &ClassifyInput,
     place: &str,
     truncate: bool,
-) -> Result<(Sequence, bool), ServiceError> {
+) -> Result<(bool, Sequence), ServiceError> {
     let mut parts = Vec::with_capacity(2);
     for (part, text) in input.parts().enumerate() {
         let tokens = model
@@ -173,13 +190,13 @@ fn encode(
     sequence(model, &parts, place, truncate)
 }
 
-/// The sequence of a text or of a pair, and whether it was cut.
+/// Whether a text or a pair was cut, and its sequence.
 pub(super) fn sequence(
     model: &LoadedModel,
     parts: &[TokenizedText],
     place: &str,
     truncate: bool,
-) -> Result<(Sequence, bool), ServiceError> {
+) -> Result<(bool, Sequence), ServiceError> {
     let limit = model.info.max_tokens;
     let length = parts.iter().map(|part| part.ids.len() + 1).sum::<usize>() + 1;
     if length > limit && !truncate {
@@ -203,7 +220,7 @@ pub(super) fn sequence(
                 .map_or(&[], |text| head(text, limit.saturating_sub(2))),
         ),
     };
-    Ok((sequence, length > limit))
+    Ok((length > limit, sequence))
 }
 
 fn head(tokens: &TokenizedText, count: usize) -> &[u32] {

@@ -1,5 +1,7 @@
 //! Replaced-token detection: which tokens or words of a text stand where another one should.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::input::{Inputs, Threshold};
@@ -89,6 +91,16 @@ impl Service {
         context: &RequestContext,
     ) -> Result<Answer<Discrimination>, ServiceError> {
         let model = self.model(Task::Discriminate, request.model.as_deref())?;
+        self.discriminate_by(&model, request, context).await
+    }
+
+    /// The same by a model that was chosen before.
+    pub(super) async fn discriminate_by(
+        &self,
+        model: &Arc<LoadedModel>,
+        request: DiscriminateRequest,
+        context: &RequestContext,
+    ) -> Result<Answer<Discrimination>, ServiceError> {
         request.text.check("text", &model.info.limits)?;
         let defaults = model.info.defaults;
         let level = request.level.or(defaults.level).unwrap_or_default();
@@ -103,7 +115,7 @@ impl Service {
             }
         };
         let texts = request.text.into_items();
-        let (results, timings) = self.score_tokens(&model, texts, 1, context, decode).await?;
+        let (results, timings) = self.score_tokens(model, texts, 1, context, decode).await?;
         Ok(Answer {
             model: model.info.name.clone(),
             results,

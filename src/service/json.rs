@@ -22,8 +22,16 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
         serde_json::from_str(text).map_err(|error| ServiceError::InvalidJson {
             reason: error.to_string(),
         })?;
+    from_value(document, "The body")
+}
+
+/// Reads a request from a JSON object; `root` is what errors call the object itself.
+///
+/// # Errors
+/// Wrong types (400), missing and unknown fields and unusable values (422).
+pub fn from_value<T: DeserializeOwned>(document: Value, root: &str) -> Result<T, ServiceError> {
     let Object(request) = serde_path_to_error::deserialize(document)
-        .map_err(|error| explain(&error.path().to_string(), &error.inner().to_string()))?;
+        .map_err(|error| explain(root, &error.path().to_string(), &error.inner().to_string()))?;
     Ok(request)
 }
 
@@ -38,7 +46,8 @@ pub fn read<T: DeserializeOwned>(value: Value, path: &str) -> Result<T, ServiceE
             index if index.starts_with('[') => index,
             field => format!(".{field}"),
         };
-        explain(&format!("{path}{below}"), &error.inner().to_string())
+        let place = format!("{path}{below}");
+        explain(path, &place, &error.inner().to_string())
     })
 }
 
@@ -68,18 +77,18 @@ pub fn to_string(body: &impl Serialize) -> Result<String, ServiceError> {
 }
 
 /// serde tells its errors apart only by their words, which the tests below pin.
-fn explain(path: &str, reason: &str) -> ServiceError {
+fn explain(root: &str, path: &str, reason: &str) -> ServiceError {
     let mut names = backticked(reason);
     if let Some(field) = names.next() {
         let field = field.to_owned();
         if reason.starts_with("missing field ") {
             return ServiceError::MissingField {
-                place: place(path),
+                place: place(root, path),
                 field,
             };
         }
         if reason.starts_with("unknown field ") {
-            let place = place(parent(path, &field));
+            let place = place(root, parent(path, &field));
             return ServiceError::UnknownField {
                 place,
                 hint: suggestion(&field, names),
@@ -87,7 +96,7 @@ fn explain(path: &str, reason: &str) -> ServiceError {
             };
         }
     }
-    let place = place(path);
+    let place = place(root, path);
     // What serde says of an enum, of which ours are all written as strings.
     let reason = reason.replace("expected string or map", "expected a string");
     if reason.starts_with("invalid type: ") || reason.starts_with("invalid length ") {
@@ -106,9 +115,9 @@ fn parent<'p>(path: &'p str, field: &str) -> &'p str {
     }
 }
 
-fn place(path: &str) -> String {
+fn place(root: &str, path: &str) -> String {
     if path == "." {
-        "The body".to_owned()
+        root.to_owned()
     } else {
         format!("`{path}`")
     }

@@ -5,6 +5,7 @@ pub mod context;
 mod discriminate;
 pub mod eval;
 pub mod export;
+pub mod inference;
 mod input;
 pub mod json;
 mod models;
@@ -13,6 +14,7 @@ pub mod pipeline;
 pub mod pull;
 mod qa;
 mod readiness;
+mod run;
 pub mod source;
 mod tag;
 mod windowed;
@@ -30,6 +32,7 @@ use tokio::time::Instant;
 pub use classify::{Classification, ClassifyInput, ClassifyRequest, LabelScore};
 pub use context::RequestContext;
 pub use discriminate::{DiscriminateRequest, Discrimination, Level, ScoredToken, ScoredWord};
+pub(crate) use input::objects;
 pub use input::{Count, Inputs, Threshold};
 pub use models::{ModelReport, VersionReport};
 pub use qa::{AnswerSpan, QaAnswers, QaItem, QaRequest};
@@ -209,20 +212,20 @@ impl Service {
                 }
             },
         };
-        if let Some(found) = repository.task(address).filter(|found| *found != task) {
-            return Err(ServiceError::WrongTask {
+        match repository.task(address) {
+            Some(found) if found != task => Err(ServiceError::WrongTask {
                 model: address.to_owned(),
                 task: found,
                 wanted: task,
-            });
+            }),
+            _ => self.loaded(address),
         }
-        self.loaded(address)
     }
 
-    /// The loaded model of an address, whatever it does.
+    /// The loaded model of an address, whatever its task.
     ///
     /// # Errors
-    /// Where there is none, or it is not loaded.
+    /// Where there is none, it is still loading, or could not be loaded.
     pub fn loaded(&self, address: &str) -> Result<Arc<LoadedModel>, ServiceError> {
         let state = self.repository().state(address);
         match state.ok_or_else(|| self.not_found(address))? {

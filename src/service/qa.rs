@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::input::{Count, Inputs, check_length, objects};
+use super::run::Run;
 use super::windowed::{pair, slice};
-use super::{Answer, RequestContext, Service, Timings};
+use super::{Answer, RequestContext, Service};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::config::Limits;
 use crate::error::ServiceError;
@@ -108,20 +108,23 @@ impl Service {
         context: &RequestContext,
     ) -> Result<Answer<QaAnswers>, ServiceError> {
         let model = self.model(Task::Qa, request.model.as_deref())?;
+        self.answer_by(&model, request, context).await
+    }
+
+    /// The same by a model that was chosen before.
+    pub(super) async fn answer_by(
+        &self,
+        model: &Arc<LoadedModel>,
+        request: QaRequest,
+        context: &RequestContext,
+    ) -> Result<Answer<QaAnswers>, ServiceError> {
         let defaults = &model.info.defaults;
         let choice = choice(&request, defaults)?;
         let stride = request.stride.or(defaults.stride).map(Count::get);
-        check_stride(stride, window_tokens(&model))?;
+        check_stride(stride, window_tokens(model))?;
         let items = items(request)?;
         let bytes = check(&items, &model.info.limits)?;
-        let started = Instant::now();
-        let worker = Arc::clone(&model);
-        let prepare = move || prepare_all(&worker, &items, stride);
-        let (items, sequences) = self.compute(bytes, context.deadline, prepare).await??;
-        let tokenize = started.elapsed();
-        let outputs = model.queue.submit(sequences, context.schedule()).await?;
-        let timings = Timings::of(tokenize, &outputs);
-        let choose_all = move || {
+        let choose_all = move |_: &LoadedModel, items: Vec<Prepared>, outputs: Vec<_>| {
             let mut outputs = outputs.as_slice();
             let mut results = Vec::with_capacity(items.len());
             for item in &items {
@@ -129,9 +132,14 @@ impl Service {
                 results.push(choose(item, own, choice));
                 outputs = others;
             }
-            results
+            Ok(results)
         };
-        let results = self.compute(bytes, context.deadline, choose_all).await?;
+        let run = Run {
+            bytes,
+            prepare: move |model: &LoadedModel| prepare_all(model, &items, stride),
+            decode: choose_all,
+        };
+        let (results, timings) = self.run(model, run, context).await?;
         Ok(Answer {
             model: model.info.name.clone(),
             results,

@@ -1,5 +1,7 @@
 //! Token tagging: which stretches of a text are what.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::input::Inputs;
@@ -61,6 +63,16 @@ impl Service {
         context: &RequestContext,
     ) -> Result<Answer<Tagging>, ServiceError> {
         let model = self.model(Task::Tag, request.model.as_deref())?;
+        self.tag_by(&model, request, context).await
+    }
+
+    /// The same by a model that was chosen before.
+    pub(super) async fn tag_by(
+        &self,
+        model: &Arc<LoadedModel>,
+        request: TagRequest,
+        context: &RequestContext,
+    ) -> Result<Answer<Tagging>, ServiceError> {
         request.text.check("text", &model.info.limits)?;
         let defaults = model.info.defaults;
         let aggregation = request.aggregation.or(defaults.aggregation);
@@ -72,7 +84,7 @@ impl Service {
         };
         let texts = request.text.into_items();
         let (results, timings) = self
-            .score_tokens(&model, texts, width, context, decode)
+            .score_tokens(model, texts, width, context, decode)
             .await?;
         Ok(Answer {
             model: model.info.name.clone(),

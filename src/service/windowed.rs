@@ -4,8 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
+use super::run::Run;
 use super::{RequestContext, Service, Timings};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::error::ServiceError;
@@ -54,27 +53,22 @@ impl Service {
         decode: impl Fn(&LoadedModel, &ScoredText) -> R + Send + 'static,
     ) -> Result<(Vec<R>, Timings), ServiceError> {
         let bytes = texts.iter().map(String::len).sum();
-        let started = Instant::now();
-        let worker = Arc::clone(model);
-        let (texts, sequences) = self
-            .compute(bytes, context.deadline, move || cut(&worker, texts))
-            .await??;
-        let tokenize = started.elapsed();
-        let outputs = model.queue.submit(sequences, context.schedule()).await?;
-        let timings = Timings::of(tokenize, &outputs);
-        let model = Arc::clone(model);
-        let decode_all = move || {
+        let decode_all = move |model: &LoadedModel, texts: Vec<WindowedText>, outputs: Vec<_>| {
             let mut outputs = outputs.into_iter();
             let mut results = Vec::with_capacity(texts.len());
             for text in texts {
                 let of_text: Vec<SequenceOutput> =
                     outputs.by_ref().take(text.windows.len()).collect();
-                results.push(decode(&model, &join(text, &of_text, width)?));
+                results.push(decode(model, &join(text, &of_text, width)?));
             }
-            Ok::<_, ServiceError>(results)
+            Ok(results)
         };
-        let results = self.compute(bytes, context.deadline, decode_all).await??;
-        Ok((results, timings))
+        let run = Run {
+            bytes,
+            prepare: move |model: &LoadedModel| cut(model, texts),
+            decode: decode_all,
+        };
+        self.run(model, run, context).await
     }
 }
 

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::statistics::ModelStatistics;
 use crate::numbers::{float, signed};
 
 /// The media type of [`Metrics::encode`]'s text.
@@ -142,6 +143,7 @@ impl Metrics {
             expired: dropped(DropReason::Expired),
             cancelled: dropped(DropReason::Cancelled),
             requests_rejected: self.requests_rejected.get_or_create_owned(&labels),
+            statistics: Arc::default(),
         }
     }
 
@@ -212,9 +214,16 @@ pub struct ModelMetrics {
     expired: Counter,
     cancelled: Counter,
     requests_rejected: Counter,
+    statistics: Arc<ModelStatistics>,
 }
 
 impl ModelMetrics {
+    /// The figures of the one queue that this handle was made for.
+    #[must_use]
+    pub fn statistics(&self) -> &ModelStatistics {
+        &self.statistics
+    }
+
     /// In one of the model's queues, which add up, another number of sequences waits than before.
     pub fn queue_depth_changed(&self, before: usize, now: usize) {
         self.queue_depth.inc_by(signed(now) - signed(before));
@@ -231,6 +240,7 @@ impl ModelMetrics {
         self.batch_tokens.observe(float(tokens));
         self.inference_duration.observe(duration.as_secs_f64());
         self.tokens.inc_by(tokens as u64);
+        self.statistics.batch_run(sequences, duration);
     }
 
     /// Accepted sequences were dropped unrun.

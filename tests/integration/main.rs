@@ -15,6 +15,7 @@ mod grpc;
 mod harness;
 mod hub;
 mod hub_server;
+mod inference;
 mod offsets;
 mod openapi;
 mod padded;

@@ -79,7 +79,7 @@ const SERVED: [Served; 9] = [
 const HEADLESS: &str = "optimum-headless";
 
 /// A server with all graphs that are served, shared by the tests here.
-fn padded_server() -> Server {
+pub fn padded_server() -> Server {
     static ADDRESSES: OnceLock<Addresses> = OnceLock::new();
     let addresses = *ADDRESSES.get_or_init(|| {
         let folder = Box::leak(Box::new(tempfile::tempdir().expect("a folder")));

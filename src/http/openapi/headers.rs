@@ -65,6 +65,12 @@ pub fn parameters(timeouts: &Timeouts) -> Value {
             "schema": string(),
             "examples": huggingface::example_models(),
         },
+        "ModelVersion": path(
+            "version",
+            "One of the model's versions.",
+            string(),
+            "1",
+        ),
         "DocsFile": path(
             "file",
             "The name of the file.",

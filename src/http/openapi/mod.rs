@@ -7,6 +7,7 @@
 mod errors;
 mod headers;
 mod huggingface;
+mod inference;
 mod models;
 mod operation;
 mod operations;
@@ -24,6 +25,7 @@ use operation::Operation;
 const TASKS: &str = "Tasks";
 const MODELS: &str = "Models";
 const HUGGING_FACE: &str = "Hugging Face";
+const INFERENCE: &str = "Open Inference Protocol";
 const OPERATIONS: &str = "Operations";
 
 /// The tags and what stands under them, in the order in which they are shown.
@@ -40,6 +42,10 @@ const TAGS: &[(&str, &str)] = &[
     (
         HUGGING_FACE,
         "What Hugging Face's inference clients send and read: `InferenceClient(model=\"http://host:8080/models/NAME\")`.",
+    ),
+    (
+        INFERENCE,
+        "The Open Inference Protocol, version 2, with the extensions for binary tensors, statistics and configurations.",
     ),
     (OPERATIONS, "For who runs the server."),
 ];
@@ -92,6 +98,7 @@ fn operations() -> Vec<Operation> {
         tasks::operations(),
         models::operations(),
         huggingface::operations(),
+        inference::operations(),
         operations::operations(),
     ]
     .into_iter()
@@ -104,6 +111,7 @@ fn schemas(limits: &Limits) -> Map<String, Value> {
         tasks::schemas(limits),
         models::schemas(),
         huggingface::schemas(limits),
+        inference::schemas(),
         operations::schemas(),
         vec![("Error", errors::schema(limits))],
     ]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::MODELS;
+use super::inference::body_is_optional;
 use super::operation::{Operation, example};
 use super::schema::{answer, count, list, one_of_names, reference, string};
 
@@ -53,15 +54,17 @@ pub fn operations() -> Vec<Operation> {
 }
 
 fn control(path: &'static str, id: &'static str, summary: &str, description: &str) -> Operation {
-    Operation::post(path, id, MODELS)
+    let operation = Operation::post(path, id, MODELS)
         .says(summary, description)
-        .parameters(&["ModelName"])
+        .parameters(&["ModelName", "RequestTimeout"])
+        .takes("ControlRequest", vec![])
         .answers(
             "It is done.",
             "Done",
             vec![example("done", "It is done", json!({}))],
         )
-        .fails_with(&[404, 503])
+        .fails_with(&[400, 404, 413, 415, 422, 503, 504]);
+    body_is_optional(operation)
 }
 
 fn sentiment() -> Value {

@@ -14,7 +14,6 @@ use serde::de::value::StringDeserializer;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use tokio::time::Instant;
 
 pub use endpoint::EndpointInfo;
 pub use question_answering::{PipelineAnswer, PipelineAnswers};
@@ -22,6 +21,7 @@ pub use token_classification::{EntityLabel, PipelineEntity};
 
 use super::classify::LabelScore;
 use super::input::{Inputs, Object};
+use super::run::Run;
 use super::{RequestContext, Service, Timings, json};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::error::ServiceError;
@@ -149,17 +149,14 @@ impl Service {
         pipeline: P,
         context: &RequestContext,
     ) -> Result<Piped, ServiceError> {
-        let bytes = pipeline.bytes();
-        let started = Instant::now();
-        let worker = Arc::clone(&model);
-        let prepare = move || pipeline.prepare(&worker);
-        let (prepared, sequences) = self.compute(bytes, context.deadline, prepare).await??;
-        let tokenize = started.elapsed();
-        let outputs = model.queue.submit(sequences, context.schedule()).await?;
-        let timings = Timings::of(tokenize, &outputs);
-        let worker = Arc::clone(&model);
-        let decode = move || P::decode(prepared, &worker, &outputs);
-        let output = self.compute(bytes, context.deadline, decode).await??;
+        let run = Run {
+            bytes: pipeline.bytes(),
+            prepare: move |model: &LoadedModel| pipeline.prepare(model),
+            decode: |model: &LoadedModel, prepared, outputs: Vec<SequenceOutput>| {
+                P::decode(prepared, model, &outputs)
+            },
+        };
+        let (output, timings) = self.run(&model, run, context).await?;
         Ok(Piped {
             model: model.info.name.clone(),
             output,

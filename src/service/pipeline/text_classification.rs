@@ -86,7 +86,7 @@ impl Pipeline for TextClassification {
             let tokens = texts.parts().map(tokenize).collect::<Result<Vec<_>, _>>();
             let tokens = tokens.map_err(ServiceError::internal)?;
             let place = self.inputs.place("inputs", index);
-            sequence(model, &tokens, &place, truncate).map(|(sequence, _)| sequence)
+            sequence(model, &tokens, &place, truncate).map(|(_, sequence)| sequence)
         };
         let inputs = self.inputs.items().iter().enumerate();
         let sequences = inputs.map(encode).collect::<Result<_, _>>()?;

@@ -1,0 +1,206 @@
+//! The tensors of each task by both ways of asking: what they are named and how they are shaped.
+
+use super::parameters::RequestedOutput;
+use super::tensor::Datatype;
+use crate::error::ServiceError;
+use crate::suggest::suggestion;
+use crate::task::Task;
+use Datatype::{Bool, Bytes, Fp32, Int64};
+use Row::{Labels, Longest, LongestByLabels, One};
+
+/// Which way of asking a tensor belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Texts, answered by decoded results.
+    Text,
+    /// Token ids, answered by logits.
+    Raw,
+}
+
+/// A tensor that a task takes or gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    /// Its name.
+    pub name: &'static str,
+    /// Its elements.
+    pub datatype: Datatype,
+    /// What a row of it, that of one input, is.
+    pub row: Row,
+    /// The way of asking that it belongs to.
+    pub way: Way,
+}
+
+/// The shape of what belongs to one input, behind the batch's dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// `[1]`
+    One,
+    /// `[-1]`: as long as the batch's longest.
+    Longest,
+    /// `[labels]`
+    Labels,
+    /// `[-1, labels]`
+    LongestByLabels,
+}
+
+const fn text(name: &'static str, datatype: Datatype, row: Row) -> Named {
+    Named {
+        name,
+        datatype,
+        row,
+        way: Way::Text,
+    }
+}
+
+const fn raw(name: &'static str, datatype: Datatype, row: Row) -> Named {
+    Named {
+        name,
+        datatype,
+        row,
+        way: Way::Raw,
+    }
+}
+
+pub const TEXT: &str = "text";
+pub const TEXT_PAIR: &str = "text_pair";
+pub const QUESTION: &str = "question";
+pub const CONTEXT: &str = "context";
+pub const INPUT_IDS: &str = "input_ids";
+pub const ATTENTION_MASK: &str = "attention_mask";
+pub const TOKEN_TYPE_IDS: &str = "token_type_ids";
+/// The packed graph's own tensors, which have no batch dimension and are therefore in no metadata.
+pub const SEQUENCE_STARTS: &str = "sequence_starts";
+pub const POSITION_IDS: &str = "position_ids";
+
+/// The JSON of a whole result.
+pub const RESULT: &str = "result";
+/// How many of a row's places are filled.
+pub const COUNT: &str = "count";
+pub const LOGITS: &str = "logits";
+pub const START_LOGITS: &str = "start_logits";
+pub const END_LOGITS: &str = "end_logits";
+
+/// What a task takes; of the text way, what it can't do without comes first.
+pub fn inputs(task: Task) -> Vec<Named> {
+    let texts: &[&'static str] = match task {
+        Task::Discriminate | Task::Tag => &[TEXT],
+        Task::Classify => &[TEXT, TEXT_PAIR],
+        Task::Qa => &[QUESTION, CONTEXT],
+    };
+    let ids = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS];
+    texts
+        .iter()
+        .map(|name| text(name, Bytes, One))
+        .chain(ids.map(|name| raw(name, Int64, Longest)))
+        .collect()
+}
+
+/// Whether a request by its way can do without an input.
+pub fn is_optional(name: &str) -> bool {
+    [TEXT_PAIR, ATTENTION_MASK, TOKEN_TYPE_IDS, POSITION_IDS].contains(&name)
+}
+
+/// What a task gives.
+pub fn outputs(task: Task) -> &'static [Named] {
+    match task {
+        Task::Discriminate => DISCRIMINATE_OUTPUTS,
+        Task::Classify => CLASSIFY_OUTPUTS,
+        Task::Tag => TAG_OUTPUTS,
+        Task::Qa => QA_OUTPUTS,
+    }
+}
+
+const DISCRIMINATE_OUTPUTS: &[Named] = &[
+    text(RESULT, Bytes, One),
+    text("token", Bytes, Longest),
+    text("word", Bytes, Longest),
+    text("start", Int64, Longest),
+    text("end", Int64, Longest),
+    text("score", Fp32, Longest),
+    text("fake", Bool, Longest),
+    text(COUNT, Int64, One),
+    raw(LOGITS, Fp32, Longest),
+];
+
+const CLASSIFY_OUTPUTS: &[Named] = &[
+    text(RESULT, Bytes, One),
+    text("label", Bytes, Longest),
+    text("score", Fp32, Longest),
+    text("truncated", Bool, One),
+    raw(LOGITS, Fp32, Labels),
+];
+
+const TAG_OUTPUTS: &[Named] = &[
+    text(RESULT, Bytes, One),
+    text("label", Bytes, Longest),
+    text("score", Fp32, Longest),
+    text("start", Int64, Longest),
+    text("end", Int64, Longest),
+    text("text", Bytes, Longest),
+    text(COUNT, Int64, One),
+    raw(LOGITS, Fp32, LongestByLabels),
+];
+
+const QA_OUTPUTS: &[Named] = &[
+    text(RESULT, Bytes, One),
+    text("text", Bytes, Longest),
+    text("score", Fp32, Longest),
+    text("start", Int64, Longest),
+    text("end", Int64, Longest),
+    text(COUNT, Int64, One),
+    text("no_answer_score", Fp32, One),
+    raw(START_LOGITS, Fp32, Longest),
+    raw(END_LOGITS, Fp32, Longest),
+];
+
+/// Checks that a request asks for outputs that the task has.
+///
+/// # Errors
+/// [`ServiceError::UnknownField`].
+pub fn check(task: Task, wanted: &[RequestedOutput]) -> Result<(), ServiceError> {
+    // The packed graph has both in one.
+    let known = outputs(task)
+        .iter()
+        .map(|output| output.name)
+        .chain([LOGITS]);
+    match wanted
+        .iter()
+        .find(|output| known.clone().all(|name| name != output.name))
+    {
+        None => Ok(()),
+        Some(output) => Err(ServiceError::UnknownField {
+            place: "`outputs`".to_owned(),
+            field: output.name.clone(),
+            hint: suggestion(&output.name, known),
+        }),
+    }
+}
+
+/// Those of `available` that a request wants, in its order; all where it names none. What belongs to the other way of
+/// asking is left out, since clients that read a model's metadata ask for everything in it.
+///
+/// # Errors
+/// [`ServiceError::InvalidValue`] where nothing is left.
+pub fn wanted<'a>(
+    wanted: &[RequestedOutput],
+    available: &[&'a str],
+) -> Result<Vec<&'a str>, ServiceError> {
+    if wanted.is_empty() {
+        return Ok(available.to_vec());
+    }
+    let mut chosen: Vec<&str> = Vec::new();
+    for output in wanted {
+        let found = available.iter().find(|name| **name == output.name);
+        chosen.extend(found.filter(|name| !chosen.contains(name)));
+    }
+    if chosen.is_empty() {
+        return Err(ServiceError::InvalidValue {
+            place: "`outputs`".to_owned(),
+            reason: format!(
+                "these inputs give none of those named; they give `{}`",
+                available.join("`, `")
+            ),
+        });
+    }
+    Ok(chosen)
+}

@@ -1,0 +1,342 @@
+//! Tensors as the Open Inference Protocol has them: named, typed, of a shape that agrees with their data.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::ServiceError;
+
+/// The element types of tensors that this server takes and gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Datatype {
+    /// `BOOL`: a byte each, 0 or 1.
+    Bool,
+    /// `INT32`
+    Int32,
+    /// `INT64`
+    Int64,
+    /// `FP32`
+    Fp32,
+    /// `BYTES`: strings of any length.
+    Bytes,
+}
+
+/// What a tensor holds, row after row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorData {
+    /// `BOOL`
+    Bool(Vec<bool>),
+    /// `INT32`
+    Int32(Vec<i32>),
+    /// `INT64`
+    Int64(Vec<i64>),
+    /// `FP32`
+    Fp32(Vec<f32>),
+    /// `BYTES`
+    Bytes(Vec<Vec<u8>>),
+}
+
+/// A tensor whose data has as many elements as its shape says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    name: String,
+    shape: Vec<i64>,
+    data: TensorData,
+}
+
+impl Tensor {
+    /// A tensor of elements that came one by one, as in JSON or in typed lists.
+    ///
+    /// # Errors
+    /// [`ServiceError::InvalidValue`] where shape and data don't agree.
+    pub fn new(name: String, shape: Vec<i64>, data: TensorData) -> Result<Self, ServiceError> {
+        let count = element_count(&shape).map_err(|reason| refused(&name, reason))?;
+        if count != data.len() {
+            let reason = format!(
+                "its shape {shape:?} has {count} elements, and its data {}",
+                data.len()
+            );
+            return Err(refused(&name, reason));
+        }
+        Ok(Self { name, shape, data })
+    }
+
+    /// A tensor of raw little-endian data.
+    ///
+    /// # Errors
+    /// [`ServiceError::InvalidValue`] where the data is not that of so many elements of the type.
+    pub fn from_raw(
+        name: String,
+        datatype: Datatype,
+        shape: Vec<i64>,
+        raw: &[u8],
+    ) -> Result<Self, ServiceError> {
+        let data = element_count(&shape)
+            .and_then(|count| TensorData::from_raw(datatype, raw, count))
+            .map_err(|reason| refused(&name, reason))?;
+        Ok(Self { name, shape, data })
+    }
+
+    /// A tensor of one row an input, as the server answers them.
+    ///
+    /// # Errors
+    /// [`ServiceError::Internal`] where there are not as many elements.
+    pub(super) fn rows(
+        name: &str,
+        rows: usize,
+        row_shape: &[usize],
+        data: TensorData,
+    ) -> Result<Self, ServiceError> {
+        let shape = std::iter::once(&rows).chain(row_shape);
+        let shape = shape.map(|&size| crate::numbers::signed(size)).collect();
+        Self::new(name.to_owned(), shape, data).map_err(ServiceError::internal)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its dimensions, none negative.
+    #[must_use]
+    pub fn shape(&self) -> &[i64] {
+        &self.shape
+    }
+
+    /// Its elements.
+    #[must_use]
+    pub fn data(&self) -> &TensorData {
+        &self.data
+    }
+
+    /// Its elements.
+    #[must_use]
+    pub fn into_data(self) -> TensorData {
+        self.data
+    }
+}
+
+fn refused(name: &str, reason: String) -> ServiceError {
+    ServiceError::InvalidValue {
+        place: format!("The tensor `{name}`"),
+        reason,
+    }
+}
+
+/// Elements of a tensor of this shape; the reason where there is no such tensor.
+fn element_count(shape: &[i64]) -> Result<usize, String> {
+    shape.iter().try_fold(1_usize, |count, &size| {
+        let size = usize::try_from(size)
+            .map_err(|_| format!("its shape {shape:?} has the negative dimension {size}"))?;
+        count
+            .checked_mul(size)
+            .ok_or_else(|| format!("its shape {shape:?} has more elements than memory can hold"))
+    })
+}
+
+impl TensorData {
+    /// Reads little-endian data; `BYTES` have their length, a u32, before each element. Memory follows the data, not `count`.
+    ///
+    /// # Errors
+    /// The reason, where the data is not that of `count` elements.
+    pub fn from_raw(datatype: Datatype, raw: &[u8], count: usize) -> Result<Self, String> {
+        Ok(match datatype {
+            Datatype::Bool => {
+                let bytes = fixed::<1>(datatype, raw, count)?;
+                let wrong = raw.iter().position(|byte| *byte > 1);
+                if let Some(index) = wrong {
+                    return Err(format!(
+                        "element {index} of its raw data is neither 0 nor 1"
+                    ));
+                }
+                Self::Bool(bytes.map(|[byte]| byte == 1).collect())
+            }
+            Datatype::Int32 => Self::Int32(
+                fixed(datatype, raw, count)?
+                    .map(i32::from_le_bytes)
+                    .collect(),
+            ),
+            Datatype::Int64 => Self::Int64(
+                fixed(datatype, raw, count)?
+                    .map(i64::from_le_bytes)
+                    .collect(),
+            ),
+            Datatype::Fp32 => Self::Fp32(
+                fixed(datatype, raw, count)?
+                    .map(f32::from_le_bytes)
+                    .collect(),
+            ),
+            Datatype::Bytes => Self::Bytes(strings(raw, count)?),
+        })
+    }
+
+    /// The data as [`Self::from_raw`] reads it.
+    #[must_use]
+    pub fn to_raw(&self) -> Vec<u8> {
+        match self {
+            Self::Bool(elements) => elements.iter().map(|element| u8::from(*element)).collect(),
+            Self::Int32(elements) => elements.iter().flat_map(|e| e.to_le_bytes()).collect(),
+            Self::Int64(elements) => elements.iter().flat_map(|e| e.to_le_bytes()).collect(),
+            Self::Fp32(elements) => elements.iter().flat_map(|e| e.to_le_bytes()).collect(),
+            Self::Bytes(elements) => {
+                let length = elements.iter().map(|element| element.len() + 4).sum();
+                let mut raw = Vec::with_capacity(length);
+                for element in elements {
+                    // The server's own strings, and those of bodies, are far shorter than 4 GiB.
+                    let length = u32::try_from(element.len()).unwrap_or(u32::MAX);
+                    raw.extend_from_slice(&length.to_le_bytes());
+                    raw.extend_from_slice(element);
+                }
+                raw
+            }
+        }
+    }
+
+    /// Number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bool(elements) => elements.len(),
+            Self::Int32(elements) => elements.len(),
+            Self::Int64(elements) => elements.len(),
+            Self::Fp32(elements) => elements.len(),
+            Self::Bytes(elements) => elements.len(),
+        }
+    }
+
+    /// Whether there are no elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of memory that the elements stand for: what work on them grows with.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Bool(elements) => elements.len(),
+            Self::Int32(elements) => elements.len() * 4,
+            Self::Fp32(elements) => elements.len() * 4,
+            Self::Int64(elements) => elements.len() * 8,
+            Self::Bytes(elements) => elements.iter().map(|element| element.len() + 4).sum(),
+        }
+    }
+
+    /// The type of the elements.
+    #[must_use]
+    pub fn datatype(&self) -> Datatype {
+        match self {
+            Self::Bool(_) => Datatype::Bool,
+            Self::Int32(_) => Datatype::Int32,
+            Self::Int64(_) => Datatype::Int64,
+            Self::Fp32(_) => Datatype::Fp32,
+            Self::Bytes(_) => Datatype::Bytes,
+        }
+    }
+}
+
+/// The elements of a type of `SIZE` bytes.
+fn fixed<const SIZE: usize>(
+    datatype: Datatype,
+    raw: &[u8],
+    count: usize,
+) -> Result<impl Iterator<Item = [u8; SIZE]>, String> {
+    let (elements, rest) = raw.as_chunks::<SIZE>();
+    if !rest.is_empty() || elements.len() != count {
+        return Err(format!(
+            "{count} elements of {datatype} are {SIZE} bytes of raw data each, and it has {} bytes in all",
+            raw.len()
+        ));
+    }
+    Ok(elements.iter().copied())
+}
+
+fn strings(mut raw: &[u8], count: usize) -> Result<Vec<Vec<u8>>, String> {
+    // Each has four bytes at least.
+    let mut elements = Vec::with_capacity(count.min(raw.len() / 4));
+    while let Some((length, rest)) = raw.split_first_chunk() {
+        let length = u32::from_le_bytes(*length);
+        let split = usize::try_from(length)
+            .ok()
+            .and_then(|length| rest.split_at_checked(length));
+        let Some((element, rest)) = split else {
+            return Err(format!(
+                "element {} of its raw data has {length} bytes by its length, and {} are left",
+                elements.len(),
+                rest.len()
+            ));
+        };
+        elements.push(element.to_vec());
+        raw = rest;
+    }
+    if !raw.is_empty() {
+        return Err(format!(
+            "its raw data ends within the length of element {}",
+            elements.len()
+        ));
+    }
+    if elements.len() != count {
+        return Err(format!(
+            "its shape has {count} elements, and its raw data {}",
+            elements.len()
+        ));
+    }
+    Ok(elements)
+}
+
+impl Datatype {
+    const ALL: [Self; 5] = [
+        Self::Bool,
+        Self::Int32,
+        Self::Int64,
+        Self::Fp32,
+        Self::Bytes,
+    ];
+
+    /// As the protocol spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "BOOL",
+            Self::Int32 => "INT32",
+            Self::Int64 => "INT64",
+            Self::Fp32 => "FP32",
+            Self::Bytes => "BYTES",
+        }
+    }
+
+    /// As a model's configuration spells it.
+    #[must_use]
+    pub fn config_name(self) -> &'static str {
+        match self {
+            Self::Bool => "TYPE_BOOL",
+            Self::Int32 => "TYPE_INT32",
+            Self::Int64 => "TYPE_INT64",
+            Self::Fp32 => "TYPE_FP32",
+            Self::Bytes => "TYPE_STRING",
+        }
+    }
+}
+
+impl fmt::Display for Datatype {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Datatype {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|datatype| datatype.name() == name)
+            .ok_or_else(|| {
+                format!("no model here takes the datatype `{name}`; texts are BYTES, token ids INT64 or INT32")
+            })
+    }
+}
+
+#[cfg(test)]
+#[path = "tensor_tests.rs"]
+mod tests;

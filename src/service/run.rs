@@ -1,0 +1,105 @@
+//! What every task does: sequences are made of a request, run, and made results of, and the model's figures kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{RequestContext, Service, Timings};
+use crate::batch::{Sequence, SequenceOutput};
+use crate::error::ServiceError;
+use crate::repository::LoadedModel;
+use crate::telemetry::statistics::{ModelStatistics, RequestDurations};
+
+/// The parts of a request that are its task's own.
+pub struct Run<Prepare, Decode> {
+    /// Bytes of input: what both parts take grows with it.
+    pub bytes: usize,
+    /// The sequences to run, and what else the results take.
+    pub prepare: Prepare,
+    /// The results.
+    pub decode: Decode,
+}
+
+impl Service {
+    /// Runs a request on a model.
+    ///
+    /// # Errors
+    /// Those of the parts, [`ServiceError::QueueFull`], [`ServiceError::DeadlineExceeded`], [`ServiceError::Internal`].
+    pub async fn run<Prepared, R, Prepare, Decode>(
+        &self,
+        model: &Arc<LoadedModel>,
+        run: Run<Prepare, Decode>,
+        context: &RequestContext,
+    ) -> Result<(R, Timings), ServiceError>
+    where
+        Prepared: Send + 'static,
+        R: Send + 'static,
+        Prepare: FnOnce(&LoadedModel) -> Result<(Prepared, Vec<Sequence>), ServiceError>
+            + Send
+            + 'static,
+        Decode: FnOnce(&LoadedModel, Prepared, Vec<SequenceOutput>) -> Result<R, ServiceError>
+            + Send
+            + 'static,
+    {
+        let Run {
+            bytes,
+            prepare,
+            decode,
+        } = run;
+        let tally = Tally::new(model.queue.statistics());
+        let worker = Arc::clone(model);
+        let started = Instant::now();
+        let (prepared, sequences) = self
+            .compute(bytes, context.deadline, move || prepare(&worker))
+            .await??;
+        let tokenize = started.elapsed();
+        let outputs = model.queue.submit(sequences, context.schedule()).await?;
+        let timings = Timings::of(tokenize, &outputs);
+        let worker = Arc::clone(model);
+        let started = Instant::now();
+        let results = self
+            .compute(bytes, context.deadline, move || {
+                decode(&worker, prepared, outputs)
+            })
+            .await??;
+        tally.answered(timings, started.elapsed());
+        Ok((results, timings))
+    }
+}
+
+/// Counts a request once: as answered, or else, when it is dropped, as failed.
+struct Tally<'a> {
+    statistics: &'a ModelStatistics,
+    started: Instant,
+    answered: bool,
+}
+
+impl<'a> Tally<'a> {
+    fn new(statistics: &'a ModelStatistics) -> Self {
+        Self {
+            statistics,
+            started: Instant::now(),
+            answered: false,
+        }
+    }
+
+    fn answered(mut self, timings: Timings, decode: Duration) {
+        self.answered = true;
+        self.statistics.request_answered(&RequestDurations {
+            total: self.started.elapsed(),
+            compute_input: timings.tokenize,
+            queue: timings.queue,
+            compute_infer: timings.inference,
+            compute_output: decode,
+        });
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.statistics.request_failed(self.started.elapsed());
+        }
+    }
+}
