@@ -3,6 +3,7 @@
 mod command_line;
 mod electra_v1;
 mod http;
+mod inference;
 mod table;
 
 use electra_server::task::Task;
@@ -25,6 +26,7 @@ async fn check(way: Way) {
         Way::Http => http::send(&server, &cases).await,
         Way::CommandLine => command_line::send(&cases),
         Way::ElectraV1 => electra_v1::send(&server, &cases).await,
+        Way::Inference => inference::send(&server, &cases).await,
     };
     let wanted = http::send(&server, &cases).await;
     assert_eq!(outcomes.len(), cases.len());
@@ -64,6 +66,11 @@ async fn the_command_line_answers_as_http() {
 #[tokio::test(flavor = "multi_thread")]
 async fn electra_v1_answers_as_http() {
     check(Way::ElectraV1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_open_inference_protocol_answers_as_http() {
+    check(Way::Inference).await;
 }
 
 /// The cases of one task, with their places among all.

@@ -12,10 +12,16 @@ pub enum Way {
     CommandLine,
     /// A unary call of electra.v1.Electra.
     ElectraV1,
+    /// The Open Inference Protocol over HTTP.
+    Inference,
 }
 
-const EVERY: &[Way] = &[Way::Http, Way::CommandLine, Way::ElectraV1];
-/// Those whose bodies have no types of their own.
+const EVERY: &[Way] = &[Way::Http, Way::CommandLine, Way::ElectraV1, Way::Inference];
+/// Those that have a way for each task.
+const BY_TASK: &[Way] = &[Way::Http, Way::CommandLine, Way::ElectraV1];
+/// Those whose options have no types of their own.
+const UNTYPED: &[Way] = &[Way::Http, Way::CommandLine, Way::Inference];
+/// Those whose bodies have none at all.
 const JSON: &[Way] = &[Way::Http, Way::CommandLine];
 
 /// A request, as the task's route has it.
@@ -39,15 +45,19 @@ const CONTEXT: &str =
 pub fn cases() -> Vec<Case> {
     let answered = answered().map(|(task, body)| (task, body, EVERY, None));
     let refused = refused().map(|(task, body, code)| (task, body, EVERY, Some(code)));
-    let untyped = refused_as_json().map(|(task, body, code)| (task, body, JSON, Some(code)));
-    let all = answered.into_iter().chain(refused).chain(untyped);
-    all.map(|(task, body, ways, refused)| Case {
-        task,
-        body,
-        ways,
-        refused,
-    })
-    .collect()
+    let by_task = refused_by_task().map(|(task, body, code)| (task, body, BY_TASK, Some(code)));
+    let options = refused_options().map(|(task, body, code)| (task, body, UNTYPED, Some(code)));
+    let bodies = refused_bodies().map(|(task, body, code)| (task, body, JSON, Some(code)));
+    (answered.into_iter().chain(refused).chain(by_task))
+        .chain(options)
+        .chain(bodies)
+        .map(|(task, body, ways, refused)| Case {
+            task,
+            body,
+            ways,
+            refused,
+        })
+        .collect()
 }
 
 fn answered() -> [(Task, Value); 31] {
@@ -139,7 +149,7 @@ fn answered() -> [(Task, Value); 31] {
     ]
 }
 
-fn refused() -> [(Task, Value, &'static str); 24] {
+fn refused() -> [(Task, Value, &'static str); 21] {
     let many = vec!["a"; 257];
     let huge = "a".repeat(131_073);
     let words = "word ".repeat(600);
@@ -182,11 +192,6 @@ fn refused() -> [(Task, Value, &'static str); 24] {
             json!({"text": "a", "model": "electra-mini-discriminator@7"}),
             "model_not_found",
         ),
-        (
-            Discriminate,
-            json!({"text": "a", "model": "electra-mini-qa"}),
-            "wrong_task",
-        ),
         (Classify, json!({"text": ["good", " \t\n"]}), "empty_text"),
         (Classify, json!({"text": words}), "too_many_tokens"),
         (Classify, json!({"text": "a", "top_k": 0}), "invalid_value"),
@@ -199,12 +204,6 @@ fn refused() -> [(Task, Value, &'static str); 24] {
             Tag,
             json!({"text": "a", "aggregation": "mean"}),
             "invalid_value",
-        ),
-        (Tag, json!({"text": "a", "model": ""}), "model_not_found"),
-        (
-            Tag,
-            json!({"text": "a", "model": "electra-mini-sentiment"}),
-            "wrong_task",
         ),
         (Qa, json!({"question": QUESTION}), "missing_field"),
         (Qa, asked("question", json!("")), "empty_text"),
@@ -220,23 +219,52 @@ fn refused() -> [(Task, Value, &'static str); 24] {
     ]
 }
 
-fn refused_as_json() -> [(Task, Value, &'static str); 10] {
+/// What another model or none would do.
+fn refused_by_task() -> [(Task, Value, &'static str); 3] {
     [
-        (Discriminate, json!({}), "missing_field"),
-        (Discriminate, json!({"text": 5}), "invalid_type"),
-        (Discriminate, json!({"text": ["a", null]}), "invalid_type"),
+        (
+            Discriminate,
+            json!({"text": "a", "model": "electra-mini-qa"}),
+            "wrong_task",
+        ),
+        (Tag, json!({"text": "a", "model": ""}), "model_not_found"),
+        (
+            Tag,
+            json!({"text": "a", "model": "electra-mini-sentiment"}),
+            "wrong_task",
+        ),
+    ]
+}
+
+/// Options that messages have no place for.
+fn refused_options() -> [(Task, Value, &'static str); 4] {
+    [
         (
             Discriminate,
             json!({"text": "a", "treshold": 0.5}),
             "unknown_field",
         ),
-        (Classify, json!({"text": [["a", "b", "c"]]}), "invalid_type"),
         (
             Classify,
             json!({"text": "a", "top_k": "three"}),
             "invalid_type",
         ),
         (Classify, json!({"text": "a", "top_k": -1}), "invalid_value"),
+        (
+            Tag,
+            json!({"text": "a", "aggregation": true}),
+            "invalid_type",
+        ),
+    ]
+}
+
+/// Inputs that only a JSON body can have.
+fn refused_bodies() -> [(Task, Value, &'static str); 7] {
+    [
+        (Discriminate, json!({}), "missing_field"),
+        (Discriminate, json!({"text": 5}), "invalid_type"),
+        (Discriminate, json!({"text": ["a", null]}), "invalid_type"),
+        (Classify, json!({"text": [["a", "b", "c"]]}), "invalid_type"),
         (Tag, json!({"text": {"text": "a"}}), "invalid_type"),
         (Qa, json!({"items": []}), "empty_input"),
         (
