@@ -10,7 +10,7 @@ export PYTHON
 
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help serve build test bench bench-peers lint lint-deploy runtime prerequisites clean
+.PHONY: help serve build test test-clients bench bench-peers lint lint-deploy runtime prerequisites clean
 # In the order written, so that what is missing is named before anything is fetched.
 .NOTPARALLEL:
 
@@ -27,6 +27,13 @@ build: prerequisites runtime ## Build the optimised program, target/release/elec
 test: prerequisites runtime ## Get what the test suite needs and run all of it
 	$(CARGO) test --locked
 	@scripts/lint_deploy.sh
+
+# With the program that `make test` builds too, unless ELECTRA_BINARY names another.
+test-clients: prerequisites runtime ## Run clients of other makers against the server: tests/clients/README.md
+ifndef ELECTRA_BINARY
+	$(CARGO) test --locked --no-run --test integration
+endif
+	@scripts/test_clients.sh $(ARGS)
 
 bench: prerequisites ## Micro-benchmarks of what surrounds the models
 	$(CARGO) bench --locked
@@ -55,4 +62,4 @@ prerequisites:
 
 clean: ## Remove everything that was built or fetched
 	$(CARGO) clean
-	rm -rf .onnxruntime .venv-lint .venv-peers
+	rm -rf .onnxruntime .venv-clients .venv-lint .venv-peers

@@ -7,23 +7,9 @@ set -eu
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
-requirements=scripts/lint-requirements.txt
 # The oldest Kubernetes whose API the manifests must fit.
 kubernetes=1.30
 tools=$PWD/.venv-lint
-
-# Installs the linters into a folder of the project's; a virtual environment would need more than Python and pip.
-install_linters() {
-    stamp=$("$python" --version && cat "$requirements")
-    [ "$stamp" = "$(cat "$tools/stamp" 2>/dev/null)" ] && return
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
-        echo "the linters need Python 3.10 or newer; name one: make PYTHON=python3.12 ..."
-        return 1
-    }
-    rm -rf "$tools"
-    "$python" -m pip install --quiet --no-deps --only-binary=:all: --target "$tools" --requirement "$requirements" &&
-        printf '%s\n' "$stamp" >"$tools/stamp"
-}
 
 # skipped TOOL WHY
 skipped() {
@@ -92,7 +78,7 @@ run() {
     fi
 }
 
-if why=$(install_linters 2>&1); then
+if why=$(scripts/install_requirements.sh "$tools" scripts/lint-requirements.txt 3.10 "The linters" 2>&1); then
     export PYTHONPATH="$tools"
     run yamllint lint_yaml
     run kubernetes-validate lint_kubernetes

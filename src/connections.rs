@@ -23,6 +23,15 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// How often an HTTP/2 client is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_mins(1);
 
+/// How much a client may send on a stream before it is read: HTTP/2's own default.
+const STREAM_WINDOW: u32 = 64 << 10;
+
+/// How much it may send on all streams of a connection: more than as many full ones as hyper lets it open, 200. Half of it is
+/// also h2's budget for the overhead of small frames that are not read yet, 256 bytes each, beyond which it closes the
+/// connection: so it has to be many times a stream's window, or a stream of small messages that come faster than they are
+/// answered loses its connection where it should wait.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
 /// How long to wait where the system has no more file descriptors, until some connections have ended.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -83,7 +92,9 @@ fn builder(protocol: Protocol) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING_INTERVAL);
+        .keep_alive_interval(PING_INTERVAL)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
     builder
 }
 

@@ -1,7 +1,7 @@
 //! What the tests share: exported models, servers on port 0, and a client.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
 
 /// The project's folder.
 pub fn project() -> &'static Path {
@@ -225,6 +226,13 @@ impl Server {
         }
     }
 
+    /// A connection for gRPC.
+    pub async fn grpc_channel(&self) -> Channel {
+        let address = self.grpc.expect("gRPC is on");
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+        endpoint.connect().await.expect("a connection")
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -367,6 +375,32 @@ pub fn electra(arguments: &[&str]) -> Command {
         .env_remove("ELECTRA_MODELS")
         .stdin(Stdio::null());
     command
+}
+
+/// Runs a program with this on its standard input, to its end.
+pub fn with_input(mut command: Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    // Beside reading: both pipes may be full.
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            pipe.write_all(input.as_bytes()).expect("the program reads");
+        });
+        child.wait_with_output().expect("an end")
+    })
+}
+
+/// The JSON lines that a program wrote.
+pub fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+        .collect()
 }
 
 /// `electra serve` in a process of its own, on port 0, with its models loaded; killed when dropped.

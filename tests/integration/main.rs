@@ -4,6 +4,7 @@ mod architecture;
 mod bad_input;
 mod batching;
 mod bench;
+mod cases;
 mod command_line;
 mod documentation;
 mod drain;

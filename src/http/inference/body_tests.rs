@@ -1,3 +1,5 @@
+//! Requests in JSON and in binary, read or refused.
+
 use serde_json::json;
 
 use super::*;

@@ -1,0 +1,276 @@
+//! The table: what is asked, which ways can say it, and what comes of it.
+
+use electra_server::task::Task::{self, Classify, Discriminate, Qa, Tag};
+use serde_json::{Value, json};
+
+/// A way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A native route.
+    Http,
+    /// A line of standard input.
+    CommandLine,
+    /// A unary call of electra.v1.Electra.
+    ElectraV1,
+    /// The Open Inference Protocol over HTTP.
+    Inference,
+}
+
+const EVERY: &[Way] = &[Way::Http, Way::CommandLine, Way::ElectraV1, Way::Inference];
+/// Those that have a way for each task.
+const BY_TASK: &[Way] = &[Way::Http, Way::CommandLine, Way::ElectraV1];
+/// Those whose options have no types of their own.
+const UNTYPED: &[Way] = &[Way::Http, Way::CommandLine, Way::Inference];
+/// Those whose bodies have none at all.
+const JSON: &[Way] = &[Way::Http, Way::CommandLine];
+
+/// A request, as the task's route has it.
+#[derive(Debug)]
+pub struct Case {
+    pub task: Task,
+    pub body: Value,
+    /// The ways that can say it.
+    pub ways: &'static [Way],
+    /// The code of the error that it is refused with, if it is.
+    pub refused: Option<&'static str>,
+}
+
+const SENTENCE: &str = "The quick brown fox fake over the lazy dog";
+const UNICODE: &str = "Zoë’s 🦊 jumped 👩‍👩‍👧 over Ünïcödé — 日本語 и русский.";
+const QUESTION: &str = "Who wrote the letter?";
+const CONTEXT: &str =
+    "The letter 🖋 was written by María Lopez in 1912 and found a century later in an attic.";
+
+/// All of them.
+pub fn cases() -> Vec<Case> {
+    let answered = answered().map(|(task, body)| (task, body, EVERY, None));
+    let refused = refused().map(|(task, body, code)| (task, body, EVERY, Some(code)));
+    let by_task = refused_by_task().map(|(task, body, code)| (task, body, BY_TASK, Some(code)));
+    let options = refused_options().map(|(task, body, code)| (task, body, UNTYPED, Some(code)));
+    let bodies = refused_bodies().map(|(task, body, code)| (task, body, JSON, Some(code)));
+    (answered.into_iter().chain(refused).chain(by_task))
+        .chain(options)
+        .chain(bodies)
+        .map(|(task, body, ways, refused)| Case {
+            task,
+            body,
+            ways,
+            refused,
+        })
+        .collect()
+}
+
+fn answered() -> [(Task, Value); 31] {
+    let long = "The old man bought a new car in London. ".repeat(80);
+    let item = |question: &str, context: &str| json!({"question": question, "context": context});
+    [
+        (Discriminate, json!({"text": SENTENCE})),
+        (
+            Discriminate,
+            json!({"text": [SENTENCE, "", UNICODE, " \t", "a"]}),
+        ),
+        (Discriminate, json!({"text": UNICODE, "offsets": "utf8"})),
+        (
+            Discriminate,
+            json!({"text": UNICODE, "offsets": "utf16", "level": "word"}),
+        ),
+        (
+            Discriminate,
+            json!({"text": SENTENCE, "level": "word", "threshold": 0.125}),
+        ),
+        (
+            Discriminate,
+            json!({"text": SENTENCE, "threshold": 1, "level": "token"}),
+        ),
+        (Discriminate, json!({"text": [long, SENTENCE]})),
+        (
+            Discriminate,
+            json!({"text": "a", "model": "electra-mini-discriminator"}),
+        ),
+        (
+            Discriminate,
+            json!({"text": "a", "model": "electra-mini-discriminator@1"}),
+        ),
+        (Classify, json!({"text": "A warm, funny film."})),
+        (
+            Classify,
+            json!({"text": ["A warm, funny film.", "Dull.", UNICODE]}),
+        ),
+        (
+            Classify,
+            json!({"text": [["A warm film.", "It is funny."], ["Dull.", UNICODE]]}),
+        ),
+        (Classify, json!({"text": "Dull.", "top_k": 1})),
+        (
+            Classify,
+            json!({"text": "Dull.", "top_k": 1000, "function": "sigmoid"}),
+        ),
+        (Classify, json!({"text": "Dull.", "function": "none"})),
+        (Classify, json!({"text": "Dull.", "function": "softmax"})),
+        (Classify, json!({"text": ["Dull.", long], "truncate": true})),
+        (
+            Tag,
+            json!({"text": "The old man bought a new car in London."}),
+        ),
+        (
+            Tag,
+            json!({"text": ["The old man", "", UNICODE, "\n"], "offsets": "utf16"}),
+        ),
+        (
+            Tag,
+            json!({"text": UNICODE, "aggregation": "none", "offsets": "utf8"}),
+        ),
+        (Tag, json!({"text": UNICODE, "aggregation": "simple"})),
+        (Tag, json!({"text": UNICODE, "aggregation": "first"})),
+        (Tag, json!({"text": UNICODE, "aggregation": "average"})),
+        (Tag, json!({"text": UNICODE, "aggregation": "max"})),
+        (Tag, json!({"text": long})),
+        (Qa, json!({"question": QUESTION, "context": CONTEXT})),
+        (
+            Qa,
+            json!({"items": [item(QUESTION, CONTEXT), item("When?", CONTEXT)], "top_k": 3}),
+        ),
+        (
+            Qa,
+            json!({"question": QUESTION, "context": CONTEXT, "offsets": "utf8"}),
+        ),
+        (
+            Qa,
+            json!({"question": QUESTION, "context": CONTEXT, "offsets": "utf16", "top_k": 100}),
+        ),
+        (
+            Qa,
+            json!({"question": "How deep is the lake?", "context": CONTEXT, "no_answer": true}),
+        ),
+        (
+            Qa,
+            json!({"items": [item(QUESTION, &long)], "max_answer_tokens": 3, "stride": 16, "no_answer": false}),
+        ),
+    ]
+}
+
+fn refused() -> [(Task, Value, &'static str); 21] {
+    let many = vec!["a"; 257];
+    let huge = "a".repeat(131_073);
+    let words = "word ".repeat(600);
+    let asked = |field: &str, value: Value| {
+        let mut body = json!({"question": QUESTION, "context": CONTEXT});
+        body[field] = value;
+        body
+    };
+    [
+        (Discriminate, json!({"text": []}), "empty_input"),
+        (Discriminate, json!({"text": many}), "too_many_inputs"),
+        (Discriminate, json!({"text": ["a", huge]}), "text_too_long"),
+        (
+            Discriminate,
+            json!({"text": "a", "threshold": -0.5}),
+            "invalid_value",
+        ),
+        (
+            Discriminate,
+            json!({"text": "a", "threshold": 1.5}),
+            "invalid_value",
+        ),
+        (
+            Discriminate,
+            json!({"text": "a", "level": "letter"}),
+            "invalid_value",
+        ),
+        (
+            Discriminate,
+            json!({"text": "a", "offsets": "bytes"}),
+            "invalid_value",
+        ),
+        (
+            Discriminate,
+            json!({"text": "a", "model": "nobody"}),
+            "model_not_found",
+        ),
+        (
+            Discriminate,
+            json!({"text": "a", "model": "electra-mini-discriminator@7"}),
+            "model_not_found",
+        ),
+        (Classify, json!({"text": ["good", " \t\n"]}), "empty_text"),
+        (Classify, json!({"text": words}), "too_many_tokens"),
+        (Classify, json!({"text": "a", "top_k": 0}), "invalid_value"),
+        (
+            Classify,
+            json!({"text": "a", "function": "tanh"}),
+            "invalid_value",
+        ),
+        (
+            Tag,
+            json!({"text": "a", "aggregation": "mean"}),
+            "invalid_value",
+        ),
+        (Qa, json!({"question": QUESTION}), "missing_field"),
+        (Qa, asked("question", json!("")), "empty_text"),
+        (Qa, asked("context", json!(" \n")), "empty_text"),
+        (
+            Qa,
+            asked("question", json!("why ".repeat(500))),
+            "question_too_long",
+        ),
+        (Qa, asked("top_k", json!(101)), "invalid_value"),
+        (Qa, asked("max_answer_tokens", json!(0)), "invalid_value"),
+        (Qa, asked("stride", json!(5000)), "invalid_value"),
+    ]
+}
+
+/// What another model or none would do.
+fn refused_by_task() -> [(Task, Value, &'static str); 3] {
+    [
+        (
+            Discriminate,
+            json!({"text": "a", "model": "electra-mini-qa"}),
+            "wrong_task",
+        ),
+        (Tag, json!({"text": "a", "model": ""}), "model_not_found"),
+        (
+            Tag,
+            json!({"text": "a", "model": "electra-mini-sentiment"}),
+            "wrong_task",
+        ),
+    ]
+}
+
+/// Options that messages have no place for.
+fn refused_options() -> [(Task, Value, &'static str); 4] {
+    [
+        (
+            Discriminate,
+            json!({"text": "a", "treshold": 0.5}),
+            "unknown_field",
+        ),
+        (
+            Classify,
+            json!({"text": "a", "top_k": "three"}),
+            "invalid_type",
+        ),
+        (Classify, json!({"text": "a", "top_k": -1}), "invalid_value"),
+        (
+            Tag,
+            json!({"text": "a", "aggregation": true}),
+            "invalid_type",
+        ),
+    ]
+}
+
+/// Inputs that only a JSON body can have.
+fn refused_bodies() -> [(Task, Value, &'static str); 7] {
+    [
+        (Discriminate, json!({}), "missing_field"),
+        (Discriminate, json!({"text": 5}), "invalid_type"),
+        (Discriminate, json!({"text": ["a", null]}), "invalid_type"),
+        (Classify, json!({"text": [["a", "b", "c"]]}), "invalid_type"),
+        (Tag, json!({"text": {"text": "a"}}), "invalid_type"),
+        (Qa, json!({"items": []}), "empty_input"),
+        (
+            Qa,
+            json!({"question": {}, "context": CONTEXT}),
+            "invalid_type",
+        ),
+    ]
+}
