@@ -1,9 +1,8 @@
 //! The program itself, as a user runs it.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::{ServerProcess, default_models, electra, lines, stderr, with_input};
 

@@ -202,7 +202,7 @@ impl Body<'_> {
         self.0[field].as_bool()
     }
 
-    /// The number of an enum's value: `level` `word` is LEVEL_WORD. A name that there is not has a number that there is not.
+    /// The number of an enum's value: `level` `word` is `LEVEL_WORD`. A name that there is not has a number that there is not.
     fn named<E: Into<i32>>(&self, field: &str, of_name: impl Fn(&str) -> Option<E>) -> i32 {
         match self.0[field].as_str() {
             Some(name) => of_name(&format!("{field}_{name}").to_uppercase()).map_or(99, Into::into),
