@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::huggingface;
-use super::schema::string;
+use super::schema::{count, string};
 use crate::config::Timeouts;
 use crate::http::docs;
 
@@ -51,6 +51,12 @@ pub fn parameters(timeouts: &Timeouts) -> Value {
             json!({"type": "integer", "minimum": 1, "maximum": 5, "default": 3}),
             json!(3),
         ),
+        "InferenceHeaderContentLength": {
+            "name": "Inference-Header-Content-Length",
+            "in": "header",
+            "description": "How many bytes of the body are JSON, where binary data follows it.",
+            "schema": count(),
+        },
         "ModelName": path(
             "name",
             "A model's name or one of its aliases.",
@@ -93,6 +99,10 @@ pub fn headers() -> Value {
             "required": true,
             "schema": string(),
             "example": "tokenize;dur=0.081, queue;dur=0.012, inference;dur=3.407",
+        },
+        "InferenceHeaderContentLength": {
+            "description": "How many bytes of the body are JSON, where binary data follows it.",
+            "schema": count(),
         },
         "RetryAfter": {
             "description": "Seconds after which to try again.",

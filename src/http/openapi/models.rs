@@ -1,9 +1,8 @@
-//! The routes of models in the document: what there is, loading and unloading.
+//! The native routes of models in the document: what there is.
 
 use serde_json::{Value, json};
 
 use super::MODELS;
-use super::inference::body_is_optional;
 use super::operation::{Operation, example};
 use super::schema::{answer, count, list, one_of_names, reference, string};
 
@@ -11,7 +10,7 @@ const STATES: &[&str] = &["loading", "ready", "failed", "unloaded"];
 /// How graphs' numbers are called.
 pub const PRECISIONS: &[&str] = &["fp32", "fp16", "int8"];
 
-/// GET /models, /models/{name}; POST /v2/repository/models/{name}/load, /unload.
+/// GET /models, /models/{name}.
 pub fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/models", "listModels", MODELS)
@@ -37,34 +36,7 @@ pub fn operations() -> Vec<Operation> {
                 ],
             )
             .fails_with(&[404]),
-        control(
-            "/v2/repository/models/{name}/load",
-            "loadModel",
-            "Put a model in service",
-            "Loads a model, or loads it again where its files have changed. It is answered when the model serves; until then, and \
-             where it fails, what served before goes on.",
-        ),
-        control(
-            "/v2/repository/models/{name}/unload",
-            "unloadModel",
-            "Take a model out of service",
-            "Unloads a model until it is loaded again; what it has accepted is still answered.",
-        ),
     ]
-}
-
-fn control(path: &'static str, id: &'static str, summary: &str, description: &str) -> Operation {
-    let operation = Operation::post(path, id, MODELS)
-        .says(summary, description)
-        .parameters(&["ModelName", "RequestTimeout"])
-        .takes("ControlRequest", vec![])
-        .answers(
-            "It is done.",
-            "Done",
-            vec![example("done", "It is done", json!({}))],
-        )
-        .fails_with(&[400, 404, 413, 415, 422, 503, 504]);
-    body_is_optional(operation)
 }
 
 fn sentiment() -> Value {
@@ -138,10 +110,6 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("Model", model()),
         ("ModelVersion", version.into()),
         ("GraphInput", tensor.into()),
-        (
-            "Done",
-            answer("An answer that says nothing but that it was done.").into(),
-        ),
     ]
 }
 

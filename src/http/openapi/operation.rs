@@ -79,11 +79,26 @@ impl Operation {
     }
 
     /// A JSON body that it must have, a schema of `components/schemas`.
-    pub fn takes(mut self, schema: &str, examples: Vec<Example>) -> Self {
+    pub fn takes(self, schema: &str, examples: Vec<Example>) -> Self {
+        self.with_body(true, content(schema, examples))
+    }
+
+    /// A JSON body that may be left out.
+    pub fn may_take(self, schema: &str, examples: Vec<Example>) -> Self {
+        self.with_body(false, content(schema, examples))
+    }
+
+    fn with_body(mut self, required: bool, content: Value) -> Self {
         self.document["requestBody"] = json!({
-            "required": true,
-            "content": {"application/json": content(schema, examples)},
+            "required": required,
+            "content": {"application/json": content},
         });
+        self
+    }
+
+    /// Another media type that its body may be of, as a Media Type Object.
+    pub fn or_takes(mut self, media_type: &str, content: Value) -> Self {
+        self.document["requestBody"]["content"][media_type] = content;
         self
     }
 
@@ -106,6 +121,12 @@ impl Operation {
             "headers": {"x-request-id": {"$ref": "#/components/headers/RequestId"}},
             "content": contents,
         });
+        self
+    }
+
+    /// Another media type that its answer may be of, as a Media Type Object.
+    pub fn or_answers(mut self, media_type: &str, content: Value) -> Self {
+        self.document["responses"]["200"]["content"][media_type] = content;
         self
     }
 

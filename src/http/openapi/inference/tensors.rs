@@ -1,0 +1,169 @@
+//! The schemas of what models are asked by tensors, and of what they answer.
+
+use serde_json::{Value, json};
+
+use crate::http::openapi::schema::{
+    Object, answer, list, one_of_names, reference, request, string, with,
+};
+use crate::service::QA_WINDOW_TOKENS;
+
+/// The element types of tensors.
+pub const DATATYPES: &[&str] = &["BOOL", "INT32", "INT64", "FP32", "BYTES"];
+
+/// The schemas of requests and answers, by their names.
+pub fn schemas() -> Vec<(&'static str, Value)> {
+    vec![
+        ("InferRequest", infer_request().into()),
+        ("InferInput", infer_input().into()),
+        ("InferRequestedOutput", requested_output().into()),
+        ("InferParameters", parameters().into()),
+        ("TensorData", tensor_data()),
+        ("InferResponse", infer_response().into()),
+        ("InferOutput", infer_output().into()),
+    ]
+}
+
+fn infer_request() -> Object {
+    request("Tensors for a model.")
+        .required(
+            "inputs",
+            with(list(reference("InferInput")), "minItems", 1),
+            "The tensors, in any order.",
+        )
+        .optional(
+            "outputs",
+            list(reference("InferRequestedOutput")),
+            "Those wanted, in this order; all where none is named.",
+        )
+        .optional(
+            "parameters",
+            reference("InferParameters"),
+            "The request's parameters.",
+        )
+        .optional(
+            "id",
+            string(),
+            "The client's name for the request, which its answer repeats.",
+        )
+        .optional("model_name", string(), "What the path says, or nothing.")
+        .optional("model_version", string(), "What the path says, or nothing.")
+}
+
+fn infer_input() -> Object {
+    let parameters = request("How it is sent.").present(
+        "binary_data_size",
+        json!({"type": ["integer", "string"], "minimum": 0}),
+        "Its bytes behind the JSON; then it has no `data`.",
+    );
+    tensor(request("A tensor that is sent."))
+        .optional(
+            "data",
+            reference("TensorData"),
+            "Its elements; absent where they are binary.",
+        )
+        .optional("parameters", parameters.into(), "How it is sent.")
+}
+
+fn requested_output() -> Object {
+    let parameters = request("How it is wanted.")
+        .present(
+            "binary_data",
+            json!({"type": "boolean"}),
+            "Whether it is wanted in binary.",
+        )
+        .present(
+            "classification",
+            json!({"enum": [0]}),
+            "How clients say that they want the tensor itself.",
+        );
+    request("An output that is wanted.")
+        .required("name", string(), "Its name.")
+        .optional("parameters", parameters.into(), "How it is wanted.")
+}
+
+/// Numbers and truth values may come as text, since some clients send no others.
+fn parameters() -> Object {
+    let number = |minimum: usize| json!({"type": ["integer", "string"], "minimum": minimum});
+    let truth = || json!({"type": ["boolean", "string"]});
+    let no_sequence = || json!({"enum": [0, false, ""]});
+    request("Parameters of a request: those of the protocol, and the options of the task's own route for texts. Others are refused.")
+        .present(
+            "priority",
+            with(number(0), "maximum", 5),
+            "1, the highest, to 5; 0 for the usual one.",
+        )
+        .present("timeout", number(0), "How long the answer is waited for, in microseconds; 0 for the usual time. It only shortens.")
+        .present("binary_data_output", json!({"type": "boolean"}), "Whether outputs that do not say are wanted in binary.")
+        .present("sequence_id", no_sequence(), "None: no model keeps a state between requests.")
+        .present("sequence_start", no_sequence(), "None.")
+        .present("sequence_end", no_sequence(), "None.")
+        .present(
+            "threshold",
+            json!({"type": ["number", "string"], "minimum": 0, "maximum": 1}),
+            "Of /discriminate.",
+        )
+        .present("level", one_of_names(&["token", "word"]), "Of /discriminate.")
+        .present("function", one_of_names(&["softmax", "sigmoid", "none"]), "Of /classify.")
+        .present("truncate", truth(), "Of /classify.")
+        .present(
+            "aggregation",
+            one_of_names(&["none", "simple", "first", "average", "max"]),
+            "Of /tag.",
+        )
+        .present("top_k", number(1), "Of /classify and /qa.")
+        .present("no_answer", truth(), "Of /qa.")
+        .present("max_answer_tokens", number(1), "Of /qa.")
+        .present("stride", with(number(0), "maximum", QA_WINDOW_TOKENS / 2), "Of /qa.")
+        .present("offsets", one_of_names(&["codepoint", "utf8", "utf16"]), "Of /discriminate, /tag and /qa.")
+}
+
+fn tensor_data() -> Value {
+    json!({
+        "description": "The elements of a tensor, row after row, flat or nested. They are of its datatype: strings for BYTES.",
+        "type": "array",
+        "items": {"anyOf": [{"type": ["boolean", "number", "string"]}, reference("TensorData")]},
+    })
+}
+
+fn infer_response() -> Object {
+    answer("What a model answers.")
+        .required("model_name", string(), "The model, never an alias.")
+        .required("model_version", string(), "The version that answered.")
+        .present("id", string(), "That of the request, if it had one.")
+        .required(
+            "outputs",
+            list(reference("InferOutput")),
+            "In the order that was asked for.",
+        )
+}
+
+fn infer_output() -> Object {
+    let parameters = answer("How it is sent.").required(
+        "binary_data_size",
+        json!({"type": "integer", "minimum": 0}),
+        "Its bytes behind the JSON.",
+    );
+    let data = list(json!({"type": ["boolean", "number", "string"]}));
+    tensor(answer("A tensor that is answered."))
+        .present(
+            "data",
+            data,
+            "Its elements, flat; absent where they are binary.",
+        )
+        .present("parameters", parameters.into(), "There where it is binary.")
+}
+
+fn tensor(object: Object) -> Object {
+    object
+        .required("name", string(), "Its name.")
+        .required(
+            "datatype",
+            one_of_names(DATATYPES),
+            "The type of its elements.",
+        )
+        .required(
+            "shape",
+            list(json!({"type": "integer", "minimum": 0})),
+            "Its dimensions.",
+        )
+}
