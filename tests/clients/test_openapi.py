@@ -14,7 +14,14 @@ HERE = Path(__file__).parent
 
 
 def test_a_server_does_what_its_document_says(default_server: Server, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "schemathesis.cli", "--no-color", f"--config-file={HERE / 'schemathesis.toml'}", "run"]
+    command = [
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "--no-color",
+        f"--config-file={HERE / 'schemathesis.toml'}",
+        "run",
+    ]
     options = ["--max-examples=50", "--continue-on-failure", "--checks=all"]
     # It keeps what it learns below the current folder.
     run = subprocess.run(
