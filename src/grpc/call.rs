@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use tokio::time::Instant;
-use tonic::Request;
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Response};
 
 use crate::batch::{Priority, WhenFull};
 use crate::config::Timeouts;
 use crate::error::ServiceError;
-use crate::service::{RequestContext, context};
+use crate::service::{RequestContext, Timings, context};
 
 const TIMEOUT: &str = "grpc-timeout";
 
@@ -111,6 +112,15 @@ impl Call {
     fn note(&self, change: impl FnOnce(&mut Noted)) {
         change(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// A response that says in its metadata where its time went.
+pub fn timed<R>(response: R, timings: Timings) -> Response<R> {
+    let mut response = Response::new(response);
+    if let Ok(timings) = MetadataValue::try_from(timings.to_string()) {
+        response.metadata_mut().insert("server-timing", timings);
+    }
+    response
 }
 
 /// A value of the metadata; one that is no text is as useless as a wrong one.

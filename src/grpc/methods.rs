@@ -7,8 +7,10 @@ use tonic_health::pb::health_server::HealthServer;
 
 use super::electra::ElectraAdapter;
 use super::health::HealthAdapter;
+use super::inference::InferenceAdapter;
 use super::proto::METHODS;
 use super::proto::electra::electra_server::ElectraServer;
+use super::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::{GrpcState, reflection};
 use crate::error::ServiceError;
 
@@ -21,7 +23,10 @@ const COMMON_METHODS: &[&str] = &[
 ];
 
 /// The services whose health is that of the server.
-pub const SERVICES: &[&str] = &[ElectraServer::<ElectraAdapter>::NAME];
+pub const SERVICES: &[&str] = &[
+    ElectraServer::<ElectraAdapter>::NAME,
+    GrpcInferenceServiceServer::<InferenceAdapter>::NAME,
+];
 
 /// Every service there is.
 pub fn routes(state: &GrpcState) -> Routes {
@@ -31,7 +36,14 @@ pub fn routes(state: &GrpcState) -> Routes {
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
     let health = HealthServer::new(HealthAdapter::new(state.service.clone()));
-    let routes = Routes::default().add_service(electra).add_service(health);
+    let inference = GrpcInferenceServiceServer::new(InferenceAdapter::new(state.service.clone()))
+        .max_decoding_message_size(most_bytes)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    let routes = Routes::default()
+        .add_service(electra)
+        .add_service(inference)
+        .add_service(health);
     reflection::add(routes).prepare()
 }
 
@@ -39,7 +51,6 @@ pub fn routes(state: &GrpcState) -> Routes {
 pub fn find(path: &str) -> Result<&'static str, ServiceError> {
     METHODS
         .iter()
-        .filter(|method| computes(method))
         .chain(COMMON_METHODS)
         .find(|method| **method == path)
         .copied()
@@ -52,6 +63,7 @@ pub fn find(path: &str) -> Result<&'static str, ServiceError> {
 /// Whether a method has models compute; a stopping server takes no more of them.
 pub fn computes(method: &str) -> bool {
     method.starts_with("/electra.v1.Electra/")
+        || method == "/inference.GRPCInferenceService/ModelInfer"
 }
 
 /// Whether a method is one of server reflection's.
@@ -73,6 +85,8 @@ mod tests {
             find("/grpc.health.v1.Health/Watch"),
             Ok("/grpc.health.v1.Health/Watch")
         );
+        let infer = find("/inference.GRPCInferenceService/ModelInfer").unwrap();
+        assert!(computes(infer));
         for unknown in ["/electra.v1.Electra/Tags", "/", "/electra.v1.Electra/"] {
             assert_eq!(find(unknown).unwrap_err().code(), "route_not_found");
         }

@@ -3,6 +3,7 @@
 mod call;
 mod electra;
 mod health;
+mod inference;
 mod methods;
 mod observe;
 pub mod proto;

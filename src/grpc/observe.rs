@@ -103,19 +103,35 @@ async fn answer(
     if request.headers().get(ENCODING).is_none() {
         request.headers_mut().remove(ACCEPT_ENCODING);
     }
-    // Also reading the request must not take longer.
-    let deadline = call.context().deadline;
+    // Also reading the request must not take longer. What computes nothing, such as loading a model, takes its time.
+    let deadline = if methods::computes(method) {
+        Some(call.context().deadline)
+    } else {
+        call.deadline()
+    };
     request.extensions_mut().insert(call);
-    let response = match timeout_at(deadline, routes.oneshot(request)).await {
-        Ok(Ok(response)) => response.map(Body::new),
-        Ok(Err(never)) => match never {},
-        Err(_) => return Err(ServiceError::DeadlineExceeded),
+    let response = within(deadline, routes.oneshot(request)).await?;
+    let response = match response {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
     };
     match response.extensions().get::<Status>() {
         None => Ok(response),
         Some(refusal) => Err(status::error(refusal)
             .cloned()
             .unwrap_or_else(|| status::unreadable(refusal, state.service.limits().max_body_bytes))),
+    }
+}
+
+async fn within<R>(
+    deadline: Option<Instant>,
+    work: impl Future<Output = R>,
+) -> Result<R, ServiceError> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, work)
+            .await
+            .map_err(|_| ServiceError::DeadlineExceeded),
+        None => Ok(work.await),
     }
 }
 

@@ -11,3 +11,9 @@ pub mod electra {
     #![allow(missing_docs, clippy::pedantic, reason = "generated")]
     tonic::include_proto!("electra.v1");
 }
+
+/// `inference`: the Open Inference Protocol.
+pub mod inference {
+    #![allow(missing_docs, clippy::pedantic, reason = "generated")]
+    tonic::include_proto!("inference");
+}

@@ -185,7 +185,7 @@ async fn discriminate_refuses_by_name_what_it_can_not_use() {
         (
             json!({"text": "a", "model": "electra-mini-qa"}),
             "wrong_task",
-            "/qa",
+            "Ask it for qa",
         ),
     ];
     check_all("/discriminate", &cases).await;

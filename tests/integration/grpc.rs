@@ -19,7 +19,7 @@ async fn connect(address: std::net::SocketAddr) -> Channel {
     endpoint.connect().await.expect("a connection")
 }
 
-async fn channel(server: &Server) -> Channel {
+pub async fn channel(server: &Server) -> Channel {
     connect(server.grpc.expect("gRPC is on")).await
 }
 
@@ -282,7 +282,8 @@ async fn answer_answers_as_over_http() {
     }
 }
 
-fn code(status: &Status) -> (Code, &str) {
+/// A status, and the name of its error.
+pub fn code(status: &Status) -> (Code, &str) {
     let name = status.metadata().get("error-code").expect("a code");
     (status.code(), name.to_str().expect("text"))
 }

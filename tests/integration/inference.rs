@@ -236,7 +236,10 @@ async fn packed_token_ids_have_the_logits_of_rows() {
         .iter()
         .flat_map(|sequence| sequence.ids.clone())
         .collect();
+    let types = sequences.iter().flat_map(|sequence| &sequence.type_ids);
+    let types: Vec<u8> = types.copied().collect();
     let request = json!({"inputs": [
+        {"name": "token_type_ids", "datatype": "INT64", "shape": [types.len()], "data": types},
         {"name": "input_ids", "datatype": "INT32", "shape": [ids.len()], "data": ids},
         {"name": "sequence_starts", "datatype": "INT64", "shape": [starts.len()], "data": starts},
     ]});

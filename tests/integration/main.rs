@@ -12,6 +12,7 @@ mod eval;
 mod export;
 mod formats;
 mod grpc;
+mod grpc_inference;
 mod harness;
 mod hub;
 mod hub_server;

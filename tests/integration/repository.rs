@@ -58,6 +58,13 @@ async fn report_when(server: &Server, name: &str, wanted: impl Fn(&Value) -> boo
     report.unwrap_or_else(|_| panic!("{name} does not become as wanted"))
 }
 
+/// Waits until the metrics have a line: they follow the list of models, a little later.
+async fn until_counted(server: &Server, line: &str) {
+    let waiting = async { while !server.metrics().await.contains(line) {} };
+    let waited = tokio::time::timeout(Duration::from_mins(1), waiting).await;
+    waited.unwrap_or_else(|_| panic!("the metrics never say `{line}`"));
+}
+
 async fn expect_ready(server: &Server) {
     let response = server.get("/health/ready").send().await;
     assert_eq!(response.expect("an answer").status(), StatusCode::OK);
@@ -155,14 +162,14 @@ async fn a_broken_version_replaces_nothing_and_is_seen() {
     assert_eq!(report["version_states"][1]["state"], "failed");
     assert_eq!(letter(&server, "mood").await, "a");
     expect_ready(&server).await;
-    assert!(server.metrics().await.contains(&format!("{failed} 1")));
+    until_counted(&server, &format!("{failed} 1")).await;
     let broken = server.post("/classify", &json!({"text": "a", "model": "mood@2"}));
     server.refused(broken, 503, "model_unavailable").await;
     // Repaired, it takes over.
     std::fs::write(&data, &whole).expect("weights");
     let report = report_when(&server, "mood", |report| report["version"] == "2").await;
     assert!(report.get("reason").is_none(), "{report}");
-    assert!(server.metrics().await.contains(&format!("{failed} 0")));
+    until_counted(&server, &format!("{failed} 0")).await;
     // Broken in place, it goes on from what it has in memory.
     std::fs::write(&data, &whole[..7]).expect("weights");
     let report = report_when(&server, "mood", |report| report["reason"].is_string()).await;

@@ -6,10 +6,9 @@ mod discriminate;
 mod options;
 mod tag;
 
-use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::call::Call;
+use super::call::{Call, timed};
 use super::proto::electra as proto;
 use super::proto::electra::electra_server::Electra;
 use super::stream::{Responses, respond};
@@ -57,11 +56,7 @@ impl ElectraAdapter {
         let request = request.into_inner();
         call.note_model(self.service.model_name(M::TASK, request.model()));
         let (response, timings) = request.answer(&self.service, &call.context()).await?;
-        let mut response = Response::new(response);
-        if let Ok(timings) = MetadataValue::try_from(timings.to_string()) {
-            response.metadata_mut().insert("server-timing", timings);
-        }
-        Ok(response)
+        Ok(timed(response, timings))
     }
 
     fn each<M: TaskRequest>(

@@ -39,7 +39,13 @@ impl Watch {
 async fn a_loaded_server_and_its_models_serve_until_it_stops() {
     let fixture = Fixture::new(Task::Tag);
     let served = Served::over(&fixture).await;
-    let names = ["", "electra.v1.Electra", "model", "model@1"];
+    let names = [
+        "",
+        "electra.v1.Electra",
+        "inference.GRPCInferenceService",
+        "model",
+        "model@1",
+    ];
     let mut watches = Vec::new();
     for name in names {
         assert_eq!(check(&served, name).await.unwrap(), Serving, "{name}");

@@ -45,7 +45,11 @@ async fn services_and_their_messages_can_be_asked_for() {
         .unwrap();
     let mut answers = answers.into_inner();
     let listed = services(answers.next().await.unwrap().unwrap());
-    for service in ["electra.v1.Electra", "grpc.health.v1.Health"] {
+    for service in [
+        "electra.v1.Electra",
+        "grpc.health.v1.Health",
+        "inference.GRPCInferenceService",
+    ] {
         assert!(listed.iter().any(|name| name == service), "{listed:?}");
     }
     let file = answers.next().await.unwrap().unwrap().message_response;

@@ -57,10 +57,12 @@ async fn a_stream_reads_no_more_than_it_may_have_in_flight() {
     let fixture = Fixture::new(Task::Tag);
     let served = Served::over(&fixture).await;
     fixture.model.shut();
+    let mut other = served.client();
+    let held = tokio::spawn(async move { other.tag(tag("fox")).await });
+    // The only worker is held, so that all of the stream waits.
+    fixture.model.until_begun(1).await;
     let requests = iter((0..500).map(numbered));
     let responses = served.client().tag_stream(requests).await.unwrap();
-    // One batch runs, and the rest waits.
-    fixture.model.until_begun(1).await;
     let waiting = || {
         let exposition = fixture.metrics.encode().unwrap();
         let depth = exposition
@@ -81,6 +83,7 @@ async fn a_stream_reads_no_more_than_it_may_have_in_flight() {
         assert!(waiting() <= IN_FLIGHT);
     }
     fixture.model.open();
+    assert!(held.await.unwrap().is_ok());
     assert_eq!(read(responses.into_inner()).await.0.len(), 500);
 }
 

@@ -1,3 +1,5 @@
+//! Requests in JSON and in binary, read or refused.
+
 use serde_json::json;
 
 use super::*;
@@ -10,7 +12,7 @@ fn model(version: &str) -> Addressed {
     }
 }
 
-fn with_input(input: Value) -> Vec<u8> {
+fn with_input(input: &Value) -> Vec<u8> {
     json!({"inputs": [input]}).to_string().into_bytes()
 }
 
@@ -31,11 +33,11 @@ fn data_is_flat_or_nested() {
     let numbers = TensorData::Int64(vec![1, 2, 3, 4]);
     for data in [json!([1, 2, 3, 4]), json!([[1, 2], [3, 4]])] {
         let input = json!({"name": "i", "datatype": "INT64", "shape": [2, 2], "data": data});
-        assert_eq!(data_of(&with_input(input), None), numbers);
+        assert_eq!(data_of(&with_input(&input), None), numbers);
     }
     let strings = json!({"name": "i", "datatype": "BYTES", "shape": [1], "data": ["é"]});
     let text = TensorData::Bytes(vec!["é".as_bytes().to_vec()]);
-    assert_eq!(data_of(&with_input(strings), None), text);
+    assert_eq!(data_of(&with_input(&strings), None), text);
 }
 
 #[test]
@@ -50,10 +52,10 @@ fn elements_are_of_the_tensors_type() {
         ("BYTES", json!([[3]]), "`inputs[0].data[0][0][0]`"),
     ] {
         let input = json!({"name": "i", "datatype": datatype, "shape": [1], "data": [element]});
-        refused(&with_input(input), None, "invalid_type", place);
+        refused(&with_input(&input), None, "invalid_type", place);
     }
     let input = json!({"name": "i", "datatype": "BYTES", "shape": [1], "data": "a"});
-    refused(&with_input(input), None, "invalid_type", "must be a list");
+    refused(&with_input(&input), None, "invalid_type", "must be a list");
 }
 
 fn binary_body(sizes: &[usize], raw: &[u8]) -> (Vec<u8>, usize) {
@@ -101,29 +103,29 @@ fn binary_data_that_does_not_add_up_is_refused() {
 
 #[test]
 fn inputs_have_data_one_way() {
-    let input = |changes: Value| {
+    let input = |changes: &Value| {
         let mut input = json!({"name": "i", "datatype": "INT64", "shape": [1]});
         for (field, value) in changes.as_object().unwrap() {
             input[field] = value.clone();
         }
-        with_input(input)
+        with_input(&input)
     };
     refused(
-        &input(json!({})),
+        &input(&json!({})),
         None,
         "missing_field",
         "`inputs[0]` lacks the field `data`",
     );
     let both = json!({"data": [1], "parameters": {"binary_data_size": 0}});
-    refused(&input(both), None, "invalid_value", "one or the other");
+    refused(&input(&both), None, "invalid_value", "one or the other");
     refused(
-        &input(json!({"datatype": "FP8"})),
+        &input(&json!({"datatype": "FP8"})),
         None,
         "invalid_value",
         "`FP8`",
     );
     refused(
-        &input(json!({"dat": [1]})),
+        &input(&json!({"dat": [1]})),
         None,
         "unknown_field",
         "Did you mean `data`?",

@@ -12,11 +12,7 @@ use crate::service::inference::{Datatype, TensorData};
 /// [`ServiceError::InvalidType`] for an element of another type than the tensor's.
 pub fn read(value: Value, datatype: Datatype, place: &str) -> Result<TensorData, ServiceError> {
     let Value::Array(elements) = value else {
-        return Err(wrong_type(
-            place.to_owned(),
-            &value,
-            "a list of the tensor's elements",
-        ));
+        return Err(wrong_type(place, &value, "a list of the tensor's elements"));
     };
     let whole = "a whole number";
     match datatype {
@@ -88,7 +84,7 @@ fn flatten<E>(
     Ok(())
 }
 
-fn wrong_type(place: String, found: &Value, wanted: &str) -> ServiceError {
+fn wrong_type(place: &str, found: &Value, wanted: &str) -> ServiceError {
     ServiceError::InvalidType {
         place: format!("`{place}`"),
         reason: format!("it is {}, and must be {wanted}", kind(found)),

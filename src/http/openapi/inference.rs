@@ -204,6 +204,7 @@ fn infer(path: &'static str, id: &'static str) -> Operation {
 /// The schemas of requests and answers, by their names.
 pub fn schemas() -> Vec<(&'static str, Value)> {
     let mut schemas = of_requests();
+    schemas.extend(of_repository());
     schemas.extend(of_metadata());
     schemas.extend(of_statistics());
     schemas
@@ -287,6 +288,17 @@ fn of_requests() -> Vec<(&'static str, Value)> {
             list(reference("InferOutput")),
             "In the order that was asked for.",
         );
+    vec![
+        ("Parameters", parameters),
+        ("InferInput", input.into()),
+        ("InferRequestedOutput", output.into()),
+        ("InferRequest", asked.into()),
+        ("InferOutput", tensor.into()),
+        ("InferResponse", answered.into()),
+    ]
+}
+
+fn of_repository() -> Vec<(&'static str, Value)> {
     let index = request("Which versions to list.").optional(
         "ready",
         json!({"type": "boolean"}),
@@ -316,12 +328,6 @@ fn of_requests() -> Vec<(&'static str, Value)> {
         "items": reference("IndexEntry"),
     });
     vec![
-        ("Parameters", parameters),
-        ("InferInput", input.into()),
-        ("InferRequestedOutput", output.into()),
-        ("InferRequest", asked.into()),
-        ("InferOutput", tensor.into()),
-        ("InferResponse", answered.into()),
         ("IndexRequest", index.into()),
         ("Index", index_list),
         ("IndexEntry", entry.into()),

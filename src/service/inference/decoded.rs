@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn a_long_row_among_short_ones_takes_no_memory_for_nothing() {
         let mut results = vec![tagging(&[]); 300];
-        results.push(tagging(&["a"; 4096]));
+        results.push(tagging(&vec!["a"; 4096]));
         let refusal = tensors(&results, &["label"]).unwrap_err();
         assert_eq!(refusal.code(), "invalid_value");
         assert!(refusal.to_string().contains("`result` alone"), "{refusal}");
@@ -285,9 +285,9 @@ mod tests {
             let names = R::outputs(results);
             let tensors = tensors(results, &names).unwrap();
             for tensor in &tensors {
-                let named = names::outputs(task).iter();
-                let named = named.clone().find(|named| named.name == tensor.name());
-                assert_eq!(tensor.data().datatype(), named.unwrap().datatype);
+                let mut outputs = names::outputs(task).iter();
+                let output = outputs.find(|output| output.name == tensor.name());
+                assert_eq!(tensor.data().datatype(), output.unwrap().datatype);
             }
             assert_eq!(tensors.len(), names.len());
         }

@@ -303,7 +303,13 @@ async fn unusable_token_ids_are_refused_with_their_place() {
     let row = |length: usize| ids(length, &vec![CLS; length]);
     let types = |values: &[i64]| integers("token_type_ids", &[1, 2], values);
     let mask = |values: &[i64]| integers("attention_mask", &[1, 3], values);
-    let starts = |values: &[i64]| integers("sequence_starts", &[values.len() as i64], values);
+    let starts = |values: &[i64]| {
+        integers(
+            "sequence_starts",
+            &[i64::try_from(values.len()).unwrap()],
+            values,
+        )
+    };
     let packed = || integers("input_ids", &[3], &[2, 8, 3]);
     let positions = integers("position_ids", &[3], &[0, 1, 1]);
     for (inputs, words) in [

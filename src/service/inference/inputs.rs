@@ -35,10 +35,10 @@ impl Inputs {
                 return Err(refused("`inputs`", format!("it has `{name}` twice")));
             }
             let of_packed = [SEQUENCE_STARTS, POSITION_IDS].contains(&name);
-            let named = known.iter().find(|known| known.name == name);
+            let found = known.iter().find(|known| known.name == name);
             packed |= of_packed;
-            let is_text = match named {
-                Some(named) => named.way == names::Way::Text,
+            let is_text = match found {
+                Some(found) => found.way == names::Way::Text,
                 None if of_packed => false,
                 None => {
                     let names = known.iter().map(|known| known.name);

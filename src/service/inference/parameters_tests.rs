@@ -1,3 +1,5 @@
+//! What parameters mean, and which are refused.
+
 use std::collections::BTreeMap;
 
 use super::ParameterValue::{Bool, Double, Int64, String as Text, Uint64};

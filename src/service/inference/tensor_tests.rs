@@ -1,3 +1,5 @@
+//! Raw data and shapes, read or refused.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Pipelines over a hand-made model: what is taken, refused and answered.
+
 use serde_json::{Value, json};
 
 use super::*;
