@@ -51,7 +51,7 @@ def running(models: Path, *arguments: str) -> Iterator[Server]:
         try:
             found = _addresses(log)
             # A pipe that nobody reads fills up, and then whoever logs stands still.
-            rest = threading.Thread(target=lambda: [None for _ in log])
+            rest = threading.Thread(target=log.read)
             rest.start()
             yield Server(http=found["HTTP"], grpc=found["gRPC"])
         finally:

@@ -79,10 +79,14 @@ def test_readiness_over_grpc(default_server: Server) -> None:
     assert over_grpc(default_server, ready) == [True, True, True]
 
 
-def test_refusals_reach_the_caller(default_server: Server) -> None:
+def test_refusals_reach_the_caller_over_http(default_server: Server) -> None:
     request = InferRequest("nobody", [texts(binary=False)])
     with pytest.raises(httpx.HTTPStatusError, match="nobody"):
         over_http(default_server, lambda client, url: client.infer(url, request, model_name="nobody"))
+
+
+def test_refusals_reach_the_caller_over_grpc(default_server: Server) -> None:
+    request = InferRequest("nobody", [texts(binary=False)])
     with pytest.raises(grpc.RpcError) as caught:
         over_grpc(default_server, lambda client: client.infer(request))
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
