@@ -80,15 +80,15 @@ impl Operation {
 
     /// A JSON body that it must have, a schema of `components/schemas`.
     pub fn takes(self, schema: &str, examples: Vec<Example>) -> Self {
-        self.with_body(true, content(schema, examples))
+        self.with_body(true, &content(schema, examples))
     }
 
     /// A JSON body that may be left out.
     pub fn may_take(self, schema: &str, examples: Vec<Example>) -> Self {
-        self.with_body(false, content(schema, examples))
+        self.with_body(false, &content(schema, examples))
     }
 
-    fn with_body(mut self, required: bool, content: Value) -> Self {
+    fn with_body(mut self, required: bool, content: &Value) -> Self {
         self.document["requestBody"] = json!({
             "required": required,
             "content": {"application/json": content},
