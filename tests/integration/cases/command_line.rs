@@ -13,8 +13,8 @@ pub fn send(cases: &[Case]) -> Vec<Outcome> {
         let (places, bodies): (Vec<usize>, Vec<&Value>) = of_task(cases, task)
             .map(|(place, case)| (place, &case.body))
             .unzip();
-        let lines: Vec<String> = bodies.iter().map(ToString::to_string).collect();
-        let input = lines.join("\n") + "\n";
+        let asked: Vec<String> = bodies.iter().map(ToString::to_string).collect();
+        let input = asked.join("\n") + "\n";
         let models = default_models();
         let models = models.to_str().expect("UTF-8");
         let answers = lines(&with_input(
