@@ -34,11 +34,13 @@ pub fn routes(state: &GrpcState) -> Routes {
     let electra = ElectraServer::new(ElectraAdapter::new(state.service.clone()))
         .max_decoding_message_size(most_bytes)
         .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Deflate)
         .send_compressed(CompressionEncoding::Gzip);
     let health = HealthServer::new(HealthAdapter::new(state.service.clone()));
     let inference = GrpcInferenceServiceServer::new(InferenceAdapter::new(state.service.clone()))
         .max_decoding_message_size(most_bytes)
         .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Deflate)
         .send_compressed(CompressionEncoding::Gzip);
     let routes = Routes::default()
         .add_service(electra)

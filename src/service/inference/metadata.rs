@@ -137,9 +137,6 @@ impl Service {
             dims: dimensions(named.row, &model),
             optional,
         };
-        // Of two ways to ask a configuration can only show one as what is needed.
-        let is_optional =
-            |named: &names::Named| named.way == names::Way::Raw || names::is_optional(named.name);
         Ok(ModelConfig {
             name: model.info.name.clone(),
             platform: PLATFORM,
@@ -147,7 +144,8 @@ impl Service {
             max_batch_size: signed(model.info.limits.max_inputs),
             input: names::inputs(model.info.task)
                 .iter()
-                .map(|named| tensor(named, is_optional(named)))
+                // Each: a request asks by texts or by token ids, and clients insist on what is not optional.
+                .map(|named| tensor(named, true))
                 .collect(),
             output: names::outputs(model.info.task)
                 .iter()

@@ -95,11 +95,6 @@ pub fn inputs(task: Task) -> Vec<Named> {
         .collect()
 }
 
-/// Whether a request by its way can do without an input.
-pub fn is_optional(name: &str) -> bool {
-    [TEXT_PAIR, ATTENTION_MASK, TOKEN_TYPE_IDS, POSITION_IDS].contains(&name)
-}
-
 /// What a task gives.
 pub fn outputs(task: Task) -> &'static [Named] {
     match task {

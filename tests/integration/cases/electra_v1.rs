@@ -51,11 +51,14 @@ fn outcome<T>(
             let (model, results) = parts(answer.into_inner());
             Ok(json!({"model": model, "results": results}))
         }
-        Err(status) => {
-            let code = status.metadata().get("error-code").expect("a code");
-            Err(code.to_str().expect("text").to_owned())
-        }
+        Err(status) => Err(code(&status)),
     }
+}
+
+/// The error's code, which comes in the trailing metadata.
+pub fn code(status: &Status) -> String {
+    let code = status.metadata().get("error-code").expect("a code");
+    code.to_str().expect("text").to_owned()
 }
 
 fn discriminate(body: &Body) -> proto::DiscriminateRequest {

@@ -4,6 +4,7 @@ mod command_line;
 mod electra_v1;
 mod http;
 mod inference;
+mod inference_grpc;
 mod table;
 
 use electra_server::task::Task;
@@ -26,7 +27,8 @@ async fn check(way: Way) {
         Way::Http => http::send(&server, &cases).await,
         Way::CommandLine => command_line::send(&cases),
         Way::ElectraV1 => electra_v1::send(&server, &cases).await,
-        Way::Inference => inference::send(&server, &cases).await,
+        Way::InferenceHttp => inference::send(&server, &cases).await,
+        Way::InferenceGrpc => inference_grpc::send(&server, &cases).await,
     };
     let wanted = http::send(&server, &cases).await;
     assert_eq!(outcomes.len(), cases.len());
@@ -70,7 +72,12 @@ async fn electra_v1_answers_as_http() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_open_inference_protocol_answers_as_http() {
-    check(Way::Inference).await;
+    check(Way::InferenceHttp).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_open_inference_protocol_over_grpc_answers_as_http() {
+    check(Way::InferenceGrpc).await;
 }
 
 /// The cases of one task, with their places among all.

@@ -13,14 +13,27 @@ pub enum Way {
     /// A unary call of electra.v1.Electra.
     ElectraV1,
     /// The Open Inference Protocol over HTTP.
-    Inference,
+    InferenceHttp,
+    /// The Open Inference Protocol over gRPC.
+    InferenceGrpc,
 }
 
-const EVERY: &[Way] = &[Way::Http, Way::CommandLine, Way::ElectraV1, Way::Inference];
+const EVERY: &[Way] = &[
+    Way::Http,
+    Way::CommandLine,
+    Way::ElectraV1,
+    Way::InferenceHttp,
+    Way::InferenceGrpc,
+];
 /// Those that have a way for each task.
 const BY_TASK: &[Way] = &[Way::Http, Way::CommandLine, Way::ElectraV1];
 /// Those whose options have no types of their own.
-const UNTYPED: &[Way] = &[Way::Http, Way::CommandLine, Way::Inference];
+const UNTYPED: &[Way] = &[
+    Way::Http,
+    Way::CommandLine,
+    Way::InferenceHttp,
+    Way::InferenceGrpc,
+];
 /// Those whose bodies have none at all.
 const JSON: &[Way] = &[Way::Http, Way::CommandLine];
 
