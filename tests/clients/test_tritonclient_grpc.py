@@ -36,8 +36,9 @@ def test_messages_are_compressed(client, algorithm: str | None) -> None:
 def test_callbacks_get_their_own_answers(client) -> None:
     answers: queue.Queue = queue.Queue()
     for number in range(20):
+        # The client calls with these names.
         client.async_infer(
-            MODEL, [infer_input()], lambda answer, error: answers.put((answer, error)), request_id=str(number)
+            MODEL, [infer_input()], lambda result, error: answers.put((result, error)), request_id=str(number)
         )
     seen = set()
     for _ in range(20):

@@ -36,6 +36,8 @@ pub enum ParameterValue {
 const PRIORITY: &str = "priority";
 const TIMEOUT: &str = "timeout";
 const BINARY_DATA_OUTPUT: &str = "binary_data_output";
+/// Of streams of answers to one request: perf_analyzer sends it with every request over gRPC.
+const EMPTY_FINAL_RESPONSE: &str = "triton_enable_empty_final_response";
 const SEQUENCE: [&str; 3] = ["sequence_id", "sequence_start", "sequence_end"];
 /// What it defines for tensors.
 const BINARY_DATA: &str = "binary_data";
@@ -81,8 +83,9 @@ impl RequestParameters {
             match name.as_str() {
                 PRIORITY => read.priority = priority(&value)?,
                 TIMEOUT => read.timeout = timeout(&value)?,
-                // Of HTTP alone, which has read it by now; over gRPC all outputs are raw.
-                BINARY_DATA_OUTPUT => drop(truth(&name, &value)?),
+                // One is of HTTP alone, which has read it by now: over gRPC all outputs are raw. The other is of streams:
+                // here the one answer is the final one.
+                BINARY_DATA_OUTPUT | EMPTY_FINAL_RESPONSE => drop(truth(&name, &value)?),
                 sequence if SEQUENCE.contains(&sequence) => no_sequence(&name, &value)?,
                 option if options(task).contains(&option) => {
                     let value = value.into_json(WORDS.contains(&option));

@@ -45,6 +45,11 @@ fn unusable_parameters_are_refused_by_name() {
     check("priority", Bool(true), "invalid_value");
     check("timeout", Double(1.5), "invalid_value");
     check("binary_data_output", Int64(1), "invalid_type");
+    check(
+        "triton_enable_empty_final_response",
+        Int64(1),
+        "invalid_type",
+    );
     check("sequence_id", Int64(4), "invalid_value");
     check("sequence_start", Bool(true), "invalid_value");
     check("top_k", Int64(1), "unknown_field");
@@ -53,8 +58,9 @@ fn unusable_parameters_are_refused_by_name() {
 }
 
 #[test]
-fn sequences_that_are_none_are_harmless() {
+fn what_says_nothing_here_is_harmless() {
     for (name, value) in [
+        ("triton_enable_empty_final_response", Bool(true)),
         ("sequence_id", Int64(0)),
         ("sequence_id", Text(String::new())),
         ("sequence_end", Bool(false)),
