@@ -267,7 +267,7 @@ async fn the_server_and_its_models_say_what_they_are() {
     let config = config.config.expect("a configuration");
     assert_eq!(config.max_batch_size, 256);
     assert_eq!(config.input[0].data_type(), proto::DataType::TypeString);
-    assert!(!config.input[0].optional && config.input.iter().any(|input| input.optional));
+    assert!(config.input.iter().all(|input| input.optional));
     let request = proto::ModelMetadataRequest {
         name: "other".to_owned(),
         ..Default::default()

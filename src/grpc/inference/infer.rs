@@ -7,6 +7,7 @@ use crate::error::ServiceError;
 use crate::grpc::proto::inference as proto;
 use crate::service::inference::{
     Datatype, InferRequest, InferResponse, RequestedOutput, Tensor, TensorData, address,
+    binary_data_size,
 };
 
 type Input = proto::model_infer_request::InferInputTensor;
@@ -56,8 +57,8 @@ fn inputs(inputs: Vec<Input>, raw: Vec<Vec<u8>>) -> Result<Vec<Tensor>, ServiceE
         });
     }
     let tensors = inputs.into_iter().zip(raw).enumerate();
-    let tensor = |(index, (input, raw)): (usize, (Input, Vec<u8>))| {
-        let datatype = datatype(index, &input)?;
+    let tensor = |(index, (mut input, raw)): (usize, (Input, Vec<u8>))| {
+        let datatype = datatype(index, &mut input, Some(&raw))?;
         if input
             .contents
             .is_some_and(|contents| contents != Contents::default())
@@ -70,8 +71,8 @@ fn inputs(inputs: Vec<Input>, raw: Vec<Vec<u8>>) -> Result<Vec<Tensor>, ServiceE
     tensors.map(tensor).collect()
 }
 
-fn typed_tensor(index: usize, input: Input) -> Result<Tensor, ServiceError> {
-    let datatype = datatype(index, &input)?;
+fn typed_tensor(index: usize, mut input: Input) -> Result<Tensor, ServiceError> {
+    let datatype = datatype(index, &mut input, None)?;
     let mut contents = input.contents.unwrap_or_default();
     let (field, data) = match datatype {
         Datatype::Bool => (
@@ -102,15 +103,14 @@ fn typed_tensor(index: usize, input: Input) -> Result<Tensor, ServiceError> {
     Tensor::new(input.name, input.shape, data)
 }
 
-/// The datatype of an input, which has no parameters.
-fn datatype(index: usize, input: &Input) -> Result<Datatype, ServiceError> {
-    if let Some(parameter) = input.parameters.keys().next() {
-        return Err(ServiceError::UnknownField {
-            place: format!("`inputs[{index}].parameters`"),
-            field: parameter.clone(),
-            hint: "Over gRPC an input has no parameters; its data comes with the request."
-                .to_owned(),
-        });
+/// The datatype of an input. Clients may repeat over gRPC what HTTP needs to know: how long its raw data is.
+fn datatype(index: usize, input: &mut Input, raw: Option<&[u8]>) -> Result<Datatype, ServiceError> {
+    let parameters = of_inference(std::mem::take(&mut input.parameters))?;
+    let said = binary_data_size(&input.name, &parameters)?;
+    let size = raw.map_or(0, <[u8]>::len);
+    if let Some(said) = said.filter(|said| *said != size) {
+        let reason = format!("it says {said} bytes, and the input's raw data has {size}");
+        return Err(refused(index, "parameters.binary_data_size", reason));
     }
     let parsed = input.datatype.parse();
     parsed.map_err(|reason| refused(index, "datatype", reason))
@@ -208,15 +208,21 @@ mod tests {
             ..Default::default()
         };
         let raw = 1_i64.to_le_bytes().to_vec();
-        let mut shared = input("INT64", &[1], Some(one.clone()));
-        let parameter = proto::InferParameter::default();
-        shared
-            .parameters
-            .insert("shared_memory_region".to_owned(), parameter.clone());
+        let with = |parameter: &str, number: i64| {
+            let number = proto::infer_parameter::ParameterChoice::Int64Param(number);
+            let number = proto::InferParameter {
+                parameter_choice: Some(number),
+            };
+            let mut input = input("INT64", &[1], None);
+            input.parameters.insert(parameter.to_owned(), number);
+            input
+        };
+        let sized = request(with("binary_data_size", 8), vec![raw.clone()]);
+        assert!(read(sized).is_ok(), "it repeats the size of the raw data");
         let mut valueless = request(input("INT64", &[1], Some(one.clone())), vec![]);
         valueless
             .parameters
-            .insert("priority".to_owned(), parameter);
+            .insert("priority".to_owned(), proto::InferParameter::default());
         for (request, code) in [
             (
                 request(input("INT64", &[1], Some(both)), vec![]),
@@ -236,10 +242,21 @@ mod tests {
                 "invalid_value",
             ),
             (
-                request(input("INT64", &[1], None), vec![raw.clone(), raw]),
+                request(input("INT64", &[1], None), vec![raw.clone(), raw.clone()]),
                 "invalid_value",
             ),
-            (request(shared, vec![]), "unknown_field"),
+            (
+                request(with("shared_memory_byte_size", 8), vec![raw.clone()]),
+                "unknown_field",
+            ),
+            (
+                request(with("binary_data_size", 9), vec![raw.clone()]),
+                "invalid_value",
+            ),
+            (
+                request(with("binary_data_size", 8), vec![]),
+                "invalid_value",
+            ),
             (valueless, "invalid_value"),
         ] {
             let error = read(request).unwrap_err();

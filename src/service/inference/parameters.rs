@@ -83,10 +83,9 @@ impl RequestParameters {
             match name.as_str() {
                 PRIORITY => read.priority = priority(&value)?,
                 TIMEOUT => read.timeout = timeout(&value)?,
-                // Of HTTP alone, which has read it by now; over gRPC all outputs are raw.
-                BINARY_DATA_OUTPUT => drop(truth(&name, &value)?),
-                // The one answer is the final one.
-                EMPTY_FINAL_RESPONSE => drop(truth(&name, &value)?),
+                // One is of HTTP alone, which has read it by now: over gRPC all outputs are raw. The other is of streams:
+                // here the one answer is the final one.
+                BINARY_DATA_OUTPUT | EMPTY_FINAL_RESPONSE => drop(truth(&name, &value)?),
                 sequence if SEQUENCE.contains(&sequence) => no_sequence(&name, &value)?,
                 option if options(task).contains(&option) => {
                     let value = value.into_json(WORDS.contains(&option));
