@@ -36,7 +36,7 @@ pub enum ParameterValue {
 const PRIORITY: &str = "priority";
 const TIMEOUT: &str = "timeout";
 const BINARY_DATA_OUTPUT: &str = "binary_data_output";
-/// Of streams of answers to one request: perf_analyzer sends it with every request over gRPC.
+/// Of streams of answers to one request: `perf_analyzer` sends it with every request over gRPC.
 const EMPTY_FINAL_RESPONSE: &str = "triton_enable_empty_final_response";
 const SEQUENCE: [&str; 3] = ["sequence_id", "sequence_start", "sequence_end"];
 /// What it defines for tensors.
