@@ -18,6 +18,7 @@ pub mod grpc;
 pub mod heads;
 pub mod http;
 pub mod hub;
+pub mod kernels;
 mod numbers;
 pub mod onnx;
 pub mod repository;

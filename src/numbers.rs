@@ -15,3 +15,13 @@ pub fn float(count: usize) -> f64 {
 pub fn signed(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
+
+/// As a 32-bit float: exact for the widths of models, which stay below 2^24.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "widths beyond 2^24 do not occur"
+)]
+pub fn float32(count: usize) -> f32 {
+    count as f32
+}

@@ -65,6 +65,9 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Gelu, Self::GeluTanh, Self::Relu, Self::Silu];
+
     /// The magnitude of the activation's least value, rounded up: its outputs are never below the negative of it.
     /// The minima are -0.16997 (gelu), -0.17004 (its tanh approximation) and -0.27846 (silu).
     #[must_use]

@@ -1,0 +1,49 @@
+//! What the CPU computes around a packed graph's matrix products, each in one pass over a row where ONNX Runtime's own
+//! operators take several: attention over each sequence alone, activations, the residual LayerNorm, quantization.
+//!
+//! Pure functions over slices, in the widest vectors that the processor has. A row of a result depends on the rows of its
+//! own sequence and on nothing else, in an order that is always the same: so its numbers do not depend on the batch, to
+//! the bit.
+
+#![expect(
+    clippy::inline_always,
+    reason = "a function is compiled for a processor's vectors where it is inlined into what pulp dispatches"
+)]
+
+mod activate;
+mod attention;
+mod functions;
+mod normalize;
+mod panels;
+mod quantize;
+
+pub use activate::{activate, activate_and_quantize};
+pub use attention::{Heads, attend};
+pub use normalize::{Norm, add_and_normalize};
+pub use quantize::quantize_signed;
+
+/// Rows of a matrix product that still lack their scale and their bias.
+#[derive(Clone, Copy, Debug)]
+pub struct Product<'a> {
+    /// `[rows, width]`.
+    pub rows: &'a [f32],
+    /// `[rows]`; none where rows are not scaled.
+    pub scales: Option<&'a [f32]>,
+    /// `[width]`.
+    pub bias: &'a [f32],
+}
+
+impl<'a> Product<'a> {
+    fn row(&self, index: usize) -> &'a [f32] {
+        let width = self.bias.len();
+        &self.rows[index * width..][..width]
+    }
+
+    fn scale(&self, index: usize) -> f32 {
+        self.scales.map_or(1.0, |scales| scales[index])
+    }
+}
+
+#[cfg(test)]
+#[path = "kernels_tests.rs"]
+mod tests;
