@@ -9,7 +9,8 @@ use prost::Message as _;
 use super::detach::{self, Detached};
 use super::weights::{SharedWeight, read_external};
 use super::{EngineError, Layout, Precision};
-use crate::export::graph::{LAYOUT_KEY, PRECISION_KEY};
+use crate::export::config::ModelConfig;
+use crate::export::graph::{LAYOUT_KEY, PRECISION_KEY, fuse};
 use crate::onnx::{self, DataType, DimensionValue};
 
 /// The value of [`LAYOUT_KEY`] in `electra export`'s graphs.
@@ -86,6 +87,15 @@ impl Description {
     /// The weights that sessions share.
     pub fn weights(&self) -> Result<Vec<SharedWeight>, EngineError> {
         read_external(&self.model, &self.file.path)
+    }
+
+    /// The graph in this server's own operators, where it is one of `electra export`'s and the config.json beside it is the
+    /// one that it was made with.
+    pub fn fused(&self) -> Option<Vec<u8>> {
+        let folder = self.file.path.parent()?;
+        let config = ModelConfig::from_folder(folder).ok()?;
+        let fused = fuse(&self.model, &config)?;
+        Some(fused.encode_to_vec())
     }
 
     /// The name of the first dimension of the first output, which in a packed graph tells what a row belongs to.

@@ -38,6 +38,7 @@ pub struct Graph {
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
     signature: Signature,
+    fused: bool,
 }
 
 impl Graph {
@@ -64,10 +65,22 @@ impl Graph {
         } else {
             (options.sessions, description.weights()?)
         };
+        let can_be_fused = !device.is_gpu()
+            && description.layout == Layout::Packed
+            && description.precision != Precision::Fp16;
+        let fused = can_be_fused.then(|| description.fused()).flatten();
+        if can_be_fused && fused.is_none() {
+            tracing::info!(
+                graph = %path.display(),
+                "another version of electra exported this graph, or its config.json has changed since; exporting the checkpoint \
+                 again makes it faster"
+            );
+        }
         let graph = SessionGraph {
             path: &description.file.path,
-            bytes: &description.file.bytes,
+            bytes: fused.as_ref().unwrap_or(&description.file.bytes),
             weights: &weights,
+            fused: fused.is_some(),
         };
         let sessions = Sessions::open(runtime, graph, device, sessions)?;
         let (inputs, outputs) = sessions.one_core.with_session(|session| {
@@ -93,6 +106,7 @@ impl Graph {
             inputs,
             outputs,
             signature,
+            fused: fused.is_some(),
         })
     }
 
@@ -111,6 +125,12 @@ impl Graph {
     /// Gives back the memory of what runs on all cores: batches run on one from now on.
     pub fn keep_to_one_core(&mut self) {
         self.sessions.all_cores = None;
+    }
+
+    /// Whether it runs in this server's own operators (`export::graph::fused`).
+    #[must_use]
+    pub fn is_fused(&self) -> bool {
+        self.fused
     }
 
     /// How batches are laid out in its inputs.

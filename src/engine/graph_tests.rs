@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::*;
-use crate::engine::sessions::configure;
+use crate::engine::operators;
+use crate::engine::sessions::{configure, find_weights};
 use crate::engine::testing::{ExportedGraph, runtime};
 
 /// Of unequal lengths, which attention runs in three groups.
@@ -16,7 +17,15 @@ const TOKENS: usize = 137;
 /// How many matrix products have so many rows, by the number of rows.
 type Products = BTreeMap<usize, usize>;
 
-fn products(checkpoint: &str, precision: Precision) -> Products {
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// As ONNX Runtime's own operators run it.
+    Exported,
+    /// As the server's do.
+    Fused,
+}
+
+fn products(checkpoint: &str, precision: Precision, kind: Kind) -> Products {
     let exported = ExportedGraph::of(checkpoint, precision);
     let (runtime, path) = (runtime(), exported.path());
     let options = EngineOptions {
@@ -24,11 +33,20 @@ fn products(checkpoint: &str, precision: Precision) -> Products {
         sessions: NonZeroUsize::MIN,
     };
     let graph = Graph::load(&runtime, &path, &options).unwrap();
-    let mut session = configure(&runtime, &path, Device::Cpu, Cores::One)
+    let description = Description::read(&path).unwrap();
+    let builder = configure(&runtime, &path, Device::Cpu, Cores::One)
         .unwrap()
         .with_profiling(exported.folder.path().join("profile"))
         .unwrap()
-        .commit_from_file(&path)
+        .with_operators(operators::domain(Cores::One).unwrap())
+        .unwrap();
+    let graph_bytes = match kind {
+        Kind::Exported => description.file.bytes.clone(),
+        Kind::Fused => description.fused().unwrap(),
+    };
+    let mut session = find_weights(builder, &path)
+        .unwrap()
+        .commit_from_memory(&graph_bytes)
         .unwrap();
     let sequences = LENGTHS.map(|length| Sequence {
         ids: (5..).take(length).collect(),
@@ -76,9 +94,15 @@ fn no_padding_is_multiplied() {
             Products::from([(TOKENS, 1 + 2 * 4 + 1), (LENGTHS.len(), 3 + 2)]),
         ),
     ] {
-        for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
-            let found = products(checkpoint, precision);
-            assert_eq!(found, expected, "{checkpoint} in {precision}");
+        for (precision, kind) in [
+            (Precision::Fp32, Kind::Exported),
+            (Precision::Fp32, Kind::Fused),
+            (Precision::Fp16, Kind::Exported),
+            (Precision::Int8, Kind::Exported),
+            (Precision::Int8, Kind::Fused),
+        ] {
+            let found = products(checkpoint, precision, kind);
+            assert_eq!(found, expected, "{checkpoint} in {precision}, {kind:?}");
         }
     }
 }

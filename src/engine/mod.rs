@@ -4,6 +4,7 @@ mod description;
 mod detach;
 mod device;
 mod graph;
+mod operators;
 mod packed;
 mod padded;
 mod products;

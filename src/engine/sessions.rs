@@ -8,7 +8,7 @@ use ort::session::Session;
 use ort::session::builder::{PrepackedWeights, SessionBuilder};
 
 use super::weights::SharedWeight;
-use super::{Device, EngineError, Runtime};
+use super::{Device, EngineError, Runtime, operators};
 use crate::batch::Cores;
 
 /// The sessions of one graph, by the cores they compute on.
@@ -29,6 +29,8 @@ pub struct SessionGraph<'a> {
     pub bytes: &'a [u8],
     /// The weights that all sessions share on the CPU.
     pub weights: &'a [SharedWeight],
+    /// Whether it has operators of this server's own.
+    pub fused: bool,
 }
 
 impl Sessions {
@@ -183,6 +185,7 @@ impl Opening<'_> {
             path,
             bytes,
             weights,
+            fused,
         } = self.graph;
         let failed = |error: &dyn std::fmt::Display| load_error(path, error);
         let mut builder = configure(self.runtime, path, self.device, cores)?;
@@ -190,6 +193,12 @@ impl Opening<'_> {
             return builder
                 .commit_from_file(path)
                 .map_err(|error| failed(&error));
+        }
+        if fused {
+            let operators = operators::domain(cores).map_err(|error| failed(&error))?;
+            builder = builder
+                .with_operators(operators)
+                .map_err(|error| failed(&error))?;
         }
         let builder = share_weights(builder, weights, &self.prepacked);
         let builder = builder.map_err(|error| failed(&error))?;

@@ -49,6 +49,7 @@ impl Read {
             path: &self.path,
             bytes: &self.bytes,
             weights,
+            fused: false,
         };
         let workers = NonZeroUsize::new(workers).unwrap();
         Sessions::open(&runtime(), graph, Device::Cpu, workers).unwrap()

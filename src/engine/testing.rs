@@ -13,14 +13,11 @@ pub struct ExportedGraph {
 impl ExportedGraph {
     pub fn of(checkpoint: &str, precision: Precision) -> Self {
         let checkpoints = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoints");
+        let checkpoint = checkpoints.join(checkpoint);
         let folder = tempfile::tempdir().unwrap();
-        export_graph(
-            &checkpoints.join(checkpoint),
-            folder.path(),
-            precision,
-            None,
-        )
-        .unwrap();
+        let config = "config.json";
+        std::fs::copy(checkpoint.join(config), folder.path().join(config)).unwrap();
+        export_graph(&checkpoint, folder.path(), precision, None).unwrap();
         Self { folder }
     }
 

@@ -81,6 +81,17 @@ impl Head {
         }
     }
 
+    /// The head that serves a task, with so many logits in a row of its output.
+    #[must_use]
+    pub fn of_task(task: Task, labels: usize) -> Self {
+        match task {
+            Task::Discriminate => Self::Discriminator,
+            Task::Classify => Self::Sequence { labels },
+            Task::Tag => Self::Token { labels },
+            Task::Qa => Self::QuestionAnswering,
+        }
+    }
+
     /// The task that this head serves.
     #[must_use]
     pub fn task(self) -> Task {

@@ -93,9 +93,18 @@ fn only_the_hub_names_ureq_and_hf_hub() {
 }
 
 #[test]
+fn only_the_kernels_name_pulp() {
+    assert_eq!(
+        naming("pulp", |path| !path.starts_with("kernels")),
+        Vec::<PathBuf>::new()
+    );
+    assert!(!naming("pulp", |path| path.starts_with("kernels")).is_empty());
+}
+
+#[test]
 fn pure_parts_name_no_runtime_transport_or_engine() {
     let pure = |path: &Path| {
-        let folders = ["eval", "export", "heads", "text"];
+        let folders = ["eval", "export", "heads", "kernels", "text"];
         let files = ["task.rs", "onnx.rs", "batch/policy.rs"];
         (folders.iter().any(|folder| path.starts_with(folder))
             || files.iter().any(|file| path == Path::new(file)))

@@ -79,6 +79,18 @@ impl GraphBuilder {
         self.add(operator, "", inputs, attributes, outputs)
     }
 
+    /// Adds an operator of any domain.
+    pub fn of_domain(
+        &mut self,
+        domain: &str,
+        operator: &str,
+        inputs: &[&Value],
+        attributes: Vec<Attribute>,
+        outputs: usize,
+    ) -> Vec<Value> {
+        self.add(operator, domain, inputs, attributes, outputs)
+    }
+
     /// The same values in another type.
     pub fn cast(&mut self, value: &Value, data_type: DataType) -> Value {
         let to = int("to", i64::from(i32::from(data_type)));

@@ -20,17 +20,17 @@ pub fn build(
     embedded: Value,
 ) -> Value {
     (0..config.num_hidden_layers).fold(embedded, |rows, index| {
-        let layer = format!("electra.encoder.layer.{index}");
+        let layer = EncoderLayer::of(config, index);
         graph.enter(format!("layer.{index}.attention"));
         let context = attend(graph, linear, config, packing, &layer, &rows);
         let last = index + 1 == config.num_hidden_layers;
         if last && matches!(head, Head::Sequence { .. }) {
-            let linear = linear.of_sequences(graph, packing);
+            let linear = linear.of_sequences(graph, &packing.starts);
             let context = packing.first_tokens(graph, &context);
             let rows = packing.first_tokens(graph, &rows);
-            transform(graph, &linear, config, &layer, &context, &rows, index)
+            transform(graph, &linear, config, layer, &context, &rows, index)
         } else {
-            transform(graph, linear, config, &layer, &context, &rows, index)
+            transform(graph, linear, config, layer, &context, &rows, index)
         }
     })
 }
@@ -59,18 +59,11 @@ fn attend(
     linear: &LinearLayers,
     config: &ModelConfig,
     packing: &Packing,
-    layer: &str,
+    layer: &EncoderLayer,
     rows: &Value,
 ) -> Value {
-    let query_key_value = LinearRecipe {
-        name: format!("{layer}.attention.self.query_key_value"),
-        layers: ["query", "key", "value"]
-            .map(|part| format!("{layer}.attention.self.{part}"))
-            .to_vec(),
-        inputs: config.hidden_size,
-        outputs: config.hidden_size,
-    };
     let rows = linear.narrowed(graph, rows);
+    let query_key_value = layer.query_key_value.clone();
     let product = linear.product(graph, &rows, query_key_value, Activations::Signed);
     attention::build(graph, config, packing, &product, linear.float())
 }
@@ -80,48 +73,68 @@ fn transform(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
     config: &ModelConfig,
-    layer: &str,
+    layer: EncoderLayer,
     context: &Value,
     rows: &Value,
     index: usize,
 ) -> Value {
-    let width = config.hidden_size;
-    let output = LinearRecipe::of_layer(format!("{layer}.attention.output.dense"), width, width);
-    let output = linear.summand(graph, context, output, Activations::Signed);
-    let norm = layer_norm(config, format!("{layer}.attention.output.LayerNorm"));
-    let attended = add_and_normalize(graph, &output, rows, &norm);
+    let output = linear.summand(graph, context, layer.attention_output, Activations::Signed);
+    let attended = add_and_normalize(graph, &output, rows, &layer.attention_norm);
     graph.enter(format!("layer.{index}.feed_forward"));
-    feed_forward(graph, linear, config, layer, &attended)
-}
-
-fn feed_forward(
-    graph: &mut GraphBuilder,
-    linear: &LinearLayers,
-    config: &ModelConfig,
-    layer: &str,
-    rows: &Value,
-) -> Value {
-    let (width, wide) = (config.hidden_size, config.intermediate_size);
-    let intermediate = LinearRecipe::of_layer(format!("{layer}.intermediate.dense"), width, wide);
-    let narrowed = linear.narrowed(graph, rows);
-    let intermediate = linear.product(graph, &narrowed, intermediate, Activations::Signed);
+    let narrowed = linear.narrowed(graph, &attended);
+    let intermediate = linear.product(graph, &narrowed, layer.intermediate, Activations::Signed);
     let activated = activate(graph, config.hidden_act, &intermediate);
-    let output = LinearRecipe::of_layer(format!("{layer}.output.dense"), wide, width);
     let depth = config.hidden_act.depth();
-    let output = linear.summand(
-        graph,
-        &activated,
-        output,
-        Activations::AlmostPositive { depth },
-    );
-    let norm = layer_norm(config, format!("{layer}.output.LayerNorm"));
-    add_and_normalize(graph, &output, rows, &norm)
+    let positive = Activations::AlmostPositive { depth };
+    let output = linear.summand(graph, &activated, layer.output, positive);
+    add_and_normalize(graph, &output, &attended, &layer.output_norm)
 }
 
-fn layer_norm(config: &ModelConfig, name: String) -> LayerNorm {
-    LayerNorm {
-        name,
-        width: config.hidden_size,
-        epsilon: config.layer_norm_eps,
+/// The weights of an encoder layer.
+#[derive(Debug)]
+pub struct EncoderLayer {
+    /// Queries, keys and values, side by side.
+    pub query_key_value: LinearRecipe,
+    /// What attention's result goes through.
+    pub attention_output: LinearRecipe,
+    /// The LayerNorm after it.
+    pub attention_norm: LayerNorm,
+    /// The first half of the feed-forward network.
+    pub intermediate: LinearRecipe,
+    /// Its second half.
+    pub output: LinearRecipe,
+    /// The LayerNorm after it.
+    pub output_norm: LayerNorm,
+}
+
+impl EncoderLayer {
+    /// By the layer's number.
+    #[must_use]
+    pub fn of(config: &ModelConfig, index: usize) -> Self {
+        let layer = format!("electra.encoder.layer.{index}");
+        let (width, wide) = (config.hidden_size, config.intermediate_size);
+        let linear = |name: &str, inputs, outputs| {
+            LinearRecipe::of_layer(format!("{layer}.{name}"), inputs, outputs)
+        };
+        let norm = |name: &str| LayerNorm {
+            name: format!("{layer}.{name}"),
+            width,
+            epsilon: config.layer_norm_eps,
+        };
+        Self {
+            query_key_value: LinearRecipe {
+                name: format!("{layer}.attention.self.query_key_value"),
+                layers: ["query", "key", "value"]
+                    .map(|part| format!("{layer}.attention.self.{part}"))
+                    .to_vec(),
+                inputs: width,
+                outputs: width,
+            },
+            attention_output: linear("attention.output.dense", width, width),
+            attention_norm: norm("attention.output.LayerNorm"),
+            intermediate: linear("intermediate.dense", width, wide),
+            output: linear("output.dense", wide, width),
+            output_norm: norm("output.LayerNorm"),
+        }
     }
 }

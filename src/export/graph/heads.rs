@@ -3,19 +3,18 @@
 use super::builder::{GraphBuilder, Value};
 use super::encoder::activate;
 use super::linear::{Activations, LinearLayers};
-use super::packing::Packing;
 use crate::export::config::{Activation, ModelConfig};
 use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
 
 /// Adds the head over the encoder's rows of 32-bit floats: one a token, or for the sequence head one a sequence. The result
-/// has `width` columns.
+/// has `width` columns. `starts` has one element a sequence.
 pub fn build(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
     config: &ModelConfig,
     head: Head,
-    packing: &Packing,
+    starts: &Value,
     encoded: &Value,
 ) -> Value {
     graph.enter("head");
@@ -40,7 +39,7 @@ pub fn build(
         }
         Head::Sequence { .. } => {
             let dense = LinearRecipe::of_layer("classifier.dense".to_owned(), hidden, hidden);
-            let linear = linear.of_sequences(graph, packing);
+            let linear = linear.of_sequences(graph, starts);
             let encoded = linear.narrowed(graph, encoded);
             let dense = linear.product(graph, &encoded, dense, Activations::Signed);
             // transformers' ElectraClassificationHead applies gelu whatever hidden_act says.

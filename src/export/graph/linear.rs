@@ -10,7 +10,6 @@
 //! squares could overflow.
 
 use super::builder::{GraphBuilder, Value, float, int};
-use super::packing::Packing;
 use crate::export::Precision;
 use crate::export::data_file::Float;
 use crate::export::weights::{LinearRecipe, Recipe};
@@ -30,12 +29,22 @@ pub enum Activations {
 }
 
 /// The zero of signed activations in an unsigned byte.
-const SIGNED_ZERO_POINT: u8 = 128;
+pub const SIGNED_ZERO_POINT: u8 = 128;
 
 /// What almost-positive activations are raised by, at least: a whole number of quantization steps makes up the shift, so
 /// one that is much larger than a step keeps the step close to the finest possible. Activations up to 254 times this are
 /// in range.
 const LEAST_SHIFT: f32 = 0.5;
+
+/// What almost-positive activations are raised by; 0 where none is negative.
+#[must_use]
+pub fn activation_shift(depth: f32) -> f32 {
+    if depth > 0.0 {
+        depth.max(LEAST_SHIFT)
+    } else {
+        0.0
+    }
+}
 
 /// A product that still lacks its bias.
 #[derive(Debug)]
@@ -72,12 +81,12 @@ impl LinearLayers {
         }
     }
 
-    /// The same layers, for one row a sequence rather than one a token.
-    pub fn of_sequences(&self, graph: &mut GraphBuilder, packing: &Packing) -> Self {
+    /// The same layers, for one row a sequence rather than one a token; `starts` has as many elements.
+    pub fn of_sequences(&self, graph: &mut GraphBuilder, starts: &Value) -> Self {
         match self {
             Self::Float(float) => Self::Float(*float),
             Self::Int8 { .. } => Self::Int8 {
-                zero_points: signed_zero_points(graph, &packing.starts),
+                zero_points: signed_zero_points(graph, starts),
             },
         }
     }
@@ -180,10 +189,14 @@ fn int8_product(
 ) -> Product {
     let (quantized, activation_shift) = match activations {
         Activations::Signed => (quantize_signed(graph, rows, zero_points), 0.0),
-        Activations::AlmostPositive { depth: 0.0 } => (quantize_positive(graph, rows), 0.0),
         Activations::AlmostPositive { depth } => {
-            let shift = depth.max(LEAST_SHIFT);
-            (quantize_shifted(graph, rows, shift), shift)
+            let shift = activation_shift(depth);
+            let quantized = if shift > 0.0 {
+                quantize_shifted(graph, rows, shift)
+            } else {
+                quantize_positive(graph, rows)
+            };
+            (quantized, shift)
         }
     };
     let part = |suffix: &str| Value::named(format!("{}.{suffix}", linear.name));
@@ -327,14 +340,25 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Normalizes rows of 32-bit floats.
-    pub fn normalize(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
-        graph.weights(Recipe::LayerNorm {
+    /// How its tensors are made.
+    #[must_use]
+    pub fn recipe(&self) -> Recipe {
+        Recipe::LayerNorm {
             name: self.name.clone(),
             width: self.width,
-        });
-        let gain = Value::named(format!("{}.weight", self.name));
-        let shift = Value::named(format!("{}.bias", self.name));
+        }
+    }
+
+    /// Its gain and its shift.
+    #[must_use]
+    pub fn parameters(&self) -> [Value; 2] {
+        ["weight", "bias"].map(|suffix| Value::named(format!("{}.{suffix}", self.name)))
+    }
+
+    /// Normalizes rows of 32-bit floats.
+    pub fn normalize(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
+        graph.weights(self.recipe());
+        let [gain, shift] = self.parameters();
         graph.node(
             "LayerNormalization",
             &[rows, &gain, &shift],

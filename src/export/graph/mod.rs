@@ -17,6 +17,7 @@ mod attention;
 mod builder;
 mod embeddings;
 mod encoder;
+pub mod fused;
 mod heads;
 mod linear;
 mod packing;
@@ -30,9 +31,10 @@ use super::config::ModelConfig;
 use super::head::Head;
 use super::weights::{Recipe, initializers};
 use crate::onnx::{
-    DataType, Graph, IR_VERSION, MICROSOFT_DOMAIN, Model, OPSET, OperatorSet, StringEntry,
-    ValueInfo,
+    DataLocation, DataType, DimensionValue, Graph, IR_VERSION, MICROSOFT_DOMAIN, Model, OPSET,
+    OperatorSet, StringEntry, ValueInfo,
 };
+use crate::task::Task;
 
 /// Names of the packed graph's inputs, in order.
 pub const INPUTS: [&str; 4] = [
@@ -72,7 +74,7 @@ pub fn build(
     let linear = LinearLayers::new(&mut graph, precision);
     let embedded = embeddings::build(&mut graph, &linear, config);
     let encoded = encoder::build(&mut graph, &linear, config, head, &packing, embedded);
-    let logits = heads::build(&mut graph, &linear, config, head, &packing, &encoded);
+    let logits = heads::build(&mut graph, &linear, config, head, &packing.starts, &encoded);
     graph.output(&logits, OUTPUT);
 
     let mut initializer = graph.constants;
@@ -102,6 +104,59 @@ pub fn build(
     ExportPlan {
         model,
         recipes: graph.recipes,
+    }
+}
+
+/// The graph in this server's own operators, where `model` is what [`build`] makes for this configuration, node for node;
+/// none for any other graph, and in fp16. The weights stay those of `model`.
+#[must_use]
+pub fn fuse(model: &Model, config: &ModelConfig) -> Option<Model> {
+    let graph = model.graph.as_ref()?;
+    let precision: Precision = said(model, PRECISION_KEY)?.parse().ok()?;
+    if precision == Precision::Fp16 {
+        return None;
+    }
+    let head = Head::of_task(
+        Task::named(said(model, TASK_KEY)?)?,
+        width(graph.output.first()?)?,
+    );
+    let mut weights = graph.initializer.clone();
+    weights.retain(|tensor| tensor.data_location() == DataLocation::External);
+    let locations = weights.iter().flat_map(|weight| &weight.external_data);
+    let data_file = locations.clone().find(|entry| entry.key == "location")?;
+    if build(config, head, precision, &data_file.value)
+        .model
+        .graph
+        .as_ref()
+        != Some(graph)
+    {
+        return None;
+    }
+    let fused = fused::build(config, head, precision);
+    let mut model = model.clone();
+    model
+        .opset_import
+        .push(operator_set(fused::DOMAIN, fused::VERSION));
+    model.graph = Some(Graph {
+        node: fused.nodes,
+        initializer: fused.constants.into_iter().chain(weights).collect(),
+        ..graph.clone()
+    });
+    Some(model)
+}
+
+fn said<'m>(model: &'m Model, key: &str) -> Option<&'m str> {
+    let mut entries = model.metadata_props.iter();
+    let entry = entries.find(|entry| entry.key == key);
+    entry.map(|entry| entry.value.as_str())
+}
+
+/// The last dimension of a declared tensor.
+fn width(declared: &ValueInfo) -> Option<usize> {
+    let tensor = declared.r#type.as_ref()?.tensor_type.as_ref()?;
+    match tensor.shape.as_ref()?.dim.last()?.value {
+        Some(DimensionValue::Size(size)) => usize::try_from(size).ok(),
+        _ => None,
     }
 }
 

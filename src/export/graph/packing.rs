@@ -93,6 +93,13 @@ impl Packing {
     }
 }
 
+/// Adds [`Packing::starts`] alone.
+pub fn starts(graph: &mut GraphBuilder) -> Value {
+    let starts_and_end = Value::named("sequence_starts");
+    let (zero, last) = (graph.integers(&[0]), graph.integers(&[-1]));
+    graph.node("Slice", &[&starts_and_end, &zero, &last], vec![])
+}
+
 fn boundaries(graph: &mut GraphBuilder) -> Boundaries {
     let starts_and_end = Value::named("sequence_starts");
     let (zero, one, last) = (

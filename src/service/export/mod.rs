@@ -20,6 +20,8 @@ use crate::export::{
 use crate::task::Task;
 use crate::text::{Tokenizer, TokenizerError};
 
+const CONFIG_FILE: &str = "config.json";
+
 /// What to export, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportRequest {
@@ -306,7 +308,7 @@ impl Export<'_> {
         Ok((folder, report))
     }
 
-    /// Makes the graph in one precision, in a folder of its own.
+    /// Makes the graph in one precision, in a folder of its own, with the config.json that the engine looks for beside it.
     fn graph(&self, precision: Precision) -> Result<(TempDir, Exported), ExportFailure> {
         let folder =
             tempfile::tempdir_in(self.work).map_err(|error| unwritable(self.work, error))?;
@@ -316,6 +318,7 @@ impl Export<'_> {
             ..
         } = self.request;
         let exported = export_graph(checkpoint, folder.path(), precision, options.task)?;
+        copy_config(checkpoint, folder.path())?;
         Ok((folder, exported))
     }
 
@@ -350,7 +353,14 @@ impl Export<'_> {
     }
 }
 
-/// Puts the tokenizer and config.json beside the graph, and all of them into the output folder.
+/// The content alone: a copy would be as read-only as the checkpoint may be.
+fn copy_config(checkpoint: &Path, folder: &Path) -> Result<(), ExportError> {
+    let [from, to] = [checkpoint, folder].map(|folder| folder.join(CONFIG_FILE));
+    let config = std::fs::read(&from).map_err(|error| ExportError::Read { path: from, error })?;
+    std::fs::write(&to, config).map_err(|error| unwritable(&to, error))
+}
+
+/// Puts the tokenizer beside the graph, and all of them into the output folder.
 fn finish(
     request: &ExportRequest,
     tokenizer: &Tokenizer,
@@ -364,17 +374,9 @@ fn finish(
     let settings_path = graph.join("tokenizer_config.json");
     let settings = tokenizer.config_json(max_positions);
     std::fs::write(&settings_path, settings).map_err(|error| unwritable(&settings_path, error))?;
-    // Its content alone: a copy would be as read-only as the checkpoint may be.
-    let config_path = request.checkpoint.join("config.json");
-    let config = std::fs::read(&config_path).map_err(|error| ExportError::Read {
-        path: config_path,
-        error,
-    })?;
-    let config_path = graph.join("config.json");
-    std::fs::write(&config_path, config).map_err(|error| unwritable(&config_path, error))?;
     // The graph comes last: a folder without one is no model yet.
     for file in [
-        "config.json",
+        CONFIG_FILE,
         "tokenizer.json",
         "tokenizer_config.json",
         DATA_FILE,

@@ -1,0 +1,85 @@
+//! The operators of fused graphs, as ONNX Runtime calls them: adapters that take its tensors, call a kernel and fill its
+//! tensors. `export::graph::fused` says what each takes and gives.
+
+mod activation;
+mod attention;
+mod call;
+mod normalization;
+mod quantization;
+
+use ort::operator::{
+    FromKernelContext, KernelContext, OperatorDomain, OperatorInput, OperatorOutput,
+};
+use ort::value::TensorElementType;
+
+use self::activation::Activate;
+use self::attention::Attention;
+use self::normalization::AddNormalize;
+use self::quantization::Quantize;
+use crate::batch::Cores;
+use crate::export::config::Activation;
+use crate::export::graph::fused::DOMAIN;
+
+/// All operators, computing on the caller's thread alone or on those of the runtime's pool too.
+pub fn domain(cores: Cores) -> ort::Result<OperatorDomain> {
+    let mut domain = OperatorDomain::new(DOMAIN)?.add(Quantize::new(cores))?;
+    for results in [Results::Floats, Results::Bytes] {
+        domain = domain
+            .add(Attention::new(cores, results))?
+            .add(AddNormalize::new(cores, results))?;
+        for activation in Activation::ALL {
+            domain = domain.add(Activate::new(cores, results, activation))?;
+        }
+    }
+    Ok(domain)
+}
+
+/// What an operator gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Results {
+    /// Rows of floats.
+    Floats,
+    /// Rows of bytes, and a scale for each.
+    Bytes,
+}
+
+impl Results {
+    /// The name of an operator that gives these.
+    fn name(self, operator: &str) -> String {
+        match self {
+            Self::Floats => operator.to_owned(),
+            Self::Bytes => crate::export::graph::fused::quantized(operator),
+        }
+    }
+
+    fn outputs(self) -> Vec<OperatorOutput> {
+        match self {
+            Self::Floats => vec![OperatorOutput::required(TensorElementType::Float32)],
+            Self::Bytes => vec![
+                OperatorOutput::required(TensorElementType::Uint8),
+                OperatorOutput::required(TensorElementType::Float32),
+            ],
+        }
+    }
+}
+
+fn floats() -> OperatorInput {
+    OperatorInput::required(TensorElementType::Float32)
+}
+
+fn optional_floats() -> OperatorInput {
+    OperatorInput::optional(TensorElementType::Float32)
+}
+
+/// A node's attribute, which must be there.
+fn attribute<'attr, T: FromKernelContext<'attr>>(
+    node: &KernelContext<'attr>,
+    name: &str,
+) -> ort::Result<T> {
+    node.get(name)
+        .ok_or_else(|| ort::Error::new(format!("the attribute {name} is missing")))
+}
+
+#[cfg(test)]
+#[path = "operators_tests.rs"]
+mod tests;

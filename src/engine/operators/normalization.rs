@@ -1,0 +1,126 @@
+//! `AddNormalize` and its quantized kind: the LayerNorm of a product and the rows that it is added to.
+
+use ort::operator::{
+    ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput,
+};
+use ort::value::TensorElementType;
+
+use super::call::{Inputs, check_length, each, output, rows_of, rows_of_a_part};
+use super::{Results, attribute, floats, optional_floats};
+use crate::batch::Cores;
+use crate::export::graph::fused::EPSILON;
+use crate::kernels::{Norm, add_and_normalize};
+
+/// Where the rows to add are among the inputs.
+const SKIP: usize = 2;
+const GAIN: usize = 3;
+const SHIFT: usize = 4;
+const SCALES: usize = 5;
+
+pub struct AddNormalize {
+    name: String,
+    cores: Cores,
+    results: Results,
+}
+
+impl AddNormalize {
+    pub fn new(cores: Cores, results: Results) -> Self {
+        Self {
+            name: results.name("AddNormalize"),
+            cores,
+            results,
+        }
+    }
+}
+
+impl Operator for AddNormalize {
+    type Kernel<'attr> = AddNormalizeKernel;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [
+            floats(),
+            floats(),
+            floats(),
+            floats(),
+            floats(),
+            optional_floats(),
+        ]
+    }
+
+    /// The rows, which are added again after the next product, come first; quantized ones beside them.
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        let mut outputs = vec![OperatorOutput::required(TensorElementType::Float32)];
+        if self.results == Results::Bytes {
+            outputs.extend(self.results.outputs());
+        }
+        outputs
+    }
+
+    fn create_kernel(&self, node: &KernelContext<'_>) -> ort::Result<AddNormalizeKernel> {
+        Ok(AddNormalizeKernel {
+            cores: self.cores,
+            results: self.results,
+            epsilon: attribute(node, EPSILON)?,
+        })
+    }
+}
+
+pub struct AddNormalizeKernel {
+    cores: Cores,
+    results: Results,
+    epsilon: f32,
+}
+
+impl Kernel for AddNormalizeKernel {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let inputs = Inputs::of(context, SCALES + 1)?;
+        let (product, count) = inputs.product(SCALES)?;
+        let (skip, width) = (inputs.elements(SKIP)?, product.bias.len());
+        check_length("elements to add", skip.len(), count * width)?;
+        let norm = Norm {
+            gain: inputs.elements(GAIN)?,
+            shift: inputs.elements(SHIFT)?,
+            epsilon: self.epsilon,
+        };
+        check_length("gains", norm.gain.len(), width)?;
+        check_length("shifts", norm.shift.len(), width)?;
+
+        let size = rows_of_a_part(count, self.cores);
+        let mut normalized = output(context, 0, &[count, width])?;
+        let normalized = normalized
+            .try_extract_tensor_mut()?
+            .1
+            .chunks_mut(size * width);
+        match self.results {
+            Results::Floats => each(
+                context,
+                self.cores,
+                normalized.enumerate(),
+                |(part, normalized)| {
+                    let rows = rows_of(part, size, count);
+                    add_and_normalize(&product, skip, norm, rows, normalized, None);
+                },
+            ),
+            Results::Bytes => {
+                let mut bytes = output(context, 1, &[count, width])?;
+                let mut scales = output(context, 2, &[count])?;
+                let bytes = bytes.try_extract_tensor_mut()?.1.chunks_mut(size * width);
+                let scales = scales.try_extract_tensor_mut()?.1.chunks_mut(size);
+                let parts = normalized.zip(bytes.zip(scales)).enumerate();
+                each(
+                    context,
+                    self.cores,
+                    parts,
+                    |(part, (normalized, quantized))| {
+                        let rows = rows_of(part, size, count);
+                        add_and_normalize(&product, skip, norm, rows, normalized, Some(quantized));
+                    },
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The packed graph in this server's own operators, which do in one pass what takes ONNX's several: for the CPU, made of an
+//! exported graph when it is loaded. The products stay ONNX Runtime's, and the weights are those of the exported graph.
+//!
+//! | operator | inputs | gives |
+//! |---|---|---|
+//! | `Quantize` | rows | bytes, scales |
+//! | `Attention`, `QuantizedAttention` | queries, keys and values of all heads; bias; `sequence_starts`; scales | context of all tokens, or of first tokens alone |
+//! | `Gelu`, `GeluTanh`, `Relu`, `Silu`, `Quantized…` | product, bias, scales | activated rows |
+//! | `AddNormalize`, `QuantizedAddNormalize` | product, bias, rows to add, gain, shift, scales | normalized rows |
+//!
+//! Scales are those of a product's rows, and absent in fp32. What is `Quantized…` gives bytes and scales, for the product that
+//! follows; `QuantizedAddNormalize` gives them after the rows themselves.
+
+use super::builder::{GraphBuilder, Value, float, int};
+use super::encoder::EncoderLayer;
+use super::linear::{Activations, LayerNorm, LinearLayers, SIGNED_ZERO_POINT, activation_shift};
+use super::{OUTPUT, embeddings, heads, packing};
+use crate::export::Precision;
+use crate::export::config::{Activation, ModelConfig};
+use crate::export::data_file::Float;
+use crate::export::head::Head;
+use crate::export::weights::{LinearRecipe, Recipe};
+use crate::numbers::signed;
+
+/// The domain of the operators.
+pub const DOMAIN: &str = "electra";
+/// Its version.
+pub const VERSION: i64 = 1;
+
+/// Attribute: attention's heads.
+pub const NUM_HEADS: &str = "num_heads";
+/// Attribute: 1 where only each sequence's first token is of interest.
+pub const FIRST_TOKENS: &str = "first_tokens";
+/// Attribute: what is added to activations before they are quantized without a sign.
+pub const SHIFT: &str = "shift";
+/// Attribute: what is added to a LayerNorm's variance.
+pub const EPSILON: &str = "epsilon";
+
+/// The name of an operator's kind whose results are bytes.
+#[must_use]
+pub fn quantized(operator: &str) -> String {
+    format!("Quantized{operator}")
+}
+
+/// The operator of an activation.
+#[must_use]
+pub fn activation_operator(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Gelu => "Gelu",
+        Activation::GeluTanh => "GeluTanh",
+        Activation::Relu => "Relu",
+        Activation::Silu => "Silu",
+    }
+}
+
+/// Builds the graph of a checkpoint. It has the inputs, the weights and the output of [`super::build`]'s.
+#[must_use]
+pub fn build(config: &ModelConfig, head: Head, precision: Precision) -> GraphBuilder {
+    let mut graph = GraphBuilder::default();
+    let linear = LinearLayers::new(&mut graph, precision);
+    let embedded = embeddings::build(&mut graph, &linear, config);
+    let mut encoder = Encoder {
+        starts: packing::starts(&mut graph),
+        graph,
+        config,
+        quantizes: precision == Precision::Int8,
+    };
+    let rows = encoder.build(head, embedded);
+    let Encoder {
+        mut graph, starts, ..
+    } = encoder;
+    let logits = heads::build(&mut graph, &linear, config, head, &starts, &rows);
+    graph.output(&logits, OUTPUT);
+    graph
+}
+
+struct Encoder<'a> {
+    graph: GraphBuilder,
+    config: &'a ModelConfig,
+    /// `[sequences]`: the row of each sequence's first token.
+    starts: Value,
+    quantizes: bool,
+}
+
+/// What a product multiplies.
+enum Fed {
+    Floats(Value),
+    Bytes {
+        values: Value,
+        /// `[rows]`.
+        scales: Value,
+        /// Absent for 0.
+        zero_point: Value,
+    },
+}
+
+/// A product that still lacks its scales and its bias.
+struct Product {
+    rows: Value,
+    bias: Value,
+    /// Absent where rows are not scaled.
+    scales: Value,
+}
+
+impl Encoder<'_> {
+    fn build(&mut self, head: Head, embedded: Value) -> Value {
+        let layers = self.config.num_hidden_layers;
+        self.graph.enter("encoder");
+        let mut fed = self.feed(&embedded);
+        let mut rows = embedded;
+        for index in 0..layers {
+            let last = index + 1 == layers;
+            let first_tokens = last && matches!(head, Head::Sequence { .. });
+            self.graph.enter(format!("layer.{index}"));
+            let layer = EncoderLayer::of(self.config, index);
+            let product = self.product(fed, layer.query_key_value, Activations::Signed);
+            let context = self.attend(&product, first_tokens);
+            if first_tokens {
+                let axis = vec![int("axis", 0)];
+                rows = self.graph.node("Gather", &[&rows, &self.starts], axis);
+            }
+            let product = self.product(context, layer.attention_output, Activations::Signed);
+            (rows, fed) = self.add_and_normalize(&product, &rows, &layer.attention_norm, false);
+            let product = self.product(fed, layer.intermediate, Activations::Signed);
+            let depth = self.config.hidden_act.depth();
+            let positive = Activations::AlmostPositive { depth };
+            let activated = self.activate(&product, activation_shift(depth));
+            let product = self.product(activated, layer.output, positive);
+            (rows, fed) = self.add_and_normalize(&product, &rows, &layer.output_norm, last);
+        }
+        rows
+    }
+
+    fn feed(&mut self, rows: &Value) -> Fed {
+        if !self.quantizes {
+            return Fed::Floats(rows.clone());
+        }
+        let quantized = self.own("Quantize", &[rows], vec![], 2);
+        self.bytes(quantized, Activations::Signed)
+    }
+
+    fn product(&mut self, fed: Fed, linear: LinearRecipe, activations: Activations) -> Product {
+        let part = |suffix: &str| Value::named(format!("{}.{suffix}", linear.name));
+        let (weight, scale, bias) = (part("weight"), part("scale"), part("bias"));
+        match fed {
+            Fed::Floats(rows) => {
+                self.graph.weights(Recipe::Linear {
+                    linear,
+                    weight: Float::Single,
+                    bias: Float::Single,
+                });
+                Product {
+                    rows: self.graph.node("MatMul", &[&rows, &weight], vec![]),
+                    bias,
+                    scales: Value::absent(),
+                }
+            }
+            Fed::Bytes {
+                values,
+                scales,
+                zero_point,
+            } => {
+                self.graph.weights(Recipe::QuantizedLinear {
+                    linear,
+                    activation_shift: match activations {
+                        Activations::Signed => 0.0,
+                        Activations::AlmostPositive { depth } => activation_shift(depth),
+                    },
+                });
+                let one = self.graph.float(1.0);
+                let inputs = [&values, &weight, &one, &scale, &zero_point];
+                let operator = "MatMulIntegerToFloat";
+                Product {
+                    rows: self.graph.microsoft(operator, &inputs, vec![]),
+                    bias,
+                    scales,
+                }
+            }
+        }
+    }
+
+    fn attend(&mut self, product: &Product, first_tokens: bool) -> Fed {
+        let starts = Value::named("sequence_starts");
+        let inputs = [&product.rows, &product.bias, &starts, &product.scales];
+        let attributes = vec![
+            int(NUM_HEADS, signed(self.config.num_attention_heads)),
+            int(FIRST_TOKENS, i64::from(first_tokens)),
+        ];
+        self.fed("Attention", &inputs, attributes, Activations::Signed)
+    }
+
+    fn activate(&mut self, product: &Product, shift: f32) -> Fed {
+        let operator = activation_operator(self.config.hidden_act);
+        let inputs = [&product.rows, &product.bias, &product.scales];
+        let depth = self.config.hidden_act.depth();
+        let positive = Activations::AlmostPositive { depth };
+        self.fed(operator, &inputs, vec![float(SHIFT, shift)], positive)
+    }
+
+    /// The rows, and what the next product multiplies. After the last layer there is none.
+    fn add_and_normalize(
+        &mut self,
+        product: &Product,
+        skip: &Value,
+        norm: &LayerNorm,
+        last: bool,
+    ) -> (Value, Fed) {
+        self.graph.weights(norm.recipe());
+        let [gain, shift] = norm.parameters();
+        let Product { rows, bias, scales } = product;
+        let inputs = [rows, bias, skip, &gain, &shift, scales];
+        let attributes = vec![float(EPSILON, norm.epsilon)];
+        let operator = "AddNormalize";
+        if last || !self.quantizes {
+            let rows = self.own(operator, &inputs, attributes, 1).remove(0);
+            return (rows.clone(), Fed::Floats(rows));
+        }
+        let mut outputs = self.own(&quantized(operator), &inputs, attributes, 3);
+        let rows = outputs.remove(0);
+        (rows, self.bytes(outputs, Activations::Signed))
+    }
+
+    /// Adds an operator whose result is multiplied next.
+    fn fed(
+        &mut self,
+        operator: &str,
+        inputs: &[&Value],
+        attributes: Vec<crate::onnx::Attribute>,
+        activations: Activations,
+    ) -> Fed {
+        if self.quantizes {
+            let outputs = self.own(&quantized(operator), inputs, attributes, 2);
+            self.bytes(outputs, activations)
+        } else {
+            Fed::Floats(self.own(operator, inputs, attributes, 1).remove(0))
+        }
+    }
+
+    fn bytes(&mut self, values_and_scales: Vec<Value>, activations: Activations) -> Fed {
+        let mut outputs = values_and_scales.into_iter();
+        let mut next = || outputs.next().unwrap_or_else(Value::absent);
+        Fed::Bytes {
+            values: next(),
+            scales: next(),
+            zero_point: match activations {
+                Activations::Signed => self.graph.byte(SIGNED_ZERO_POINT),
+                Activations::AlmostPositive { .. } => Value::absent(),
+            },
+        }
+    }
+
+    fn own(
+        &mut self,
+        operator: &str,
+        inputs: &[&Value],
+        attributes: Vec<crate::onnx::Attribute>,
+        outputs: usize,
+    ) -> Vec<Value> {
+        self.graph
+            .of_domain(DOMAIN, operator, inputs, attributes, outputs)
+    }
+}
