@@ -118,7 +118,7 @@ impl Call {
 pub fn timed<R>(response: R, timings: Timings) -> Response<R> {
     let mut response = Response::new(response);
     if let Ok(timings) = MetadataValue::try_from(timings.to_string()) {
-        response.metadata_mut().insert("server-timing", timings);
+        response.metadata_mut().insert(Timings::HEADER, timings);
     }
     response
 }

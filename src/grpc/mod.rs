@@ -1,6 +1,7 @@
 //! gRPC: thin adapters between tonic and the service. `methods.rs` is the table of what there is.
 
 mod call;
+pub mod client;
 mod electra;
 mod health;
 mod inference;
