@@ -19,6 +19,9 @@ use crate::repository::LoadedModel;
 use crate::task::Task;
 use crate::text::TokenizedText;
 
+/// What the texts of a pair are called where each comes in a list of its own.
+const PARTS: [&str; 2] = ["text", "text_pair"];
+
 /// What to classify and how.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,9 +146,7 @@ fn check(inputs: &Inputs<ClassifyInput>, limits: &Limits) -> Result<usize, Servi
     let mut bytes = 0;
     for (index, input) in inputs.items().iter().enumerate() {
         for (part, text) in input.parts().enumerate() {
-            check_length(text, limits, || {
-                input.place(inputs.place("text", index), part)
-            })?;
+            check_length(text, limits, || place_of_part(inputs, index, part))?;
             bytes += text.len();
         }
     }
@@ -158,36 +159,33 @@ fn encode_all(
     inputs: &Inputs<ClassifyInput>,
     truncate: bool,
 ) -> Result<(Vec<bool>, Vec<Sequence>), ServiceError> {
-    let encode = |(index, input)| encode(model, input, &inputs.place("text", index), truncate);
-    inputs
-        .items()
-        .iter()
-        .enumerate()
-        .map(encode)
+    (0..inputs.items().len())
+        .map(|index| encode(model, inputs, index, truncate))
         .collect::<Result<Vec<_>, _>>()
         .map(|all| all.into_iter().unzip())
 }
 
 fn encode(
     model: &LoadedModel,
-    input: &ClassifyInput,
-    place: &str,
+    inputs: &Inputs<ClassifyInput>,
+    index: usize,
     truncate: bool,
 ) -> Result<(bool, Sequence), ServiceError> {
     let mut parts = Vec::with_capacity(2);
-    for (part, text) in input.parts().enumerate() {
+    for (part, text) in inputs.items()[index].parts().enumerate() {
         let tokens = model
             .tokenizer
             .tokenize(text)
             .map_err(ServiceError::internal)?;
         if tokens.ids.is_empty() {
             return Err(ServiceError::EmptyText {
-                place: input.place(place.to_owned(), part),
+                place: place_of_part(inputs, index, part),
             });
         }
         parts.push(tokens);
     }
-    sequence(model, &parts, place, truncate)
+    let place = inputs.place_of_parts("text", index, &PARTS[..parts.len()]);
+    sequence(model, &parts, &place, truncate)
 }
 
 /// Whether a text or a pair was cut, and its sequence.
@@ -255,12 +253,14 @@ impl ClassifyInput {
         };
         std::iter::once(first).chain(second).map(String::as_str)
     }
+}
 
-    /// Where a part stands, given where the input stands.
-    fn place(&self, place: String, part: usize) -> String {
-        match self {
-            Self::Text(_) => place,
-            Self::Pair(..) => format!("{place}[{part}]"),
+/// Where a text of an input stands: `text[3]`, and of a pair `text[3][1]` or `text_pair[3]`.
+fn place_of_part(inputs: &Inputs<ClassifyInput>, index: usize, part: usize) -> String {
+    match inputs.items()[index] {
+        ClassifyInput::Text(_) => inputs.place("text", index),
+        ClassifyInput::Pair(..) => {
+            inputs.place_of_part("text", index, PARTS[part], &format!("[{part}]"))
         }
     }
 }
@@ -396,6 +396,34 @@ mod tests {
                     place: place.to_owned()
                 }
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_of_a_pair_is_named_as_it_was_sent() {
+        let fixture = Fixture::new(Task::Classify);
+        let refused = async |second: &str| {
+            let pair = |second: &str| ClassifyInput::Pair("fox".to_owned(), second.to_owned());
+            let request = ClassifyRequest {
+                text: Inputs::many(vec![pair("fox"), pair(second)]).by_part(),
+                model: None,
+                top_k: None,
+                function: None,
+                truncate: None,
+            };
+            let answered = fixture.service.classify(request, &context()).await;
+            answered.unwrap_err().to_string()
+        };
+        for (second, start) in [
+            ("", "`text_pair[1]` "),
+            (&"fox".repeat(100_000), "`text_pair[1]` "),
+            (
+                &"fox ".repeat(MAX_TOKENS),
+                "`text[1] with text_pair[1]` has",
+            ),
+        ] {
+            let error = refused(second).await;
+            assert!(error.starts_with(start), "{error}");
         }
     }
 

@@ -43,6 +43,16 @@ async fn every_task_has_its_method() {
         function: proto::ScoreFunction::None.into(),
         ..Default::default()
     };
+    // A text is named by the field that it came in.
+    let empty = proto::ClassifyRequest {
+        text_pair: vec![String::new()],
+        ..request.clone()
+    };
+    let status = client.classify(empty).await.unwrap_err();
+    assert!(
+        status.message().starts_with("`text_pair[0]` "),
+        "{status:?}"
+    );
     let answer = client.classify(request).await.unwrap().into_inner();
     let labels = &answer.results[0].labels;
     assert_eq!((labels.len(), labels[0].label.as_str()), (1, "good"));
