@@ -84,8 +84,12 @@ pub fn of_task(task: Task) -> [&'static str; 2] {
 
 /// Whether a method has models compute; a stopping server takes no more of them.
 pub fn computes(method: &str) -> bool {
-    method.starts_with("/electra.v1.Electra/")
-        || method == "/inference.GRPCInferenceService/ModelInfer"
+    method.starts_with("/electra.v1.Electra/") || says_its_time(method)
+}
+
+/// Whether a method's request may itself say how much time it has.
+pub fn says_its_time(method: &str) -> bool {
+    method == "/inference.GRPCInferenceService/ModelInfer"
 }
 
 /// Whether a method is one of server reflection's.
