@@ -10,9 +10,9 @@ use crate::harness::{Server, checkpoint, config, copy_folder, other_graph};
 
 const TYPES: &str = "electra.embeddings.token_type_embeddings.weight";
 
-/// Writes a discriminator with so many token types, each an embedding of its own.
-fn write_checkpoint(folder: &Path, types: usize) {
-    copy_folder(&checkpoint("discriminator-plain"), folder);
+/// Writes a checkpoint with so many token types, each an embedding of its own.
+fn write_checkpoint(folder: &Path, original: &str, types: usize) {
+    copy_folder(&checkpoint(original), folder);
     declare(folder, types);
     let weights = folder.join("model.safetensors");
     let bytes = std::fs::read(&weights).expect("weights");
@@ -49,8 +49,8 @@ fn declare(folder: &Path, types: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_models_own_token_types_are_taken_and_no_others() {
     let folder = tempfile::tempdir().expect("a folder");
-    write_checkpoint(&folder.path().join("one"), 1);
-    write_checkpoint(&folder.path().join("three"), 3);
+    write_checkpoint(&folder.path().join("one"), "discriminator-plain", 1);
+    write_checkpoint(&folder.path().join("three"), "discriminator-plain", 3);
     let padded = folder.path().join("padded-one");
     copy_folder(&other_graph("torch-discriminator"), &padded);
     declare(&padded, 1);
@@ -91,4 +91,16 @@ async fn a_models_own_token_types_are_taken_and_no_others() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_of_one_token_type_takes_no_pairs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_checkpoint(&folder.path().join("one"), "sequence-three-labels", 1);
+    let server = Server::start(config(folder.path())).await;
+    server.ask("/classify", &json!({"text": "a fox"})).await;
+    let pair = server.post("/classify", &json!({"text": [["a fox", "a dog"]]}));
+    let error = server.refused(pair, 422, "invalid_value").await;
+    let sentence = error["error"].as_str().expect("a sentence");
+    assert!(sentence.contains("type_vocab_size"), "{sentence}");
 }
