@@ -21,6 +21,7 @@ use crate::repository::{
     Commands, Control, DeviceFailure, Loader, Manager, Repository, ScanError, scan,
 };
 use crate::service::Service;
+use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 use crate::text::SharedTokenizers;
 
@@ -104,6 +105,7 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         Arc::clone(&repository),
         loader,
         metrics.clone(),
+        task_routes(config.grpc.is_some()),
     );
     let (control, commands) = Control::new();
     let service = Service::new(repository, control, config.limits, workers.get());
@@ -116,6 +118,16 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         timeouts: config.timeouts,
         watch_interval: config.watch_interval,
     })
+}
+
+/// The routes of each task, over gRPC too where it is spoken.
+fn task_routes(grpc: bool) -> Vec<(Task, String)> {
+    let of_task = |task: Task| {
+        let over_grpc = grpc.then(|| grpc::task_routes(task)).into_iter().flatten();
+        let routes = http::task_routes(task).chain(over_grpc);
+        routes.map(move |route| (task, route))
+    };
+    Task::ALL.into_iter().flat_map(of_task).collect()
 }
 
 /// Each worker computes on a core of its own: more of them than the process may use, by affinity and cgroup, would only

@@ -7,7 +7,6 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::service::testing::Fixture;
-use crate::task::Task;
 
 const BODY: &str = r#"{"text": "fox"}"#;
 

@@ -242,7 +242,7 @@ pub enum ServiceError {
     },
     /// The model was taken out of service.
     #[error(
-        "The model `{model}` is unloaded. Load it by POST /v2/repository/models/{model}/load, or ask another."
+        "The model `{model}` is unloaded. Load it by POST /v2/repository/models/{model}/load, over gRPC by RepositoryModelLoad, or ask another."
     )]
     ModelUnloaded {
         /// The model, as it was asked for.

@@ -1,5 +1,6 @@
 //! Sends requests in a closed or an open loop and notes what became of each. Knows nothing of where they go.
 
+use std::error::Error;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -16,6 +17,11 @@ use crate::service::Timings;
 /// When nobody waits for an answer any more: twice what a request has by default.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// More of an answer than this is not read.
+pub const LONGEST_ANSWER: usize = 64 << 20;
+/// More of a failure's reason than this is not shown.
+const LONGEST_REASON: usize = 300;
+
 /// Answers requests, known by their index.
 pub trait Target: Send + Sync + 'static {
     /// Sends a request and waits for its answer.
@@ -28,10 +34,31 @@ pub type Outcome = Result<Option<Timings>, Failure>;
 /// Why a request was not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What failures are counted by: a status such as `429`, or `connection`.
+    /// What failures are counted by: a status such as `429` or `UNAVAILABLE`, or `connection`.
     pub kind: String,
     /// A sentence of this one.
     pub reason: String,
+}
+
+impl Failure {
+    /// What a server says.
+    #[must_use]
+    pub fn new(kind: String, reason: &str) -> Self {
+        Self {
+            kind,
+            reason: reason.chars().take(LONGEST_REASON).collect(),
+        }
+    }
+
+    /// No connection, or one that broke: an error with its causes.
+    #[must_use]
+    pub fn broken(error: &dyn Error) -> Self {
+        let causes = std::iter::successors(Some(error), |&error| error.source());
+        let mut reasons: Vec<String> = causes.map(ToString::to_string).collect();
+        // An error that wraps another one may say no more than that.
+        reasons.dedup();
+        Self::new("connection".to_owned(), &reasons.join(": "))
+    }
 }
 
 /// When requests are sent.

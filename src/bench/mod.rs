@@ -1,9 +1,10 @@
-//! `electra bench`: puts load on a model, in the engine alone, through the service or over HTTP, and reports what was
+//! `electra bench`: puts load on a model, in the engine alone, through the service, over HTTP or gRPC, and reports what was
 //! reached beside what the machine could do.
 
 pub mod batches;
 pub mod drive;
 pub mod engine;
+pub mod grpc;
 pub mod http;
 pub mod lengths;
 pub mod limit;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::Uri;
+use hyper::http::uri::Authority;
 use thiserror::Error;
 
 use self::drive::Load;
@@ -62,13 +64,17 @@ pub enum Via {
     Service,
     /// To a server in this process, over HTTP.
     Http,
-    /// To a server that runs already.
-    Url {
+    /// To a server in this process, over gRPC.
+    Grpc,
+    /// To a server that runs already, over HTTP.
+    HttpAt {
         /// Where to post requests to: `http`, with a host.
         url: Uri,
         /// The body, with places for the text, or the question and the context; that of the task's route if absent.
         template: Option<String>,
     },
+    /// To a server that runs already, over gRPC.
+    GrpcAt(Authority),
 }
 
 impl Via {
@@ -78,7 +84,18 @@ impl Via {
         match self {
             Self::Engine => "engine",
             Self::Service => "service",
-            Self::Http | Self::Url { .. } => "http",
+            Self::Http | Self::HttpAt { .. } => "http",
+            Self::Grpc | Self::GrpcAt(_) => "grpc",
+        }
+    }
+
+    /// Where the server is, if it runs already.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        match self {
+            Self::Engine | Self::Service | Self::Http | Self::Grpc => None,
+            Self::HttpAt { url, .. } => Some(url.to_string()),
+            Self::GrpcAt(address) => Some(format!("grpc://{address}")),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::statistics::{Failed, Latency, TimeShares};
 pub struct Report {
     /// The models that were asked, in turn.
     pub models: Vec<String>,
-    /// Where requests went: `engine`, `service` or `http`.
+    /// Where requests went: `engine`, `service`, `http` or `grpc`.
     pub via: &'static str,
     /// The URL, where the server was not the load's own.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub struct Report {
     /// How long requests due in the measured time took. `engine`: how long the batches took that they were in.
     #[serde(rename = "latency_ms")]
     pub latency: Option<Latency>,
-    /// Requests due in the measured time that failed, by HTTP status or by what happened.
+    /// Requests due in the measured time that failed, by HTTP or gRPC status or by what happened.
     pub failures: BTreeMap<String, Failed>,
     /// Where the time of requests went, where the server tells.
     pub time_shares: Option<TimeShares>,

@@ -51,8 +51,10 @@ pub fn run(options: &BenchOptions, config: &Config) -> Result<Report, BenchError
     let measured = match &options.via {
         Via::Engine => bench.engine()?,
         Via::Service => bench.service()?,
-        Via::Http => bench.own_server()?,
-        Via::Url { url, template } => bench.other_server(url, template.as_deref())?,
+        Via::Http => bench.own_http_server()?,
+        Via::Grpc => bench.own_grpc_server()?,
+        Via::HttpAt { url, template } => bench.other_http_server(url, template.as_deref())?,
+        Via::GrpcAt(address) => bench.other_grpc_server(address)?,
     };
     if measured.summary.answered.is_empty() {
         return Err(BenchError::NoAnswer(reasons(&measured.summary)));
@@ -245,10 +247,8 @@ impl Bench<'_> {
             let models: Vec<(Work, Rates)> = work.into_iter().zip(rates).collect();
             Limit::of(&models, reached)
         });
-        let (url, own) = match &self.options.via {
-            Via::Url { url, .. } => (Some(url.to_string()), false),
-            Via::Engine | Via::Service | Via::Http => (None, true),
-        };
+        let url = self.options.via.url();
+        let own = url.is_none();
         Report {
             models: self
                 .subjects

@@ -1,4 +1,4 @@
-//! The server that a load starts for itself: the settings given, the models it needs, a free port of this machine.
+//! The server that a load starts for itself: the settings given, the models it needs, free ports of this machine.
 
 use std::net::SocketAddr;
 
@@ -41,8 +41,10 @@ pub fn build(config: &Config, subjects: &[Subject]) -> Result<(Runtime, App), Be
 
 /// A server that runs on threads of its own. Dropped, it stops at once.
 pub struct OwnServer {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it listens for HTTP.
+    pub http: SocketAddr,
+    /// Where it listens for gRPC.
+    pub grpc: SocketAddr,
     /// What it counts.
     pub metrics: Metrics,
     /// Whether the models run on the CPU.
@@ -61,11 +63,12 @@ impl OwnServer {
         let (runtime, app) = build(config, subjects)?;
         let metrics = app.metrics().clone();
         let on_cpu = on_cpu(&app, subjects);
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-        let address = listener.local_addr()?;
+        let listen = || runtime.block_on(TcpListener::bind("127.0.0.1:0"));
+        let (http_listener, grpc_listener) = (listen()?, listen()?);
+        let (http, grpc) = (http_listener.local_addr()?, grpc_listener.local_addr()?);
         let listeners = Listeners {
-            http: listener,
-            grpc: None,
+            http: http_listener,
+            grpc: Some(grpc_listener),
         };
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move {
@@ -73,7 +76,8 @@ impl OwnServer {
         };
         let running = runtime.spawn(app.serve_loaded(listeners, shutdown));
         Ok(Self {
-            address,
+            http,
+            grpc,
             metrics,
             on_cpu,
             runtime,

@@ -58,7 +58,7 @@ pub struct TimeShares {
     pub tokenizer: f64,
     /// In the batch that runs it.
     pub graph: f64,
-    /// All else: connection, JSON, from logits to answers.
+    /// All else: connection, encoding, from logits to answers.
     pub rest: f64,
 }
 

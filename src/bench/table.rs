@@ -40,7 +40,7 @@ pub fn table(report: &Report) -> String {
             ("in the queue", shares.queue),
             ("in the tokenizer", shares.tokenizer),
             ("in the graph", shares.graph),
-            ("elsewhere (transport, JSON, answers)", shares.rest),
+            ("elsewhere (transport, encoding, answers)", shares.rest),
         ];
         let parts = parts.map(|(name, share)| format!("{} {name}", percent(share)));
         rows.push(("Where time goes", parts.join(", ")));
@@ -68,6 +68,7 @@ fn heading(report: &Report) -> String {
         (_, Some(url)) => format!("at {url}"),
         ("engine", None) => "in the engine's own loop, with no server".to_owned(),
         ("service", None) => "through the service, with no transport".to_owned(),
+        ("grpc", None) => "over gRPC".to_owned(),
         (_, None) => "over HTTP".to_owned(),
     };
     let settings = match (report.workers, report.batch_tokens) {

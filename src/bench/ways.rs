@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use hyper::Uri;
 use hyper::body::Bytes;
-use hyper::http::uri::PathAndQuery;
+use hyper::http::uri::{Authority, PathAndQuery};
 
 use super::BenchError;
 use super::batches::BatchTotals;
-use super::drive::Drive;
+use super::drive::{Drive, Driven};
 use super::engine::{self, Batch, Job};
+use super::grpc::GrpcTarget;
 use super::http::{HttpTarget, Prepared};
+use super::load::Target;
 use super::report::ArrivalsReport;
 use super::requests::{self, Request};
 use super::run::{Bench, Measured};
@@ -109,25 +111,40 @@ impl Bench<'_> {
         self.with_rates(Measured::of(driven), on_cpu)
     }
 
-    /// Sends requests to a server that is started for it.
-    pub(super) fn own_server(&self) -> Result<Measured, BenchError> {
+    /// Sends requests over HTTP to a server that is started for it.
+    pub(super) fn own_http_server(&self) -> Result<Measured, BenchError> {
+        self.own_server(|server| {
+            let prepare = |request: &Request| {
+                let Subject { name, task, .. } = &self.subjects[request.subject];
+                let uri = format!("http://{}/{task}", server.http);
+                Ok(Prepared {
+                    uri: uri.parse().map_err(std::io::Error::other)?,
+                    body: Bytes::from(request.body(name).to_string()),
+                })
+            };
+            let prepared = self.requests.iter().map(prepare);
+            Ok(HttpTarget::new(
+                prepared.collect::<Result<_, BenchError>>()?,
+            ))
+        })
+    }
+
+    /// Sends requests over gRPC to a server that is started for it.
+    pub(super) fn own_grpc_server(&self) -> Result<Measured, BenchError> {
+        self.own_server(|server| {
+            GrpcTarget::new(&server.grpc.to_string(), self.subjects, self.requests)
+        })
+    }
+
+    /// Starts a server, and drives the target that is made of it.
+    fn own_server<T: Target>(
+        &self,
+        target: impl FnOnce(&OwnServer) -> Result<T, BenchError>,
+    ) -> Result<Measured, BenchError> {
         let server = OwnServer::start(self.config, self.subjects)?;
-        let prepare = |request: &Request| {
-            let Subject { name, task, .. } = &self.subjects[request.subject];
-            let uri = format!("http://{}/{task}", server.address);
-            Ok(Prepared {
-                uri: uri.parse().map_err(std::io::Error::other)?,
-                body: Bytes::from(request.body(name).to_string()),
-            })
-        };
-        let prepared = self
-            .requests
-            .iter()
-            .map(prepare)
-            .collect::<Result<_, BenchError>>()?;
         let totals = async || self.totals(&server.metrics.encode().ok()?);
         let clients = server::client_runtime()?;
-        let target = Arc::new(clients.block_on(async { HttpTarget::new(prepared) }));
+        let target = Arc::new(clients.block_on(async { target(&server) })?);
         let driven = clients.block_on(self.drive().run(&target, totals));
         drop((target, clients));
         let on_cpu = server.on_cpu;
@@ -135,8 +152,8 @@ impl Bench<'_> {
         self.with_rates(Measured::of(driven), on_cpu)
     }
 
-    /// Sends requests to a server that runs already.
-    pub(super) fn other_server(
+    /// Sends requests over HTTP to a server that runs already.
+    pub(super) fn other_http_server(
         &self,
         url: &Uri,
         template: Option<&str>,
@@ -166,7 +183,22 @@ impl Bench<'_> {
         let target = Arc::new(HttpTarget::new(prepared));
         let totals = async || self.totals(&target.get(metrics_url.clone()).await?);
         let driven = clients.block_on(self.drive().run(&target, totals));
-        let here = url.host().is_some_and(is_this_machine) && !self.config.device.is_gpu();
+        self.of_other_server(driven, url.host())
+    }
+
+    /// Sends requests over gRPC to a server that runs already.
+    pub(super) fn other_grpc_server(&self, address: &Authority) -> Result<Measured, BenchError> {
+        let clients = server::client_runtime()?;
+        let target = clients
+            .block_on(async { GrpcTarget::new(address.as_str(), self.subjects, self.requests) })?;
+        // Of its batches a server tells over HTTP alone, at an address that is not known here.
+        let driven = clients.block_on(self.drive().run(&Arc::new(target), async || None));
+        self.of_other_server(driven, Some(address.host()))
+    }
+
+    /// What was measured of a server that runs already, beside this machine's limit where it runs here.
+    fn of_other_server(&self, driven: Driven, host: Option<&str>) -> Result<Measured, BenchError> {
+        let here = host.is_some_and(is_this_machine) && !self.config.device.is_gpu();
         self.with_rates(Measured::of(driven), here)
     }
 

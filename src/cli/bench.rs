@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hyper::Uri;
+use hyper::http::uri::Authority;
 use indicatif::ProgressBar;
 
 use super::settings::{Benched, Settings};
@@ -23,14 +24,18 @@ pub struct BenchArguments {
     /// The models to ask, in turn; may be left out where there is only one
     #[arg(value_name = "MODEL")]
     names: Vec<String>,
-    /// Where requests go: http, to a server of its own on a free port; service, through the tokenizer, the queue and the
+    /// Where requests go: http or grpc, to a server of its own on a free port; service, through the tokenizer, the queue and the
     /// answers without a transport; engine, as full batches of tokens straight into the graph, the limit of any server
     /// [default: http]
-    #[arg(long, value_name = "engine|service|http", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "engine|service|http|grpc",
+        hide_possible_values = true
+    )]
     via: Option<Way>,
-    /// Post requests to this URL instead, of a server that runs already: http://HOST:PORT/PATH
-    #[arg(long, value_name = "URL", value_parser = url)]
-    url: Option<Uri>,
+    /// Send requests to a server that runs already instead: http://HOST:PORT/PATH, or grpc://HOST:PORT
+    #[arg(long, value_name = "URL", value_parser = place)]
+    url: Option<Place>,
     /// The body for --url, for servers other than electra: JSON, where {text} (for qa {question} and {context}) stands
     /// for a JSON string with its quotes
     #[arg(long, value_name = "TEMPLATE", requires = "url")]
@@ -71,6 +76,14 @@ enum Way {
     Engine,
     Service,
     Http,
+    Grpc,
+}
+
+/// Where a server is that runs already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Http(Uri),
+    Grpc(Authority),
 }
 
 /// Measures, and prints a table or JSON.
@@ -108,20 +121,26 @@ impl From<BenchError> for CliError {
 
 fn options(arguments: &BenchArguments) -> Result<BenchOptions, CliError> {
     let via = match (&arguments.url, arguments.via) {
-        (Some(url), None | Some(Way::Http)) => Via::Url {
+        (Some(Place::Http(url)), None | Some(Way::Http)) => Via::HttpAt {
             url: url.clone(),
             template: arguments.body.clone(),
         },
-        (Some(_), Some(Way::Engine | Way::Service)) => {
-            let reason = "--url is for a server over HTTP; leave out --via.";
+        (Some(Place::Grpc(_)), None | Some(Way::Grpc)) if arguments.body.is_some() => {
+            let reason = "--body is for servers over HTTP; over gRPC requests are those of electra.v1.Electra.";
+            return Err(CliError::Usage(reason.to_owned()));
+        }
+        (Some(Place::Grpc(address)), None | Some(Way::Grpc)) => Via::GrpcAt(address.clone()),
+        (Some(_), Some(_)) => {
+            let reason = "--url says what its server speaks; leave out --via.";
             return Err(CliError::Usage(reason.to_owned()));
         }
         (None, Some(Way::Engine)) => Via::Engine,
         (None, Some(Way::Service)) => Via::Service,
         (None, None | Some(Way::Http)) => Via::Http,
+        (None, Some(Way::Grpc)) => Via::Grpc,
     };
     if via == Via::Engine && (arguments.rate.is_some() || arguments.concurrency.is_some()) {
-        let reason = "--via engine runs full batches one after another; --concurrency and --rate are for service and http.";
+        let reason = "--via engine runs full batches one after another; --concurrency and --rate are for service, http and grpc.";
         return Err(CliError::Usage(reason.to_owned()));
     }
     Ok(BenchOptions {
@@ -151,12 +170,17 @@ fn progress(options: &BenchOptions) -> ProgressBar {
     bar
 }
 
-fn url(text: &str) -> Result<Uri, String> {
+fn place(text: &str) -> Result<Place, String> {
     let url = text.parse::<Uri>().map_err(|error| error.to_string())?;
-    if url.scheme_str() == Some("http") && url.host().is_some() {
-        Ok(url)
-    } else {
-        Err("give http://HOST:PORT/PATH; TLS is not measured".to_owned())
+    match (url.scheme_str(), url.authority()) {
+        (Some("http"), Some(_)) => Ok(Place::Http(url)),
+        (Some("grpc"), Some(address)) if address.port().is_some() && url.path() == "/" => {
+            Ok(Place::Grpc(address.clone()))
+        }
+        _ => {
+            let reason = "give http://HOST:PORT/PATH or grpc://HOST:PORT; TLS is not measured";
+            Err(reason.to_owned())
+        }
     }
 }
 
@@ -208,16 +232,23 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_plain_http() {
-        assert!(url("http://localhost:8080/classify").is_ok());
+    fn urls_are_plain_http_or_grpc() {
+        let http = place("http://localhost:8080/classify");
+        assert!(matches!(http, Ok(Place::Http(_))), "{http:?}");
+        for grpc in ["grpc://[::1]:9000", "grpc://[::1]:9000/"] {
+            let address = Authority::from_static("[::1]:9000");
+            assert_eq!(place(grpc), Ok(Place::Grpc(address)));
+        }
         for wrong in [
             "https://localhost/classify",
+            "grpc://localhost",
+            "grpc://localhost:9000/classify",
             "localhost:8080",
             "/classify",
             "http://",
             "",
         ] {
-            assert!(url(wrong).is_err(), "{wrong}");
+            assert!(place(wrong).is_err(), "{wrong}");
         }
     }
 

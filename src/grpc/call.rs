@@ -67,10 +67,13 @@ impl Call {
     /// The context of the only request of a call. A client may wait for longer than a request can take here: then the
     /// longest time there is holds.
     pub fn context(&self) -> RequestContext {
-        let timeout = self.timeout.map_or(self.timeouts.request, |asked| {
-            asked.min(self.timeouts.max_request)
-        });
-        RequestContext::new(self.priority, self.arrived + timeout)
+        match self.timeout {
+            Some(asked) => {
+                let timeout = asked.min(self.timeouts.max_request);
+                RequestContext::new(self.priority, self.arrived + timeout)
+            }
+            None => RequestContext::usual(self.priority, self.arrived, &self.timeouts),
+        }
     }
 
     /// The context of one of a stream's requests, which was read at `now`: it has the usual time, within that of the
@@ -118,7 +121,7 @@ impl Call {
 pub fn timed<R>(response: R, timings: Timings) -> Response<R> {
     let mut response = Response::new(response);
     if let Ok(timings) = MetadataValue::try_from(timings.to_string()) {
-        response.metadata_mut().insert("server-timing", timings);
+        response.metadata_mut().insert(Timings::HEADER, timings);
     }
     response
 }
@@ -197,9 +200,12 @@ mod tests {
             }
             Call::read(&headers, &timeouts, now).unwrap()
         };
-        assert_eq!(call(None).context().deadline, now + timeouts.request);
+        let usual = call(None).context();
+        assert_eq!(usual.deadline, now + timeouts.request);
+        assert_eq!(usual.latest, now + timeouts.max_request);
         let short = call(Some("10m"));
         assert_eq!(short.context().deadline, now + Duration::from_millis(10));
+        assert_eq!(short.context().latest, short.context().deadline);
         let long = call(Some("99999999H"));
         assert_eq!(long.context().deadline, now + timeouts.max_request);
         // Each request of a stream has the usual time, and none more than is left of the stream's.

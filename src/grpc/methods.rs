@@ -13,6 +13,7 @@ use super::proto::electra::electra_server::ElectraServer;
 use super::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::{GrpcState, reflection};
 use crate::error::ServiceError;
+use crate::task::Task;
 
 /// Methods of protocols that other crates bring.
 const COMMON_METHODS: &[&str] = &[
@@ -62,10 +63,33 @@ pub fn find(path: &str) -> Result<&'static str, ServiceError> {
         })
 }
 
+/// The methods of a task: for one request, and for a stream of them.
+pub fn of_task(task: Task) -> [&'static str; 2] {
+    match task {
+        Task::Discriminate => [
+            "/electra.v1.Electra/Discriminate",
+            "/electra.v1.Electra/DiscriminateStream",
+        ],
+        Task::Classify => [
+            "/electra.v1.Electra/Classify",
+            "/electra.v1.Electra/ClassifyStream",
+        ],
+        Task::Tag => ["/electra.v1.Electra/Tag", "/electra.v1.Electra/TagStream"],
+        Task::Qa => [
+            "/electra.v1.Electra/Answer",
+            "/electra.v1.Electra/AnswerStream",
+        ],
+    }
+}
+
 /// Whether a method has models compute; a stopping server takes no more of them.
 pub fn computes(method: &str) -> bool {
-    method.starts_with("/electra.v1.Electra/")
-        || method == "/inference.GRPCInferenceService/ModelInfer"
+    method.starts_with("/electra.v1.Electra/") || says_its_time(method)
+}
+
+/// Whether a method's request may itself say how much time it has.
+pub fn says_its_time(method: &str) -> bool {
+    method == "/inference.GRPCInferenceService/ModelInfer"
 }
 
 /// Whether a method is one of server reflection's.
@@ -76,6 +100,16 @@ pub fn reflects(method: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_method_of_electra_is_of_one_task() {
+        let electra = |method: &&&str| method.starts_with("/electra.v1.Electra/");
+        let mut wanted: Vec<&str> = METHODS.iter().filter(electra).copied().collect();
+        let mut found: Vec<&str> = Task::ALL.into_iter().flat_map(of_task).collect();
+        wanted.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, wanted);
+    }
 
     #[test]
     fn methods_are_found_by_their_paths() {

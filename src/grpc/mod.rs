@@ -1,6 +1,7 @@
 //! gRPC: thin adapters between tonic and the service. `methods.rs` is the table of what there is.
 
 mod call;
+pub mod client;
 mod electra;
 mod health;
 mod inference;
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 use crate::config::Timeouts;
 use crate::connections::{self, Protocol};
 use crate::service::Service;
+use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 
 /// What the methods need.
@@ -32,6 +34,11 @@ pub struct GrpcState {
     pub metrics: Metrics,
     /// How long a request may take.
     pub timeouts: Timeouts,
+}
+
+/// The methods of a task, as the metrics name them.
+pub fn task_routes(task: Task) -> impl Iterator<Item = String> {
+    methods::of_task(task).into_iter().map(str::to_owned)
 }
 
 /// Serves until `stop` is done, and returns when what was accepted is answered.

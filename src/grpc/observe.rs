@@ -104,7 +104,9 @@ async fn answer(
         request.headers_mut().remove(ACCEPT_ENCODING);
     }
     // Also reading the request must not take longer. What computes nothing, such as loading a model, takes its time.
-    let deadline = if methods::computes(method) {
+    let deadline = if methods::says_its_time(method) {
+        Some(call.context().latest)
+    } else if methods::computes(method) {
         Some(call.context().deadline)
     } else {
         call.deadline()

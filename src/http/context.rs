@@ -16,8 +16,13 @@ pub fn request_context(
     now: Instant,
 ) -> Result<RequestContext, ServiceError> {
     let priority = context::priority(text(headers, context::PRIORITY))?;
-    let timeout = context::timeout(text(headers, context::TIMEOUT), timeouts)?;
-    Ok(RequestContext::new(priority, now + timeout))
+    match text(headers, context::TIMEOUT) {
+        Some(asked) => {
+            let timeout = context::timeout(asked, timeouts)?;
+            Ok(RequestContext::new(priority, now + timeout))
+        }
+        None => Ok(RequestContext::usual(priority, now, timeouts)),
+    }
 }
 
 /// A header's value; one that is no text is as useless as a wrong one.
@@ -49,6 +54,10 @@ mod tests {
         );
         let hurried = context("x-request-timeout-ms", b"250").unwrap();
         assert_eq!(hurried.deadline, now + Duration::from_millis(250));
+        assert_eq!(hurried.latest, hurried.deadline);
+        let usual = context("x-other", b"").unwrap();
+        assert_eq!(usual.deadline, now + Timeouts::default().request);
+        assert_eq!(usual.latest, now + Timeouts::default().max_request);
         for header in ["x-request-priority", "x-request-timeout-ms"] {
             let error = context(header, b"\xfe").unwrap_err();
             assert_eq!(error.code(), "invalid_header");

@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 use crate::config::Timeouts;
 use crate::connections::{self, Protocol};
 use crate::service::Service;
+use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 
 /// What the routes need.
@@ -36,6 +37,11 @@ pub struct HttpState {
     pub metrics: Metrics,
     /// How long a request may take.
     pub timeouts: Timeouts,
+}
+
+/// The routes that are a task's own, as the metrics name them.
+pub fn task_routes(task: Task) -> impl Iterator<Item = String> {
+    std::iter::once(format!("/{task}"))
 }
 
 /// Serves until `stop` is done, and returns when what was accepted is answered.

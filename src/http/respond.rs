@@ -87,7 +87,7 @@ impl Timed for Response {
     fn timed(mut self, timings: Timings) -> Self {
         if let Ok(value) = HeaderValue::try_from(timings.to_string()) {
             self.headers_mut()
-                .insert(HeaderName::from_static("server-timing"), value);
+                .insert(HeaderName::from_static(Timings::HEADER), value);
         }
         self
     }

@@ -280,6 +280,27 @@ async fn a_passed_deadline_is_504_and_runs_nothing() {
 }
 
 #[tokio::test]
+async fn tensors_may_ask_for_more_than_the_usual_time() {
+    let fixture = Fixture::new(Task::Tag);
+    let mut state = state(&fixture);
+    state.timeouts.request = Duration::from_millis(20);
+    fixture.model.shut();
+    let patient = {
+        let state = state.clone();
+        let text = r#"{"name": "text", "datatype": "BYTES", "shape": [1], "data": ["a"]}"#;
+        let body = format!(r#"{{"inputs": [{text}], "parameters": {{"timeout": 60000000}}}}"#);
+        tokio::spawn(async move { send(&state, post("/v2/models/model/infer", body)).await })
+    };
+    fixture.model.until_begun(1).await;
+    // When a later one has had the usual time, so has the former.
+    let usual = post("/tag", r#"{"text": "fox"}"#);
+    refused(&state, usual, 504, "deadline_exceeded").await;
+    fixture.model.open();
+    let patient = patient.await.unwrap();
+    assert_eq!(patient.status, 200, "{}", patient.text);
+}
+
+#[tokio::test]
 async fn a_full_queue_is_429_with_retry_after() {
     let fixture = Fixture::with(Task::Tag, Limits::default(), 1);
     let state = state(&fixture);

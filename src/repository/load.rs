@@ -131,6 +131,7 @@ impl Loader {
             device: graph.device(),
             layout: graph.layout(),
             max_tokens,
+            token_types: config.token_types,
             labels,
             problem_type: config.problem_type,
             limits: settings.limits.over(self.limits),

@@ -22,6 +22,8 @@ pub struct Manager {
     repository: Arc<Repository>,
     loader: Loader,
     metrics: Metrics,
+    /// The routes of each task, as the metrics name them.
+    routes: Vec<(Task, String)>,
     /// The files of each version that were last loaded, or tried.
     tried: Look,
     /// What was there at the last look.
@@ -56,19 +58,22 @@ pub struct Released {
 }
 
 impl Manager {
-    /// A manager of the models in a folder, which `repository` lists.
+    /// A manager of the models in a folder, which `repository` lists. Of each model `metrics` show the `routes` of its task
+    /// from the start.
     #[must_use]
     pub fn new(
         path: PathBuf,
         repository: Arc<Repository>,
         loader: Loader,
         metrics: Metrics,
+        routes: Vec<(Task, String)>,
     ) -> Self {
         Self {
             path,
             repository,
             loader,
             metrics,
+            routes,
             tried: Look::new(),
             before: Look::new(),
             unloaded: BTreeSet::new(),
@@ -261,7 +266,9 @@ impl Manager {
                 let info = &loaded.info;
                 let (task, device, precision) = (info.task, info.device, info.precision);
                 tracing::info!(model, %version, %task, %device, %precision, milliseconds, "model ready");
-                self.metrics.declare_route(&format!("/{task}"), model);
+                for (_, route) in self.routes.iter().filter(|(of, _)| *of == task) {
+                    self.metrics.declare_route(route, model);
+                }
                 let replaced = self.repository.loaded(folder, Arc::new(loaded));
                 self.leaving.extend(replaced);
                 Ok(())

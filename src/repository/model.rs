@@ -28,6 +28,8 @@ pub struct ModelInfo {
     pub layout: Layout,
     /// Longest sequence in tokens, special ones included.
     pub max_tokens: usize,
+    /// How many token types it knows.
+    pub token_types: usize,
     /// Names of its outputs by index; none for discriminate and qa.
     pub labels: Vec<String>,
     /// What its scores mean (`problem_type`), where config.json says.

@@ -18,6 +18,8 @@ pub struct ModelConfig {
     pub max_tokens: usize,
     /// `vocab_size`.
     pub vocabulary_size: Option<usize>,
+    /// `type_vocab_size`; transformers' 2 where it is absent.
+    pub token_types: usize,
     /// `id2label` in order, if it is there.
     pub labels: Option<Vec<String>>,
     /// `problem_type`, if it is there.
@@ -30,6 +32,7 @@ struct ConfigJson {
     architectures: Option<Vec<String>>,
     max_position_embeddings: Option<usize>,
     vocab_size: Option<usize>,
+    type_vocab_size: Option<usize>,
     id2label: Option<BTreeMap<String, String>>,
     problem_type: Option<String>,
 }
@@ -64,6 +67,7 @@ impl ModelConfig {
             declared_task: json.architectures.as_deref().and_then(task_of),
             max_tokens,
             vocabulary_size: json.vocab_size,
+            token_types: json.type_vocab_size.unwrap_or(2),
             labels: json.id2label.as_ref().map(labels).transpose()?,
             problem_type: json.problem_type.as_deref().map(str::parse).transpose()?,
         })

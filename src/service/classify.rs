@@ -19,6 +19,9 @@ use crate::repository::LoadedModel;
 use crate::task::Task;
 use crate::text::TokenizedText;
 
+/// What the texts of a pair are called where each comes in a list of its own.
+const PARTS: [&str; 2] = ["text", "text_pair"];
+
 /// What to classify and how.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,9 +146,7 @@ fn check(inputs: &Inputs<ClassifyInput>, limits: &Limits) -> Result<usize, Servi
     let mut bytes = 0;
     for (index, input) in inputs.items().iter().enumerate() {
         for (part, text) in input.parts().enumerate() {
-            check_length(text, limits, || {
-                input.place(inputs.place("text", index), part)
-            })?;
+            check_length(text, limits, || place_of_part(inputs, index, part))?;
             bytes += text.len();
         }
     }
@@ -158,36 +159,33 @@ fn encode_all(
     inputs: &Inputs<ClassifyInput>,
     truncate: bool,
 ) -> Result<(Vec<bool>, Vec<Sequence>), ServiceError> {
-    let encode = |(index, input)| encode(model, input, &inputs.place("text", index), truncate);
-    inputs
-        .items()
-        .iter()
-        .enumerate()
-        .map(encode)
+    (0..inputs.items().len())
+        .map(|index| encode(model, inputs, index, truncate))
         .collect::<Result<Vec<_>, _>>()
         .map(|all| all.into_iter().unzip())
 }
 
 fn encode(
     model: &LoadedModel,
-    input: &ClassifyInput,
-    place: &str,
+    inputs: &Inputs<ClassifyInput>,
+    index: usize,
     truncate: bool,
 ) -> Result<(bool, Sequence), ServiceError> {
     let mut parts = Vec::with_capacity(2);
-    for (part, text) in input.parts().enumerate() {
+    for (part, text) in inputs.items()[index].parts().enumerate() {
         let tokens = model
             .tokenizer
             .tokenize(text)
             .map_err(ServiceError::internal)?;
         if tokens.ids.is_empty() {
             return Err(ServiceError::EmptyText {
-                place: input.place(place.to_owned(), part),
+                place: place_of_part(inputs, index, part),
             });
         }
         parts.push(tokens);
     }
-    sequence(model, &parts, place, truncate)
+    let place = inputs.place_of_parts("text", index, &PARTS[..parts.len()]);
+    sequence(model, &parts, &place, truncate)
 }
 
 /// Whether a text or a pair was cut, and its sequence.
@@ -255,12 +253,14 @@ impl ClassifyInput {
         };
         std::iter::once(first).chain(second).map(String::as_str)
     }
+}
 
-    /// Where a part stands, given where the input stands.
-    fn place(&self, place: String, part: usize) -> String {
-        match self {
-            Self::Text(_) => place,
-            Self::Pair(..) => format!("{place}[{part}]"),
+/// Where a text of an input stands: `text[3]`, and of a pair `text[3][1]` or `text_pair[3]`.
+fn place_of_part(inputs: &Inputs<ClassifyInput>, index: usize, part: usize) -> String {
+    match inputs.items()[index] {
+        ClassifyInput::Text(_) => inputs.place("text", index),
+        ClassifyInput::Pair(..) => {
+            inputs.place_of_part("text", index, PARTS[part], &format!("[{part}]"))
         }
     }
 }
@@ -311,110 +311,5 @@ fn is_false(truth: &bool) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::service::json;
-    use crate::service::testing::{Fixture, MAX_TOKENS, context};
-
-    async fn ask(body: &serde_json::Value) -> Result<serde_json::Value, ServiceError> {
-        let fixture = Fixture::new(Task::Classify);
-        let request: ClassifyRequest = json::parse(body.to_string().as_bytes()).unwrap();
-        let answer = fixture.service.classify(request, &context()).await?;
-        Ok(serde_json::to_value(answer.results).unwrap())
-    }
-
-    #[tokio::test]
-    async fn labels_come_best_first() {
-        let results = ask(&serde_json::json!({"text": ["good fox", "fox"], "function": "none"}))
-            .await
-            .unwrap();
-        assert_eq!(
-            results[0]["labels"][0],
-            serde_json::json!({"label": "good", "score": 1.0})
-        );
-        assert_eq!(
-            results[1]["labels"][0],
-            serde_json::json!({"label": "bad", "score": 0.5})
-        );
-        assert!(results[0].get("truncated").is_none());
-        let one = ask(&serde_json::json!({"text": "good", "top_k": 1}))
-            .await
-            .unwrap();
-        assert_eq!(one[0]["labels"].as_array().unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn pairs_are_one_input() {
-        let results = ask(
-            &serde_json::json!({"text": [["good", "good"], ["fox", "fox"]], "function": "none"}),
-        )
-        .await
-        .unwrap();
-        assert_eq!(results[0]["labels"][0]["score"], 2.0);
-        assert_eq!(results.as_array().unwrap().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn too_long_is_refused_or_cut_and_said_so() {
-        // With [CLS] and [SEP] one token too many.
-        let long = "fox ".repeat(MAX_TOKENS - 2) + "good";
-        let error = ask(&serde_json::json!({"text": ["fox", long]}))
-            .await
-            .unwrap_err();
-        let limit = MAX_TOKENS;
-        assert_eq!(
-            error,
-            ServiceError::TooManyTokens {
-                place: "text[1]".into(),
-                length: limit + 1,
-                limit
-            }
-        );
-        let cut =
-            ask(&serde_json::json!({"text": ["good", long], "truncate": true, "function": "none"}))
-                .await
-                .unwrap();
-        assert!(cut[0].get("truncated").is_none());
-        assert_eq!(cut[1]["truncated"], true);
-        assert_eq!(
-            cut[1]["labels"][0]["label"], "bad",
-            "the last word, good, is cut off"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_text_without_tokens_is_refused_with_its_place() {
-        for (text, place) in [
-            (serde_json::json!(""), "text"),
-            (serde_json::json!(["fox", " \n"]), "text[1]"),
-            (serde_json::json!([["fox", ""]]), "text[0][1]"),
-        ] {
-            let error = ask(&serde_json::json!({"text": text})).await.unwrap_err();
-            assert_eq!(
-                error,
-                ServiceError::EmptyText {
-                    place: place.to_owned()
-                }
-            );
-        }
-    }
-
-    #[test]
-    fn pairs_are_cut_as_transformers_cuts_them() {
-        for ((first, second, room), expected) in [
-            ((3, 4, 10), (3, 4)),
-            ((2, 20, 10), (2, 8)),
-            ((20, 2, 10), (8, 2)),
-            ((7, 9, 10), (5, 5)),
-            ((9, 7, 9), (5, 4)),
-            ((7, 9, 9), (4, 5)),
-            ((20, 20, 9), (4, 5)),
-        ] {
-            assert_eq!(
-                longest_first(first, second, room),
-                expected,
-                "{first} {second} {room}"
-            );
-        }
-    }
-}
+#[path = "classify_tests.rs"]
+mod tests;

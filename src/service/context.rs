@@ -20,6 +20,8 @@ pub struct RequestContext {
     pub priority: Priority,
     /// When nobody waits for its answer any more.
     pub deadline: Instant,
+    /// The latest deadline that what the request holds may ask for.
+    pub latest: Instant,
     /// What becomes of it where its model's queue has no room.
     pub when_full: WhenFull,
 }
@@ -31,7 +33,28 @@ impl RequestContext {
         Self {
             priority,
             deadline,
+            latest: deadline,
             when_full: WhenFull::Refuse,
+        }
+    }
+
+    /// A request whose transport says nothing of its time: it has the usual one from `arrived`, and may itself ask for as
+    /// much as there is.
+    #[must_use]
+    pub fn usual(priority: Priority, arrived: Instant, timeouts: &Timeouts) -> Self {
+        Self {
+            latest: arrived + timeouts.max_request,
+            ..Self::new(priority, arrived + timeouts.request)
+        }
+    }
+
+    /// The request with the time from now that it asks for itself, as far as it may.
+    #[must_use]
+    pub fn asking(self, timeout: Duration) -> Self {
+        let asked = Instant::now().checked_add(timeout);
+        Self {
+            deadline: asked.map_or(self.latest, |asked| asked.min(self.latest)),
+            ..self
         }
     }
 
@@ -63,14 +86,11 @@ pub fn priority(asked: Option<&str>) -> Result<Priority, ServiceError> {
         })
 }
 
-/// The time that a request asks for by [`TIMEOUT`], or the usual one.
+/// The time that a request asks for by [`TIMEOUT`].
 ///
 /// # Errors
 /// [`ServiceError::InvalidHeader`], also where it is more than a request may ask for.
-pub fn timeout(asked: Option<&str>, timeouts: &Timeouts) -> Result<Duration, ServiceError> {
-    let Some(text) = asked else {
-        return Ok(timeouts.request);
-    };
+pub fn timeout(text: &str, timeouts: &Timeouts) -> Result<Duration, ServiceError> {
     let most = timeouts.max_request;
     let time = text.trim().parse().ok().map(Duration::from_millis);
     time.filter(|time| !time.is_zero() && *time <= most)
@@ -92,8 +112,7 @@ mod tests {
         let timeouts = Timeouts::default();
         assert_eq!(priority(None).unwrap().get(), 3);
         assert_eq!(priority(Some("1")).unwrap().get(), 1);
-        assert_eq!(timeout(None, &timeouts), Ok(timeouts.request));
-        assert_eq!(timeout(Some("300000"), &timeouts), Ok(timeouts.max_request));
+        assert_eq!(timeout("300000", &timeouts), Ok(timeouts.max_request));
         let check = |error: ServiceError, header: &str| {
             assert_eq!(error.code(), "invalid_header");
             assert!(error.to_string().contains(header), "{error}");
@@ -109,7 +128,7 @@ mod tests {
             "99999999999999999999999",
             "\u{fffd}",
         ] {
-            check(timeout(Some(wrong), &timeouts).unwrap_err(), TIMEOUT);
+            check(timeout(wrong, &timeouts).unwrap_err(), TIMEOUT);
         }
     }
 }

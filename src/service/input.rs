@@ -16,8 +16,18 @@ use crate::error::ServiceError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inputs<T> {
     items: Vec<T>,
-    /// Whether it came as a list: then places name an index.
-    listed: bool,
+    sent: Sent,
+}
+
+/// How inputs came, which decides how errors name their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// One by itself: `text`.
+    Alone,
+    /// In a list: `text[3]`.
+    Listed,
+    /// Each part of them in a list of its own: `text[3]` and `text_pair[3]`.
+    ByPart,
 }
 
 impl<T> Inputs<T> {
@@ -25,7 +35,7 @@ impl<T> Inputs<T> {
     pub fn one(item: T) -> Self {
         Self {
             items: vec![item],
-            listed: false,
+            sent: Sent::Alone,
         }
     }
 
@@ -34,7 +44,16 @@ impl<T> Inputs<T> {
     pub fn many(items: Vec<T>) -> Self {
         Self {
             items,
-            listed: true,
+            sent: Sent::Listed,
+        }
+    }
+
+    /// Inputs of several parts, each of which came in a list of its own.
+    #[must_use]
+    pub fn by_part(self) -> Self {
+        Self {
+            sent: Sent::ByPart,
+            ..self
         }
     }
 
@@ -47,7 +66,7 @@ impl<T> Inputs<T> {
     /// Whether they came as a list, be it of one.
     #[must_use]
     pub fn is_list(&self) -> bool {
-        self.listed
+        self.sent != Sent::Alone
     }
 
     /// The inputs.
@@ -59,10 +78,31 @@ impl<T> Inputs<T> {
     /// Where an input stands in the request: `text`, or `text[3]`.
     #[must_use]
     pub fn place(&self, field: &str, index: usize) -> String {
-        if self.listed {
-            format!("{field}[{index}]")
-        } else {
-            field.to_owned()
+        match self.sent {
+            Sent::Alone => field.to_owned(),
+            Sent::Listed | Sent::ByPart => format!("{field}[{index}]"),
+        }
+    }
+
+    /// Where a part of an input stands: in the list of such parts, which is the field `name`, or within the input by
+    /// `in_item`, such as `[1]`.
+    #[must_use]
+    pub fn place_of_part(&self, field: &str, index: usize, name: &str, in_item: &str) -> String {
+        match self.sent {
+            Sent::Alone | Sent::Listed => self.place(field, index) + in_item,
+            Sent::ByPart => self.place(name, index),
+        }
+    }
+
+    /// Where an input of parts of these names stands as a whole: `text[3]`, or `text[3] with text_pair[3]`.
+    #[must_use]
+    pub fn place_of_parts(&self, field: &str, index: usize, names: &[&str]) -> String {
+        match self.sent {
+            Sent::Alone | Sent::Listed => self.place(field, index),
+            Sent::ByPart => {
+                let places = names.iter().map(|name| self.place(name, index));
+                places.collect::<Vec<_>>().join(" with ")
+            }
         }
     }
 

@@ -17,14 +17,13 @@ mod readiness;
 mod run;
 pub mod source;
 mod tag;
+mod timings;
 mod windowed;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -37,8 +36,8 @@ pub use input::{Count, Inputs, Threshold};
 pub use models::{ModelReport, VersionReport};
 pub use qa::{AnswerSpan, QaAnswers, QaItem, QaRequest};
 pub use tag::{TagRequest, TaggedEntity, Tagging};
+pub use timings::Timings;
 
-use crate::batch::SequenceOutput;
 use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::repository::{Control, DefaultModel, LoadedModel, ModelState, Repository};
@@ -74,44 +73,6 @@ pub struct Answer<R> {
     pub results: Vec<R>,
     /// Where the time went.
     pub timings: Timings,
-}
-
-/// Where a request's time went. Of its sequences, which run side by side, the longest counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timings {
-    /// Text to tokens.
-    pub tokenize: Duration,
-    /// Waiting for a worker.
-    pub queue: Duration,
-    /// Running its batches.
-    pub inference: Duration,
-}
-
-impl Timings {
-    fn of(tokenize: Duration, outputs: &[SequenceOutput]) -> Self {
-        let longest = |time: fn(&SequenceOutput) -> Duration| {
-            outputs.iter().map(time).max().unwrap_or_default()
-        };
-        Self {
-            tokenize,
-            queue: longest(|output| output.queue_time),
-            inference: longest(|output| output.inference_time),
-        }
-    }
-}
-
-/// As the header server-timing has it, in milliseconds.
-impl fmt::Display for Timings {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-        write!(
-            formatter,
-            "tokenize;dur={:.3}, queue;dur={:.3}, inference;dur={:.3}",
-            milliseconds(self.tokenize),
-            milliseconds(self.queue),
-            milliseconds(self.inference),
-        )
-    }
 }
 
 impl Service {

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::input::{Count, Inputs, check_length, objects};
 use super::run::Run;
@@ -40,8 +40,8 @@ pub struct QaRequest {
     /// The text that holds the answer, for one item.
     pub context: Option<String>,
     /// Questions with their contexts, instead of the two fields above.
-    #[serde(default, deserialize_with = "objects")]
-    pub items: Option<Vec<QaItem>>,
+    #[serde(default, deserialize_with = "listed")]
+    pub items: Option<Inputs<QaItem>>,
     /// Another model than the default.
     pub model: Option<String>,
     /// How many answers, best first; 1 if absent, at most 100.
@@ -95,6 +95,10 @@ struct Choice {
     max_answer_tokens: NonZeroUsize,
     no_answer: bool,
     offsets: OffsetEncoding,
+}
+
+fn listed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Inputs<QaItem>>, D::Error> {
+    Ok(objects(deserializer)?.map(Inputs::many))
 }
 
 impl Service {
@@ -201,7 +205,7 @@ fn items(request: QaRequest) -> Result<Inputs<QaItem>, ServiceError> {
     };
     match (request.question, request.context, request.items) {
         (Some(question), Some(context), None) => Ok(Inputs::one(QaItem { question, context })),
-        (None, None, Some(items)) => Ok(Inputs::many(items)),
+        (None, None, Some(items)) => Ok(items),
         (None, None | Some(_), None) => Err(missing("question")),
         (Some(_), None, None) => Err(missing("context")),
         (_, _, Some(_)) => Err(ServiceError::InvalidValue {
@@ -212,11 +216,12 @@ fn items(request: QaRequest) -> Result<Inputs<QaItem>, ServiceError> {
     }
 }
 
-/// Where a field of an item stands: `question`, or `items[3].question`.
+/// Where a field of an item stands: `question`, `items[3].question` or `question[3]`.
 fn place(items: &Inputs<QaItem>, index: usize, field: &str) -> String {
-    match items.place("", index).as_str() {
-        "" => field.to_owned(),
-        index => format!("items{index}.{field}"),
+    if items.is_list() {
+        items.place_of_part("items", index, field, &format!(".{field}"))
+    } else {
+        field.to_owned()
     }
 }
 

@@ -51,7 +51,11 @@ impl Service {
         let worker = Arc::clone(model);
         let started = Instant::now();
         let (prepared, sequences) = self
-            .compute(bytes, context.deadline, move || prepare(&worker))
+            .compute(bytes, context.deadline, move || {
+                let (prepared, sequences) = prepare(&worker)?;
+                check_types(&worker, &sequences)?;
+                Ok::<_, ServiceError>((prepared, sequences))
+            })
             .await??;
         let tokenize = started.elapsed();
         let outputs = model.queue.submit(sequences, context.schedule()).await?;
@@ -66,6 +70,22 @@ impl Service {
         tally.answered(timings, started.elapsed());
         Ok((results, timings))
     }
+}
+
+/// A second text is of a token type of its own. A graph that does not have it fails, with all that shares the batch.
+fn check_types(model: &LoadedModel, sequences: &[Sequence]) -> Result<(), ServiceError> {
+    let known = model.info.token_types;
+    let mut types = sequences.iter().flat_map(|sequence| &sequence.type_ids);
+    if types.all(|kind| usize::from(*kind) < known) {
+        return Ok(());
+    }
+    Err(ServiceError::InvalidValue {
+        place: "The request".to_owned(),
+        reason: format!(
+            "it pairs two texts, and the model has no token type for the second: its config.json says type_vocab_size \
+             {known}"
+        ),
+    })
 }
 
 /// Counts a request once: as answered, or else, when it is dropped, as failed.

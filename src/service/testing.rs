@@ -229,6 +229,7 @@ fn info(task: Task, limits: Limits) -> ModelInfo {
         device: Device::Cpu,
         layout: Layout::Packed,
         max_tokens: MAX_TOKENS,
+        token_types: 2,
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         problem_type: None,
         inputs: Vec::new(),

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def measure(
 
 
 # Data is given: what perf_analyzer makes up by itself would be for every input at once, texts and token ids.
+DOCUMENT = PROJECT / "docs" / "inference-protocol.md"
 TEXTS = [{"text": ["A warm, funny and wonderfully acted film."]}, {"text": ["Dull."]}]
 QUESTIONS = [{"question": ["Who wrote it?"], "context": ["The letter was written by Maria Lopez."]}]
 TOKEN_IDS = [{"input_ids": {"content": [101, 2023, 2003, 102], "shape": [4]}}]
@@ -80,3 +82,15 @@ def test_a_model_is_measured(
     assert float(line["p50 latency"]) > 0
     # Of the server's own statistics: perf_analyzer reads them before and after.
     assert int(line["Server Compute Infer"]) > 0, printed
+
+
+def test_the_documented_data_is_all_that_a_run_needs(default_server: Server, tmp_path: Path) -> None:
+    documented = DOCUMENT.read_text(encoding="utf-8")
+    [data] = re.findall(r"^echo '(.*)' > texts.json$", documented, re.MULTILINE)
+    line, _ = measure(default_server, "http", "electra-mini-sentiment", json.loads(data)["data"], tmp_path)
+    assert float(line["Inferences/Second"]) > 0
+    command = [PROGRAM, "-m", "electra-mini-sentiment", "-u", default_server.http]
+    without = subprocess.run(command, env=LOADER, capture_output=True, text=True, timeout=60, check=False)
+    [reason] = re.findall(r"without\s+data it ends with `([^`]*)`", documented)
+    assert without.returncode != 0
+    assert reason in without.stdout + without.stderr

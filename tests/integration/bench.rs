@@ -139,6 +139,43 @@ fn a_server_of_its_own_takes_a_share_of_what_it_can() {
     assert!((share - 0.2).abs() < 1e-6, "{load}");
 }
 
+#[test]
+fn a_server_of_its_own_takes_every_task_over_grpc() {
+    let names = [
+        "discriminator-plain",
+        "sequence-three-labels",
+        "token-bio",
+        "qa-plain",
+    ];
+    let models = repository(&names);
+    let arguments = [&names[..], &["--via", "grpc", "--lengths", "uniform:8-30"]].concat();
+    let report = bench(models.path(), &arguments);
+    check(&report, 8.0, 30.0);
+    check_time_shares(&report);
+    assert_eq!(report["models"], serde_json::json!(names));
+    assert_eq!(
+        (&report["via"], &report["url"]),
+        (&"grpc".into(), &Value::Null)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grpc_server_that_runs_already_takes_load_of_several_models() {
+    let server = small_server();
+    let url = format!("grpc://{}", server.grpc.expect("gRPC is on"));
+    let names = ["token-bio", "qa-plain"];
+    let models = repository(&names);
+    let report = bench(models.path(), &[&names[..], &["--url", &url]].concat());
+    assert!(number(&report["requests"]) > 0.0, "{report}");
+    check_time_shares(&report);
+    assert_eq!(
+        (&report["via"], &report["url"]),
+        (&"grpc".into(), &url.into())
+    );
+    assert_eq!(report["workers"], Value::Null);
+    assert_eq!(report["failures"], serde_json::json!({}));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_runs_already_takes_load_too() {
     let server = small_server();
@@ -179,24 +216,20 @@ fn texts_come_from_a_file() {
 #[test]
 fn failures_are_counted_and_not_hidden() {
     let model = default_models().join("electra-mini-sentiment");
-    let arguments = [
-        "--workers",
-        "1",
-        "--queue-capacity",
-        "1",
-        "--concurrency",
-        "32",
-    ];
-    let report = bench(&model, &arguments);
-    assert!(number(&report["requests"]) > 0.0, "{report}");
-    let full = &report["failures"]["429"];
-    assert!(number(&full["requests"]) > 0.0, "{report}");
-    assert!(
-        full["reason"]
-            .as_str()
-            .is_some_and(|reason| reason.contains("full")),
-        "{report}"
-    );
+    for (via, status) in [("http", "429"), ("grpc", "RESOURCE_EXHAUSTED")] {
+        let load = ["--queue-capacity", "1", "--concurrency", "32"];
+        let arguments = [&["--via", via, "--workers", "1"][..], &load].concat();
+        let report = bench(&model, &arguments);
+        assert!(number(&report["requests"]) > 0.0, "{report}");
+        let full = &report["failures"][status];
+        assert!(number(&full["requests"]) > 0.0, "{report}");
+        assert!(
+            full["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("full")),
+            "{report}"
+        );
+    }
 }
 
 #[test]
@@ -290,6 +323,18 @@ async fn mistakes_are_told_with_what_to_do() {
     check(&[&[sentiment][..], &service].concat(), 2, "leave out --via");
     let body = ["--url", "http://localhost:1/", "--body", "{}"];
     check(&[&[sentiment][..], &body].concat(), 2, "lacks {text}");
+    let grpc = ["--url", "grpc://localhost:1"];
+    let body = ["--body", "{text}"];
+    check(
+        &[&[sentiment][..], &grpc, &body].concat(),
+        2,
+        "--body is for servers over HTTP",
+    );
+    check(
+        &[&[sentiment, "--via", "http"][..], &grpc].concat(),
+        2,
+        "leave out --via",
+    );
 
     let file = tempfile::NamedTempFile::new().expect("a file");
     let path = file.path().to_str().expect("UTF-8");
@@ -310,4 +355,11 @@ async fn mistakes_are_told_with_what_to_do() {
     check(&[sentiment, "--url", &url], 1, "No request was answered.");
     let url = small_server().url("/no-such-route");
     check(&[sentiment, "--url", &url], 1, "failed with 404");
+    let url = format!("grpc://{address}");
+    let refused =
+        "failed with connection, the first: transport error: tcp connect error: Connection refused";
+    check(&[sentiment, "--url", &url], 1, refused);
+    let server = small_server();
+    let url = format!("grpc://{}", server.grpc.expect("gRPC is on"));
+    check(&[sentiment, "--url", &url], 1, "failed with NOT_FOUND");
 }

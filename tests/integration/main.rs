@@ -26,4 +26,5 @@ mod repository;
 mod routes;
 #[cfg(target_os = "linux")]
 mod threads;
+mod token_types;
 mod windows;

@@ -99,6 +99,27 @@ async fn the_highest_version_serves_and_others_can_be_asked_for() {
 }
 
 #[tokio::test]
+async fn a_models_own_routes_are_counted_from_zero() {
+    let models = repository(&["token-bio"]);
+    let mut config = config(models.path());
+    for speaks_grpc in [true, false] {
+        config.grpc = config.grpc.filter(|_| speaks_grpc);
+        let metrics = Server::start(config.clone()).await.metrics().await;
+        let counted = |route: &str| {
+            let labels = format!("{{route=\"{route}\",model=\"token-bio\"");
+            let requests = format!("electra_requests_total{labels},code=\"200\"}} 0\n");
+            let durations = format!("electra_request_duration_seconds_count{labels}}} 0\n");
+            metrics.contains(&requests) && metrics.contains(&durations)
+        };
+        assert!(counted("/tag"), "{metrics}");
+        for method in ["/electra.v1.Electra/Tag", "/electra.v1.Electra/TagStream"] {
+            assert_eq!(counted(method), speaks_grpc, "{method}: {metrics}");
+        }
+        assert!(!metrics.contains("/electra.v1.Electra/Answer"), "{metrics}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_version_takes_over_and_no_request_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = folder.path().join("mood");

@@ -4,7 +4,9 @@ use super::TaskRequest;
 use super::options::{count, offsets, wide};
 use crate::error::ServiceError;
 use crate::grpc::proto::electra as proto;
-use crate::service::{AnswerSpan, QaAnswers, QaItem, QaRequest, RequestContext, Service, Timings};
+use crate::service::{
+    AnswerSpan, Inputs, QaAnswers, QaItem, QaRequest, RequestContext, Service, Timings,
+};
 use crate::task::Task;
 
 impl TaskRequest for proto::AnswerRequest {
@@ -43,7 +45,7 @@ impl TryFrom<proto::AnswerRequest> for QaRequest {
         Ok(Self {
             question: message.question,
             context: message.context,
-            items: items.map(|items| items.into_iter().map(item).collect()),
+            items: items.map(|items| Inputs::many(items.into_iter().map(item).collect())),
             model: message.model,
             top_k: count("top_k", message.top_k)?,
             no_answer: message.no_answer,

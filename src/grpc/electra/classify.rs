@@ -56,14 +56,11 @@ impl TryFrom<proto::ClassifyRequest> for ClassifyRequest {
 
 /// Texts, or pairs where there are second ones.
 fn inputs(texts: Vec<String>, seconds: Vec<String>) -> Result<Inputs<ClassifyInput>, ServiceError> {
-    let inputs = if seconds.is_empty() {
-        texts.into_iter().map(ClassifyInput::Text).collect()
-    } else if seconds.len() == texts.len() {
-        let pairs = texts.into_iter().zip(seconds);
-        pairs
-            .map(|(first, second)| ClassifyInput::Pair(first, second))
-            .collect()
-    } else {
+    if seconds.is_empty() {
+        let texts = texts.into_iter().map(ClassifyInput::Text);
+        return Ok(Inputs::many(texts.collect()));
+    }
+    if seconds.len() != texts.len() {
         return Err(invalid(
             "text_pair",
             format!(
@@ -72,8 +69,10 @@ fn inputs(texts: Vec<String>, seconds: Vec<String>) -> Result<Inputs<ClassifyInp
                 texts.len()
             ),
         ));
-    };
-    Ok(Inputs::many(inputs))
+    }
+    let pairs = texts.into_iter().zip(seconds);
+    let pairs = pairs.map(|(first, second)| ClassifyInput::Pair(first, second));
+    Ok(Inputs::many(pairs.collect()).by_part())
 }
 
 impl From<Classification> for proto::Classification {

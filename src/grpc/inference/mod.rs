@@ -78,13 +78,13 @@ impl GrpcInferenceService for InferenceAdapter {
         let context = call.context();
         let work = infer::size(&request);
         let request = (self.service)
-            .compute(work, context.deadline, move || infer::read(request))
+            .compute(work, context.latest, move || infer::read(request))
             .await??;
         let response = self.service.infer(request, &context).await?;
         let timings = response.timings;
         let work = response.outputs.iter().map(|output| output.data().size());
         let response = (self.service)
-            .compute(work.sum(), context.deadline, move || infer::write(response))
+            .compute(work.sum(), context.latest, move || infer::write(response))
             .await?;
         Ok(timed(response, timings))
     }

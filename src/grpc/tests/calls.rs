@@ -6,7 +6,9 @@ use tonic::codec::CompressionEncoding;
 use tonic_prost::ProstCodec;
 
 use super::*;
-use crate::grpc::proto::electra as proto;
+use crate::grpc::proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use crate::grpc::proto::inference::infer_parameter::ParameterChoice;
+use crate::grpc::proto::{electra as proto, inference};
 
 #[tokio::test]
 async fn every_task_has_its_method() {
@@ -43,6 +45,16 @@ async fn every_task_has_its_method() {
         function: proto::ScoreFunction::None.into(),
         ..Default::default()
     };
+    // A text is named by the field that it came in.
+    let empty = proto::ClassifyRequest {
+        text_pair: vec![String::new()],
+        ..request.clone()
+    };
+    let status = client.classify(empty).await.unwrap_err();
+    assert!(
+        status.message().starts_with("`text_pair[0]` "),
+        "{status:?}"
+    );
     let answer = client.classify(request).await.unwrap().into_inner();
     let labels = &answer.results[0].labels;
     assert_eq!((labels.len(), labels[0].label.as_str()), (1, "good"));
@@ -229,6 +241,42 @@ async fn a_passed_deadline_runs_nothing() {
     held.await.unwrap().unwrap();
     client.tag(patient()).await.unwrap();
     assert_eq!(runs(&fixture), 2, "the expired request was run");
+}
+
+#[tokio::test]
+async fn tensors_may_ask_for_more_than_the_usual_time() {
+    let fixture = Fixture::new(Task::Tag);
+    let served = Served::hurried(&fixture).await;
+    fixture.model.shut();
+    let minute = inference::InferParameter {
+        parameter_choice: Some(ParameterChoice::Int64Param(60_000_000)),
+    };
+    let text = inference::InferTensorContents {
+        bytes_contents: vec![b"a".to_vec()],
+        ..Default::default()
+    };
+    let request = inference::ModelInferRequest {
+        model_name: "model".to_owned(),
+        parameters: [("timeout".to_owned(), minute)].into(),
+        inputs: vec![inference::model_infer_request::InferInputTensor {
+            name: "text".to_owned(),
+            datatype: "BYTES".to_owned(),
+            shape: vec![1],
+            contents: Some(text),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let patient = tokio::spawn({
+        let mut client = GrpcInferenceServiceClient::new(served.channel.clone());
+        async move { client.model_infer(request).await }
+    });
+    fixture.model.until_begun(1).await;
+    // When a later one has had the usual time, so has the former.
+    let status = served.client().tag(tag("fox")).await.unwrap_err();
+    expect(&status, Code::DeadlineExceeded, "deadline_exceeded");
+    fixture.model.open();
+    patient.await.unwrap().unwrap();
 }
 
 #[tokio::test]

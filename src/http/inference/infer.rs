@@ -47,10 +47,7 @@ async fn answer(
     let json_length = json_length(&headers, body.len())?;
     let bytes = body.len();
     let read = move || body::read(&model, &body, json_length);
-    let request = http
-        .service
-        .compute(bytes, context.deadline, read)
-        .await??;
+    let request = http.service.compute(bytes, context.latest, read).await??;
     let delivery = Delivery::of(&request)?;
     let response = http.service.infer(request, &context).await?;
     let timings = response.timings;
@@ -58,7 +55,7 @@ async fn answer(
     let write = {
         let bytes = size.sum();
         let write = move || answer::write(&response, &delivery);
-        http.service.compute(bytes, context.deadline, write)
+        http.service.compute(bytes, context.latest, write)
     };
     Ok((write.await??, timings))
 }

@@ -288,6 +288,13 @@ async fn unusable_texts_are_refused() {
         json!({}),
     );
     refused(Task::Classify, long, "too_many_tokens", "`text[0]`").await;
+    // A text is named by the tensor that it came in.
+    let pair = vec![texts("text", &["a"]), texts("text_pair", &[""])];
+    let pair = request(pair, &[], json!({}));
+    refused(Task::Classify, pair, "empty_text", "`text_pair[0]`").await;
+    let item = vec![texts("question", &["?"]), texts("context", &[""])];
+    let item = request(item, &[], json!({}));
+    refused(Task::Qa, item, "empty_text", "`context[0]`").await;
     let mixed = vec![texts("text", &["a"]), ids(1, &[CLS])];
     refused(
         Task::Tag,

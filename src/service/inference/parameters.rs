@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::batch::Priority;
 use crate::error::ServiceError;
@@ -101,20 +100,17 @@ impl RequestParameters {
         Ok(read)
     }
 
-    /// The request's context with what the parameters say of it: their priority goes before the transport's, and of two
-    /// deadlines the sooner holds.
+    /// The request's context with what the parameters say of it: their priority goes before the transport's, and their
+    /// timeout before the usual one; of two that are asked for the sooner holds.
     pub fn context(&self, context: &RequestContext) -> RequestContext {
         let mut changed = *context;
         if let Some(priority) = self.priority {
             changed.priority = priority;
         }
-        let asked = self
-            .timeout
-            .and_then(|timeout| Instant::now().checked_add(timeout));
-        if let Some(deadline) = asked {
-            changed.deadline = changed.deadline.min(deadline);
+        match self.timeout {
+            Some(timeout) => changed.asking(timeout),
+            None => changed,
         }
-        changed
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tokio::time::Instant;
+
 use super::ParameterValue::{Bool, Double, Int64, String as Text, Uint64};
 use super::*;
 use crate::service::testing::context;
@@ -12,25 +14,29 @@ fn read(name: &str, value: ParameterValue, task: Task) -> Result<RequestParamete
 
 #[tokio::test(start_paused = true)]
 async fn priority_and_timeout_change_the_context() {
-    let context = context();
-    let check = |name: &str, value, priority: u8, milliseconds: Option<u64>| {
-        let changed = read(name, value, Task::Tag).unwrap().context(&context);
-        let deadline = milliseconds.map_or(context.deadline, |milliseconds| {
-            Instant::now() + Duration::from_millis(milliseconds)
-        });
-        assert_eq!(
-            (changed.priority.get(), changed.deadline),
-            (priority, deadline)
-        );
+    let usual = RequestContext {
+        latest: Instant::now() + Duration::from_hours(2),
+        ..context()
     };
-    check("priority", Int64(1), 1, None);
-    check("priority", Uint64(5), 5, None);
-    check("priority", Int64(0), 3, None);
-    check("timeout", Int64(2_000), 3, Some(2));
-    check("timeout", Text("3000".to_owned()), 3, Some(3));
-    check("timeout", Int64(0), 3, None);
-    // No later than the transport's.
-    check("timeout", Uint64(u64::MAX), 3, None);
+    let check = |context: RequestContext, name: &str, value, wanted: (u8, Duration)| {
+        let changed = read(name, value, Task::Tag).unwrap().context(&context);
+        let time = changed.deadline - Instant::now();
+        assert_eq!((changed.priority.get(), time), wanted);
+    };
+    let minute = Duration::from_mins(1);
+    check(usual, "priority", Int64(1), (1, minute));
+    check(usual, "priority", Uint64(5), (5, minute));
+    check(usual, "priority", Int64(0), (3, minute));
+    let milliseconds = Duration::from_millis;
+    check(usual, "timeout", Int64(2_000), (3, milliseconds(2)));
+    let text = Text("3000".to_owned());
+    check(usual, "timeout", text, (3, milliseconds(3)));
+    check(usual, "timeout", Int64(0), (3, minute));
+    // Later than usual, but no later than there is time, or than the transport says.
+    check(usual, "timeout", Int64(180_000_000), (3, 3 * minute));
+    check(usual, "timeout", Uint64(u64::MAX), (3, 120 * minute));
+    let said = RequestContext::new(usual.priority, usual.deadline);
+    check(said, "timeout", Uint64(u64::MAX), (3, minute));
 }
 
 #[test]

@@ -173,13 +173,18 @@ impl Sequence {
                     refused(&format!("`{INPUT_IDS}{}`", index(at)), reason)
                 })
         };
-        let kind = |(at, &kind): (usize, &i64)| match kind {
-            0 => Ok(0),
-            1 => Ok(1),
-            _ => Err(refused(
-                &format!("`{TOKEN_TYPE_IDS}{}`", index(at)),
-                format!("it is {kind}, and must be 0 or 1"),
-            )),
+        // A sequence holds types as bytes; no model has as many.
+        let types_known = model.info.token_types.min(1 << u8::BITS);
+        let kind = |(at, &kind): (usize, &i64)| {
+            let known = u8::try_from(kind).ok();
+            known
+                .filter(|kind| usize::from(*kind) < types_known)
+                .ok_or_else(|| {
+                    let most = types_known.saturating_sub(1);
+                    let reason =
+                        format!("it is {kind}, and the model's token types go from 0 to {most}");
+                    refused(&format!("`{TOKEN_TYPE_IDS}{}`", index(at)), reason)
+                })
         };
         Ok(Self {
             ids: ids.iter().enumerate().map(id).collect::<Result<_, _>>()?,

@@ -14,7 +14,9 @@ use super::tensor::{Tensor, TensorData};
 use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::repository::LoadedModel;
-use crate::service::{Answer, RequestContext, Service, Timings, json};
+use crate::service::{
+    Answer, ClassifyRequest, Inputs, QaRequest, RequestContext, Service, Timings, json,
+};
 use crate::task::Task;
 
 /// Answers texts by decoded outputs.
@@ -31,23 +33,26 @@ pub async fn infer(
     let model = Arc::clone(model);
     match model.info.task {
         Task::Discriminate => {
-            let request = request(options, [("text", texts(&mut inputs, TEXT, limits)?)])?;
+            let request = request(options, ("text", texts(&mut inputs, TEXT, limits)?))?;
             let answer = service.discriminate_by(&model, request, context).await?;
             tensors(service, answer, wanted, bytes, context).await
         }
         Task::Classify => {
             let texts = classify_inputs(&mut inputs, limits)?;
-            let request = request(options, [("text", texts)])?;
+            let mut request: ClassifyRequest = request(options, ("text", texts))?;
+            request.text = request.text.by_part();
             let answer = service.classify_by(&model, request, context).await?;
             tensors(service, answer, wanted, bytes, context).await
         }
         Task::Tag => {
-            let request = request(options, [("text", texts(&mut inputs, TEXT, limits)?)])?;
+            let request = request(options, ("text", texts(&mut inputs, TEXT, limits)?))?;
             let answer = service.tag_by(&model, request, context).await?;
             tensors(service, answer, wanted, bytes, context).await
         }
         Task::Qa => {
-            let request = request(options, [("items", items(&mut inputs, limits)?)])?;
+            let items = items(&mut inputs, limits)?;
+            let mut request: QaRequest = request(options, ("items", items))?;
+            request.items = request.items.map(Inputs::by_part);
             let answer = service.answer_by(&model, request, context).await?;
             tensors(service, answer, wanted, bytes, context).await
         }
@@ -57,11 +62,9 @@ pub async fn infer(
 /// A native request of options and inputs: read as a native route reads it, so that the same is taken and refused.
 fn request<R: DeserializeOwned>(
     mut options: Map<String, Value>,
-    inputs: [(&str, Vec<Value>); 1],
+    (field, inputs): (&str, Vec<Value>),
 ) -> Result<R, ServiceError> {
-    for (field, values) in inputs {
-        options.insert(field.to_owned(), Value::Array(values));
-    }
+    options.insert(field.to_owned(), Value::Array(inputs));
     json::from_value(Value::Object(options), "`parameters`")
 }
 

@@ -92,7 +92,7 @@ fn parameters() -> Object {
             with(number(0), "maximum", 5),
             "1, the highest, to 5; 0 for the usual one.",
         )
-        .present("timeout", number(0), "How long the answer is waited for, in microseconds; 0 for the usual time. It only shortens.")
+        .present("timeout", number(0), "How long the answer is waited for, in microseconds; 0 for the usual time. Where x-request-timeout-ms is sent too, the sooner holds.")
         .present("binary_data_output", json!({"type": "boolean"}), "Whether outputs that do not say are wanted in binary.")
         .present("sequence_id", no_sequence(), "None: no model keeps a state between requests.")
         .present("sequence_start", no_sequence(), "None.")
