@@ -7,6 +7,7 @@ use std::path::Path;
 use prost::Message as _;
 
 use super::detach::{self, Detached};
+use super::shared_weights::SharedWeights;
 use super::weights::{SharedWeight, read_external};
 use super::{EngineError, Layout, Precision};
 use crate::export::config::ModelConfig;
@@ -84,9 +85,9 @@ impl Description {
         })
     }
 
-    /// The weights that sessions share.
-    pub fn weights(&self) -> Result<Vec<SharedWeight>, EngineError> {
-        read_external(&self.model, &self.file.path)
+    /// The weights that sessions share, with other models where they are equal to some `in_use`.
+    pub fn weights(&self, in_use: &SharedWeights) -> Result<Vec<SharedWeight>, EngineError> {
+        read_external(&self.model, &self.file.path, in_use)
     }
 
     /// The graph in this server's own operators, where it is one of `electra export`'s and the config.json beside it is the
@@ -247,7 +248,7 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             if let Ok(description) = Description::read(&path) {
                 let _ = description.first_output_dimension();
-                let _ = description.weights();
+                let _ = description.weights(&SharedWeights::default());
             }
         }
     }

@@ -63,7 +63,7 @@ impl Graph {
         let (sessions, weights) = if device.is_gpu() {
             (NonZeroUsize::MIN, vec![])
         } else {
-            (options.sessions, description.weights()?)
+            (options.sessions, description.weights(&runtime.weights)?)
         };
         let can_be_fused = !device.is_gpu()
             && description.layout == Layout::Packed

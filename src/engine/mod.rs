@@ -10,6 +10,7 @@ mod padded;
 mod products;
 mod runtime;
 mod sessions;
+mod shared_weights;
 mod signature;
 mod tensor_info;
 mod tensors;

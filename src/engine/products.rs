@@ -53,7 +53,7 @@ impl ProductSessions {
         workers: NonZeroUsize,
     ) -> Result<Vec<Self>, EngineError> {
         let linear = products.linear_graph();
-        let weights = read_external(&linear, path)?;
+        let weights = read_external(&linear, path, &runtime.weights)?;
         let prepacked = PrepackedWeights::new();
         let attention = products.attention_graph();
         (0..workers.get())

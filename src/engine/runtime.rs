@@ -7,10 +7,13 @@ use std::sync::{Mutex, PoisonError};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use thiserror::Error;
 
+use super::shared_weights::SharedWeights;
+
 /// ONNX Runtime, loaded. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Runtime {
     pub(super) environment: Environment,
+    pub(super) weights: SharedWeights,
     library: PathBuf,
     cores: NonZeroUsize,
 }
@@ -87,6 +90,7 @@ impl Runtime {
         environment.set_log_level(ort::logging::LogLevel::Warning);
         let runtime = Self {
             environment,
+            weights: SharedWeights::default(),
             library: library_path,
             cores,
         };

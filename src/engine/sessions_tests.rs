@@ -10,6 +10,7 @@ use prost::Message as _;
 use super::*;
 use crate::engine::Precision;
 use crate::engine::detach::{self, Detached};
+use crate::engine::shared_weights::SharedWeights;
 use crate::engine::testing::{ExportedGraph, other_graph, runtime};
 use crate::engine::weights::read_external;
 use crate::onnx;
@@ -31,7 +32,7 @@ impl Read {
         let _runtime = runtime();
         let Detached { bytes, path } = detach::read(path).unwrap();
         let model = onnx::Model::decode(bytes.as_slice()).unwrap();
-        let weights = read_external(&model, &path).unwrap();
+        let weights = read_external(&model, &path, &SharedWeights::default()).unwrap();
         let names: HashSet<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
         assert!(
             !names.is_empty() && names.len() == weights.len(),

@@ -1,4 +1,4 @@
-//! Reads a graph's weights once, to be shared by all sessions of the model: from the file beside it, or from its own, in
+//! Reads a graph's weights once, to be shared by all sessions of the model, and by other models that have the same: from the file beside it, or from its own, in
 //! which [`detach`](super::detach) left them.
 
 use std::collections::HashMap;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 use half::f16;
-use half::vec::HalfBitsVecExt;
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 
 use super::EngineError;
+use super::shared_weights::SharedWeights;
 use crate::onnx::{self, DataLocation, DataType};
 
 /// A weight by the name it has in the graph.
@@ -26,9 +26,13 @@ pub type SharedWeight = (String, Arc<DynValue>);
 pub fn read_external(
     model: &onnx::Model,
     graph_path: &Path,
+    in_use: &SharedWeights,
 ) -> Result<Vec<SharedWeight>, EngineError> {
     let folder = graph_path.parent().unwrap_or(Path::new(""));
-    let mut files = HashMap::new();
+    let mut reading = Reading {
+        files: HashMap::new(),
+        in_use,
+    };
     let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
     let external = initializers.filter(|tensor| tensor.data_location() == DataLocation::External);
     let weights = external.map(|tensor| {
@@ -37,13 +41,13 @@ pub fn read_external(
         let path = folder.join(file_of(tensor).map_err(damaged)?);
         let place = || Place::of(tensor).map_err(damaged);
         let value = match tensor.data_type() {
-            DataType::Float => place()?.tensor::<f32>(tensor, &mut files, &path)?,
-            DataType::Float16 => place()?.halves(tensor, &mut files, &path)?,
-            DataType::Int8 => place()?.tensor::<i8>(tensor, &mut files, &path)?,
-            DataType::Uint8 => place()?.tensor::<u8>(tensor, &mut files, &path)?,
+            DataType::Float => place()?.tensor::<f32>(tensor, &mut reading, &path)?,
+            DataType::Float16 => place()?.tensor::<f16>(tensor, &mut reading, &path)?,
+            DataType::Int8 => place()?.tensor::<i8>(tensor, &mut reading, &path)?,
+            DataType::Uint8 => place()?.tensor::<u8>(tensor, &mut reading, &path)?,
             _ => return Ok(None),
         };
-        Ok(Some((tensor.name.clone(), Arc::new(value))))
+        Ok(Some((tensor.name.clone(), value)))
     });
     weights.filter_map(Result::transpose).collect()
 }
@@ -97,6 +101,12 @@ fn file_of(tensor: &onnx::Tensor) -> Result<&Path, String> {
     }
 }
 
+/// What reading the tensors of a graph takes.
+struct Reading<'a> {
+    files: HashMap<PathBuf, File>,
+    in_use: &'a SharedWeights,
+}
+
 /// Where in its file a tensor's data is.
 struct Place {
     offset: u64,
@@ -124,22 +134,11 @@ impl Place {
     fn tensor<T: PrimitiveTensorElementType + Pod + Debug>(
         &self,
         tensor: &onnx::Tensor,
-        files: &mut HashMap<PathBuf, File>,
+        reading: &mut Reading,
         path: &Path,
-    ) -> Result<DynValue, EngineError> {
-        let values: Vec<T> = self.read(files, path)?;
-        hand_over(tensor, values, path)
-    }
-
-    /// The same of 16-bit floats, which are read as the numbers that have their bits.
-    fn halves(
-        &self,
-        tensor: &onnx::Tensor,
-        files: &mut HashMap<PathBuf, File>,
-        path: &Path,
-    ) -> Result<DynValue, EngineError> {
-        let bits: Vec<u16> = self.read(files, path)?;
-        hand_over(tensor, bits.reinterpret_into::<f16>(), path)
+    ) -> Result<Arc<DynValue>, EngineError> {
+        let values: Vec<T> = self.read(&mut reading.files, path)?;
+        hand_over(tensor, values, path, reading.in_use)
     }
 
     fn read<T: Pod>(
@@ -181,11 +180,16 @@ impl Place {
     }
 }
 
-fn hand_over<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
+/// The values as a tensor of ONNX Runtime's, or the same tensor of another model.
+fn hand_over<T: PrimitiveTensorElementType + Pod + Debug>(
     tensor: &onnx::Tensor,
     values: Vec<T>,
     path: &Path,
-) -> Result<DynValue, EngineError> {
+    in_use: &SharedWeights,
+) -> Result<Arc<DynValue>, EngineError> {
+    if let Some(known) = in_use.find(&tensor.dims, &values) {
+        return Ok(known);
+    }
     let value = Tensor::from_array((tensor.dims.clone(), values)).map_err(|error| {
         let name = &tensor.name;
         EngineError::Load {
@@ -193,5 +197,7 @@ fn hand_over<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
             reason: format!("its tensor `{name}` can't be handed to ONNX Runtime: {error}"),
         }
     })?;
-    Ok(value.into_dyn())
+    let value = Arc::new(value.into_dyn());
+    in_use.add(&value);
+    Ok(value)
 }
