@@ -9,6 +9,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::engine::Precision;
+use crate::engine::description::Description;
 use crate::engine::detach::{self, Detached};
 use crate::engine::shared_weights::SharedWeights;
 use crate::engine::testing::{ExportedGraph, other_graph, runtime};
@@ -122,6 +123,28 @@ fn sessions_compute_with_the_weights_that_they_are_handed() {
             .all(|(left, right)| (left - right).abs() > 1e-3),
         "{moved:?}"
     );
+}
+
+#[test]
+fn models_that_share_their_embeddings_keep_them_once() {
+    let _runtime = runtime();
+    let in_use = SharedWeights::default();
+    let [qa, sentiment] = ["electra-mini-qa", "electra-mini-sentiment"].map(|name| {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        let path = models.join(name).join("model.onnx");
+        Description::read(&path).unwrap().weights(&in_use).unwrap()
+    });
+    let common = |name: &str| {
+        let named = |weights: &[SharedWeight]| {
+            let mut weights = weights.iter();
+            let weight = weights.find(|(weight, _)| weight.contains(name));
+            weight.unwrap().1.clone()
+        };
+        Arc::ptr_eq(&named(&qa), &named(&sentiment))
+    };
+    assert!(common("word_embeddings.weight"));
+    assert!(common("word_embeddings.scale"));
+    assert!(!common("layer.5.intermediate.dense.weight"));
 }
 
 #[test]
