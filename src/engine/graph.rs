@@ -13,6 +13,7 @@ use super::{Device, EngineError, Layout, Runtime, TensorInfo};
 use crate::batch::{Cores, Model, Sequence};
 use crate::export::Precision;
 use crate::export::graph::TASK_KEY;
+use crate::kernels;
 use crate::task::Task;
 
 /// ONNX Runtime's option to give unused memory back at the end of a run.
@@ -67,7 +68,8 @@ impl Graph {
         };
         let can_be_fused = !device.is_gpu()
             && description.layout == Layout::Packed
-            && description.precision != Precision::Fp16;
+            && description.precision != Precision::Fp16
+            && kernels::vectorized();
         let fused = can_be_fused.then(|| description.fused()).flatten();
         if can_be_fused && fused.is_none() {
             tracing::info!(

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Scalar, Simd, WithSimd};
+use pulp::{Scalar, Simd, WithSimd};
 
-use super::Product;
 use super::functions::{erf, exp};
 use super::quantize::shifted_row;
+use super::{Product, dispatch};
 use crate::export::config::Activation;
 
 /// Activates some rows of a product, into `activated`, `[rows, width]`.
@@ -16,7 +16,7 @@ pub fn activate(
     rows: Range<usize>,
     activated: &mut [f32],
 ) {
-    Arch::new().dispatch(Activate {
+    dispatch(Activate {
         activation,
         product,
         rows,
@@ -34,7 +34,7 @@ pub fn activate_and_quantize(
     bytes: &mut [u8],
     scales: &mut [f32],
 ) {
-    Arch::new().dispatch(ActivateAndQuantize {
+    dispatch(ActivateAndQuantize {
         activation,
         product,
         rows,

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
-use super::Product;
 use super::functions::exp;
 use super::panels::{Panels, ROWS};
+use super::{Product, dispatch};
 use crate::numbers::float32;
 
 /// How a row is divided among attention's heads.
@@ -44,7 +44,7 @@ pub fn attend(
         heads,
         rows: sequence,
     };
-    Arch::new().dispatch(Attend {
+    dispatch(Attend {
         sequence,
         queries,
         context,

@@ -22,6 +22,32 @@ pub use attention::{Heads, attend};
 pub use normalize::{Norm, add_and_normalize};
 pub use quantize::quantize_signed;
 
+use pulp::{Arch, Simd, WithSimd};
+
+/// Whether this processor has vectors that the kernels are written for. Where it has none, ONNX Runtime's own operators are
+/// faster.
+#[must_use]
+pub fn vectorized() -> bool {
+    struct Vectorized;
+    impl WithSimd for Vectorized {
+        type Output = bool;
+
+        fn with_simd<S: Simd>(self, _: S) -> bool {
+            !S::IS_SCALAR
+        }
+    }
+    dispatch(Vectorized)
+}
+
+/// Runs a kernel in the widest vectors that the processor has.
+fn dispatch<K: WithSimd>(kernel: K) -> K::Output {
+    #[cfg(test)]
+    if let Some(chosen) = tests::CHOSEN.get() {
+        return chosen.dispatch(kernel);
+    }
+    Arch::new().dispatch(kernel)
+}
+
 /// Rows of a matrix product that still lack their scale and their bias.
 #[derive(Clone, Copy, Debug)]
 pub struct Product<'a> {

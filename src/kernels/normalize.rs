@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Scalar, Simd, WithSimd};
+use pulp::{Scalar, Simd, WithSimd};
 
-use super::Product;
 use super::quantize::signed_row;
+use super::{Product, dispatch};
 use crate::numbers::float32;
 
 /// A LayerNorm's parameters.
@@ -29,7 +29,7 @@ pub fn add_and_normalize(
     normalized: &mut [f32],
     quantized: Option<(&mut [u8], &mut [f32])>,
 ) {
-    Arch::new().dispatch(AddAndNormalize {
+    dispatch(AddAndNormalize {
         product,
         skip,
         norm,

@@ -1,7 +1,8 @@
 //! Rows of floats as unsigned bytes, with a scale that is the row's own.
 
-use pulp::{Arch, Scalar, Simd, WithSimd};
+use pulp::{Scalar, Simd, WithSimd};
 
+use super::dispatch;
 use super::functions::ROUNDING;
 
 /// The byte of 0 among signed values.
@@ -12,7 +13,7 @@ const GREATEST: f32 = 255.0;
 /// Quantizes rows of both signs to 128 ± 127 by their largest magnitude. `rows` and `bytes` are `[scales, width]`; a scale
 /// is the value of one step. It is 0 for a row of zeros, whose bytes mean nothing: scaled by it they are zeros again.
 pub fn quantize_signed(rows: &[f32], width: usize, bytes: &mut [u8], scales: &mut [f32]) {
-    Arch::new().dispatch(QuantizeSigned {
+    dispatch(QuantizeSigned {
         rows,
         width,
         bytes,
