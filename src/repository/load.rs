@@ -12,7 +12,7 @@ use super::warm_up::WarmUp;
 use super::{Content, LoadedModel, ModelFolder, ModelInfo, ModelSettings, task};
 use crate::batch::{QueueOptions, Scheduler};
 use crate::config::Limits;
-use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
+use crate::engine::{Device, EngineError, EngineOptions, Graph, PaddedInput, Runtime};
 use crate::export::{GRAPH_FILE, PrecisionChoice};
 use crate::service::check_qa_defaults;
 use crate::service::export::{ExportFailure, ExportOptions};
@@ -131,7 +131,7 @@ impl Loader {
             device: graph.device(),
             layout: graph.layout(),
             max_tokens,
-            token_types: config.token_types,
+            token_types: token_types(config.token_types, &graph),
             labels,
             problem_type: config.problem_type,
             limits: settings.limits.over(self.limits),
@@ -286,6 +286,19 @@ fn size(folder: &Path) -> u64 {
         _ => std::fs::metadata(entry.path()).map_or(0, |metadata| metadata.len()),
     };
     entries.flatten().map(size_of).sum()
+}
+
+/// How many token types a model knows. A graph that reads none minds neither of the two that texts have.
+fn token_types(declared: usize, graph: &Graph) -> usize {
+    let reads_types = graph
+        .inputs()
+        .iter()
+        .any(|input| input.name == PaddedInput::TokenTypeIds.name());
+    if reads_types {
+        declared
+    } else {
+        declared.max(2)
+    }
 }
 
 #[cfg(test)]

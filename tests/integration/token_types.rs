@@ -104,3 +104,14 @@ async fn a_model_of_one_token_type_takes_no_pairs() {
     let sentence = error["error"].as_str().expect("a sentence");
     assert!(sentence.contains("type_vocab_size"), "{sentence}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graph_that_reads_no_token_types_takes_pairs_whatever_its_config_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("distilbert");
+    copy_folder(&other_graph("optimum-distilbert"), &model);
+    declare(&model, 1);
+    let server = Server::start(config(folder.path())).await;
+    let pair = json!({"question": "a fox", "context": "a dog"});
+    assert!(server.ask("/qa", &pair).await["results"][0].is_object());
+}
