@@ -1,8 +1,9 @@
-//! Micro-benchmarks of what surrounds the models: from a text to a batch's tensors, and from logits to an answer's JSON.
+//! Micro-benchmarks of what surrounds the models: from a text to a batch's tensors, between its matrix products, and from logits to an answer's JSON.
 
 mod batches;
 mod heads;
 mod json;
+mod kernels;
 mod samples;
 mod text;
 
@@ -18,5 +19,6 @@ fn main() {
     batches::bench(&mut criterion);
     heads::bench(&mut criterion);
     json::bench(&mut criterion);
+    kernels::bench(&mut criterion);
     criterion.final_summary();
 }
