@@ -66,18 +66,7 @@ impl Graph {
         } else {
             (options.sessions, description.weights(&runtime.weights)?)
         };
-        let can_be_fused = !device.is_gpu()
-            && description.layout == Layout::Packed
-            && description.precision != Precision::Fp16
-            && kernels::vectorized();
-        let fused = can_be_fused.then(|| description.fused()).flatten();
-        if can_be_fused && fused.is_none() {
-            tracing::info!(
-                graph = %path.display(),
-                "another version of electra exported this graph, or its config.json has changed since; exporting the checkpoint \
-                 again makes it faster"
-            );
-        }
+        let fused = fused(&description, device);
         let graph = SessionGraph {
             path: &description.file.path,
             bytes: fused.as_ref().unwrap_or(&description.file.bytes),
@@ -246,6 +235,23 @@ impl Model for Graph {
     fn pads_to_longest(&self) -> bool {
         self.layout == Layout::Padded
     }
+}
+
+/// The graph in this server's own operators, where it can be had: on a CPU that they are written for.
+fn fused(description: &Description, device: Device) -> Option<Vec<u8>> {
+    let wanted = !device.is_gpu()
+        && description.layout == Layout::Packed
+        && description.precision != Precision::Fp16
+        && kernels::vectorized();
+    let fused = wanted.then(|| description.fused()).flatten();
+    if wanted && fused.is_none() {
+        tracing::info!(
+            graph = %description.file.path.display(),
+            "another version of electra exported this graph, or its config.json has changed since; exporting the checkpoint \
+             again makes it faster"
+        );
+    }
+    fused
 }
 
 /// The device that a graph in this precision runs on: int8 on the CPU alone, the others on any.

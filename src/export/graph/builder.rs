@@ -79,16 +79,29 @@ impl GraphBuilder {
         self.add(operator, "", inputs, attributes, outputs)
     }
 
-    /// Adds an operator of any domain.
-    pub fn of_domain(
+    /// Adds an operator of any domain, with several outputs.
+    pub fn add(
         &mut self,
-        domain: &str,
         operator: &str,
+        domain: &str,
         inputs: &[&Value],
-        attributes: Vec<Attribute>,
+        attribute: Vec<Attribute>,
         outputs: usize,
     ) -> Vec<Value> {
-        self.add(operator, domain, inputs, attributes, outputs)
+        let name = format!("{}/{operator}.{}", self.scope, self.added);
+        self.added += 1;
+        let outputs: Vec<Value> = (0..outputs)
+            .map(|index| Value(format!("{name}:{index}")))
+            .collect();
+        self.nodes.push(Node {
+            input: inputs.iter().map(|value| value.0.clone()).collect(),
+            output: outputs.iter().map(|value| value.0.clone()).collect(),
+            name,
+            op_type: operator.to_owned(),
+            attribute,
+            domain: domain.to_owned(),
+        });
+        outputs
     }
 
     /// The same values in another type.
@@ -182,30 +195,6 @@ impl GraphBuilder {
             ..Tensor::default()
         });
         Value(name)
-    }
-
-    fn add(
-        &mut self,
-        operator: &str,
-        domain: &str,
-        inputs: &[&Value],
-        attribute: Vec<Attribute>,
-        outputs: usize,
-    ) -> Vec<Value> {
-        let name = format!("{}/{operator}.{}", self.scope, self.added);
-        self.added += 1;
-        let outputs: Vec<Value> = (0..outputs)
-            .map(|index| Value(format!("{name}:{index}")))
-            .collect();
-        self.nodes.push(Node {
-            input: inputs.iter().map(|value| value.0.clone()).collect(),
-            output: outputs.iter().map(|value| value.0.clone()).collect(),
-            name,
-            op_type: operator.to_owned(),
-            attribute,
-            domain: domain.to_owned(),
-        });
-        outputs
     }
 }
 

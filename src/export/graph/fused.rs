@@ -21,6 +21,7 @@ use crate::export::data_file::Float;
 use crate::export::head::Head;
 use crate::export::weights::{LinearRecipe, Recipe};
 use crate::numbers::signed;
+use crate::onnx::Attribute;
 
 /// The domain of the operators.
 pub const DOMAIN: &str = "electra";
@@ -225,7 +226,7 @@ impl Encoder<'_> {
         &mut self,
         operator: &str,
         inputs: &[&Value],
-        attributes: Vec<crate::onnx::Attribute>,
+        attributes: Vec<Attribute>,
         activations: Activations,
     ) -> Fed {
         if self.quantizes {
@@ -253,10 +254,10 @@ impl Encoder<'_> {
         &mut self,
         operator: &str,
         inputs: &[&Value],
-        attributes: Vec<crate::onnx::Attribute>,
+        attributes: Vec<Attribute>,
         outputs: usize,
     ) -> Vec<Value> {
         self.graph
-            .of_domain(DOMAIN, operator, inputs, attributes, outputs)
+            .add(operator, DOMAIN, inputs, attributes, outputs)
     }
 }
