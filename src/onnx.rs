@@ -55,6 +55,14 @@ pub struct StringEntry {
     pub value: String,
 }
 
+/// The value that entries have under a key.
+#[must_use]
+pub fn entry<'e>(entries: &'e [StringEntry], key: &str) -> Option<&'e str> {
+    let mut entries = entries.iter();
+    let entry = entries.find(|entry| entry.key == key);
+    entry.map(|entry| entry.value.as_str())
+}
+
 /// Nodes in topological order, with the constants, inputs and outputs they use.
 #[derive(Clone, PartialEq, Message)]
 pub struct Graph {

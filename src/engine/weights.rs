@@ -80,16 +80,9 @@ fn check_length(tensor: &onnx::Tensor, bytes: u64, wanted: usize) -> Result<(), 
     ))
 }
 
-/// What a tensor says of the data that it keeps in a file.
-fn said<'t>(tensor: &'t onnx::Tensor, key: &str) -> Option<&'t str> {
-    let mut entries = tensor.external_data.iter();
-    let entry = entries.find(|entry| entry.key == key);
-    entry.map(|entry| entry.value.as_str())
-}
-
 /// The file that holds a tensor's data, in the graph's folder.
 fn file_of(tensor: &onnx::Tensor) -> Result<&Path, String> {
-    let file = Path::new(said(tensor, "location").ok_or("names no file")?);
+    let file = Path::new(onnx::entry(&tensor.external_data, "location").ok_or("names no file")?);
     let mut components = file.components();
     if components.all(|component| matches!(component, Component::Normal(_))) {
         Ok(file)
@@ -119,9 +112,10 @@ impl Place {
             text.parse::<u64>()
                 .map_err(|_| format!("has the {key} `{text}`"))
         };
-        let offset = said(tensor, "offset").map_or(Ok(0), |text| number("offset", text))?;
+        let offset = onnx::entry(&tensor.external_data, "offset")
+            .map_or(Ok(0), |text| number("offset", text))?;
         let wanted = wanted_bytes(tensor)?;
-        if let Some(text) = said(tensor, "length") {
+        if let Some(text) = onnx::entry(&tensor.external_data, "length") {
             check_length(tensor, number("length", text)?, wanted)?;
         }
         Ok(Self {

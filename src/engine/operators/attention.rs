@@ -10,7 +10,7 @@ use ort::value::TensorElementType;
 use super::call::{Inputs, each, output};
 use super::{Results, attribute, floats, optional_floats};
 use crate::batch::Cores;
-use crate::export::graph::fused::{FIRST_TOKENS, NUM_HEADS};
+use crate::export::graph::fused::{ATTENTION, FIRST_TOKENS, NUM_HEADS};
 use crate::kernels::{Heads, attend, quantize_signed};
 
 const STARTS: usize = 2;
@@ -31,7 +31,7 @@ pub struct Attention {
 impl Attention {
     pub fn new(cores: Cores, results: Results) -> Self {
         Self {
-            name: results.name("Attention"),
+            name: results.name(ATTENTION),
             cores,
             results,
         }

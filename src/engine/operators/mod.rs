@@ -18,7 +18,7 @@ use self::normalization::AddNormalize;
 use self::quantization::Quantize;
 use crate::batch::Cores;
 use crate::export::config::Activation;
-use crate::export::graph::fused::DOMAIN;
+use crate::export::graph::fused::{DOMAIN, quantized};
 
 /// All operators, computing on the caller's thread alone or on those of the runtime's pool too.
 pub fn domain(cores: Cores) -> ort::Result<OperatorDomain> {
@@ -48,7 +48,7 @@ impl Results {
     fn name(self, operator: &str) -> String {
         match self {
             Self::Floats => operator.to_owned(),
-            Self::Bytes => crate::export::graph::fused::quantized(operator),
+            Self::Bytes => quantized(operator),
         }
     }
 

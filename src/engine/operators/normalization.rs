@@ -8,7 +8,7 @@ use ort::value::TensorElementType;
 use super::call::{Inputs, check_length, each, output, rows_of, rows_of_a_part};
 use super::{Results, attribute, floats, optional_floats};
 use crate::batch::Cores;
-use crate::export::graph::fused::EPSILON;
+use crate::export::graph::fused::{ADD_NORMALIZE, EPSILON};
 use crate::kernels::{Norm, add_and_normalize};
 
 /// Where the rows to add are among the inputs.
@@ -26,7 +26,7 @@ pub struct AddNormalize {
 impl AddNormalize {
     pub fn new(cores: Cores, results: Results) -> Self {
         Self {
-            name: results.name("AddNormalize"),
+            name: results.name(ADD_NORMALIZE),
             cores,
             results,
         }

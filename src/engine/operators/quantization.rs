@@ -7,6 +7,7 @@ use ort::operator::{
 use super::call::{count_of_rows, each, output, rows_of_a_part};
 use super::{Results, floats};
 use crate::batch::Cores;
+use crate::export::graph::fused::QUANTIZE;
 use crate::kernels::quantize_signed;
 
 pub struct Quantize {
@@ -23,7 +24,7 @@ impl Operator for Quantize {
     type Kernel<'attr> = QuantizeKernel;
 
     fn name(&self) -> &'static str {
-        "Quantize"
+        QUANTIZE
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {

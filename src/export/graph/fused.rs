@@ -13,7 +13,7 @@
 
 use super::builder::{GraphBuilder, Value, float, int};
 use super::encoder::EncoderLayer;
-use super::linear::{Activations, LayerNorm, LinearLayers, SIGNED_ZERO_POINT, activation_shift};
+use super::linear::{Activations, LayerNorm, LinearLayers, SIGNED_ZERO_POINT};
 use super::{OUTPUT, embeddings, heads, packing};
 use crate::export::Precision;
 use crate::export::config::{Activation, ModelConfig};
@@ -27,6 +27,13 @@ use crate::onnx::Attribute;
 pub const DOMAIN: &str = "electra";
 /// Its version.
 pub const VERSION: i64 = 1;
+
+/// The operator that makes bytes of rows.
+pub const QUANTIZE: &str = "Quantize";
+/// The operator of attention.
+pub const ATTENTION: &str = "Attention";
+/// The operator of a residual's LayerNorm.
+pub const ADD_NORMALIZE: &str = "AddNormalize";
 
 /// Attribute: attention's heads.
 pub const NUM_HEADS: &str = "num_heads";
@@ -125,7 +132,7 @@ impl Encoder<'_> {
             let product = self.product(fed, layer.intermediate, Activations::Signed);
             let depth = self.config.hidden_act.depth();
             let positive = Activations::AlmostPositive { depth };
-            let activated = self.activate(&product, activation_shift(depth));
+            let activated = self.activate(&product, positive);
             let product = self.product(activated, layer.output, positive);
             (rows, fed) = self.add_and_normalize(&product, &rows, &layer.output_norm, last);
         }
@@ -136,7 +143,7 @@ impl Encoder<'_> {
         if !self.quantizes {
             return Fed::Floats(rows.clone());
         }
-        let quantized = self.own("Quantize", &[rows], vec![], 2);
+        let quantized = self.own(QUANTIZE, &[rows], vec![], 2);
         self.bytes(quantized, Activations::Signed)
     }
 
@@ -163,10 +170,7 @@ impl Encoder<'_> {
             } => {
                 self.graph.weights(Recipe::QuantizedLinear {
                     linear,
-                    activation_shift: match activations {
-                        Activations::Signed => 0.0,
-                        Activations::AlmostPositive { depth } => activation_shift(depth),
-                    },
+                    activation_shift: activations.shift(),
                 });
                 let one = self.graph.float(1.0);
                 let inputs = [&values, &weight, &one, &scale, &zero_point];
@@ -187,15 +191,14 @@ impl Encoder<'_> {
             int(NUM_HEADS, signed(self.config.num_attention_heads)),
             int(FIRST_TOKENS, i64::from(first_tokens)),
         ];
-        self.fed("Attention", &inputs, attributes, Activations::Signed)
+        self.fed(ATTENTION, &inputs, attributes, Activations::Signed)
     }
 
-    fn activate(&mut self, product: &Product, shift: f32) -> Fed {
+    fn activate(&mut self, product: &Product, positive: Activations) -> Fed {
         let operator = activation_operator(self.config.hidden_act);
         let inputs = [&product.rows, &product.bias, &product.scales];
-        let depth = self.config.hidden_act.depth();
-        let positive = Activations::AlmostPositive { depth };
-        self.fed(operator, &inputs, vec![float(SHIFT, shift)], positive)
+        let attributes = vec![float(SHIFT, positive.shift())];
+        self.fed(operator, &inputs, attributes, positive)
     }
 
     /// The rows, and what the next product multiplies. After the last layer there is none.
@@ -211,12 +214,11 @@ impl Encoder<'_> {
         let Product { rows, bias, scales } = product;
         let inputs = [rows, bias, skip, &gain, &shift, scales];
         let attributes = vec![float(EPSILON, norm.epsilon)];
-        let operator = "AddNormalize";
         if last || !self.quantizes {
-            let rows = self.own(operator, &inputs, attributes, 1).remove(0);
+            let rows = self.own(ADD_NORMALIZE, &inputs, attributes, 1).remove(0);
             return (rows.clone(), Fed::Floats(rows));
         }
-        let mut outputs = self.own(&quantized(operator), &inputs, attributes, 3);
+        let mut outputs = self.own(&quantized(ADD_NORMALIZE), &inputs, attributes, 3);
         let rows = outputs.remove(0);
         (rows, self.bytes(outputs, Activations::Signed))
     }

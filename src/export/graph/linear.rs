@@ -28,6 +28,17 @@ pub enum Activations {
     },
 }
 
+impl Activations {
+    /// What they are raised by to become positive; 0 where none is negative, and where the sign is kept.
+    #[must_use]
+    pub fn shift(self) -> f32 {
+        match self {
+            Self::AlmostPositive { depth } if depth > 0.0 => depth.max(LEAST_SHIFT),
+            Self::AlmostPositive { .. } | Self::Signed => 0.0,
+        }
+    }
+}
+
 /// The zero of signed activations in an unsigned byte.
 pub const SIGNED_ZERO_POINT: u8 = 128;
 
@@ -35,16 +46,6 @@ pub const SIGNED_ZERO_POINT: u8 = 128;
 /// one that is much larger than a step keeps the step close to the finest possible. Activations up to 254 times this are
 /// in range.
 const LEAST_SHIFT: f32 = 0.5;
-
-/// What almost-positive activations are raised by; 0 where none is negative.
-#[must_use]
-pub fn activation_shift(depth: f32) -> f32 {
-    if depth > 0.0 {
-        depth.max(LEAST_SHIFT)
-    } else {
-        0.0
-    }
-}
 
 /// A product that still lacks its bias.
 #[derive(Debug)]
@@ -187,17 +188,11 @@ fn int8_product(
     linear: LinearRecipe,
     activations: Activations,
 ) -> Product {
-    let (quantized, activation_shift) = match activations {
-        Activations::Signed => (quantize_signed(graph, rows, zero_points), 0.0),
-        Activations::AlmostPositive { depth } => {
-            let shift = activation_shift(depth);
-            let quantized = if shift > 0.0 {
-                quantize_shifted(graph, rows, shift)
-            } else {
-                quantize_positive(graph, rows)
-            };
-            (quantized, shift)
-        }
+    let activation_shift = activations.shift();
+    let quantized = match activations {
+        Activations::Signed => quantize_signed(graph, rows, zero_points),
+        Activations::AlmostPositive { depth: 0.0 } => quantize_positive(graph, rows),
+        Activations::AlmostPositive { .. } => quantize_shifted(graph, rows, activation_shift),
     };
     let part = |suffix: &str| Value::named(format!("{}.{suffix}", linear.name));
     let (weight, scale, bias) = (part("weight"), part("scale"), part("bias"));

@@ -32,7 +32,7 @@ use super::head::Head;
 use super::weights::{Recipe, initializers};
 use crate::onnx::{
     DataLocation, DataType, DimensionValue, Graph, IR_VERSION, MICROSOFT_DOMAIN, Model, OPSET,
-    OperatorSet, StringEntry, ValueInfo,
+    OperatorSet, StringEntry, ValueInfo, entry,
 };
 use crate::task::Task;
 
@@ -112,19 +112,18 @@ pub fn build(
 #[must_use]
 pub fn fuse(model: &Model, config: &ModelConfig) -> Option<Model> {
     let graph = model.graph.as_ref()?;
-    let precision: Precision = said(model, PRECISION_KEY)?.parse().ok()?;
+    let precision: Precision = entry(&model.metadata_props, PRECISION_KEY)?.parse().ok()?;
     if precision == Precision::Fp16 {
         return None;
     }
     let head = Head::of_task(
-        Task::named(said(model, TASK_KEY)?)?,
+        Task::named(entry(&model.metadata_props, TASK_KEY)?)?,
         width(graph.output.first()?)?,
     );
     let mut weights = graph.initializer.clone();
     weights.retain(|tensor| tensor.data_location() == DataLocation::External);
-    let locations = weights.iter().flat_map(|weight| &weight.external_data);
-    let data_file = locations.clone().find(|entry| entry.key == "location")?;
-    if build(config, head, precision, &data_file.value)
+    let data_file = entry(&weights.first()?.external_data, "location")?;
+    if build(config, head, precision, data_file)
         .model
         .graph
         .as_ref()
@@ -143,12 +142,6 @@ pub fn fuse(model: &Model, config: &ModelConfig) -> Option<Model> {
         ..graph.clone()
     });
     Some(model)
-}
-
-fn said<'m>(model: &'m Model, key: &str) -> Option<&'m str> {
-    let mut entries = model.metadata_props.iter();
-    let entry = entries.find(|entry| entry.key == key);
-    entry.map(|entry| entry.value.as_str())
 }
 
 /// The last dimension of a declared tensor.
