@@ -118,6 +118,9 @@ pub struct Attribute {
     /// Value of a [`AttributeKind::Int`].
     #[prost(int64, tag = "3")]
     pub int: i64,
+    /// Value of a [`AttributeKind::String`], in UTF-8.
+    #[prost(bytes = "vec", tag = "4")]
+    pub string: Vec<u8>,
     /// Value of a [`AttributeKind::Tensor`].
     #[prost(message, optional, tag = "5")]
     pub tensor: Option<Tensor>,
@@ -142,6 +145,8 @@ pub enum AttributeKind {
     Float = 1,
     /// A 64-bit integer.
     Int = 2,
+    /// Text.
+    String = 3,
     /// A tensor.
     Tensor = 4,
     /// A graph: a branch of an `If`.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use prost::Message as _;
 
 use super::BenchError;
+use crate::engine::fuse_for_cpu;
 use crate::export::config::ModelConfig as Shape;
 use crate::export::graph::products::Products;
 use crate::export::graph::{LAYOUT_KEY, TASK_KEY};
@@ -97,7 +98,10 @@ impl Subject {
             task,
             tokenizer,
             graph: graph.clone(),
-            products: Products::of(&model, &shape),
+            products: fuse_for_cpu(&model, &shape).map_or_else(
+                || Products::of(&model, &shape),
+                |fused| Products::of_fused(&fused, &shape),
+            ),
             longest_sequence: match task {
                 Task::Qa => max_tokens.min(QA_WINDOW_TOKENS),
                 _ => max_tokens,

@@ -7,11 +7,10 @@ use std::path::Path;
 use prost::Message as _;
 
 use super::detach::{self, Detached};
-use super::shared_weights::SharedWeights;
-use super::weights::{SharedWeight, read_external};
+use super::fusion::fuse_for_cpu;
 use super::{EngineError, Layout, Precision};
 use crate::export::config::ModelConfig;
-use crate::export::graph::{LAYOUT_KEY, PRECISION_KEY, fuse};
+use crate::export::graph::{FusedGraph, LAYOUT_KEY, PRECISION_KEY};
 use crate::onnx::{self, DataType, DimensionValue};
 
 /// The value of [`LAYOUT_KEY`] in `electra export`'s graphs.
@@ -85,18 +84,17 @@ impl Description {
         })
     }
 
-    /// The weights that sessions share, with other models where they are equal to some `in_use`.
-    pub fn weights(&self, in_use: &SharedWeights) -> Result<Vec<SharedWeight>, EngineError> {
-        read_external(&self.model, &self.file.path, in_use)
+    /// The graph as the file has it.
+    pub fn model(&self) -> &onnx::Model {
+        &self.model
     }
 
     /// The graph in this server's own operators, where it is one of `electra export`'s and the config.json beside it is the
     /// one that it was made with.
-    pub fn fused(&self) -> Option<Vec<u8>> {
+    pub fn fused(&self) -> Option<FusedGraph> {
         let folder = self.file.path.parent()?;
         let config = ModelConfig::from_folder(folder).ok()?;
-        let fused = fuse(&self.model, &config)?;
-        Some(fused.encode_to_vec())
+        fuse_for_cpu(&self.model, &config)
     }
 
     /// The name of the first dimension of the first output, which in a packed graph tells what a row belongs to.
@@ -163,7 +161,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::shared_weights::SharedWeights;
     use crate::engine::testing::{other_graph, runtime};
+    use crate::engine::weights::read_external;
     use crate::numbers::float;
     use crate::onnx::{Graph, Model, Node, StringEntry, Tensor};
 
@@ -248,7 +248,7 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             if let Ok(description) = Description::read(&path) {
                 let _ = description.first_output_dimension();
-                let _ = description.weights(&SharedWeights::default());
+                let _ = read_external(description.model(), &path, &SharedWeights::default());
             }
         }
     }

@@ -5,14 +5,16 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use ort::session::{RunOptions, Session};
+use prost::Message as _;
 
 use super::description::Description;
 use super::sessions::{SessionGraph, Sessions, usable_device};
 use super::signature::{ConcludedTask, OutputRows, Signature};
+use super::weights::{read_external, read_linear};
 use super::{Device, EngineError, Layout, Runtime, TensorInfo};
 use crate::batch::{Cores, Model, Sequence};
 use crate::export::Precision;
-use crate::export::graph::TASK_KEY;
+use crate::export::graph::{FusedGraph, TASK_KEY};
 use crate::kernels;
 use crate::task::Task;
 
@@ -61,17 +63,29 @@ impl Graph {
                  or fp32 for it"
             );
         }
+        let fused = fused(&description, device);
+        let model = fused
+            .as_ref()
+            .map_or(description.model(), |fused| &fused.model);
         let (sessions, weights) = if device.is_gpu() {
             (NonZeroUsize::MIN, vec![])
         } else {
-            (options.sessions, description.weights(&runtime.weights)?)
+            let path = &description.file.path;
+            (
+                options.sessions,
+                read_external(model, path, &runtime.weights)?,
+            )
         };
-        let fused = fused(&description, device);
+        let linear_weights = fused
+            .as_ref()
+            .map(|fused| read_linear(&fused.linear_weights, &description.file.path))
+            .transpose()?;
+        let fused_bytes = fused.as_ref().map(|fused| fused.model.encode_to_vec());
         let graph = SessionGraph {
             path: &description.file.path,
-            bytes: fused.as_ref().unwrap_or(&description.file.bytes),
+            bytes: fused_bytes.as_ref().unwrap_or(&description.file.bytes),
             weights: &weights,
-            fused: fused.is_some(),
+            linear_weights: linear_weights.as_ref(),
         };
         let sessions = Sessions::open(runtime, graph, device, sessions)?;
         let (inputs, outputs) = sessions.one_core.with_session(|session| {
@@ -238,7 +252,7 @@ impl Model for Graph {
 }
 
 /// The graph in this server's own operators, where it can be had: on a CPU that they are written for.
-fn fused(description: &Description, device: Device) -> Option<Vec<u8>> {
+fn fused(description: &Description, device: Device) -> Option<FusedGraph> {
     let wanted = !device.is_gpu()
         && description.layout == Layout::Packed
         && description.precision != Precision::Fp16

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::*;
+use crate::engine::linear_weights::LinearWeights;
 use crate::engine::operators;
 use crate::engine::sessions::{configure, find_weights};
 use crate::engine::testing::{ExportedGraph, runtime};
+use crate::export::graph::fused::{INTEGER_LINEAR, LINEAR};
 
 /// Of unequal lengths, which attention runs in three groups.
 const LENGTHS: [usize; 7] = [3, 40, 17, 40, 5, 9, 23];
@@ -34,16 +36,20 @@ fn products(checkpoint: &str, precision: Precision, kind: Kind) -> Products {
     };
     let graph = Graph::load(&runtime, &path, &options).unwrap();
     let description = Description::read(&path).unwrap();
+    let (graph_bytes, linear_weights) = match kind {
+        Kind::Exported => (description.file.bytes.clone(), LinearWeights::default()),
+        Kind::Fused => {
+            let fused = description.fused().unwrap();
+            let linear_weights = read_linear(&fused.linear_weights, &path).unwrap();
+            (fused.model.encode_to_vec(), linear_weights)
+        }
+    };
     let builder = configure(&runtime, &path, Device::Cpu, Cores::One)
         .unwrap()
         .with_profiling(exported.folder.path().join("profile"))
         .unwrap()
-        .with_operators(operators::domain(Cores::One).unwrap())
+        .with_operators(operators::domain(Cores::One, &linear_weights).unwrap())
         .unwrap();
-    let graph_bytes = match kind {
-        Kind::Exported => description.file.bytes.clone(),
-        Kind::Fused => description.fused().unwrap(),
-    };
     let mut session = find_weights(builder, &path)
         .unwrap()
         .commit_from_memory(&graph_bytes)
@@ -67,7 +73,8 @@ fn products(checkpoint: &str, precision: Precision, kind: Kind) -> Products {
 fn product_rows(event: &Value) -> Option<usize> {
     let arguments = &event["args"];
     let operator = arguments["op_name"].as_str()?;
-    if !operator.contains("MatMul") && !operator.contains("Gemm") {
+    let of_runtime = operator.contains("MatMul") || operator.contains("Gemm");
+    if !of_runtime && ![LINEAR, INTEGER_LINEAR].contains(&operator) {
         return None;
     }
     let [given, computed] = ["input_type_shape", "output_type_shape"].map(|shapes| {

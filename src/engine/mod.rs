@@ -3,7 +3,10 @@
 mod description;
 mod detach;
 mod device;
+mod external_data;
+mod fusion;
 mod graph;
+mod linear_weights;
 mod operators;
 mod packed;
 mod padded;
@@ -26,6 +29,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use device::{Device, UnknownDevice};
+pub use fusion::fuse_for_cpu;
 pub use graph::{EngineOptions, Graph};
 pub use packed::PackedBatch;
 pub use padded::{PaddedBatch, PaddedInput};

@@ -10,8 +10,8 @@ use ort::value::TensorRef;
 use prost::Message as _;
 
 use super::sessions::{configure, find_weights, share_weights};
-use super::weights::read_external;
-use super::{Device, EngineError, Runtime};
+use super::weights::{read_external, read_linear};
+use super::{Device, EngineError, Runtime, operators};
 use crate::batch::Cores;
 use crate::export::graph::products::{ATTENTION_INPUTS, Element, Feed, Products, Rows};
 use crate::onnx;
@@ -54,12 +54,18 @@ impl ProductSessions {
     ) -> Result<Vec<Self>, EngineError> {
         let linear = products.linear_graph();
         let weights = read_external(&linear, path, &runtime.weights)?;
+        let named_weights = read_linear(&products.named_weights(), path)?;
         let prepacked = PrepackedWeights::new();
         let attention = products.attention_graph();
         (0..workers.get())
             .map(|_| {
                 let builder = unoptimized(runtime, path)?;
                 let builder = share_weights(builder, &weights, &prepacked)
+                    .map_err(|error| load_error(path, &error))?;
+                let operators = operators::domain(Cores::One, &named_weights)
+                    .map_err(|error| load_error(path, &error))?;
+                let builder = builder
+                    .with_operators(operators)
                     .map_err(|error| load_error(path, &error))?;
                 Ok(Self {
                     linear: commit(builder, &linear, path)?,

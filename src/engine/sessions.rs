@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use ort::session::Session;
 use ort::session::builder::{PrepackedWeights, SessionBuilder};
 
+use super::linear_weights::LinearWeights;
 use super::weights::SharedWeight;
 use super::{Device, EngineError, Runtime, operators};
 use crate::batch::Cores;
@@ -29,8 +30,8 @@ pub struct SessionGraph<'a> {
     pub bytes: &'a [u8],
     /// The weights that all sessions share on the CPU.
     pub weights: &'a [SharedWeight],
-    /// Whether it has operators of this server's own.
-    pub fused: bool,
+    /// The weights that operators of this server's own multiply with; none for a graph without such operators.
+    pub linear_weights: Option<&'a LinearWeights>,
 }
 
 impl Sessions {
@@ -185,7 +186,7 @@ impl Opening<'_> {
             path,
             bytes,
             weights,
-            fused,
+            linear_weights,
         } = self.graph;
         let failed = |error: &dyn std::fmt::Display| load_error(path, error);
         let mut builder = configure(self.runtime, path, self.device, cores)?;
@@ -194,8 +195,9 @@ impl Opening<'_> {
                 .commit_from_file(path)
                 .map_err(|error| failed(&error));
         }
-        if fused {
-            let operators = operators::domain(cores).map_err(|error| failed(&error))?;
+        if let Some(linear_weights) = linear_weights {
+            let operators = operators::domain(cores, linear_weights);
+            let operators = operators.map_err(|error| failed(&error))?;
             builder = builder
                 .with_operators(operators)
                 .map_err(|error| failed(&error))?;

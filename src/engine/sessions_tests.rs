@@ -13,7 +13,7 @@ use crate::engine::description::Description;
 use crate::engine::detach::{self, Detached};
 use crate::engine::shared_weights::SharedWeights;
 use crate::engine::testing::{ExportedGraph, other_graph, runtime};
-use crate::engine::weights::read_external;
+use crate::engine::weights::{read_external, read_linear};
 use crate::onnx;
 
 fn idle(pool: &SessionPool) -> usize {
@@ -29,11 +29,15 @@ struct Read {
 
 impl Read {
     fn of(path: &Path) -> Self {
+        Self::with(path, &SharedWeights::default())
+    }
+
+    fn with(path: &Path, in_use: &SharedWeights) -> Self {
         // Weights are tensors of its.
         let _runtime = runtime();
         let Detached { bytes, path } = detach::read(path).unwrap();
         let model = onnx::Model::decode(bytes.as_slice()).unwrap();
-        let weights = read_external(&model, &path, &SharedWeights::default()).unwrap();
+        let weights = read_external(&model, &path, in_use).unwrap();
         let names: HashSet<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
         assert!(
             !names.is_empty() && names.len() == weights.len(),
@@ -51,7 +55,7 @@ impl Read {
             path: &self.path,
             bytes: &self.bytes,
             weights,
-            fused: false,
+            linear_weights: None,
         };
         let workers = NonZeroUsize::new(workers).unwrap();
         Sessions::open(&runtime(), graph, Device::Cpu, workers).unwrap()
@@ -86,6 +90,41 @@ fn two_workers_have_a_session_each_and_one_copy_of_the_weights() {
     check(&other_graph("optimum-sequence/onnx/model.onnx"));
     check(&other_graph("optimum-sequence-int8/model.onnx"));
     check(&other_graph("torch-discriminator-int32/model.onnx"));
+}
+
+#[test]
+fn all_sessions_multiply_with_one_copy_of_the_weights() {
+    let exported = ExportedGraph::of("discriminator-plain", Precision::Fp32);
+    let (runtime, path) = (runtime(), exported.path());
+    let fused = Description::read(&path).unwrap().fused().unwrap();
+    let handed = read_external(&fused.model, &path, &SharedWeights::default()).unwrap();
+    let linear_weights = read_linear(&fused.linear_weights, &path).unwrap();
+    // Four in each of two layers, which ONNX Runtime has no copy of.
+    assert_eq!(fused.linear_weights.len(), 2 * 4);
+    let copies = |name: &str| Arc::strong_count(&linear_weights.floats(name).unwrap()) - 1;
+    let names = fused
+        .linear_weights
+        .iter()
+        .map(|tensor| tensor.name.as_str());
+    for name in names.clone() {
+        assert!(handed.iter().all(|(handed, _)| handed != name), "{name}");
+        assert_eq!(copies(name), 1, "{name}");
+    }
+    let graph = SessionGraph {
+        path: &path,
+        bytes: &fused.model.encode_to_vec(),
+        weights: &handed,
+        linear_weights: Some(&linear_weights),
+    };
+    let workers = NonZeroUsize::new(2).unwrap();
+    let sessions = Sessions::open(&runtime, graph, Device::Cpu, workers).unwrap();
+    for name in names.clone() {
+        assert!(copies(name) > 2, "a session multiplies {name} otherwise");
+    }
+    drop(sessions);
+    for name in names {
+        assert_eq!(copies(name), 1, "{name}");
+    }
 }
 
 #[test]
@@ -127,12 +166,10 @@ fn sessions_compute_with_the_weights_that_they_are_handed() {
 
 #[test]
 fn models_that_share_their_embeddings_keep_them_once() {
-    let _runtime = runtime();
     let in_use = SharedWeights::default();
     let [qa, sentiment] = ["electra-mini-qa", "electra-mini-sentiment"].map(|name| {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-        let path = models.join(name).join("model.onnx");
-        Description::read(&path).unwrap().weights(&in_use).unwrap()
+        Read::with(&models.join(name).join("model.onnx"), &in_use).weights
     });
     let common = |name: &str| {
         let named = |weights: &[SharedWeight]| {

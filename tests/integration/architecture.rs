@@ -93,12 +93,14 @@ fn only_the_hub_names_ureq_and_hf_hub() {
 }
 
 #[test]
-fn only_the_kernels_name_pulp() {
-    assert_eq!(
-        naming("pulp", |path| !path.starts_with("kernels")),
-        Vec::<PathBuf>::new()
-    );
-    assert!(!naming("pulp", |path| path.starts_with("kernels")).is_empty());
+fn only_the_kernels_name_what_they_are_made_with() {
+    for word in ["pulp", "multiversion", "rten_gemm"] {
+        assert_eq!(
+            naming(word, |path| !path.starts_with("kernels")),
+            Vec::<PathBuf>::new()
+        );
+        assert!(!naming(word, |path| path.starts_with("kernels")).is_empty());
+    }
 }
 
 #[test]

@@ -447,10 +447,10 @@ async fn memory_is_given_back_when_models_are_unloaded() {
     };
     let loaded = resident();
     all("unload").await;
-    // Three models with 12 MB of weights each that are theirs alone, and in memory twice. The embeddings, another 12 MB, are
-    // those of the model that stays.
+    // Three models with 12 MB of weights each that are theirs alone. The embeddings, another 12 MB, are those of the model that
+    // stays.
     let given_back = async {
-        while resident() + 50 > loaded {
+        while resident() + 36 > loaded {
             tokio::task::yield_now().await;
         }
     };

@@ -4,6 +4,7 @@
 mod activation;
 mod attention;
 mod call;
+mod linear;
 mod normalization;
 mod quantization;
 
@@ -14,15 +15,20 @@ use ort::value::TensorElementType;
 
 use self::activation::Activate;
 use self::attention::Attention;
+use self::linear::{IntegerLinear, Linear};
 use self::normalization::AddNormalize;
 use self::quantization::Quantize;
+use super::linear_weights::LinearWeights;
 use crate::batch::Cores;
 use crate::export::config::Activation;
 use crate::export::graph::fused::{DOMAIN, quantized};
 
-/// All operators, computing on the caller's thread alone or on those of the runtime's pool too.
-pub fn domain(cores: Cores) -> ort::Result<OperatorDomain> {
-    let mut domain = OperatorDomain::new(DOMAIN)?.add(Quantize::new(cores))?;
+/// All operators, multiplying with these weights, on the caller's thread alone or on those of the runtime's pool too.
+pub fn domain(cores: Cores, weights: &LinearWeights) -> ort::Result<OperatorDomain> {
+    let mut domain = OperatorDomain::new(DOMAIN)?
+        .add(Linear::new(cores, weights.clone()))?
+        .add(IntegerLinear::new(cores, weights.clone()))?
+        .add(Quantize::new(cores))?;
     for results in [Results::Floats, Results::Bytes] {
         domain = domain
             .add(Attention::new(cores, results))?

@@ -30,7 +30,7 @@ impl Value {
 pub struct GraphBuilder {
     /// Nodes in the order in which they can run.
     pub nodes: Vec<Node>,
-    /// Small constants, kept in the graph itself.
+    /// Small constants, kept in the graph itself, and tensors of another graph that nodes were taken from.
     pub constants: Vec<Tensor>,
     /// How the weights are made, which are kept in the data file.
     pub recipes: Vec<Recipe>,
@@ -186,7 +186,11 @@ impl GraphBuilder {
         }) {
             return Value(known.name.clone());
         }
-        let name = format!("constant.{}", self.constants.len());
+        let taken = |name: &String| self.constants.iter().any(|constant| constant.name == *name);
+        let mut name = format!("constant.{}", self.constants.len());
+        while taken(&name) {
+            name.push('\'');
+        }
         self.constants.push(Tensor {
             name: name.clone(),
             dims,
@@ -239,6 +243,17 @@ pub fn float(name: &str, value: f32) -> Attribute {
         name: name.to_owned(),
         float: value,
         kind: AttributeKind::Float.into(),
+        ..Attribute::default()
+    }
+}
+
+/// A text attribute.
+#[must_use]
+pub fn text(name: &str, value: &str) -> Attribute {
+    Attribute {
+        name: name.to_owned(),
+        string: value.as_bytes().to_vec(),
+        kind: AttributeKind::String.into(),
         ..Attribute::default()
     }
 }

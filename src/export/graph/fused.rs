@@ -1,17 +1,20 @@
-//! The packed graph in this server's own operators, which do in one pass what takes ONNX's several: for the CPU, made of an
-//! exported graph when it is loaded. The products stay ONNX Runtime's, and the weights are those of the exported graph.
+//! The packed graph in this server's own operators, which do in one pass what takes ONNX's several, and keep the encoder's
+//! weights once for all sessions: for the CPU, made of an exported graph when it is loaded. The weights are those of the
+//! exported graph.
 //!
 //! | operator | inputs | gives |
 //! |---|---|---|
+//! | `Linear`, `IntegerLinear` | rows of floats; bytes and the scales of columns | product with the weights that an attribute names |
 //! | `Quantize` | rows | bytes, scales |
 //! | `Attention`, `QuantizedAttention` | queries, keys and values of all heads; bias; `sequence_starts`; scales | context of all tokens, or of first tokens alone |
 //! | `Gelu`, `GeluTanh`, `Relu`, `Silu`, `Quantized…` | product, bias, scales | activated rows |
 //! | `AddNormalize`, `QuantizedAddNormalize` | product, bias, rows to add, gain, shift, scales | normalized rows |
 //!
-//! Scales are those of a product's rows, and absent in fp32. What is `Quantized…` gives bytes and scales, for the product that
-//! follows; `QuantizedAddNormalize` gives them after the rows themselves.
+//! Where ONNX Runtime multiplies bytes faster, its own operator stands for `IntegerLinear`. Scales are those of a product's rows,
+//! and absent in fp32. What is `Quantized…` gives bytes and scales, for the product that follows; `QuantizedAddNormalize` gives
+//! them after the rows themselves.
 
-use super::builder::{GraphBuilder, Value, float, int};
+use super::builder::{GraphBuilder, Value, float, int, text};
 use super::encoder::EncoderLayer;
 use super::linear::{Activations, LayerNorm, LinearLayers, SIGNED_ZERO_POINT};
 use super::{OUTPUT, embeddings, heads, packing};
@@ -28,6 +31,10 @@ pub const DOMAIN: &str = "electra";
 /// Its version.
 pub const VERSION: i64 = 1;
 
+/// The operator of a product of floats with weights.
+pub const LINEAR: &str = "Linear";
+/// The operator of a product of bytes with weights.
+pub const INTEGER_LINEAR: &str = "IntegerLinear";
 /// The operator that makes bytes of rows.
 pub const QUANTIZE: &str = "Quantize";
 /// The operator of attention.
@@ -35,6 +42,10 @@ pub const ATTENTION: &str = "Attention";
 /// The operator of a residual's LayerNorm.
 pub const ADD_NORMALIZE: &str = "AddNormalize";
 
+/// Attribute: the name of the tensor of weights, which is no input of the node.
+pub const WEIGHTS: &str = "weights";
+/// Attribute: what is taken off each byte.
+pub const ZERO_POINT: &str = "zero_point";
 /// Attribute: attention's heads.
 pub const NUM_HEADS: &str = "num_heads";
 /// Attribute: 1 where only each sequence's first token is of interest.
@@ -61,9 +72,23 @@ pub fn activation_operator(activation: Activation) -> &'static str {
     }
 }
 
+/// Who multiplies bytes with weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteProducts {
+    /// This server.
+    Own,
+    /// ONNX Runtime.
+    Runtime,
+}
+
 /// Builds the graph of a checkpoint. It has the inputs, the weights and the output of [`super::build`]'s.
 #[must_use]
-pub fn build(config: &ModelConfig, head: Head, precision: Precision) -> GraphBuilder {
+pub fn build(
+    config: &ModelConfig,
+    head: Head,
+    precision: Precision,
+    byte_products: ByteProducts,
+) -> GraphBuilder {
     let mut graph = GraphBuilder::default();
     let linear = LinearLayers::new(&mut graph, precision);
     let embedded = embeddings::build(&mut graph, &linear, config);
@@ -72,6 +97,7 @@ pub fn build(config: &ModelConfig, head: Head, precision: Precision) -> GraphBui
         graph,
         config,
         quantizes: precision == Precision::Int8,
+        byte_products,
     };
     let rows = encoder.build(head, embedded);
     let Encoder {
@@ -88,6 +114,7 @@ struct Encoder<'a> {
     /// `[sequences]`: the row of each sequence's first token.
     starts: Value,
     quantizes: bool,
+    byte_products: ByteProducts,
 }
 
 /// What a product multiplies.
@@ -97,8 +124,7 @@ enum Fed {
         values: Value,
         /// `[rows]`.
         scales: Value,
-        /// Absent for 0.
-        zero_point: Value,
+        zero_point: u8,
     },
 }
 
@@ -144,12 +170,13 @@ impl Encoder<'_> {
             return Fed::Floats(rows.clone());
         }
         let quantized = self.own(QUANTIZE, &[rows], vec![], 2);
-        self.bytes(quantized, Activations::Signed)
+        Self::bytes(quantized, Activations::Signed)
     }
 
     fn product(&mut self, fed: Fed, linear: LinearRecipe, activations: Activations) -> Product {
-        let part = |suffix: &str| Value::named(format!("{}.{suffix}", linear.name));
+        let part = |suffix: &str| format!("{}.{suffix}", linear.name);
         let (weight, scale, bias) = (part("weight"), part("scale"), part("bias"));
+        let bias = Value::named(bias);
         match fed {
             Fed::Floats(rows) => {
                 self.graph.weights(Recipe::Linear {
@@ -157,8 +184,9 @@ impl Encoder<'_> {
                     weight: Float::Single,
                     bias: Float::Single,
                 });
+                let attributes = vec![text(WEIGHTS, &weight)];
                 Product {
-                    rows: self.graph.node("MatMul", &[&rows, &weight], vec![]),
+                    rows: self.own(LINEAR, &[&rows], attributes, 1).remove(0),
                     bias,
                     scales: Value::absent(),
                 }
@@ -172,14 +200,40 @@ impl Encoder<'_> {
                     linear,
                     activation_shift: activations.shift(),
                 });
-                let one = self.graph.float(1.0);
-                let inputs = [&values, &weight, &one, &scale, &zero_point];
-                let operator = "MatMulIntegerToFloat";
                 Product {
-                    rows: self.graph.microsoft(operator, &inputs, vec![]),
+                    rows: self.integer_product(&values, zero_point, &weight, &Value::named(scale)),
                     bias,
                     scales,
                 }
+            }
+        }
+    }
+
+    fn integer_product(
+        &mut self,
+        bytes: &Value,
+        zero_point: u8,
+        weight: &str,
+        scale: &Value,
+    ) -> Value {
+        match self.byte_products {
+            ByteProducts::Own => {
+                let attributes = vec![
+                    text(WEIGHTS, weight),
+                    int(ZERO_POINT, i64::from(zero_point)),
+                ];
+                self.own(INTEGER_LINEAR, &[bytes, scale], attributes, 1)
+                    .remove(0)
+            }
+            ByteProducts::Runtime => {
+                let (weight, one) = (Value::named(weight), self.graph.float(1.0));
+                let zero_point = match zero_point {
+                    0 => Value::absent(),
+                    zero_point => self.graph.byte(zero_point),
+                };
+                let inputs = [bytes, &weight, &one, scale, &zero_point];
+                self.graph
+                    .microsoft("MatMulIntegerToFloat", &inputs, vec![])
             }
         }
     }
@@ -220,7 +274,7 @@ impl Encoder<'_> {
         }
         let mut outputs = self.own(&quantized(ADD_NORMALIZE), &inputs, attributes, 3);
         let rows = outputs.remove(0);
-        (rows, self.bytes(outputs, Activations::Signed))
+        (rows, Self::bytes(outputs, Activations::Signed))
     }
 
     /// Adds an operator whose result is multiplied next.
@@ -233,21 +287,21 @@ impl Encoder<'_> {
     ) -> Fed {
         if self.quantizes {
             let outputs = self.own(&quantized(operator), inputs, attributes, 2);
-            self.bytes(outputs, activations)
+            Self::bytes(outputs, activations)
         } else {
             Fed::Floats(self.own(operator, inputs, attributes, 1).remove(0))
         }
     }
 
-    fn bytes(&mut self, values_and_scales: Vec<Value>, activations: Activations) -> Fed {
+    fn bytes(values_and_scales: Vec<Value>, activations: Activations) -> Fed {
         let mut outputs = values_and_scales.into_iter();
         let mut next = || outputs.next().unwrap_or_else(Value::absent);
         Fed::Bytes {
             values: next(),
             scales: next(),
             zero_point: match activations {
-                Activations::Signed => self.graph.byte(SIGNED_ZERO_POINT),
-                Activations::AlmostPositive { .. } => Value::absent(),
+                Activations::Signed => SIGNED_ZERO_POINT,
+                Activations::AlmostPositive { .. } => 0,
             },
         }
     }

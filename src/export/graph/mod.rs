@@ -23,7 +23,10 @@ mod linear;
 mod packing;
 pub mod products;
 
+use std::collections::HashSet;
+
 use self::builder::{GraphBuilder, Size, declare};
+use self::fused::ByteProducts;
 use self::linear::LinearLayers;
 use self::packing::Packing;
 use super::Precision;
@@ -32,7 +35,7 @@ use super::head::Head;
 use super::weights::{Recipe, initializers};
 use crate::onnx::{
     DataLocation, DataType, DimensionValue, Graph, IR_VERSION, MICROSOFT_DOMAIN, Model, OPSET,
-    OperatorSet, StringEntry, ValueInfo, entry,
+    OperatorSet, StringEntry, Tensor, ValueInfo, entry,
 };
 use crate::task::Task;
 
@@ -107,10 +110,23 @@ pub fn build(
     }
 }
 
+/// A graph in this server's own operators.
+#[derive(Clone, Debug)]
+pub struct FusedGraph {
+    /// The graph.
+    pub model: Model,
+    /// The weights that its linear layers name and don't have as inputs. The graph is without them.
+    pub linear_weights: Vec<Tensor>,
+}
+
 /// The graph in this server's own operators, where `model` is what [`build`] makes for this configuration, node for node;
 /// none for any other graph, and in fp16. The weights stay those of `model`.
 #[must_use]
-pub fn fuse(model: &Model, config: &ModelConfig) -> Option<Model> {
+pub fn fuse(
+    model: &Model,
+    config: &ModelConfig,
+    byte_products: ByteProducts,
+) -> Option<FusedGraph> {
     let graph = model.graph.as_ref()?;
     let precision: Precision = entry(&model.metadata_props, PRECISION_KEY)?.parse().ok()?;
     if precision == Precision::Fp16 {
@@ -131,7 +147,11 @@ pub fn fuse(model: &Model, config: &ModelConfig) -> Option<Model> {
     {
         return None;
     }
-    let fused = fused::build(config, head, precision);
+    let fused = fused::build(config, head, precision, byte_products);
+    let inputs: HashSet<&String> = fused.nodes.iter().flat_map(|node| &node.input).collect();
+    let (weights, linear_weights): (Vec<_>, Vec<_>) = weights
+        .into_iter()
+        .partition(|tensor| inputs.contains(&tensor.name));
     let mut model = model.clone();
     model
         .opset_import
@@ -141,7 +161,10 @@ pub fn fuse(model: &Model, config: &ModelConfig) -> Option<Model> {
         initializer: fused.constants.into_iter().chain(weights).collect(),
         ..graph.clone()
     });
-    Some(model)
+    Some(FusedGraph {
+        model,
+        linear_weights,
+    })
 }
 
 /// The last dimension of a declared tensor.

@@ -5,11 +5,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::builder::{GraphBuilder, Size, Value, declare};
-use super::{INPUTS, operator_set};
+use super::fused::{self, FIRST_TOKENS, INTEGER_LINEAR, LINEAR, WEIGHTS};
+use super::{FusedGraph, INPUTS, operator_set};
 use crate::export::config::ModelConfig;
 use crate::numbers::float;
 use crate::onnx::{
-    DataType, Graph, IR_VERSION, MICROSOFT_DOMAIN, Model, Node, OPSET, Tensor, ValueInfo,
+    Attribute, DataType, Graph, IR_VERSION, MICROSOFT_DOMAIN, Model, Node, OPSET, Tensor, ValueInfo,
 };
 
 /// The matrix products of one model.
@@ -26,6 +27,8 @@ struct Linear {
     node: Node,
     /// What it reads beside its rows.
     initializers: Vec<Tensor>,
+    /// The weights that it names, where they are none of its inputs.
+    named_weights: Option<Tensor>,
     feed: Feed,
     outputs: usize,
 }
@@ -125,7 +128,18 @@ impl Products {
     /// Finds the products of an exported graph and of the checkpoint's shape, as config.json tells it.
     #[must_use]
     pub fn of(model: &Model, config: &ModelConfig) -> Self {
-        let linear = model.graph.as_ref().map(linear_products);
+        Self::find(model, &[], config)
+    }
+
+    /// The same of a graph in this server's own operators, which runs the products as they are measured then.
+    #[must_use]
+    pub fn of_fused(fused: &FusedGraph, config: &ModelConfig) -> Self {
+        Self::find(&fused.model, &fused.linear_weights, config)
+    }
+
+    fn find(model: &Model, linear_weights: &[Tensor], config: &ModelConfig) -> Self {
+        let graph = model.graph.as_ref();
+        let linear = graph.map(|graph| linear_products(graph, linear_weights));
         Self {
             linear: linear.unwrap_or_default(),
             attention: Attention {
@@ -188,6 +202,12 @@ impl Products {
     #[must_use]
     pub fn linear_graph(&self) -> Model {
         let mut graph = GraphBuilder::default();
+        let mut seen = HashSet::new();
+        for tensor in self.linear.iter().flat_map(|linear| &linear.initializers) {
+            if seen.insert(&tensor.name) {
+                graph.constants.push(tensor.clone());
+            }
+        }
         let mut outputs = Vec::new();
         for (index, linear) in self.linear.iter().enumerate() {
             let mut node = linear.node.clone();
@@ -199,15 +219,15 @@ impl Products {
             let shape = [Size::Fixed(1), Size::Fixed(linear.outputs)];
             outputs.push(declare(&name, linear.feed.element.product(), &shape));
         }
-        let mut initializer = graph.constants;
-        let mut seen = HashSet::new();
-        for tensor in self.linear.iter().flat_map(|linear| &linear.initializers) {
-            if seen.insert(&tensor.name) {
-                initializer.push(tensor.clone());
-            }
-        }
         let input = self.feeds().iter().map(Feed::declaration).collect();
-        model(graph.nodes, initializer, input, outputs)
+        model(graph.nodes, graph.constants, input, outputs)
+    }
+
+    /// The weights that nodes of [`Self::linear_graph`] name and don't have as inputs.
+    #[must_use]
+    pub fn named_weights(&self) -> Vec<Tensor> {
+        let weights = self.linear.iter().map(|linear| &linear.named_weights);
+        weights.flatten().cloned().collect()
     }
 
     /// Attention's products alone, in all layers, of one batch of sequences of equal length. All layers read the same
@@ -244,18 +264,24 @@ impl Products {
 }
 
 /// The products of rows with weights. Those of two computed tensors are attention's.
-fn linear_products(graph: &Graph) -> Vec<Linear> {
-    let initializers: HashMap<&str, &Tensor> = graph
-        .initializer
-        .iter()
-        .map(|tensor| (tensor.name.as_str(), tensor))
-        .collect();
+fn linear_products(graph: &Graph, linear_weights: &[Tensor]) -> Vec<Linear> {
+    let initializers = by_name(&graph.initializer);
+    let linear_weights = by_name(linear_weights);
     let by_sequence = values_by_sequence(&graph.node);
     let linear = |node: &Node| {
-        if !matches!(node.op_type.as_str(), "MatMul" | "MatMulIntegerToFloat") {
-            return None;
-        }
-        let weights = initializers.get(node.input.get(1)?.as_str())?;
+        let (weights, named) = match node.op_type.as_str() {
+            "MatMul" | "MatMulIntegerToFloat" => {
+                (initializers.get(node.input.get(1)?.as_str())?, false)
+            }
+            LINEAR | INTEGER_LINEAR => {
+                let mut attributes = node.attribute.iter();
+                let name = &attributes
+                    .find(|attribute| attribute.name == WEIGHTS)?
+                    .string;
+                (linear_weights.get(std::str::from_utf8(name).ok()?)?, true)
+            }
+            _ => return None,
+        };
         let element = match weights.data_type() {
             DataType::Int8 => Element::Byte,
             DataType::Float16 => Element::Half,
@@ -275,6 +301,7 @@ fn linear_products(graph: &Graph) -> Vec<Linear> {
                 .iter()
                 .filter_map(|name| initializers.get(name.as_str()).copied().cloned())
                 .collect(),
+            named_weights: named.then(|| (*weights).clone()),
             feed: Feed {
                 rows,
                 width: usize::try_from(*inputs).ok()?,
@@ -286,7 +313,13 @@ fn linear_products(graph: &Graph) -> Vec<Linear> {
     graph.node.iter().filter_map(linear).collect()
 }
 
-/// The values that have a row a sequence: what is gathered at the sequences' starts, and all that is made of it.
+fn by_name(tensors: &[Tensor]) -> HashMap<&str, &Tensor> {
+    let named = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor));
+    named.collect()
+}
+
+/// The values that have a row a sequence: what is gathered at the sequences' starts, or of their first tokens alone, and all
+/// that is made of it.
 fn values_by_sequence(nodes: &[Node]) -> HashSet<&str> {
     let boundaries = INPUTS[3];
     let starts: HashSet<&str> = nodes
@@ -303,7 +336,10 @@ fn values_by_sequence(nodes: &[Node]) -> HashSet<&str> {
                 .input
                 .get(1)
                 .is_some_and(|index| starts.contains(index.as_str()));
+        let of_first_tokens =
+            |attribute: &Attribute| attribute.name == FIRST_TOKENS && attribute.int != 0;
         if gathered
+            || node.attribute.iter().any(of_first_tokens)
             || node
                 .input
                 .iter()
@@ -339,149 +375,15 @@ fn model(
             input,
             output,
         }),
-        opset_import: vec![operator_set("", OPSET), operator_set(MICROSOFT_DOMAIN, 1)],
+        opset_import: vec![
+            operator_set("", OPSET),
+            operator_set(MICROSOFT_DOMAIN, 1),
+            operator_set(fused::DOMAIN, fused::VERSION),
+        ],
         metadata_props: vec![],
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::export::Precision;
-    use crate::export::graph::build;
-    use crate::export::head::Head;
-
-    fn config() -> ModelConfig {
-        let json = json!({
-            "vocab_size": 100, "embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 3,
-            "num_attention_heads": 2, "intermediate_size": 64,
-        });
-        serde_json::from_value(json).unwrap()
-    }
-
-    fn products(head: Head, precision: Precision) -> Products {
-        Products::of(
-            &build(&config(), head, precision, "weights").model,
-            &config(),
-        )
-    }
-
-    fn operators(model: &Model) -> Vec<&str> {
-        let nodes = &model.graph.as_ref().unwrap().node;
-        nodes.iter().map(|node| node.op_type.as_str()).collect()
-    }
-
-    fn count(operators: &[&str], operator: &str) -> usize {
-        operators.iter().filter(|found| **found == operator).count()
-    }
-
-    /// Of one row: queries, keys and values; then attention's output and two wide layers.
-    const ATTENDING: usize = 3 * 32 * 32;
-    const TRANSFORMING: usize = 32 * 32 + 2 * 32 * 64;
-    /// Of one token: the projection and all three layers.
-    const ENCODER: usize = 16 * 32 + 3 * (ATTENDING + TRANSFORMING);
-
-    #[test]
-    fn work_is_counted_by_token_and_by_sequence() {
-        let check = |head, by_token: usize, by_sequence: usize| {
-            for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
-                let found = products(head, precision).linear_operations(7, 3);
-                let wanted = 2 * (7 * by_token + 3 * by_sequence);
-                assert!((found - float(wanted)).abs() < 0.5, "{head:?} {precision}");
-            }
-        };
-        check(Head::Discriminator, ENCODER + 32 * 32 + 32, 0);
-        check(Head::Token { labels: 5 }, ENCODER + 32 * 5, 0);
-        check(Head::QuestionAnswering, ENCODER + 32 * 2, 0);
-        // The last layer of a classifier transforms first tokens only.
-        let head = 32 * 32 + 32 * 4;
-        let classifier = Head::Sequence { labels: 4 };
-        check(classifier, ENCODER - TRANSFORMING, TRANSFORMING + head);
-    }
-
-    #[test]
-    fn attention_is_counted_in_all_layers() {
-        let found = products(Head::Discriminator, Precision::Int8).attention_operations(10);
-        assert!((found - 3.0 * 4.0 * 32.0 * 100.0).abs() < 0.5, "{found}");
-    }
-
-    #[test]
-    fn the_linear_graph_holds_each_product_and_a_row_of_its_result() {
-        for (precision, of_encoder) in [
-            (Precision::Fp32, "MatMul"),
-            (Precision::Fp16, "MatMul"),
-            (Precision::Int8, "MatMulIntegerToFloat"),
-        ] {
-            let model = products(Head::Sequence { labels: 4 }, precision).linear_graph();
-            let operators = operators(&model);
-            // The projection, four products a layer, and the two of the head, whose last stays in fp32.
-            let all = 1 + 3 * 4 + 2;
-            let in_fp32 = usize::from(precision == Precision::Int8);
-            assert_eq!(count(&operators, of_encoder), all - in_fp32);
-            assert_eq!(count(&operators, "Slice"), all);
-            assert_eq!(operators.len(), 2 * all);
-            let graph = model.graph.unwrap();
-            assert_eq!(graph.output.len(), all);
-            // All that is read is fed, or one of the model's weights, or computed before.
-            let mut known: HashSet<&str> = graph
-                .input
-                .iter()
-                .map(|input| input.name.as_str())
-                .chain(graph.initializer.iter().map(|tensor| tensor.name.as_str()))
-                .collect();
-            for node in &graph.node {
-                for input in node.input.iter().filter(|input| !input.is_empty()) {
-                    assert!(known.contains(input.as_str()), "{input}");
-                }
-                known.extend(node.output.iter().map(String::as_str));
-            }
-        }
-    }
-
-    #[test]
-    fn a_classifier_is_fed_rows_of_tokens_and_of_sequences() {
-        let names = |head, precision| {
-            let feeds = products(head, precision).feeds();
-            let mut names: Vec<String> = feeds.iter().map(Feed::name).collect();
-            names.sort();
-            names
-        };
-        assert_eq!(
-            names(Head::Sequence { labels: 4 }, Precision::Int8),
-            [
-                "sequences.32.fp32",
-                "sequences.32.uint8",
-                "sequences.64.uint8",
-                "tokens.16.uint8",
-                "tokens.32.uint8",
-                "tokens.64.uint8"
-            ]
-        );
-        assert_eq!(
-            names(Head::QuestionAnswering, Precision::Fp32),
-            ["tokens.16.fp32", "tokens.32.fp32", "tokens.64.fp32"]
-        );
-        // The head's last layer stays in fp32.
-        assert_eq!(
-            names(Head::QuestionAnswering, Precision::Fp16),
-            [
-                "tokens.16.fp16",
-                "tokens.32.fp16",
-                "tokens.32.fp32",
-                "tokens.64.fp16"
-            ]
-        );
-    }
-
-    #[test]
-    fn the_attention_graph_holds_two_products_a_layer() {
-        let model = products(Head::Discriminator, Precision::Int8).attention_graph();
-        let operators = operators(&model);
-        assert_eq!(count(&operators, "MatMul"), 6);
-        assert_eq!(count(&operators, "Slice"), 3);
-        assert_eq!(operators.len(), 9);
-        assert_eq!(model.graph.unwrap().output.len(), 3);
-    }
-}
+#[path = "products_tests.rs"]
+mod tests;

@@ -1,0 +1,163 @@
+//! `Linear` and `IntegerLinear`: products of rows with a layer's weights, which all sessions read.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::operator::{
+    ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput,
+};
+use ort::value::TensorElementType;
+
+use super::call::{Inputs, check_length, count_of_rows, each, output, rows_of_a_part};
+use super::{Results, attribute, floats};
+use crate::batch::Cores;
+use crate::engine::linear_weights::LinearWeights;
+use crate::export::graph::fused::{INTEGER_LINEAR, LINEAR, WEIGHTS, ZERO_POINT};
+use crate::kernels::{ByteWeights, FloatWeights, WrongSize};
+
+pub struct Linear {
+    cores: Cores,
+    weights: LinearWeights,
+}
+
+impl Linear {
+    pub fn new(cores: Cores, weights: LinearWeights) -> Self {
+        Self { cores, weights }
+    }
+}
+
+impl Operator for Linear {
+    type Kernel<'attr> = LinearKernel;
+
+    fn name(&self) -> &'static str {
+        LINEAR
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [floats()]
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        Results::Floats.outputs()
+    }
+
+    fn create_kernel(&self, node: &KernelContext<'_>) -> ort::Result<LinearKernel> {
+        Ok(LinearKernel {
+            cores: self.cores,
+            weights: named(node, |name| self.weights.floats(name))?,
+        })
+    }
+}
+
+pub struct LinearKernel {
+    cores: Cores,
+    weights: Arc<FloatWeights>,
+}
+
+impl Kernel for LinearKernel {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let inputs = Inputs::of(context, 1)?;
+        let [width, outputs] = self.weights.shape();
+        let rows: &[f32] = inputs.elements(0)?;
+        let count = count_of_rows(rows.len(), width)?;
+        let mut products = output(context, 0, &[count, outputs])?;
+        let products = products.try_extract_tensor_mut()?.1;
+        let size = rows_of_a_part(count, self.cores);
+        let parts = rows
+            .chunks(size * width)
+            .zip(products.chunks_mut(size * outputs));
+        try_each(context, self.cores, parts, |(rows, products)| {
+            self.weights.multiply(rows, products)
+        })
+    }
+}
+
+pub struct IntegerLinear {
+    cores: Cores,
+    weights: LinearWeights,
+}
+
+impl IntegerLinear {
+    pub fn new(cores: Cores, weights: LinearWeights) -> Self {
+        Self { cores, weights }
+    }
+}
+
+impl Operator for IntegerLinear {
+    type Kernel<'attr> = IntegerLinearKernel;
+
+    fn name(&self) -> &'static str {
+        INTEGER_LINEAR
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [OperatorInput::required(TensorElementType::Uint8), floats()]
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        Results::Floats.outputs()
+    }
+
+    fn create_kernel(&self, node: &KernelContext<'_>) -> ort::Result<IntegerLinearKernel> {
+        let zero_point: i64 = attribute(node, ZERO_POINT)?;
+        let no_byte = |_| ort::Error::new(format!("{zero_point} is no zero point of bytes"));
+        Ok(IntegerLinearKernel {
+            cores: self.cores,
+            weights: named(node, |name| self.weights.bytes(name))?,
+            zero_point: u8::try_from(zero_point).map_err(no_byte)?,
+        })
+    }
+}
+
+pub struct IntegerLinearKernel {
+    cores: Cores,
+    weights: Arc<ByteWeights>,
+    zero_point: u8,
+}
+
+impl Kernel for IntegerLinearKernel {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let inputs = Inputs::of(context, 2)?;
+        let [width, outputs] = self.weights.shape();
+        let (rows, scales): (&[u8], &[f32]) = (inputs.elements(0)?, inputs.elements(1)?);
+        check_length("scales", scales.len(), outputs)?;
+        let count = count_of_rows(rows.len(), width)?;
+        let mut products = output(context, 0, &[count, outputs])?;
+        let products = products.try_extract_tensor_mut()?.1;
+        let size = rows_of_a_part(count, self.cores);
+        let parts = rows
+            .chunks(size * width)
+            .zip(products.chunks_mut(size * outputs));
+        try_each(context, self.cores, parts, |(rows, products)| {
+            self.weights
+                .multiply(rows, self.zero_point, scales, products)
+        })
+    }
+}
+
+/// The weights that a node names.
+fn named<W>(
+    node: &KernelContext<'_>,
+    find: impl FnOnce(&str) -> Option<Arc<W>>,
+) -> ort::Result<Arc<W>> {
+    let name: String = attribute(node, WEIGHTS)?;
+    find(&name).ok_or_else(|| ort::Error::new(format!("there are no weights `{name}`")))
+}
+
+/// Multiplies every part, and gives the error of one that can't be.
+fn try_each<T: Send>(
+    context: &ComputeContext,
+    cores: Cores,
+    parts: impl Iterator<Item = T>,
+    multiply: impl Fn(T) -> Result<(), WrongSize> + Sync + Send,
+) -> ort::Result<()> {
+    let failed = Mutex::new(None);
+    each(context, cores, parts, |part| {
+        if let Err(error) = multiply(part) {
+            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+    })?;
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(ort::Error::new(error.to_string())),
+        None => Ok(()),
+    }
+}
