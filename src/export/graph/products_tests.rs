@@ -113,8 +113,8 @@ fn the_linear_graph_holds_each_product_and_a_row_of_its_result() {
         let graph = model.graph.unwrap();
         assert_eq!(graph.output.len(), all);
         let tensors = graph.initializer.iter().map(|tensor| &tensor.name);
-        let names: HashSet<&String> = tensors.collect();
-        assert_eq!(names.len(), graph.initializer.len());
+        let distinct: HashSet<&String> = tensors.collect();
+        assert_eq!(distinct.len(), graph.initializer.len());
         // All that is read is fed, or one of the model's weights, or computed before.
         let mut known: HashSet<&str> = graph
             .input
