@@ -1,6 +1,7 @@
 //! Text to tokens and back: tokenizer, windows over long texts, offsets into the text as it was sent.
 
 mod definition;
+mod normalizer;
 pub mod offsets;
 mod shared;
 pub mod tokenizer;

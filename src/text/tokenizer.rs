@@ -12,15 +12,27 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use tokenizers::Decoder;
+use tokenizers::{
+    Decoder, DecoderWrapper, ModelWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
+};
 
 use super::definition::{self, Definition};
+use super::normalizer::TextNormalizer;
 use super::tokenizer_config::FAST_CLASS;
+
+/// As tokenizer.json describes it.
+type Pipeline = TokenizerImpl<
+    ModelWrapper,
+    TextNormalizer,
+    PreTokenizerWrapper,
+    PostProcessorWrapper,
+    DecoderWrapper,
+>;
 
 /// A checkpoint's tokenizer.
 #[derive(Debug)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Pipeline,
     special_tokens: SpecialTokens,
     unknown_id: Option<u32>,
     vocabulary_size: usize,
@@ -148,7 +160,7 @@ impl Tokenizer {
             path: source.clone(),
             reason,
         };
-        let inner: tokenizers::Tokenizer = serde_json::from_str(text)
+        let inner: Pipeline = serde_json::from_str(text)
             .map_err(|error| invalid(format!("it does not define a tokenizer: {error}")))?;
         let id = |token: &str| inner.token_to_id(token);
 
@@ -299,7 +311,7 @@ impl Tokenizer {
 }
 
 /// What the post-processor puts around texts, or why that is not what ELECTRA takes.
-fn special_tokens(tokenizer: &tokenizers::Tokenizer) -> Result<SpecialTokens, String> {
+fn special_tokens(tokenizer: &Pipeline) -> Result<SpecialTokens, String> {
     let ids = |encoding: tokenizers::Result<tokenizers::Encoding>| {
         encoding
             .map(|encoding| encoding.get_ids().to_vec())
