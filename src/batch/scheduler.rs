@@ -253,8 +253,12 @@ impl ModelQueue {
         let sequences = std::mem::take(sequences);
         let ticket = queue.push(sequences, schedule, first_arrival, Instant::now(), answers);
         state.next_arrival = ticket.arrivals.end;
+        let somebody_waits = state.idle > 0;
         drop(state);
-        shared.work.notify_one();
+        // A call to the kernel each time, which busy workers don't need.
+        if somebody_waits {
+            shared.work.notify_one();
+        }
         Ok(Pending {
             queue: self,
             ticket,

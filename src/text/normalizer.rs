@@ -1,10 +1,10 @@
-//! The tokenizer's normalizer, with a short cut for ASCII.
+//! The tokenizer's normalizer, with a short cut for plain English text.
 
 use serde::{Deserialize, Serialize};
 use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper, Result};
 
 /// Normalizes as the wrapped normalizer does. BERT's goes over a text five times, keeping account of where each byte came
-/// from, which is half of the time of tokenizing; of printable ASCII it can change case and white space alone, byte for byte.
+/// from, which is half of the time of tokenizing; of plain text it changes case and white space alone, character for character.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct TextNormalizer(NormalizerWrapper);
@@ -14,26 +14,32 @@ impl Normalizer for TextNormalizer {
         let NormalizerWrapper::BertNormalizer(bert) = &self.0 else {
             return self.0.normalize(text);
         };
-        if !text.get().bytes().all(is_plain) {
+        if !text.get().chars().all(is_plain) {
             return bert.normalize(text);
         }
-        let normalized = |byte: u8| match byte {
-            b'\t' | b'\n' | b'\r' if bert.clean_text => b' ',
-            byte if bert.lowercase => byte.to_ascii_lowercase(),
-            byte => byte,
+        let normalized = |character: char| match character {
+            '\t' | '\n' | '\r' if bert.clean_text => ' ',
+            character if bert.lowercase => character.to_ascii_lowercase(),
+            character => character,
         };
-        if text.get().bytes().any(|byte| byte != normalized(byte)) {
-            text.map(|character| {
-                u8::try_from(character).map_or(character, |byte| normalized(byte).into())
-            });
+        if text
+            .get()
+            .chars()
+            .any(|character| character != normalized(character))
+        {
+            text.map(normalized);
         }
         Ok(())
     }
 }
 
-/// Whether BERT's normalizer keeps a byte in its place: it takes out other control characters.
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r')
+/// Printable ASCII, white space, and the dashes, quotation marks and dots of Unicode's General Punctuation; its spaces and
+/// invisible characters are not among them.
+fn is_plain(character: char) -> bool {
+    matches!(
+        character,
+        ' '..='~' | '\t' | '\n' | '\r' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205E}'
+    )
 }
 
 #[cfg(test)]
@@ -57,30 +63,52 @@ mod tests {
         text
     }
 
-    #[test]
-    fn ascii_becomes_what_berts_normalizer_makes_of_it() {
-        let mut rng = Rng::with_seed(11);
-        let plain: Vec<char> = (0..128_u8)
-            .filter(|byte| is_plain(*byte))
-            .map(char::from)
-            .collect();
-        let any: Vec<char> = (0..128_u8)
-            .map(char::from)
-            .chain(['é', '字', '\u{301}', '\u{200b}'])
-            .collect();
-        for settings in 0..16 {
+    fn each_setting() -> impl Iterator<Item = BertNormalizer> {
+        (0..32).map(|settings| {
             let flag = |bit: usize| settings & (1 << bit) != 0;
             let strip_accents = flag(2).then(|| flag(3));
-            let bert = BertNormalizer::new(flag(0), flag(1), strip_accents, flag(3));
-            let short = TextNormalizer(NormalizerWrapper::BertNormalizer(bert));
+            BertNormalizer::new(flag(0), flag(1), strip_accents, flag(4))
+        })
+    }
+
+    fn check(bert: BertNormalizer, text: &str) {
+        let short = TextNormalizer(NormalizerWrapper::BertNormalizer(bert));
+        assert_eq!(
+            normalized(&short, text),
+            normalized(&bert, text),
+            "{text:?} {bert:?}"
+        );
+    }
+
+    #[test]
+    fn every_plain_character_becomes_what_berts_normalizer_makes_of_it() {
+        let plain = || (char::MIN..=char::MAX).filter(|character| is_plain(*character));
+        assert_eq!(plain().count(), 95 + 3 + 24 + 47);
+        for bert in each_setting() {
+            for character in plain() {
+                check(bert, &character.to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn texts_become_what_berts_normalizer_makes_of_them() {
+        let mut rng = Rng::with_seed(11);
+        let plain: Vec<char> = (char::MIN..='\u{2100}')
+            .filter(|character| is_plain(*character))
+            .collect();
+        let others = [
+            'é', 'É', '字', '\u{301}', '\u{200b}', '\0', '\u{7f}', '\u{fffd}',
+        ];
+        let any: Vec<char> = plain
+            .iter()
+            .copied()
+            .chain(others.into_iter().cycle().take(99))
+            .collect();
+        for bert in each_setting() {
             for _ in 0..200 {
                 for characters in [&plain, &any] {
-                    let text = text(&mut rng, characters);
-                    assert_eq!(
-                        normalized(&short, &text),
-                        normalized(&bert, &text),
-                        "{text:?} {bert:?}"
-                    );
+                    check(bert, &text(&mut rng, characters));
                 }
             }
         }
