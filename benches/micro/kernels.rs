@@ -1,11 +1,12 @@
-//! What stands between the matrix products of a fused graph, in ELECTRA small's sizes.
+//! A fused graph's products with weights and what stands between them, in ELECTRA small's sizes.
 
 use std::hint::black_box;
 
-use criterion::Criterion;
+use criterion::{Criterion, Throughput};
 use electra_server::export::config::Activation;
 use electra_server::kernels::{
-    Heads, Norm, Product, activate_and_quantize, add_and_normalize, attend,
+    ByteWeights, FloatWeights, Heads, Norm, Product, activate_and_quantize, add_and_normalize,
+    attend,
 };
 use fastrand::Rng;
 
@@ -42,6 +43,38 @@ impl Rows {
 }
 
 pub fn bench(criterion: &mut Criterion) {
+    products(criterion);
+    around(criterion);
+}
+
+fn products(criterion: &mut Criterion) {
+    let shape = [WIDTH, INTERMEDIATE];
+    let mut rng = Rng::with_seed(0);
+    let mut products = vec![0.0; TOKENS * INTERMEDIATE];
+    let operations = 2 * TOKENS * WIDTH * INTERMEDIATE;
+    let mut group = criterion.benchmark_group("kernels");
+    // Shown as elements a second.
+    group.throughput(Throughput::Elements(operations as u64));
+
+    let weights: Vec<f32> = (0..WIDTH * INTERMEDIATE).map(|_| rng.f32()).collect();
+    let rows: Vec<f32> = (0..TOKENS * WIDTH).map(|_| rng.f32()).collect();
+    let laid_out = FloatWeights::new(shape, &weights);
+    group.bench_function(format!("product of floats, {TOKENS} tokens"), |bencher| {
+        bencher.iter(|| laid_out.multiply(&rows, black_box(&mut products)));
+    });
+
+    let weights: Vec<i8> = (0..WIDTH * INTERMEDIATE)
+        .map(|_| rng.i8(-64..=64))
+        .collect();
+    let rows: Vec<u8> = (0..TOKENS * WIDTH).map(|_| rng.u8(..)).collect();
+    let scales = vec![1e-3; INTERMEDIATE];
+    let laid_out = ByteWeights::new(shape, &weights);
+    group.bench_function(format!("product of bytes, {TOKENS} tokens"), |bencher| {
+        bencher.iter(|| laid_out.multiply(&rows, 128, &scales, black_box(&mut products)));
+    });
+}
+
+fn around(criterion: &mut Criterion) {
     let rows = Rows::of_width(3 * WIDTH);
     let mut context = vec![0.0; TOKENS * WIDTH];
     for length in [16, 64, TOKENS] {

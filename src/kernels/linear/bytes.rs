@@ -5,24 +5,20 @@ use multiversion::target::match_target;
 
 use super::WrongSize;
 
-/// 32-bit sums in a vector of 512 bits.
-pub(super) const LANES: usize = 16;
-/// Vectors of columns that a panel of weights has.
-pub(super) const VECTORS: usize = 2;
-/// Columns of a panel.
-pub(super) const COLUMNS: usize = VECTORS * LANES;
+/// Columns of a panel of weights.
+pub(super) const COLUMNS: usize = 32;
 /// Neighbouring inputs whose products are added in one step.
 pub(super) const DEPTH: usize = 4;
 
-/// The weights of [`DEPTH`] neighbouring inputs for [`LANES`] outputs, `[outputs, inputs]`.
+/// The weights of one step, `[COLUMNS, DEPTH]`.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(super) struct Group(pub [i8; LANES * DEPTH]);
+pub(super) struct Step(pub [i8; COLUMNS * DEPTH]);
 
 /// A layer's weights as signed bytes.
 pub struct ByteWeights {
-    /// Panels of [`COLUMNS`] outputs, each `[inputs / DEPTH, VECTORS]`, filled up with zeros.
-    groups: Vec<[Group; VECTORS]>,
+    /// Panels of [`COLUMNS`] outputs, each `[inputs / DEPTH]`, filled up with zeros.
+    steps: Vec<Step>,
     /// What each output's weights add up to, those that fill up included.
     sums: Vec<i32>,
     inputs: usize,
@@ -41,34 +37,62 @@ pub(super) struct Rows<'a> {
     pub scales: &'a [f32],
 }
 
-/// Whether bytes are multiplied here faster than ONNX Runtime does it: with AVX-512's VNNI, except where there is AMX, which
-/// it uses.
-#[must_use]
-pub fn multiplies_bytes() -> bool {
-    has_vnni() && !has_amx()
+/// What multiplies bytes, from the fastest to the slowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instructions {
+    /// AVX-512's VNNI.
+    Vnni,
+    /// AVX2.
+    Avx2,
+    /// None that are written for.
+    Any,
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512vnni"))]
-fn has_vnni() -> bool {
-    match_target! {
-        "x86_64+avx512f+avx512bw+avx512vl+avx512vnni" => true,
-        _ => false,
+/// Whether bytes are multiplied here at least as fast as ONNX Runtime does it: unless it uses instructions that are faster
+/// than those used here.
+#[must_use]
+pub fn multiplies_bytes() -> bool {
+    match instructions() {
+        Instructions::Vnni => !runtime_has_faster_than_vnni(),
+        Instructions::Avx2 => !runtime_has_faster_than_avx2(),
+        Instructions::Any => false,
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-fn has_amx() -> bool {
+fn runtime_has_faster_than_vnni() -> bool {
     let features = raw_cpuid::CpuId::new().get_extended_feature_info();
-    features.is_some_and(|features| features.has_amx_int8())
+    features.is_none_or(|features| features.has_amx_int8())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn runtime_has_faster_than_avx2() -> bool {
+    let features = raw_cpuid::CpuId::new().get_extended_feature_info();
+    features.is_none_or(|features| features.has_avx512f() || features.has_avx_vnni())
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn has_amx() -> bool {
-    false
+fn runtime_has_faster_than_vnni() -> bool {
+    true
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn runtime_has_faster_than_avx2() -> bool {
+    true
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512vnni", "x86_64+avx2+fma"))]
+fn instructions() -> Instructions {
+    match_target! {
+        "x86_64+avx512f+avx512bw+avx512vl+avx512vnni" => Instructions::Vnni,
+        "x86_64+avx2+fma" => Instructions::Avx2,
+        _ => Instructions::Any,
+    }
 }
 
 impl ByteWeights {
-    /// Lays out weights of `[inputs, outputs]`, row after row.
+    /// Lays out weights of `[inputs, outputs]`, row after row. Two neighbours in a column, from an even row on, add up to at
+    /// most 128 in magnitude: AVX2 adds their products in 16 bits.
     ///
     /// # Panics
     /// Where there are more or fewer, or none.
@@ -77,21 +101,20 @@ impl ByteWeights {
         assert_eq!(weights.len(), inputs * outputs);
         let depth = inputs.div_ceil(DEPTH);
         let panels = outputs.div_ceil(COLUMNS);
-        let mut groups = vec![[Group([0; LANES * DEPTH]); VECTORS]; panels * depth];
+        let mut steps = vec![Step([0; COLUMNS * DEPTH]); panels * depth];
         let mut sums = vec![0; panels * COLUMNS];
         for (input, row) in weights.chunks_exact(outputs).enumerate() {
             for (panel, row) in row.chunks(COLUMNS).enumerate() {
-                let group = &mut groups[panel * depth + input / DEPTH];
+                let step = &mut steps[panel * depth + input / DEPTH];
                 let sums = &mut sums[panel * COLUMNS..];
                 for (column, (weight, sum)) in row.iter().zip(sums).enumerate() {
-                    let place = column % LANES * DEPTH + input % DEPTH;
-                    group[column / LANES].0[place] = *weight;
+                    step.0[column * DEPTH + input % DEPTH] = *weight;
                     *sum += i32::from(*weight);
                 }
             }
         }
         Self {
-            groups,
+            steps,
             sums,
             inputs,
             outputs,
@@ -132,36 +155,29 @@ impl ByteWeights {
     }
 
     /// The panels, each with its first column.
-    pub(super) fn panels(&self) -> impl Iterator<Item = (usize, &[[Group; VECTORS]])> {
-        let depth = self.inputs.div_ceil(DEPTH);
-        let panels = self.groups.chunks_exact(depth);
+    pub(super) fn panels(&self) -> impl Iterator<Item = (usize, &[Step])> {
+        let panels = self.steps.chunks_exact(self.inputs.div_ceil(DEPTH));
         (0..).step_by(COLUMNS).zip(panels)
     }
 
-    /// What the sums of some columns begin with, so that `zero_point` is off each byte in the end.
-    pub(super) fn first_sums(&self, first: usize, zero_point: u8) -> [[i32; LANES]; VECTORS] {
-        let zero_point = i32::from(zero_point);
-        std::array::from_fn(|vector| {
-            let first = first + vector * LANES;
-            std::array::from_fn(|lane| -zero_point * self.sums[first + lane])
-        })
+    /// What the sums of a panel's columns begin with, so that `zero_point` is off each byte in the end.
+    pub(super) fn first_sums(&self, first: usize, zero_point: u8) -> [i32; COLUMNS] {
+        std::array::from_fn(|column| -i32::from(zero_point) * self.sums[first + column])
     }
 }
 
 impl Rows<'_> {
-    /// The scales of some columns; of those that fill up, zero.
-    pub fn scales(&self, first: usize) -> [[f32; LANES]; VECTORS] {
-        std::array::from_fn(|vector| {
-            let first = first + vector * LANES;
-            std::array::from_fn(|lane| self.scales.get(first + lane).copied().unwrap_or(0.0))
-        })
+    /// The scales of a panel's columns; of those that fill up, zero.
+    pub fn scales(&self, first: usize) -> [f32; COLUMNS] {
+        std::array::from_fn(|column| self.scales.get(first + column).copied().unwrap_or(0.0))
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512vnni"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512vnni", "x86_64+avx2+fma"))]
 fn multiply(rows: Rows, products: &mut [f32]) {
     match_target! {
-        "x86_64+avx512f+avx512bw+avx512vl+avx512vnni" => super::vnni::multiply(rows, products),
+        "x86_64+avx512f+avx512bw+avx512vl+avx512vnni" => super::x86::vnni::multiply(rows, products),
+        "x86_64+avx2+fma" => super::x86::avx2::multiply(rows, products),
         _ => multiply_anywhere(rows, products),
     }
 }
@@ -180,17 +196,15 @@ fn multiply_anywhere(rows: Rows, products: &mut [f32]) {
         let all = rows.bytes.chunks_exact(inputs);
         for (bytes, products) in all.zip(products.chunks_exact_mut(outputs)) {
             let mut sums = rows.weights.first_sums(first, rows.zero_point);
-            for (bytes, groups) in bytes.chunks(DEPTH).zip(panel) {
-                for (sums, group) in sums.iter_mut().zip(groups) {
-                    for (sum, weights) in sums.iter_mut().zip(group.0.chunks_exact(DEPTH)) {
-                        let parts = bytes.iter().zip(weights);
-                        *sum += parts
-                            .map(|(byte, weight)| i32::from(*byte) * i32::from(*weight))
-                            .sum::<i32>();
-                    }
+            for (bytes, step) in bytes.chunks(DEPTH).zip(panel) {
+                for (sum, weights) in sums.iter_mut().zip(step.0.chunks_exact(DEPTH)) {
+                    let parts = bytes.iter().zip(weights);
+                    *sum += parts
+                        .map(|(byte, weight)| i32::from(*byte) * i32::from(*weight))
+                        .sum::<i32>();
                 }
             }
-            let columns = sums.iter().flatten().zip(scales.iter().flatten());
+            let columns = sums.iter().zip(&scales);
             for (product, (sum, scale)) in products[first..].iter_mut().zip(columns) {
                 *product = *sum as f32 * scale;
             }
@@ -203,6 +217,26 @@ mod tests {
     use fastrand::Rng;
 
     use super::*;
+
+    type Multiply = fn(Rows, &mut [f32]);
+
+    /// All that this processor can do, not only the fastest.
+    fn ways() -> Vec<(&'static str, Multiply)> {
+        let mut ways: Vec<(_, Multiply)> =
+            vec![("the fastest", multiply), ("any", multiply_anywhere)];
+        if instructions() == Instructions::Vnni {
+            ways.push(("AVX2", by_avx2));
+        }
+        ways
+    }
+
+    #[multiversion(targets("x86_64+avx2+fma"))]
+    fn by_avx2(rows: Rows, products: &mut [f32]) {
+        match_target! {
+            "x86_64+avx2+fma" => super::super::x86::avx2::multiply(rows, products),
+            _ => multiply_anywhere(rows, products),
+        }
+    }
 
     /// Rows of one tile, of more and of a part; inputs and outputs that fill groups and panels, and that don't.
     const SHAPES: [[usize; 3]; 7] = [
@@ -219,7 +253,7 @@ mod tests {
     fn products_are_exact() {
         let mut rng = Rng::with_seed(7);
         for [count, inputs, outputs] in SHAPES {
-            let weights: Vec<i8> = (0..inputs * outputs).map(|_| rng.i8(..)).collect();
+            let weights: Vec<i8> = (0..inputs * outputs).map(|_| rng.i8(-64..=64)).collect();
             let bytes: Vec<u8> = (0..count * inputs).map(|_| rng.u8(..)).collect();
             let scales: Vec<f32> = (0..outputs).map(|_| rng.f32()).collect();
             let laid_out = ByteWeights::new([inputs, outputs], &weights);
@@ -239,20 +273,20 @@ mod tests {
                 let expected: Vec<f32> = (0..count * outputs)
                     .map(|place| exact(place / outputs, place % outputs))
                     .collect();
-                let mut products = vec![f32::NAN; count * outputs];
-                laid_out
-                    .multiply(&bytes, zero_point, &scales, &mut products)
-                    .unwrap();
-                assert_eq!(products, expected, "{count} x {inputs} x {outputs}");
-                products.fill(f32::NAN);
                 let rows = Rows {
                     weights: &laid_out,
                     bytes: &bytes,
                     zero_point,
                     scales: &scales,
                 };
-                multiply_anywhere(rows, &mut products);
-                assert_eq!(products, expected, "{count} x {inputs} x {outputs}");
+                for (name, multiply) in ways() {
+                    let mut products = vec![f32::NAN; count * outputs];
+                    multiply(rows, &mut products);
+                    assert_eq!(
+                        products, expected,
+                        "{count} x {inputs} x {outputs} by {name}"
+                    );
+                }
             }
         }
     }
@@ -261,12 +295,22 @@ mod tests {
     #[test]
     fn the_greatest_bytes_do_not_saturate() {
         let inputs = 3072;
-        let laid_out = ByteWeights::new([inputs, 1], &vec![-128; inputs]);
-        let mut products = [0.0];
-        laid_out
-            .multiply(&vec![255; inputs], 0, &[1.0], &mut products)
-            .unwrap();
-        assert_eq!(products[0].to_bits(), (-100_270_080.0_f32).to_bits());
+        let laid_out = ByteWeights::new([inputs, 1], &vec![-64; inputs]);
+        let rows = Rows {
+            weights: &laid_out,
+            bytes: &vec![255; inputs],
+            zero_point: 0,
+            scales: &[1.0],
+        };
+        for (name, multiply) in ways() {
+            let mut products = [0.0_f32];
+            multiply(rows, &mut products);
+            assert_eq!(
+                products[0].to_bits(),
+                (-50_135_040.0_f32).to_bits(),
+                "{name}"
+            );
+        }
     }
 
     #[test]

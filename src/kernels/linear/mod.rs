@@ -3,7 +3,7 @@
 mod bytes;
 mod floats;
 #[cfg(target_arch = "x86_64")]
-mod vnni;
+mod x86;
 
 pub use bytes::{ByteWeights, multiplies_bytes};
 pub use floats::FloatWeights;
