@@ -333,6 +333,8 @@ struct State {
     next_arrival: u64,
     /// Workers that wait for work.
     idle: usize,
+    /// Workers that run a batch. Those that answer one are neither these nor idle: they are free in a moment.
+    running: usize,
     /// Whether one batch has all cores: no worker takes another until it is done.
     all_cores_taken: bool,
     closed: bool,
@@ -345,8 +347,10 @@ impl Shared {
         let mut state = self.lock();
         loop {
             if !state.all_cores_taken {
-                if let Some((queue, batch)) = state.take_batch(Instant::now()) {
-                    let cores = state.cores_for(queue, &batch, self.options.workers);
+                let workers = self.options.workers;
+                if let Some((queue, batch)) = state.take_batch(Instant::now(), workers) {
+                    let cores = state.cores_for(queue, &batch);
+                    state.running += 1;
                     if state.idle > 0 && state.something_waits() {
                         self.work.notify_one();
                     }
@@ -373,6 +377,7 @@ impl Shared {
     /// Notes what a batch took, and frees the cores that it had beside the worker's own.
     pub(super) fn finished(&self, queue: QueueId, cores: Cores, tokens: usize, elapsed: Duration) {
         let mut state = self.lock();
+        state.running -= 1;
         match cores {
             Cores::One => {
                 // Gone if the model was taken out while its last batch ran.
@@ -395,7 +400,7 @@ impl Shared {
 }
 
 impl State {
-    fn take_batch(&mut self, now: Instant) -> Option<(QueueId, Batch)> {
+    fn take_batch(&mut self, now: Instant, workers: NonZeroUsize) -> Option<(QueueId, Batch)> {
         for queue in self.queues.values_mut() {
             queue.drop_expired(now);
         }
@@ -405,16 +410,16 @@ impl State {
             .filter_map(|(&id, queue)| Some((queue.most_urgent()?, id)))
             .min()?;
         let waiting = self.queues.values().map(Queue::tokens).sum();
-        let free_workers = NonZeroUsize::MIN.saturating_add(self.idle);
+        let free_workers = NonZeroUsize::new(workers.get().saturating_sub(self.running));
+        let free_workers = free_workers.unwrap_or(NonZeroUsize::MIN);
         let queue = self.queues.get_mut(&id)?;
         let tokens = policy::share(queue.token_budget(), waiting, free_workers);
         Some((id, queue.take_batch(tokens, now)))
     }
 
     /// Gives a batch all cores if it is the only one there is and gains by them.
-    fn cores_for(&mut self, queue: QueueId, batch: &Batch, workers: NonZeroUsize) -> Cores {
-        let others_idle = self.idle + 1 == workers.get();
-        if !others_idle || self.something_waits() {
+    fn cores_for(&mut self, queue: QueueId, batch: &Batch) -> Cores {
+        if self.running > 0 || self.something_waits() {
             return Cores::One;
         }
         let queue = self.queues.get(&queue);

@@ -242,8 +242,10 @@ async fn short_or_accompanied_batches_have_one_core_each() {
         // A free worker takes the second sequence.
         (vec![60, 60], vec![Cores::One, Cores::One]),
         (vec![50], vec![Cores::All]),
+        // Right after, while the worker still has to note that it is free.
+        (vec![50], vec![Cores::All]),
+        (vec![60, 60], vec![Cores::One, Cores::One]),
     ] {
-        bench.idle(2).await;
         let sequences = lengths.into_iter().map(|tokens| sequence(1, tokens));
         let submitted = submit(&model.queue, sequences.collect(), within(MINUTE));
         let mut runs = Vec::new();

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ort::operator::{
     ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput,
 };
-use ort::value::TensorElementType;
+use ort::value::{PrimitiveTensorElementType, TensorElementType};
 
-use super::call::{Inputs, check_length, count_of_rows, each, output, rows_of_a_part};
+use super::call::{Inputs, count_of_rows, each, output, rows_of_a_part};
 use super::{Results, attribute, floats};
 use crate::batch::Cores;
 use crate::engine::linear_weights::LinearWeights;
@@ -56,16 +56,8 @@ pub struct LinearKernel {
 impl Kernel for LinearKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
         let inputs = Inputs::of(context, 1)?;
-        let [width, outputs] = self.weights.shape();
-        let rows: &[f32] = inputs.elements(0)?;
-        let count = count_of_rows(rows.len(), width)?;
-        let mut products = output(context, 0, &[count, outputs])?;
-        let products = products.try_extract_tensor_mut()?.1;
-        let size = rows_of_a_part(count, self.cores);
-        let parts = rows
-            .chunks(size * width)
-            .zip(products.chunks_mut(size * outputs));
-        try_each(context, self.cores, parts, |(rows, products)| {
+        let (rows, shape) = (inputs.elements(0)?, self.weights.shape());
+        multiply(context, self.cores, rows, shape, |rows, products| {
             self.weights.multiply(rows, products)
         })
     }
@@ -117,17 +109,9 @@ pub struct IntegerLinearKernel {
 impl Kernel for IntegerLinearKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
         let inputs = Inputs::of(context, 2)?;
-        let [width, outputs] = self.weights.shape();
-        let (rows, scales): (&[u8], &[f32]) = (inputs.elements(0)?, inputs.elements(1)?);
-        check_length("scales", scales.len(), outputs)?;
-        let count = count_of_rows(rows.len(), width)?;
-        let mut products = output(context, 0, &[count, outputs])?;
-        let products = products.try_extract_tensor_mut()?.1;
-        let size = rows_of_a_part(count, self.cores);
-        let parts = rows
-            .chunks(size * width)
-            .zip(products.chunks_mut(size * outputs));
-        try_each(context, self.cores, parts, |(rows, products)| {
+        let (rows, shape) = (inputs.elements(0)?, self.weights.shape());
+        let scales = inputs.elements(1)?;
+        multiply(context, self.cores, rows, shape, |rows, products| {
             self.weights
                 .multiply(rows, self.zero_point, scales, products)
         })
@@ -143,16 +127,23 @@ fn named<W>(
     find(&name).ok_or_else(|| ort::Error::new(format!("there are no weights `{name}`")))
 }
 
-/// Multiplies every part, and gives the error of one that can't be.
-fn try_each<T: Send>(
+/// Multiplies all rows with weights of `[inputs, outputs]`, some rows at a time, and gives their products out.
+fn multiply<T: PrimitiveTensorElementType + Sync>(
     context: &ComputeContext,
     cores: Cores,
-    parts: impl Iterator<Item = T>,
-    multiply: impl Fn(T) -> Result<(), WrongSize> + Sync + Send,
+    rows: &[T],
+    [inputs, outputs]: [usize; 2],
+    multiply: impl Fn(&[T], &mut [f32]) -> Result<(), WrongSize> + Sync + Send,
 ) -> ort::Result<()> {
+    let count = count_of_rows(rows.len(), inputs)?;
+    let mut products = output(context, 0, &[count, outputs])?;
+    let products = products.try_extract_tensor_mut()?.1;
+    let size = rows_of_a_part(count, cores);
+    let parts = rows.chunks(size * inputs);
+    let parts = parts.zip(products.chunks_mut(size * outputs));
     let failed = Mutex::new(None);
-    each(context, cores, parts, |part| {
-        if let Err(error) = multiply(part) {
+    each(context, cores, parts, |(rows, products)| {
+        if let Err(error) = multiply(rows, products) {
             *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     })?;
