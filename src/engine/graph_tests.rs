@@ -10,7 +10,9 @@ use crate::engine::linear_weights::LinearWeights;
 use crate::engine::operators;
 use crate::engine::sessions::{configure, find_weights};
 use crate::engine::testing::{ExportedGraph, runtime};
-use crate::export::graph::fused::{INTEGER_LINEAR, LINEAR};
+use crate::export::config::ModelConfig;
+use crate::export::graph::fuse;
+use crate::export::graph::fused::{ByteProducts, INTEGER_LINEAR, LINEAR};
 
 /// Of unequal lengths, which attention runs in three groups.
 const LENGTHS: [usize; 7] = [3, 40, 17, 40, 5, 9, 23];
@@ -24,10 +26,11 @@ enum Kind {
     /// As ONNX Runtime's own operators run it.
     Exported,
     /// As the server's do.
-    Fused,
+    Fused(ByteProducts),
 }
 
-fn products(checkpoint: &str, precision: Precision, kind: Kind) -> Products {
+/// The matrix products of a run, and the logits that it gives.
+fn run(checkpoint: &str, precision: Precision, kind: Kind) -> (Products, Vec<Vec<f32>>) {
     let exported = ExportedGraph::of(checkpoint, precision);
     let (runtime, path) = (runtime(), exported.path());
     let options = EngineOptions {
@@ -38,8 +41,9 @@ fn products(checkpoint: &str, precision: Precision, kind: Kind) -> Products {
     let description = Description::read(&path).unwrap();
     let (graph_bytes, linear_weights) = match kind {
         Kind::Exported => (description.file.bytes.clone(), LinearWeights::default()),
-        Kind::Fused => {
-            let fused = description.fused().unwrap();
+        Kind::Fused(byte_products) => {
+            let config = ModelConfig::from_folder(exported.folder.path()).unwrap();
+            let fused = fuse(description.model(), &config, byte_products).unwrap();
             let linear_weights = read_linear(&fused.linear_weights, &path).unwrap();
             (fused.model.encode_to_vec(), linear_weights)
         }
@@ -59,14 +63,14 @@ fn products(checkpoint: &str, precision: Precision, kind: Kind) -> Products {
         type_ids: vec![0; length],
     });
     let batch: Vec<&Sequence> = sequences.iter().collect();
-    graph.logits(&mut session, &batch, None).unwrap();
+    let logits = graph.logits(&mut session, &batch, None).unwrap();
     let profile = std::fs::read_to_string(session.end_profiling().unwrap()).unwrap();
     let events: Vec<Value> = serde_json::from_str(&profile).unwrap();
     let mut products = Products::new();
     for rows in events.iter().filter_map(product_rows) {
         *products.entry(rows).or_default() += 1;
     }
-    products
+    (products, logits)
 }
 
 /// The rows of the matrix product that an event of the profile is, if it is one.
@@ -103,13 +107,28 @@ fn no_padding_is_multiplied() {
     ] {
         for (precision, kind) in [
             (Precision::Fp32, Kind::Exported),
-            (Precision::Fp32, Kind::Fused),
+            (Precision::Fp32, Kind::Fused(ByteProducts::Own)),
             (Precision::Fp16, Kind::Exported),
             (Precision::Int8, Kind::Exported),
-            (Precision::Int8, Kind::Fused),
+            (Precision::Int8, Kind::Fused(ByteProducts::Own)),
+            (Precision::Int8, Kind::Fused(ByteProducts::Runtime)),
         ] {
-            let found = products(checkpoint, precision, kind);
+            let (found, _) = run(checkpoint, precision, kind);
             assert_eq!(found, expected, "{checkpoint} in {precision}, {kind:?}");
         }
+    }
+}
+
+/// Sums of products of bytes are exact, and scaled alike.
+#[test]
+fn whoever_multiplies_bytes_gets_the_same() {
+    for checkpoint in [
+        "discriminator-plain",
+        "qa-projected",
+        "sequence-three-labels",
+    ] {
+        let logits = [ByteProducts::Own, ByteProducts::Runtime]
+            .map(|byte_products| run(checkpoint, Precision::Int8, Kind::Fused(byte_products)).1);
+        assert_eq!(logits[0], logits[1], "{checkpoint}");
     }
 }
