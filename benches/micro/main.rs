@@ -1,4 +1,5 @@
-//! Micro-benchmarks of what surrounds the models: from a text to a batch's tensors, between its matrix products, and from logits to an answer's JSON.
+//! Micro-benchmarks of what surrounds the models, from a text to a batch's tensors and from logits to an answer's JSON, and of
+//! the kernels that compute a fused graph.
 
 mod batches;
 mod heads;

@@ -26,7 +26,8 @@ pub(super) struct Description {
     pub metadata: HashMap<String, String>,
     /// The graph, its large weights left in its file.
     pub file: Detached,
-    model: onnx::Model,
+    /// The graph as the file has it.
+    pub model: onnx::Model,
 }
 
 impl Description {
@@ -82,11 +83,6 @@ impl Description {
             file,
             model,
         })
-    }
-
-    /// The graph as the file has it.
-    pub fn model(&self) -> &onnx::Model {
-        &self.model
     }
 
     /// The graph in this server's own operators, where it is one of `electra export`'s and the config.json beside it is the
@@ -248,7 +244,7 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             if let Ok(description) = Description::read(&path) {
                 let _ = description.first_output_dimension();
-                let _ = read_external(description.model(), &path, &SharedWeights::default());
+                let _ = read_external(&description.model, &path, &SharedWeights::default());
             }
         }
     }

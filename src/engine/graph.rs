@@ -64,26 +64,22 @@ impl Graph {
             );
         }
         let fused = fused(&description, device);
-        let model = fused
-            .as_ref()
-            .map_or(description.model(), |fused| &fused.model);
+        let fused = fused.as_ref();
+        let model = fused.map_or(&description.model, |fused| &fused.model);
+        let file = &description.file;
         let (sessions, weights) = if device.is_gpu() {
             (NonZeroUsize::MIN, vec![])
         } else {
-            let path = &description.file.path;
-            (
-                options.sessions,
-                read_external(model, path, &runtime.weights)?,
-            )
+            let weights = read_external(model, &file.path, &runtime.weights)?;
+            (options.sessions, weights)
         };
         let linear_weights = fused
-            .as_ref()
-            .map(|fused| read_linear(&fused.linear_weights, &description.file.path))
+            .map(|fused| read_linear(&fused.linear_weights, &file.path))
             .transpose()?;
-        let fused_bytes = fused.as_ref().map(|fused| fused.model.encode_to_vec());
+        let fused_bytes = fused.map(|fused| fused.model.encode_to_vec());
         let graph = SessionGraph {
-            path: &description.file.path,
-            bytes: fused_bytes.as_ref().unwrap_or(&description.file.bytes),
+            path: &file.path,
+            bytes: fused_bytes.as_ref().unwrap_or(&file.bytes),
             weights: &weights,
             linear_weights: linear_weights.as_ref(),
         };

@@ -87,7 +87,6 @@ impl Runtime {
             .with_global_thread_pool(all_cores(cores).map_err(failed)?)
             .build()
             .map_err(failed)?;
-        keep_products_on_their_thread();
         environment.set_log_level(ort::logging::LogLevel::Warning);
         let runtime = Self {
             environment,
@@ -121,17 +120,6 @@ fn all_cores(cores: NonZeroUsize) -> ort::Result<GlobalThreadPoolOptions> {
         .with_intra_threads(cores.get())?
         .with_inter_threads(1)?
         .with_spin_control(true)
-}
-
-/// Has the library that multiplies with linear layers' weights not divide a product among threads of its own: it does as
-/// many as rayon's pool of the process has.
-fn keep_products_on_their_thread() {
-    if let Err(error) = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .build_global()
-    {
-        tracing::debug!(%error, "rayon's pool was there before");
-    }
 }
 
 /// Where a process runs, as far as the search depends on it.

@@ -94,7 +94,7 @@ fn only_the_hub_names_ureq_and_hf_hub() {
 
 #[test]
 fn only_the_kernels_name_what_they_are_made_with() {
-    for word in ["pulp", "multiversion", "rten_gemm"] {
+    for word in ["pulp", "multiversion", "rten_gemm", "rayon"] {
         assert_eq!(
             naming(word, |path| !path.starts_with("kernels")),
             Vec::<PathBuf>::new()

@@ -37,59 +37,6 @@ pub(super) struct Rows<'a> {
     pub scales: &'a [f32],
 }
 
-/// What multiplies bytes, from the fastest to the slowest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Instructions {
-    /// AVX-512's VNNI.
-    Vnni,
-    /// AVX2.
-    Avx2,
-    /// None that are written for.
-    Any,
-}
-
-/// Whether bytes are multiplied here at least as fast as ONNX Runtime does it: unless it uses instructions that are faster
-/// than those used here.
-#[must_use]
-pub fn multiplies_bytes() -> bool {
-    match instructions() {
-        Instructions::Vnni => !runtime_has_faster_than_vnni(),
-        Instructions::Avx2 => !runtime_has_faster_than_avx2(),
-        Instructions::Any => false,
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn runtime_has_faster_than_vnni() -> bool {
-    let features = raw_cpuid::CpuId::new().get_extended_feature_info();
-    features.is_none_or(|features| features.has_amx_int8())
-}
-
-#[cfg(target_arch = "x86_64")]
-fn runtime_has_faster_than_avx2() -> bool {
-    let features = raw_cpuid::CpuId::new().get_extended_feature_info();
-    features.is_none_or(|features| features.has_avx512f() || features.has_avx_vnni())
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn runtime_has_faster_than_vnni() -> bool {
-    true
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn runtime_has_faster_than_avx2() -> bool {
-    true
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512vnni", "x86_64+avx2+fma"))]
-fn instructions() -> Instructions {
-    match_target! {
-        "x86_64+avx512f+avx512bw+avx512vl+avx512vnni" => Instructions::Vnni,
-        "x86_64+avx2+fma" => Instructions::Avx2,
-        _ => Instructions::Any,
-    }
-}
-
 impl ByteWeights {
     /// Lays out weights of `[inputs, outputs]`, row after row. Two neighbours in a column, from an even row on, add up to at
     /// most 128 in magnitude: AVX2 adds their products in 16 bits.
@@ -222,12 +169,11 @@ mod tests {
 
     /// All that this processor can do, not only the fastest.
     fn ways() -> Vec<(&'static str, Multiply)> {
-        let mut ways: Vec<(_, Multiply)> =
-            vec![("the fastest", multiply), ("any", multiply_anywhere)];
-        if instructions() == Instructions::Vnni {
-            ways.push(("AVX2", by_avx2));
-        }
-        ways
+        vec![
+            ("the fastest", multiply),
+            ("AVX2", by_avx2),
+            ("any", multiply_anywhere),
+        ]
     }
 
     #[multiversion(targets("x86_64+avx2+fma"))]

@@ -17,6 +17,7 @@ impl FloatWeights {
     /// Where there are more or fewer.
     #[must_use]
     pub fn new([inputs, outputs]: [usize; 2], weights: &[f32]) -> Self {
+        keep_products_on_their_thread();
         let weights = Matrix::from_data([inputs, outputs], weights);
         Self {
             packed: GemmExecutor::<f32>::new().prepack_b(weights),
@@ -46,6 +47,13 @@ impl FloatWeights {
             )
             .map_err(|_| WrongSize)
     }
+}
+
+/// Has rten-gemm not divide a product among threads of its own: it does as many as rayon's pool of the process has. Nothing
+/// else here uses that pool; where somebody made it before, products are as right, and only their threads are more.
+fn keep_products_on_their_thread() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1);
+    let _made_before = pool.build_global();
 }
 
 #[cfg(test)]

@@ -1,6 +1,40 @@
 //! Products of bytes by the instructions of x86-64 that add several of them at once.
 
+use multiversion::multiversion;
+use multiversion::target::match_target;
+
 use super::bytes::{COLUMNS, DEPTH, Rows, Step};
+
+/// Whether ONNX Runtime has no faster instructions for products of bytes than those used here.
+#[must_use]
+pub fn multiplies_bytes() -> bool {
+    let features = raw_cpuid::CpuId::new().get_extended_feature_info();
+    features.is_some_and(|features| match instructions() {
+        Instructions::Vnni => !features.has_amx_int8(),
+        Instructions::Avx2 => !features.has_avx512f() && !features.has_avx_vnni(),
+        Instructions::Any => false,
+    })
+}
+
+/// What multiplies bytes, from the fastest to the slowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instructions {
+    /// AVX-512's VNNI.
+    Vnni,
+    /// AVX2.
+    Avx2,
+    /// None that are written for.
+    Any,
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512vnni", "x86_64+avx2+fma"))]
+fn instructions() -> Instructions {
+    match_target! {
+        "x86_64+avx512f+avx512bw+avx512vl+avx512vnni" => Instructions::Vnni,
+        "x86_64+avx2+fma" => Instructions::Avx2,
+        _ => Instructions::Any,
+    }
+}
 
 /// Vectors of columns that a tile has.
 const VECTORS: usize = 2;
