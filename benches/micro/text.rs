@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 
-use criterion::{Criterion, Throughput};
+use criterion::{BatchSize, Criterion, Throughput};
 use electra_server::text::{TokenizedText, Tokenizer, Window, windows};
 
 use crate::samples::{PARAGRAPH, SENTENCE, tokenizer};
@@ -28,6 +28,16 @@ pub fn bench(criterion: &mut Criterion) {
             bencher.iter(|| tokenize_and_window(&tokenizer, black_box(text)));
         });
     }
+    let mut texts = (10_000..).map(|number| PARAGRAPH.replace(' ', &format!("{number} ")));
+    let (tokens, _) = tokenize_and_window(&tokenizer, &texts.next().expect("a number"));
+    group.throughput(Throughput::Elements(tokens.len() as u64));
+    group.bench_function("paragraph of words that never came before", |bencher| {
+        bencher.iter_batched(
+            || texts.next().expect("a number"),
+            |text| tokenize_and_window(&tokenizer, &text),
+            BatchSize::SmallInput,
+        );
+    });
     group.finish();
 
     let (tokens, windows) = tokenize_and_window(&tokenizer, &several_windows);

@@ -8,6 +8,7 @@ pub mod tokenizer;
 mod tokenizer_config;
 mod vocabulary;
 pub mod windows;
+mod word_cache;
 
 pub use offsets::{OffsetEncoding, OffsetMap};
 pub use shared::SharedTokenizers;

@@ -9,6 +9,13 @@ use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper, Result};
 #[serde(transparent)]
 pub struct TextNormalizer(NormalizerWrapper);
 
+impl TextNormalizer {
+    /// Whether these are BERT's rules.
+    pub(super) fn is_bert(&self) -> bool {
+        matches!(self.0, NormalizerWrapper::BertNormalizer(_))
+    }
+}
+
 impl Normalizer for TextNormalizer {
     fn normalize(&self, text: &mut NormalizedString) -> Result<()> {
         let NormalizerWrapper::BertNormalizer(bert) = &self.0 else {

@@ -19,6 +19,7 @@ use tokenizers::{
 use super::definition::{self, Definition};
 use super::normalizer::TextNormalizer;
 use super::tokenizer_config::FAST_CLASS;
+use super::word_cache::WordCache;
 
 /// As tokenizer.json describes it.
 type Pipeline = TokenizerImpl<
@@ -33,6 +34,8 @@ type Pipeline = TokenizerImpl<
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: Pipeline,
+    /// None where the words of a text can't be tokenized one by one.
+    words: Option<WordCache>,
     special_tokens: SpecialTokens,
     unknown_id: Option<u32>,
     vocabulary_size: usize,
@@ -189,6 +192,7 @@ impl Tokenizer {
             .map_or(0, |id| id as usize + 1);
         Ok(Self {
             special_tokens: special_tokens(&inner).map_err(invalid)?,
+            words: words_stand_alone(&inner).then(WordCache::new),
             inner,
             unknown_id,
             vocabulary_size,
@@ -235,6 +239,13 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Text`] where the tokenizer gives up.
     pub fn tokenize(&self, text: &str) -> Result<TokenizedText, TokenizerError> {
+        match &self.words {
+            Some(words) => words.tokenize(text, |unknown| self.encode(unknown)),
+            None => self.encode(text),
+        }
+    }
+
+    fn encode(&self, text: &str) -> Result<TokenizedText, TokenizerError> {
         let encoding = self
             .inner
             .encode(text, false)
@@ -331,6 +342,17 @@ fn special_tokens(tokenizer: &Pipeline) -> Result<SpecialTokens, String> {
              but ELECTRA takes [CLS] A [SEP] and [CLS] A [SEP] B [SEP]"
         )),
     }
+}
+
+/// Whether each word has the same tokens wherever it stands.
+fn words_stand_alone(tokenizer: &Pipeline) -> bool {
+    let (Some(normalizer), Some(pre_tokenizer)) =
+        (tokenizer.get_normalizer(), tokenizer.get_pre_tokenizer())
+    else {
+        return false;
+    };
+    let added_tokens = tokenizer.get_added_tokens_decoder();
+    WordCache::suits(normalizer, pre_tokenizer, added_tokens.values())
 }
 
 /// Widens a range to whole characters of the text, so that it always slices.

@@ -499,4 +499,77 @@ proptest! {
             check_offsets(&small(&config), &text);
         }
     }
+
+    #[test]
+    fn words_have_the_same_tokens_when_they_come_again(text in hard_text()) {
+        for config in [json!({}), json!({"do_lower_case": false}), json!({"tokenize_chinese_chars": false})] {
+            let tokenizer = small(&config);
+            prop_assert!(tokenizer.words.is_some());
+            let expected = tokenizer.encode(&text).unwrap();
+            for word in text.rsplit(' ') {
+                tokenizer.tokenize(word).unwrap();
+            }
+            for _ in 0..2 {
+                prop_assert_eq!(&tokenizer.tokenize(&text).unwrap(), &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn words_are_remembered_where_their_tokens_depend_on_nothing_else() {
+    let check = |added: Value, remembers: bool| {
+        let mut definition: Value =
+            serde_json::from_str(&small(&json!({})).to_json().unwrap()).unwrap();
+        let mut token = json!({
+            "id": 99, "content": "fox", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+            "special": false,
+        });
+        token
+            .as_object_mut()
+            .unwrap()
+            .extend(added.as_object().unwrap().clone());
+        let content = token["content"].as_str().unwrap().to_owned();
+        let size = definition["model"]["vocab"].as_object().unwrap().len();
+        token["id"] = definition["model"]["vocab"]
+            .get(&content)
+            .cloned()
+            .unwrap_or(size.into());
+        definition["added_tokens"]
+            .as_array_mut()
+            .unwrap()
+            .push(token);
+        let tokenizer = load(&[("tokenizer.json", &definition.to_string())]).unwrap();
+        assert_eq!(tokenizer.words.is_some(), remembers, "{added}");
+        let text = format!("the  {content} .The{content}s\u{a0}the ");
+        let expected = tokenizer.encode(&text).unwrap();
+        for _ in 0..2 {
+            assert_eq!(tokenizer.tokenize(&text).unwrap(), expected, "{added}");
+        }
+    };
+    check(json!({}), true);
+    check(json!({"single_word": true}), true);
+    check(json!({"normalized": true}), true);
+    check(json!({"lstrip": true}), false);
+    check(json!({"rstrip": true}), false);
+    check(json!({"content": "the fox"}), false);
+    check(json!({"content": "a東", "normalized": false}), true);
+    check(json!({"content": "a東", "normalized": true}), false);
+}
+
+#[test]
+fn words_are_not_remembered_where_a_tokenizer_has_rules_of_its_own() {
+    for (part, rules) in [
+        ("normalizer", json!({"type": "Lowercase"})),
+        ("normalizer", Value::Null),
+        ("pre_tokenizer", json!({"type": "Whitespace"})),
+        ("pre_tokenizer", Value::Null),
+    ] {
+        let mut definition: Value =
+            serde_json::from_str(&small(&json!({})).to_json().unwrap()).unwrap();
+        definition[part] = rules;
+        let tokenizer = load(&[("tokenizer.json", &definition.to_string())]).unwrap();
+        assert!(tokenizer.words.is_none(), "{part}");
+        assert_eq!(pieces(&tokenizer, "the"), ["the"]);
+    }
 }

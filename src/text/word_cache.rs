@@ -1,0 +1,257 @@
+//! Remembers the tokens of words that came before: most words of a text did, and looking one up takes a tenth of the time of
+//! tokenizing it.
+//!
+//! A word is here what stands between spaces, such as `don't,`. By BERT's rules its tokens depend on nothing around it:
+//! normalizing works on one character at a time or on a letter with the marks that follow it, and no token has a space.
+//! [`WordCache::suits`] tells whether a tokenizer keeps to that.
+
+use std::ops::Range;
+
+use quick_cache::sync::Cache;
+use tokenizers::{AddedToken, NormalizedString, Normalizer, PreTokenizerWrapper};
+
+use super::normalizer::TextNormalizer;
+use super::tokenizer::TokenizedText;
+
+/// More than the words that a language uses day by day, in the spellings they have between spaces. Full, that is less than
+/// five megabytes.
+const MOST_WORDS: usize = 1 << 15;
+/// Longer words hardly come again.
+const MOST_BYTES: usize = 32;
+const MOST_TOKENS: usize = 8;
+
+/// What a tokenizer made of words it was given. Shared by threads.
+#[derive(Debug)]
+pub(super) struct WordCache(Cache<Box<str>, Word>);
+
+/// The tokens of a word.
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    tokens: [Token; MOST_TOKENS],
+    count: u8,
+}
+
+/// A token of a word: its id, the bytes of the word it stands for, and which of the parts that the pre-tokenizer makes of
+/// the word it belongs to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Token {
+    id: u32,
+    start: u8,
+    end: u8,
+    part: u8,
+}
+
+impl WordCache {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(MOST_WORDS))
+    }
+
+    /// Whether a tokenizer of these parts reads a word the same wherever it stands.
+    pub(super) fn suits<'a>(
+        normalizer: &TextNormalizer,
+        pre_tokenizer: &PreTokenizerWrapper,
+        added_tokens: impl IntoIterator<Item = &'a AddedToken>,
+    ) -> bool {
+        normalizer.is_bert()
+            && matches!(pre_tokenizer, PreTokenizerWrapper::BertPreTokenizer(_))
+            && added_tokens
+                .into_iter()
+                .all(|token| stays_in_a_word(token, normalizer))
+    }
+
+    /// The tokens of `text` as `tokenize` gives them, which is asked for the words alone that are not remembered.
+    pub(super) fn tokenize<E>(
+        &self,
+        text: &str,
+        tokenize: impl Fn(&str) -> Result<TokenizedText, E>,
+    ) -> Result<TokenizedText, E> {
+        let mut tokens = TokenizedText::default();
+        let learn = |tokens: &mut TokenizedText, unknown: Range<usize>| {
+            if !unknown.is_empty() {
+                let found = tokenize(&text[unknown.clone()])?;
+                self.remember(&text[unknown.clone()], &found);
+                append(tokens, found, unknown.start);
+            }
+            Ok(())
+        };
+        let mut unknown = 0..0;
+        for range in words(text) {
+            match self.0.get(&text[range.clone()]) {
+                Some(word) => {
+                    learn(&mut tokens, unknown)?;
+                    append_word(&mut tokens, &word, range.start);
+                    unknown = range.end..range.end;
+                }
+                None if unknown.is_empty() => unknown = range,
+                None => unknown.end = range.end,
+            }
+        }
+        learn(&mut tokens, unknown)?;
+        Ok(tokens)
+    }
+
+    /// Remembers each word of a text that has these tokens.
+    fn remember(&self, text: &str, tokens: &TokenizedText) {
+        let mut end = 0;
+        for range in words(text) {
+            let start = end;
+            let of_word = |offsets: &&Range<usize>| offsets.start < range.end;
+            end += tokens.offsets[start..].iter().take_while(of_word).count();
+            if let Some(word) = Word::of(tokens, start..end, &range) {
+                self.0.insert(text[range].into(), word);
+            }
+        }
+    }
+}
+
+impl Word {
+    /// Tokens `tokens` of a text as those of the word at `range`, unless the word is too long to be remembered.
+    fn of(text: &TokenizedText, tokens: Range<usize>, range: &Range<usize>) -> Option<Self> {
+        if range.len() > MOST_BYTES || tokens.len() > MOST_TOKENS {
+            return None;
+        }
+        let mut word = Self::default();
+        let byte = |offset: usize| u8::try_from(offset.checked_sub(range.start)?).ok();
+        let first_part = text.words.get(tokens.start).copied().flatten();
+        for (token, place) in tokens.zip(&mut word.tokens) {
+            let Range { start, end } = text.offsets[token];
+            *place = Token {
+                id: text.ids[token],
+                start: byte(start)?,
+                end: byte(end)?,
+                part: u8::try_from(text.words[token]?.checked_sub(first_part?)?).ok()?,
+            };
+            word.count += 1;
+        }
+        Some(word)
+    }
+}
+
+/// Adds the tokens of the word that starts at a byte of the text.
+fn append_word(text: &mut TokenizedText, word: &Word, start: usize) {
+    let first_part = next_word(text);
+    for token in &word.tokens[..usize::from(word.count)] {
+        text.ids.push(token.id);
+        text.offsets
+            .push(start + usize::from(token.start)..start + usize::from(token.end));
+        text.words.push(Some(first_part + u32::from(token.part)));
+    }
+}
+
+/// Adds the tokens of what starts at a byte of the text.
+fn append(text: &mut TokenizedText, more: TokenizedText, start: usize) {
+    let first_word = next_word(text);
+    let moved = |offsets: Range<usize>| start + offsets.start..start + offsets.end;
+    text.ids.extend(more.ids);
+    text.offsets.extend(more.offsets.into_iter().map(moved));
+    let renumbered = |word: Option<u32>| word.map(|word| first_word + word);
+    text.words.extend(more.words.into_iter().map(renumbered));
+}
+
+/// The number of the word that follows the text's last.
+fn next_word(text: &TokenizedText) -> u32 {
+    text.words
+        .last()
+        .copied()
+        .flatten()
+        .map_or(0, |last| last + 1)
+}
+
+/// What stands between spaces, tabs and line ends. Of other white space BERT's normalizer takes some (U+0085) for nothing, and
+/// joins what it parts.
+fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut next = 0;
+    text.as_bytes()
+        .split(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+        .map(move |word| {
+            let start = next;
+            next += word.len() + 1;
+            start..start + word.len()
+        })
+        .filter(|word| !word.is_empty())
+}
+
+/// Whether an added token, which is looked for before a text is split into words and again once it is normalized, is always
+/// found within a word.
+fn stays_in_a_word(token: &AddedToken, normalizer: &TextNormalizer) -> bool {
+    let mut content = NormalizedString::from(token.content.as_str());
+    let is_known = !token.normalized || normalizer.normalize(&mut content).is_ok();
+    is_known && !token.lstrip && !token.rstrip && !content.get().contains(char::is_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// A token for each word, or for each letter of a word of capitals; notes what it is asked for.
+    struct Tokenizes(RefCell<Vec<String>>);
+
+    impl Tokenizes {
+        fn tokens(&self, text: &str) -> TokenizedText {
+            self.0.borrow_mut().push(text.to_owned());
+            let mut tokens = TokenizedText::default();
+            for (number, word) in (0..).zip(words(text)) {
+                let is_spelled = text.as_bytes()[word.start].is_ascii_uppercase();
+                let step = if is_spelled { 1 } else { word.len() };
+                for start in word.clone().step_by(step) {
+                    tokens.ids.push(u32::from(text.as_bytes()[start]));
+                    tokens.offsets.push(start..start + step);
+                    tokens.words.push(Some(number));
+                }
+            }
+            tokens
+        }
+
+        fn asked(&self) -> Vec<String> {
+            self.0.take()
+        }
+    }
+
+    fn tokenize(cache: &WordCache, text: &str, tokenizer: &Tokenizes) -> TokenizedText {
+        let tokenize = |text: &str| Ok::<_, Infallible>(tokenizer.tokens(text));
+        cache.tokenize(text, tokenize).unwrap()
+    }
+
+    #[test]
+    fn only_words_that_are_not_remembered_are_tokenized() {
+        let (cache, tokenizer) = (WordCache::new(), Tokenizes(RefCell::default()));
+        let check = |text: &str, asked: &[&str]| {
+            let expected = tokenizer.tokens(text);
+            tokenizer.asked();
+            let tokens = tokenize(&cache, text, &tokenizer);
+            assert_eq!(tokens, expected, "{text:?}");
+            assert_eq!(tokenizer.asked(), asked, "{text:?}");
+        };
+        check("", &[]);
+        check(" \t\r\n", &[]);
+        check("one two  ABC", &["one two  ABC"]);
+        check("ABC\tone two", &[]);
+        check("three four one five", &["three four", "five"]);
+        check("five six four", &["six"]);
+        let long = "x".repeat(MOST_BYTES + 1);
+        let of_many_tokens = "X".repeat(MOST_TOKENS + 1);
+        for text in [&long, &of_many_tokens] {
+            for _ in 0..2 {
+                check(&format!("one {text} two"), &[text]);
+            }
+        }
+        for text in [&long[1..], &of_many_tokens[1..]] {
+            check(text, &[text]);
+            check(text, &[]);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (cache, tokenizer) = (WordCache::new(), Tokenizes(RefCell::default()));
+        for number in 0..2 * MOST_WORDS {
+            let text = number.to_string();
+            tokenize(&cache, &text, &tokenizer);
+        }
+        assert!(cache.0.len() <= MOST_WORDS, "{}", cache.0.len());
+        assert!(cache.0.len() > MOST_WORDS / 2, "{}", cache.0.len());
+    }
+}
