@@ -74,7 +74,7 @@ impl Graph {
             (options.sessions, weights)
         };
         let linear_weights = fused
-            .map(|fused| read_linear(&fused.linear_weights, &file.path))
+            .map(|fused| read_linear(&fused.linear_weights, &file.path, &runtime.weights))
             .transpose()?;
         let fused_bytes = fused.map(|fused| fused.model.encode_to_vec());
         let graph = SessionGraph {

@@ -44,7 +44,8 @@ fn run(checkpoint: &str, precision: Precision, kind: Kind) -> (Products, Vec<Vec
         Kind::Fused(byte_products) => {
             let config = ModelConfig::from_folder(exported.folder.path()).unwrap();
             let fused = fuse(&description.model, &config, byte_products).unwrap();
-            let linear_weights = read_linear(&fused.linear_weights, &path).unwrap();
+            let linear_weights =
+                read_linear(&fused.linear_weights, &path, &runtime.weights).unwrap();
             (fused.model.encode_to_vec(), linear_weights)
         }
     };

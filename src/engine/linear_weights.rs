@@ -14,15 +14,13 @@ pub struct LinearWeights {
 }
 
 impl LinearWeights {
-    /// Lays out a matrix of floats.
-    pub fn add_floats(&mut self, name: &str, shape: [usize; 2], weights: &[f32]) {
-        let weights = Arc::new(FloatWeights::new(shape, weights));
+    /// Adds a matrix of floats.
+    pub fn add_floats(&mut self, name: &str, weights: Arc<FloatWeights>) {
         self.floats.insert(name.to_owned(), weights);
     }
 
-    /// Lays out a matrix of bytes.
-    pub fn add_bytes(&mut self, name: &str, shape: [usize; 2], weights: &[i8]) {
-        let weights = Arc::new(ByteWeights::new(shape, weights));
+    /// Adds a matrix of bytes.
+    pub fn add_bytes(&mut self, name: &str, weights: Arc<ByteWeights>) {
         self.bytes.insert(name.to_owned(), weights);
     }
 

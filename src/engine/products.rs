@@ -54,7 +54,7 @@ impl ProductSessions {
     ) -> Result<Vec<Self>, EngineError> {
         let linear = products.linear_graph();
         let weights = read_external(&linear, path, &runtime.weights)?;
-        let named_weights = read_linear(&products.named_weights(), path)?;
+        let named_weights = read_linear(&products.named_weights(), path, &runtime.weights)?;
         let prepacked = PrepackedWeights::new();
         let attention = products.attention_graph();
         (0..workers.get())

@@ -97,8 +97,9 @@ fn all_sessions_multiply_with_one_copy_of_the_weights() {
     let exported = ExportedGraph::of("discriminator-plain", Precision::Fp32);
     let (runtime, path) = (runtime(), exported.path());
     let fused = Description::read(&path).unwrap().fused().unwrap();
-    let handed = read_external(&fused.model, &path, &SharedWeights::default()).unwrap();
-    let linear_weights = read_linear(&fused.linear_weights, &path).unwrap();
+    let in_use = SharedWeights::default();
+    let handed = read_external(&fused.model, &path, &in_use).unwrap();
+    let linear_weights = read_linear(&fused.linear_weights, &path, &in_use).unwrap();
     // Four in each of two layers, which ONNX Runtime has no copy of.
     assert_eq!(fused.linear_weights.len(), 2 * 4);
     let copies = |name: &str| Arc::strong_count(&linear_weights.floats(name).unwrap()) - 1;
@@ -110,6 +111,11 @@ fn all_sessions_multiply_with_one_copy_of_the_weights() {
         assert!(handed.iter().all(|(handed, _)| handed != name), "{name}");
         assert_eq!(copies(name), 1, "{name}");
     }
+    let of_another_model = read_linear(&fused.linear_weights, &path, &in_use).unwrap();
+    for name in names.clone() {
+        assert_eq!(copies(name), 2, "{name} is in memory twice");
+    }
+    drop(of_another_model);
     let graph = SessionGraph {
         path: &path,
         bytes: &fused.model.encode_to_vec(),

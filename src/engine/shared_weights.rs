@@ -1,19 +1,32 @@
 //! Weights that several models have in common, such as the embeddings of checkpoints that were fine-tuned with them frozen,
 //! are in memory once.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytemuck::Pod;
 use ort::value::{DynValue, PrimitiveTensorElementType};
+use ring::digest::{SHA256, digest};
+
+use crate::kernels::{ByteWeights, FloatWeights};
 
 /// Smaller ones are not worth looking for.
 const LEAST_BYTES: usize = 1 << 16;
 
 /// The weights in use. Cheap to clone; clones share.
 #[derive(Clone, Debug, Default)]
-pub struct SharedWeights {
-    in_use: Arc<Mutex<Vec<Weak<DynValue>>>>,
+pub struct SharedWeights(Arc<InUse>);
+
+#[derive(Debug, Default)]
+struct InUse {
+    tensors: Mutex<Vec<Weak<DynValue>>>,
+    floats: Mutex<LaidOut<FloatWeights>>,
+    bytes: Mutex<LaidOut<ByteWeights>>,
 }
+
+/// Matrices that are laid out for the processor, by what they were laid out of, which is not there any more to be compared:
+/// the shape, and the SHA-256 of the values.
+type LaidOut<W> = HashMap<([usize; 2], Vec<u8>), Weak<W>>;
 
 impl SharedWeights {
     /// The tensor in use that has this shape and these values, if there is one.
@@ -26,7 +39,10 @@ impl SharedWeights {
             return None;
         }
         // Compared without the lock: that takes a while for large tensors that are equal.
-        let candidates: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
+        let candidates: Vec<_> = lock(&self.0.tensors)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
         candidates.into_iter().find(|candidate| {
             let known = candidate.try_extract_tensor::<T>();
             known.is_ok_and(|(known_shape, known)| {
@@ -37,14 +53,41 @@ impl SharedWeights {
 
     /// Has a tensor be found for as long as it is in use.
     pub fn add(&self, tensor: &Arc<DynValue>) {
-        let mut in_use = self.lock();
+        let mut in_use = lock(&self.0.tensors);
         in_use.retain(|known| known.strong_count() > 0);
         in_use.push(Arc::downgrade(tensor));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<DynValue>>> {
-        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A matrix of floats, `[inputs, outputs]`, laid out: the one in use, if there is one.
+    pub fn floats(&self, shape: [usize; 2], values: &[f32]) -> Arc<FloatWeights> {
+        laid_out(&self.0.floats, shape, values, FloatWeights::new)
     }
+
+    /// A matrix of bytes, as [`Self::floats`].
+    pub fn bytes(&self, shape: [usize; 2], values: &[i8]) -> Arc<ByteWeights> {
+        laid_out(&self.0.bytes, shape, values, ByteWeights::new)
+    }
+}
+
+fn laid_out<T: Pod, W>(
+    in_use: &Mutex<LaidOut<W>>,
+    shape: [usize; 2],
+    values: &[T],
+    lay_out: impl FnOnce([usize; 2], &[T]) -> W,
+) -> Arc<W> {
+    let source = (shape, digest(&SHA256, bytes_of(values)).as_ref().to_vec());
+    let known = lock(in_use).get(&source).and_then(Weak::upgrade);
+    known.unwrap_or_else(|| {
+        let weights = Arc::new(lay_out(shape, values));
+        let mut in_use = lock(in_use);
+        in_use.retain(|_, known| known.strong_count() > 0);
+        in_use.insert(source, Arc::downgrade(&weights));
+        weights
+    })
+}
+
+fn lock<T>(in_use: &Mutex<T>) -> MutexGuard<'_, T> {
+    in_use.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Bytes rather than values: a weight that is no number equals itself.
@@ -94,6 +137,27 @@ mod tests {
 
         drop((known, found));
         assert!(weights.find(&shape, &values).is_none());
+    }
+
+    #[test]
+    fn equal_matrices_are_laid_out_once_while_they_are_in_use() {
+        let weights = SharedWeights::default();
+        let values = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0];
+        let known = weights.clone().floats([2, 3], &values);
+        assert!(Arc::ptr_eq(&known, &weights.floats([2, 3], &values)));
+        // Another shape, another value.
+        let check_other = |shape, values: &[f32]| {
+            assert!(!Arc::ptr_eq(&known, &weights.floats(shape, values)));
+        };
+        check_other([3, 2], &values);
+        check_other([2, 3], &[0.5, 1.0, 1.5, 2.0, 2.5, -3.0]);
+
+        let bytes = weights.bytes([2, 1], &[1, 2]);
+        assert!(Arc::ptr_eq(&bytes, &weights.bytes([2, 1], &[1, 2])));
+        let gone = Arc::downgrade(&bytes);
+        drop(bytes);
+        assert!(gone.upgrade().is_none());
+        assert_eq!(weights.bytes([2, 1], &[1, 2]).shape(), [2, 1]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! A graph's weights, read once to be shared by all its sessions: as tensors of ONNX Runtime's, which other models that have
-//! the same share too, or laid out for the server's own products.
+//! the same share too, or laid out for the server's own products, which they share as well.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -54,6 +54,7 @@ pub fn read_external(
 pub fn read_linear(
     tensors: &[onnx::Tensor],
     graph_path: &Path,
+    in_use: &SharedWeights,
 ) -> Result<LinearWeights, EngineError> {
     let mut data = ExternalData::beside(graph_path);
     let mut weights = LinearWeights::default();
@@ -61,9 +62,9 @@ pub fn read_linear(
         let shape = matrix_shape(tensor).map_err(|reason| data.damaged(tensor, &reason))?;
         match tensor.data_type() {
             DataType::Int8 => {
-                weights.add_bytes(&tensor.name, shape, &data.values::<i8>(tensor)?);
+                weights.add_bytes(&tensor.name, in_use.bytes(shape, &data.values(tensor)?));
             }
-            _ => weights.add_floats(&tensor.name, shape, &data.values::<f32>(tensor)?),
+            _ => weights.add_floats(&tensor.name, in_use.floats(shape, &data.values(tensor)?)),
         }
     }
     Ok(weights)
