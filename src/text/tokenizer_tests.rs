@@ -506,7 +506,7 @@ proptest! {
             let tokenizer = small(&config);
             prop_assert!(tokenizer.words.is_some());
             let expected = tokenizer.encode(&text).unwrap();
-            for word in text.rsplit(' ') {
+            for word in text.rsplit(' ').step_by(2) {
                 tokenizer.tokenize(word).unwrap();
             }
             for _ in 0..2 {
