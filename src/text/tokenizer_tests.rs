@@ -30,6 +30,11 @@ fn small(config: &Value) -> Tokenizer {
     .unwrap()
 }
 
+/// The tokenizer.json that is written of a tokenizer.
+fn written(tokenizer: &Tokenizer) -> Value {
+    serde_json::from_str(&tokenizer.to_json().unwrap()).unwrap()
+}
+
 fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
     let tokens = tokenizer.tokenize(text).unwrap();
     let piece = |id| tokenizer.token(id).unwrap();
@@ -189,8 +194,7 @@ fn a_vocabulary_of_35_000_cased_tokens_keeps_its_ids() {
 
 #[test]
 fn limits_of_tokenizer_json_are_switched_off() {
-    let mut definition: Value =
-        serde_json::from_str(&small(&json!({})).to_json().unwrap()).unwrap();
+    let mut definition = written(&small(&json!({})));
     definition["truncation"] =
         json!({"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0});
     definition["padding"] = json!({
@@ -235,7 +239,7 @@ fn special_tokens_come_from_the_checkpoint() {
     ]);
 
     // What is written needs no other file.
-    let mut definition: Value = serde_json::from_str(&tokenizer.to_json().unwrap()).unwrap();
+    let mut definition = written(&tokenizer);
     check(&[("tokenizer.json", &definition.to_string())]);
 
     // A tokenizer.json that encloses texts in nothing falls back to the names.
@@ -350,8 +354,7 @@ fn what_is_wrong_with_a_folder_is_said() {
             &["tokenizer_config.json", "added_tokens_decoder"],
         );
     }
-    let mut definition: Value =
-        serde_json::from_str(&small(&json!({})).to_json().unwrap()).unwrap();
+    let mut definition = written(&small(&json!({})));
     definition["post_processor"] = json!({
         "type": "RobertaProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 3], "trim_offsets": true, "add_prefix_space": false,
     });
@@ -519,26 +522,16 @@ proptest! {
 #[test]
 fn words_are_remembered_where_their_tokens_depend_on_nothing_else() {
     let check = |added: Value, remembers: bool| {
-        let mut definition: Value =
-            serde_json::from_str(&small(&json!({})).to_json().unwrap()).unwrap();
-        let mut token = json!({
-            "id": 99, "content": "fox", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-            "special": false,
-        });
-        token
-            .as_object_mut()
-            .unwrap()
-            .extend(added.as_object().unwrap().clone());
-        let content = token["content"].as_str().unwrap().to_owned();
+        let mut definition = written(&small(&json!({})));
+        let content = added["content"].as_str().unwrap_or("fox");
         let size = definition["model"]["vocab"].as_object().unwrap().len();
-        token["id"] = definition["model"]["vocab"]
-            .get(&content)
-            .cloned()
-            .unwrap_or(size.into());
-        definition["added_tokens"]
-            .as_array_mut()
-            .unwrap()
-            .push(token);
+        let new_id = u32::try_from(size).unwrap();
+        let id = definition::vocabulary_id(&definition, content).unwrap_or(new_id);
+        let mut token = definition::added_token(content, id, false);
+        for (property, value) in added.as_object().unwrap() {
+            token[property] = value.clone();
+        }
+        definition::add_token(&mut definition, token);
         let tokenizer = load(&[("tokenizer.json", &definition.to_string())]).unwrap();
         assert_eq!(tokenizer.words.is_some(), remembers, "{added}");
         let text = format!("the  {content} .The{content}s\u{a0}the ");
@@ -547,12 +540,12 @@ fn words_are_remembered_where_their_tokens_depend_on_nothing_else() {
             assert_eq!(tokenizer.tokenize(&text).unwrap(), expected, "{added}");
         }
     };
-    check(json!({}), true);
-    check(json!({"single_word": true}), true);
+    check(json!({"normalized": false}), true);
+    check(json!({"normalized": false, "single_word": true}), true);
     check(json!({"normalized": true}), true);
-    check(json!({"lstrip": true}), false);
-    check(json!({"rstrip": true}), false);
-    check(json!({"content": "the fox"}), false);
+    check(json!({"normalized": false, "lstrip": true}), false);
+    check(json!({"normalized": false, "rstrip": true}), false);
+    check(json!({"normalized": false, "content": "the fox"}), false);
     check(json!({"content": "a東", "normalized": false}), true);
     check(json!({"content": "a東", "normalized": true}), false);
 }
@@ -565,8 +558,7 @@ fn words_are_not_remembered_where_a_tokenizer_has_rules_of_its_own() {
         ("pre_tokenizer", json!({"type": "Whitespace"})),
         ("pre_tokenizer", Value::Null),
     ] {
-        let mut definition: Value =
-            serde_json::from_str(&small(&json!({})).to_json().unwrap()).unwrap();
+        let mut definition = written(&small(&json!({})));
         definition[part] = rules;
         let tokenizer = load(&[("tokenizer.json", &definition.to_string())]).unwrap();
         assert!(tokenizer.words.is_none(), "{part}");
