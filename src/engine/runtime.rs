@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use thiserror::Error;
 
+use super::operators;
 use super::shared_weights::SharedWeights;
 
 /// ONNX Runtime, loaded. Cheap to clone.
@@ -88,6 +89,7 @@ impl Runtime {
             .build()
             .map_err(failed)?;
         environment.set_log_level(ort::logging::LogLevel::Warning);
+        operators::make_known(&environment).map_err(failed)?;
         let runtime = Self {
             environment,
             weights: SharedWeights::default(),

@@ -8,10 +8,13 @@ mod linear;
 mod normalization;
 mod quantization;
 
+use ort::environment::Environment;
 use ort::operator::{
     FromKernelContext, KernelContext, OperatorDomain, OperatorInput, OperatorOutput,
 };
+use ort::session::Session;
 use ort::value::TensorElementType;
+use prost::Message as _;
 
 use self::activation::Activate;
 use self::attention::Attention;
@@ -22,6 +25,9 @@ use super::linear_weights::LinearWeights;
 use crate::batch::Cores;
 use crate::export::config::Activation;
 use crate::export::graph::fused::{DOMAIN, quantized};
+use crate::onnx::{
+    DataType, Graph, IR_VERSION, Model, OPSET, OperatorSet, Shape, TensorType, Type, ValueInfo,
+};
 
 /// All operators, multiplying with these weights, on the caller's thread alone or on those of the runtime's pool too.
 pub fn domain(cores: Cores, weights: &LinearWeights) -> ort::Result<OperatorDomain> {
@@ -38,6 +44,43 @@ pub fn domain(cores: Cores, weights: &LinearWeights) -> ort::Result<OperatorDoma
         }
     }
     Ok(domain)
+}
+
+/// Opens a session of a graph that gives out what it is given, for ONNX Runtime to know the domain from then on. It notes a
+/// domain for the whole process when the first session that has it is opened, without a lock: of two threads that do so at
+/// once, one gets the error that the domain is there already.
+///
+/// # Errors
+/// What ONNX Runtime says.
+pub fn make_known(environment: &Environment) -> ort::Result<()> {
+    let value = ValueInfo {
+        name: "value".to_owned(),
+        r#type: Some(Type {
+            tensor_type: Some(TensorType {
+                elem_type: DataType::Float.into(),
+                shape: Some(Shape::default()),
+            }),
+        }),
+    };
+    let unchanged = Model {
+        ir_version: IR_VERSION,
+        opset_import: vec![OperatorSet {
+            domain: String::new(),
+            version: OPSET,
+        }],
+        graph: Some(Graph {
+            name: DOMAIN.to_owned(),
+            input: vec![value.clone()],
+            output: vec![value],
+            ..Graph::default()
+        }),
+        ..Model::default()
+    };
+    let operators = domain(Cores::One, &LinearWeights::default())?;
+    Session::builder(environment)?
+        .with_operators(operators)?
+        .commit_from_memory(&unchanged.encode_to_vec())?;
+    Ok(())
 }
 
 /// What an operator gives.
