@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod activation;
 pub mod app;
 pub mod batch;
 pub mod bench;
@@ -19,8 +20,10 @@ pub mod heads;
 pub mod http;
 pub mod hub;
 pub mod kernels;
+pub mod model_config;
 mod numbers;
 pub mod onnx;
+mod panics;
 pub mod repository;
 pub mod service;
 mod suggest;

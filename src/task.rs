@@ -1,4 +1,4 @@
-//! The four tasks.
+//! The four tasks, and the classes of transformers that do them.
 
 use std::fmt;
 
@@ -33,22 +33,61 @@ impl Task {
         }
     }
 
-    /// The task of a class of transformers'. Only ELECTRA's pre-training head is a discriminator.
-    #[must_use]
-    pub fn of_architecture(name: &str) -> Option<Self> {
-        match name {
-            "ElectraForPreTraining" => Some(Self::Discriminate),
-            name if name.ends_with("ForSequenceClassification") => Some(Self::Classify),
-            name if name.ends_with("ForTokenClassification") => Some(Self::Tag),
-            name if name.ends_with("ForQuestionAnswering") => Some(Self::Qa),
-            _ => None,
-        }
-    }
-
     /// The task of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|task| task.name() == name)
+    }
+}
+
+/// What a class of transformers computes, as config.json's `architectures` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// One of the tasks.
+    Served(Task),
+    /// Something else.
+    NotServed(NotServed),
+}
+
+/// A head that has no task here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotServed {
+    /// Which of several choices goes with a prompt.
+    MultipleChoice,
+    /// Which token belongs at a place: ELECTRA's generator.
+    LanguageModel,
+}
+
+impl Architecture {
+    /// What a class computes; none for classes without a head and for unknown ones. Only ELECTRA's pre-training head is a
+    /// discriminator.
+    #[must_use]
+    pub fn of_class(name: &str) -> Option<Self> {
+        let ends_with = |ending: &str| name.ends_with(ending);
+        if name == "ElectraForPreTraining" {
+            Some(Self::Served(Task::Discriminate))
+        } else if ends_with("ForSequenceClassification") {
+            Some(Self::Served(Task::Classify))
+        } else if ends_with("ForTokenClassification") {
+            Some(Self::Served(Task::Tag))
+        } else if ends_with("ForQuestionAnswering") {
+            Some(Self::Served(Task::Qa))
+        } else if ends_with("ForMultipleChoice") {
+            Some(Self::NotServed(NotServed::MultipleChoice))
+        } else if ends_with("ForMaskedLM") || ends_with("ForCausalLM") {
+            Some(Self::NotServed(NotServed::LanguageModel))
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for NotServed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::MultipleChoice => "multiple choice",
+            Self::LanguageModel => "a language model, such as ELECTRA's generator",
+        })
     }
 }
 

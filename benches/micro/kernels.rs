@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use electra_server::export::config::Activation;
+use electra_server::activation::Activation;
 use electra_server::kernels::{
     ByteWeights, FloatWeights, Heads, Norm, Product, activate_and_quantize, add_and_normalize,
     attend,

@@ -1,13 +1,11 @@
 //! A worker thread: takes a batch, runs it, answers, and lives on whatever the model does.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use tokio::time::Instant;
 
 use super::queue::Batch;
 use super::scheduler::{Assignment, Shared};
 use super::{BatchError, Cores, Model, Sequence, SequenceOutput};
+use crate::panics::caught;
 
 /// Runs batches until the scheduler is closed and nothing waits.
 pub(super) fn serve(shared: &Shared) {
@@ -50,16 +48,8 @@ fn run_caught(
     sequences: &[&Sequence],
     cores: Cores,
 ) -> Result<Vec<Vec<f32>>, String> {
-    catch_unwind(AssertUnwindSafe(|| model.run(sequences, cores)))
-        .unwrap_or_else(|panic| Err(format!("the model panicked: {}", panic_message(&*panic))))
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
+    caught(|| model.run(sequences, cores))
+        .unwrap_or_else(|message| Err(format!("the model panicked: {message}")))
 }
 
 fn answer(

@@ -6,11 +6,11 @@ use prost::Message as _;
 
 use super::BenchError;
 use crate::engine::fuse_for_cpu;
-use crate::export::config::ModelConfig as Shape;
 use crate::export::graph::products::Products;
 use crate::export::graph::{LAYOUT_KEY, TASK_KEY};
+use crate::model_config::{ModelConfig, ModelShape};
 use crate::onnx;
-use crate::repository::{Content, FoundModel, ModelConfig};
+use crate::repository::{Content, FoundModel};
 use crate::service::QA_WINDOW_TOKENS;
 use crate::suggest::suggestion;
 use crate::task::Task;
@@ -72,7 +72,8 @@ impl Subject {
             let reason = "it is a checkpoint without a graph; make one by `electra export`";
             return Err(failed(reason.to_owned()));
         };
-        let config = ModelConfig::read(&folder.path).map_err(failed)?;
+        let config =
+            ModelConfig::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
         let tokenizer =
             Tokenizer::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
         let bytes = std::fs::read(graph).map_err(|error| failed(error.to_string()))?;
@@ -89,9 +90,12 @@ impl Subject {
                           beside it, are not known; export the checkpoint that it came from";
             return Err(failed(reason.to_owned()));
         }
-        let task = config.task(says(TASK_KEY).and_then(Task::named));
+        let task = config
+            .task()
+            .or_else(|| says(TASK_KEY).and_then(Task::named));
         let task = task.ok_or_else(|| failed("nothing says what it does".to_owned()))?;
-        let shape = Shape::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
+        let shape =
+            ModelShape::new(&config, &|_| None).map_err(|error| failed(error.to_string()))?;
         let max_tokens = tokenizer.max_tokens(config.max_tokens);
         Ok(Self {
             name: folder.name.clone(),

@@ -103,10 +103,13 @@ pub(super) fn print(folder: &Path, report: &ExportReport) {
         folder.display(),
         exported.head.task(),
         exported.precision,
-        exported.config.num_hidden_layers,
-        exported.config.hidden_size,
+        exported.shape.num_hidden_layers,
+        exported.shape.hidden_size,
         megabytes(exported.bytes)
     );
+    if let Some(unused) = exported.unused_tensors() {
+        println!("{unused}");
+    }
     if let Some(compared) = &report.comparison {
         println!("{compared}");
     }

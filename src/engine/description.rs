@@ -9,8 +9,8 @@ use prost::Message as _;
 use super::detach::{self, Detached};
 use super::fusion::fuse_for_cpu;
 use super::{EngineError, Layout, Precision};
-use crate::export::config::ModelConfig;
 use crate::export::graph::{FusedGraph, LAYOUT_KEY, PRECISION_KEY};
+use crate::model_config::{ModelConfig, ModelShape};
 use crate::onnx::{self, DataType, DimensionValue};
 
 /// The value of [`LAYOUT_KEY`] in `electra export`'s graphs.
@@ -90,7 +90,8 @@ impl Description {
     pub fn fused(&self) -> Option<FusedGraph> {
         let folder = self.file.path.parent()?;
         let config = ModelConfig::from_folder(folder).ok()?;
-        fuse_for_cpu(&self.model, &config)
+        let shape = ModelShape::new(&config, &|_| None).ok()?;
+        fuse_for_cpu(&self.model, &shape)
     }
 
     /// The name of the first dimension of the first output, which in a packed graph tells what a row belongs to.

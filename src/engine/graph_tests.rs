@@ -10,9 +10,9 @@ use crate::engine::linear_weights::LinearWeights;
 use crate::engine::operators;
 use crate::engine::sessions::{configure, find_weights};
 use crate::engine::testing::{ExportedGraph, runtime};
-use crate::export::config::ModelConfig;
 use crate::export::graph::fuse;
 use crate::export::graph::fused::{ByteProducts, INTEGER_LINEAR, LINEAR};
+use crate::model_config::{ModelConfig, ModelShape};
 
 /// Of unequal lengths, which attention runs in three groups.
 const LENGTHS: [usize; 7] = [3, 40, 17, 40, 5, 9, 23];
@@ -43,7 +43,8 @@ fn run(checkpoint: &str, precision: Precision, kind: Kind) -> (Products, Vec<Vec
         Kind::Exported => (description.file.bytes.clone(), LinearWeights::default()),
         Kind::Fused(byte_products) => {
             let config = ModelConfig::from_folder(exported.folder.path()).unwrap();
-            let fused = fuse(&description.model, &config, byte_products).unwrap();
+            let shape = ModelShape::new(&config, &|_| None).unwrap();
+            let fused = fuse(&description.model, &shape, byte_products).unwrap();
             let linear_weights =
                 read_linear(&fused.linear_weights, &path, &runtime.weights).unwrap();
             (fused.model.encode_to_vec(), linear_weights)

@@ -1,11 +1,13 @@
-//! Which head a checkpoint carries, told by its tensors' names and checked against what config.json says.
+//! Which head a checkpoint has: told by all of its tensors, and held against what config.json says.
+
+use std::fmt;
 
 use super::ExportError;
 use super::checkpoint::Checkpoint;
-use super::config::ModelConfig;
-use crate::task::Task;
+use crate::model_config::ModelConfig;
+use crate::task::{Architecture, NotServed, Task};
 
-/// The heads that ELECTRA checkpoints carry.
+/// The heads that graphs are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
     /// `ElectraForPreTraining`: one logit a token, above 0 where the token was replaced.
@@ -24,60 +26,58 @@ pub enum Head {
     QuestionAnswering,
 }
 
+/// A head that the tensors may be those of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Candidate {
+    Served(Head),
+    NotServed(NotServed),
+}
+
+/// A tensor that every ELECTRA model has.
+const TRUNK: &str = "electra.embeddings.word_embeddings.weight";
+/// Its name in a checkpoint of `ElectraModel`, which has no head.
+const BARE_TRUNK: &str = "embeddings.word_embeddings.weight";
+/// How many tensors an error names.
+const EXAMPLES: usize = 3;
+
 impl Head {
-    /// Recognises the head by its tensors. A task that the user asked for must be there; where a checkpoint carries
-    /// several heads, config.json's `architectures` decides.
+    /// The head for a task that the user asked for, or else the one that config.json's `architectures` names, or else the
+    /// only one that the tensors are those of.
     ///
     /// # Errors
-    /// Where no head is found, or not the one asked for, or several and nothing decides between them.
+    /// If that head is not among the tensors, is not served, or does not have as many labels as config.json; or if nothing
+    /// decides between several.
     pub fn recognise(
         checkpoint: &Checkpoint,
         config: &ModelConfig,
         wanted: Option<Task>,
     ) -> Result<Self, ExportError> {
-        let rows = |name: &str| {
-            checkpoint
-                .shape(name)
-                .and_then(|shape| shape.first().copied())
+        let candidates = candidates(checkpoint);
+        if candidates.is_empty() {
+            return Err(without_head(checkpoint));
+        }
+        let has = |architecture: Architecture| {
+            let mut candidates = candidates.iter();
+            candidates.find(|candidate| candidate.architecture() == architecture)
         };
-        let candidates: Vec<Self> = [
-            rows("discriminator_predictions.dense_prediction.weight").map(|_| Self::Discriminator),
-            rows("classifier.out_proj.weight").map(|labels| Self::Sequence { labels }),
-            rows("classifier.weight").map(|labels| Self::Token { labels }),
-            rows("qa_outputs.weight").map(|_| Self::QuestionAnswering),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let wanted = wanted.or_else(|| {
-            (candidates.len() > 1)
-                .then(|| Self::architecture_task(config))
-                .flatten()
-        });
-        match (candidates.as_slice(), wanted) {
-            ([], _) => Err(ExportError::NoHead),
-            ([head], None) => Ok(*head),
-            (_, None) => {
-                let found: Vec<_> = candidates
-                    .iter()
-                    .map(|head| head.task().to_string())
-                    .collect();
-                Err(ExportError::AmbiguousHead {
-                    found: found.join(", "),
-                })
-            }
-            (_, Some(task)) => candidates
-                .iter()
-                .find(|head| head.task() == task)
-                .copied()
-                .ok_or_else(|| ExportError::HeadNotFound {
-                    wanted: task,
-                    found: candidates
-                        .iter()
-                        .map(|head| head.task().to_string())
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                }),
+        let chosen = if let Some(wanted) = wanted {
+            has(Architecture::Served(wanted)).ok_or_else(|| ExportError::HeadNotFound {
+                wanted,
+                found: listed(&candidates),
+            })?
+        } else if let Some((class, architecture)) = declared(config) {
+            has(architecture).ok_or_else(|| ExportError::OtherHead {
+                class: class.to_owned(),
+                found: listed(&candidates),
+            })?
+        } else {
+            only(&candidates).ok_or_else(|| ExportError::AmbiguousHead {
+                found: listed(&candidates),
+            })?
+        };
+        match *chosen {
+            Candidate::NotServed(head) => Err(ExportError::HeadNotServed(head)),
+            Candidate::Served(head) => head.check_labels(config).map(|()| head),
         }
     }
 
@@ -113,10 +113,110 @@ impl Head {
         }
     }
 
-    fn architecture_task(config: &ModelConfig) -> Option<Task> {
-        let names = config.architectures.iter();
-        names
-            .filter(|name| name.starts_with("Electra"))
-            .find_map(|name| Task::of_architecture(name))
+    fn check_labels(self, config: &ModelConfig) -> Result<(), ExportError> {
+        match (self, &config.labels) {
+            (Self::Sequence { labels } | Self::Token { labels }, Some(names))
+                if names.len() != labels =>
+            {
+                Err(ExportError::Labels {
+                    named: names.len(),
+                    rows: labels,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 }
+
+impl Candidate {
+    fn architecture(self) -> Architecture {
+        match self {
+            Self::Served(head) => Architecture::Served(head.task()),
+            Self::NotServed(head) => Architecture::NotServed(head),
+        }
+    }
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Served(head) => head.task().fmt(formatter),
+            Self::NotServed(head) => head.fmt(formatter),
+        }
+    }
+}
+
+/// The heads that the tensors can be those of.
+fn candidates(checkpoint: &Checkpoint) -> Vec<Candidate> {
+    let shape = |name: &str| checkpoint.shape(name);
+    let rows = |name: &str| shape(name).and_then(|shape| shape.first().copied());
+    let has_any = |prefix: &str| checkpoint.names().any(|name| name.starts_with(prefix));
+    let mut candidates = Vec::new();
+    if has_any("discriminator_predictions.") {
+        candidates.push(Candidate::Served(Head::Discriminator));
+    }
+    if let Some(labels) = rows("classifier.out_proj.weight") {
+        candidates.push(Candidate::Served(Head::Sequence { labels }));
+    }
+    match rows("classifier.weight") {
+        // The projection of the first token, from which each choice gets its one logit.
+        Some(_) if has_any("sequence_summary.") => {
+            candidates.push(Candidate::NotServed(NotServed::MultipleChoice));
+        }
+        // Without the projection (`summary_use_proj`) it looks like a tagger of one label.
+        Some(1) => candidates.extend([
+            Candidate::Served(Head::Token { labels: 1 }),
+            Candidate::NotServed(NotServed::MultipleChoice),
+        ]),
+        Some(labels) => candidates.push(Candidate::Served(Head::Token { labels })),
+        None => {}
+    }
+    if has_any("qa_outputs.") {
+        candidates.push(Candidate::Served(Head::QuestionAnswering));
+    }
+    if has_any("generator_predictions.") || has_any("generator_lm_head.") {
+        candidates.push(Candidate::NotServed(NotServed::LanguageModel));
+    }
+    candidates
+}
+
+/// The first class in config.json's `architectures` whose head is known.
+fn declared(config: &ModelConfig) -> Option<(&str, Architecture)> {
+    let mut classes = config.architectures.iter();
+    classes.find_map(|class| {
+        let architecture = Architecture::of_class(class)?;
+        class
+            .starts_with("Electra")
+            .then_some((class.as_str(), architecture))
+    })
+}
+
+/// The candidate that stands alone. A checkpoint of the pre-training may hold the generator's head beside the
+/// discriminator's.
+fn only(candidates: &[Candidate]) -> Option<&Candidate> {
+    const GENERATOR: Candidate = Candidate::NotServed(NotServed::LanguageModel);
+    match candidates {
+        [only] | [only @ Candidate::Served(_), GENERATOR] => Some(only),
+        _ => None,
+    }
+}
+
+fn listed(candidates: &[Candidate]) -> String {
+    let names: Vec<_> = candidates.iter().map(ToString::to_string).collect();
+    names.join("; ")
+}
+
+/// Why there is no candidate: no head, or no ELECTRA model at all.
+fn without_head(checkpoint: &Checkpoint) -> ExportError {
+    if checkpoint.contains(TRUNK) || checkpoint.contains(BARE_TRUNK) {
+        return ExportError::NoHead;
+    }
+    let examples = checkpoint.names().take(EXAMPLES);
+    ExportError::NoTrunk {
+        examples: examples.map(|name| format!("`{name}`")).collect(),
+    }
+}
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

@@ -3,9 +3,9 @@
 //! A checkpoint's folder goes in: config.json, the weights as safetensors or PyTorch wrote them, and the tokenizer's files. Out come `model.onnx` and
 //! its weights in `model.onnx.data` beside it. Weights are read, converted and written one layer at a time.
 
+pub mod adapter;
 pub mod checkpoint;
 pub mod comparison;
-pub mod config;
 mod data_file;
 pub mod graph;
 pub mod head;
@@ -20,10 +20,11 @@ use std::str::FromStr;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
+use self::adapter::AdapterError;
 use self::checkpoint::Checkpoint;
-use self::config::ModelConfig;
 use self::head::Head;
-use crate::task::Task;
+use crate::model_config::{ConfigError, ModelConfig, ModelShape};
+use crate::task::{NotServed, Task};
 
 /// The graph's file name.
 pub const GRAPH_FILE: &str = "model.onnx";
@@ -108,14 +109,77 @@ impl From<Precision> for PrecisionChoice {
 /// What was exported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exported {
-    /// The checkpoint's shape.
+    /// The checkpoint's config.json.
     pub config: ModelConfig,
+    /// The sizes of the model.
+    pub shape: ModelShape,
     /// The head that was found.
     pub head: Head,
     /// The precision of the graph.
     pub precision: Precision,
     /// Bytes of the graph and its data together.
     pub bytes: u64,
+    /// The checkpoint's tensors that the graph has no use for, by name.
+    pub unused: Vec<String>,
+}
+
+/// How many tensors a sentence names.
+const NAMED_TENSORS: usize = 5;
+
+impl Exported {
+    /// A sentence about the tensors that the graph has no use for; none if there are no such tensors.
+    #[must_use]
+    pub fn unused_tensors(&self) -> Option<String> {
+        let count = self.unused.len();
+        let mut names = self
+            .unused
+            .iter()
+            .take(NAMED_TENSORS)
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        if count > NAMED_TENSORS {
+            names.push_str(", …");
+        }
+        (count > 0).then(|| {
+            format!(
+                "{count} tensors of the checkpoint are not part of this head and were left out: {names}"
+            )
+        })
+    }
+}
+
+/// What a checkpoint's folder holds, before anything is made of it. Numbers of tensors are not read yet.
+#[derive(Debug)]
+pub struct Source {
+    /// Its config.json.
+    pub config: ModelConfig,
+    /// The sizes of the model.
+    pub shape: ModelShape,
+    tensors: Checkpoint,
+}
+
+impl Source {
+    /// Reads config.json and the names and sizes of all tensors.
+    ///
+    /// # Errors
+    /// If one of them is missing, damaged, or not that of an ELECTRA model, or if they contradict each other.
+    pub fn open(folder: &Path) -> Result<Self, ExportError> {
+        adapter::refuse(folder)?;
+        let invalid = |error| ExportError::Config {
+            folder: folder.to_path_buf(),
+            error,
+        };
+        let config = ModelConfig::from_folder(folder).map_err(invalid)?;
+        let mut tensors = Checkpoint::open(folder)?;
+        let shape = ModelShape::new(&config, &|name| tensors.shape(name)).map_err(invalid)?;
+        tensors.restore_pruned_heads(&shape)?;
+        Ok(Self {
+            config,
+            shape,
+            tensors,
+        })
+    }
 }
 
 /// Writes the graph of a checkpoint and its weights into an existing folder. `task` asks for one head where a checkpoint
@@ -129,11 +193,15 @@ pub fn export_graph(
     precision: Precision,
     task: Option<Task>,
 ) -> Result<Exported, ExportError> {
-    let config = ModelConfig::from_folder(checkpoint)?;
-    let mut tensors = Checkpoint::open(checkpoint)?;
+    let Source {
+        config,
+        shape,
+        mut tensors,
+    } = Source::open(checkpoint)?;
     let head = Head::recognise(&tensors, &config, task)?;
-    let plan = graph::build(&config, head, precision, DATA_FILE);
+    let plan = graph::build(&shape, head, precision, DATA_FILE);
     weights::check(&plan.recipes, &tensors)?;
+    let unused = weights::unused(&plan.recipes, &tensors);
     let data = output.join(DATA_FILE);
     weights::write(&plan.recipes, &mut tensors, &data)?;
     let graph = plan.model.encode_to_vec();
@@ -144,6 +212,8 @@ pub fn export_graph(
         .len();
     Ok(Exported {
         config,
+        shape,
+        unused,
         head,
         precision,
         bytes: graph.len() as u64 + data_bytes,
@@ -170,13 +240,16 @@ pub enum ExportError {
         error: io::Error,
     },
     /// config.json is not what an ELECTRA checkpoint has.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {error}", folder.display())]
     Config {
-        /// The file.
-        path: PathBuf,
+        /// The folder that it is in.
+        folder: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        error: ConfigError,
     },
+    /// The folder holds an adapter and not a model.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// The folder holds no weights that can be read.
     #[error(
         "{} has no model.safetensors, no pytorch_model.bin, and no index of either's shards; point `electra export` at a \
@@ -209,24 +282,64 @@ pub enum ExportError {
         /// What keeps it from being.
         reason: String,
     },
-    /// The checkpoint has the trunk alone.
+    /// The tensors have other names than ELECTRA's.
+    #[error(
+        "the checkpoint's tensors are not those of an ELECTRA model: they are named {}; save the model with save_pretrained() \
+         of transformers", examples.join(", ")
+    )]
+    NoTrunk {
+        /// A few of their names.
+        examples: Vec<String>,
+    },
+    /// The checkpoint has the encoder alone.
     #[error(
         "the checkpoint has no head: none of discriminator_predictions, classifier.out_proj, classifier and qa_outputs is \
          among its tensors; export a discriminator or a fine-tuned checkpoint"
     )]
     NoHead,
+    /// It has a head that no task is for.
+    #[error(
+        "the checkpoint's head is that of {0}, which can't be served; served are discriminators, and checkpoints that were \
+         fine-tuned for classification of texts or tokens or for question answering"
+    )]
+    HeadNotServed(NotServed),
+    /// config.json and the tensors have different heads.
+    #[error(
+        "config.json: `architectures` names {class}, but the checkpoint's tensors have the head of: {found}; correct \
+         `architectures`, or name the task with --task (in a model repository by `task` in electra.toml)"
+    )]
+    OtherHead {
+        /// The class.
+        class: String,
+        /// What the tensors are those of.
+        found: String,
+    },
+    /// config.json and the tensors have different numbers of labels.
+    #[error(
+        "config.json names {named} labels (`id2label`, or else `num_labels`), but the checkpoint's classifier has {rows} \
+         rows; name a label for each row"
+    )]
+    Labels {
+        /// Labels in config.json.
+        named: usize,
+        /// Rows of the classifier.
+        rows: usize,
+    },
     /// Several heads are there, and nothing says which one is meant.
-    #[error("the checkpoint has several heads ({found}); choose one with --task")]
+    #[error(
+        "the checkpoint may have several heads ({found}); choose one with --task (in a model repository by `task` in \
+         electra.toml)"
+    )]
     AmbiguousHead {
-        /// Their tasks.
+        /// What they are for.
         found: String,
     },
     /// The head asked for is not there.
-    #[error("the checkpoint has no head for the task {wanted}; it has {found}")]
+    #[error("the checkpoint has no head for the task {wanted}; it has that of: {found}")]
     HeadNotFound {
         /// The task asked for.
         wanted: Task,
-        /// The tasks of the heads that are there.
+        /// What the heads that are there are for.
         found: String,
     },
 }

@@ -1,5 +1,6 @@
 //! From a checkpoint's tensors to the external data file beside the graph, one recipe at a time.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -257,6 +258,27 @@ pub fn check(recipes: &[Recipe], checkpoint: &Checkpoint) -> Result<(), ExportEr
     }
 }
 
+/// Buffers of old checkpoints that hold what a model computes by itself.
+const BUFFERS: [&str; 2] = [
+    "electra.embeddings.position_ids",
+    "electra.embeddings.token_type_ids",
+];
+
+/// The checkpoint's tensors that no recipe reads, by name.
+#[must_use]
+pub fn unused(recipes: &[Recipe], checkpoint: &Checkpoint) -> Vec<String> {
+    let read: HashSet<String> = recipes
+        .iter()
+        .flat_map(Recipe::sources)
+        .map(|(name, _)| name)
+        .collect();
+    checkpoint
+        .names()
+        .filter(|name| !read.contains(*name) && !BUFFERS.contains(name))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The graph's constants that refer to the data file, in the order in which [`write`] writes their data.
 #[must_use]
 pub fn initializers(recipes: &[Recipe], data_file: &str) -> Vec<Tensor> {
@@ -274,7 +296,7 @@ pub fn initializers(recipes: &[Recipe], data_file: &str) -> Vec<Tensor> {
                 name,
                 #[expect(
                     clippy::cast_possible_wrap,
-                    reason = "sizes are bounded far below 2^63 by ModelConfig::check"
+                    reason = "sizes are bounded far below 2^63 where config.json is read"
                 )]
                 dims: shape.iter().map(|size| *size as i64).collect(),
                 data_type: data_type.into(),

@@ -7,7 +7,7 @@ use pulp::{Scalar, Simd, WithSimd};
 use super::functions::{erf, exp};
 use super::quantize::shifted_row;
 use super::{Product, dispatch};
-use crate::export::config::Activation;
+use crate::activation::Activation;
 
 /// Activates some rows of a product, into `activated`, `[rows, width]`.
 pub fn activate(

@@ -6,7 +6,7 @@ use std::ops::Range;
 use fastrand::Rng;
 
 use super::*;
-use crate::export::config::Activation;
+use crate::activation::Activation;
 use crate::numbers::{float, float32};
 
 thread_local! {

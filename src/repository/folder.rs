@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::{ModelSettings, Version};
 use crate::export::GRAPH_FILE;
+use crate::export::adapter::is_adapter;
 use crate::export::checkpoint::is_checkpoint;
 
 /// How deep files may lie in a model's folder to count as its own.
@@ -162,8 +163,10 @@ fn numbered(folder: &Path, name: &str) -> Vec<ModelFolder> {
 /// What a folder has to run, if it has a tokenizer too.
 fn content(folder: &Path, graph: Option<&Path>) -> Option<Content> {
     let holds = |files: &[&str]| files.iter().any(|file| folder.join(file).is_file());
+    // An adapter is no model; loading says what it is, and what to do with it.
+    let adapter = || is_adapter(|file| holds(&[file])).then_some(Content::Checkpoint);
     if !holds(&["tokenizer.json", "vocab.txt"]) {
-        return None;
+        return adapter();
     }
     match graph {
         // Whether it is there or not: if not, loading says so.
@@ -171,7 +174,8 @@ fn content(folder: &Path, graph: Option<&Path>) -> Option<Content> {
         None => usual_graph(folder)
             .map(Content::Graph)
             .or_else(|| is_checkpoint(folder).then_some(Content::Checkpoint))
-            .or_else(|| graphs(folder)),
+            .or_else(|| graphs(folder))
+            .or_else(adapter),
     }
 }
 

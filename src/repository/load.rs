@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::model_config::ModelConfig;
 use super::prepare::prepare;
 use super::warm_up::WarmUp;
 use super::{Content, LoadedModel, ModelFolder, ModelInfo, ModelSettings, task};
@@ -14,10 +13,11 @@ use crate::batch::{QueueOptions, Scheduler};
 use crate::config::Limits;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, PaddedInput, Runtime};
 use crate::export::{GRAPH_FILE, PrecisionChoice};
+use crate::model_config::{ConfigError, ModelConfig};
 use crate::service::check_qa_defaults;
 use crate::service::export::{ExportFailure, ExportOptions};
 use crate::service::source::Source;
-use crate::task::Task;
+use crate::task::{NotServed, Task};
 use crate::text::{SharedTokenizers, TokenizerError};
 
 /// What loading takes.
@@ -44,9 +44,18 @@ pub struct Loader {
 /// Why a model can't be loaded: a sentence for the operator.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// config.json or electra.toml is missing or wrong.
+    /// electra.toml is wrong.
     #[error("{0}.")]
     Config(String),
+    /// config.json is missing or wrong.
+    #[error("{0}.")]
+    ModelConfig(#[from] ConfigError),
+    /// The model has a head that no task is for.
+    #[error(
+        "This is a model for {0}, by config.json's architectures, and can't be served. If its graph does one of the tasks \
+         discriminate, classify, tag and qa, name it in electra.toml in the model's folder, as `task = \"tag\"`."
+    )]
+    HeadNotServed(NotServed),
     /// Nothing says what the model computes.
     #[error(
         "Nothing says what this model does: config.json's architectures names no task, nor does the graph. \
@@ -106,19 +115,15 @@ impl Loader {
                 (&prepared.path, prepared.path.join(GRAPH_FILE))
             }
         };
-        let config = ModelConfig::read(files).map_err(LoadError::Config)?;
-        let tokenizer = self.tokenizers.of_folder(files)?;
+        let config = ModelConfig::from_folder(files)?;
+        let tokenizer = self.tokenizers.of_folder(files, config.vocabulary_size)?;
         let max_tokens = max_tokens(tokenizer.max_tokens(config.max_tokens), &settings)?;
-        if let Some(rows) = config.vocabulary_size {
-            tokenizer.check_fits(rows)?;
-        }
         let options = EngineOptions {
             device: self.device,
             sessions: self.workers,
         };
         let mut graph = Graph::load(&self.runtime, &graph, &options)?;
-        let task = task::of(&config, graph.task(), graph.output_width(), settings.task);
-        let task = task.ok_or(LoadError::UnknownTask)?;
+        let task = task::of(&config, graph.task(), graph.output_width(), settings.task)?;
         task::check_rows(task, graph.output_rows()).map_err(LoadError::Mismatch)?;
         check_settings(&settings, task, max_tokens)?;
         let named = settings.labels.or(config.labels);

@@ -8,7 +8,6 @@ mod folder;
 mod load;
 mod manager;
 mod model;
-mod model_config;
 mod prepare;
 mod settings;
 mod task;
@@ -29,7 +28,6 @@ pub use folder::{Content, Fingerprint, FoundModel, ModelFolder, ScanError, scan,
 pub use load::{LoadError, Loader};
 pub use manager::{DeviceFailure, Manager};
 pub use model::{LoadedModel, ModelInfo, ModelState};
-pub use model_config::ModelConfig;
 pub use settings::{LimitSettings, ModelSettings, RequestDefaults, SETTINGS_FILE, VersionPolicy};
 pub use version::{Address, Version};
 pub use warm_up::WarmUp;
@@ -194,7 +192,7 @@ impl Repository {
     /// Notes which task a version's files name.
     fn declare(&self, folder: &ModelFolder) {
         // Read before the lock is taken.
-        let task = model_config::declared_task(folder);
+        let task = task::declared(folder);
         self.change(folder, |version| version.declare(task));
     }
 

@@ -89,5 +89,8 @@ fn tell(folder: &ModelFolder, report: &ExportReport, milliseconds: u128) {
     let (model, precision) = (&folder.name, report.exported.precision);
     let reason = report.selection.as_ref().map(ToString::to_string);
     let comparison = report.comparison.as_ref().map(ToString::to_string);
+    if let Some(unused) = report.exported.unused_tensors() {
+        tracing::warn!(model, "{unused}");
+    }
     tracing::info!(model, %precision, reason, comparison, milliseconds, "checkpoint exported");
 }

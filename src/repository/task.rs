@@ -1,25 +1,43 @@
 //! What a model does, where its files and its graph say it or leave it to be concluded.
 
-use super::model_config::ModelConfig;
+use super::{LoadError, ModelFolder};
 use crate::engine::{ConcludedTask, OutputRows};
-use crate::task::Task;
+use crate::model_config::ModelConfig;
+use crate::task::{Architecture, Task};
+
+/// The task that a folder's files name before anything is loaded; None where they name none, or can't be read.
+pub fn declared(folder: &ModelFolder) -> Option<Task> {
+    let config = ModelConfig::from_folder(&folder.path).ok()?;
+    config.task().or_else(|| folder.settings().ok()?.task)
+}
 
 /// What a model does: as config.json says, or else as its graph tells, or else as electra.toml says. A score for each word
 /// of the vocabulary is a language model's, and tells none of the tasks.
 ///
 /// `width` is that of the graph's rows, `settings` what electra.toml says.
+///
+/// # Errors
+/// [`LoadError::HeadNotServed`] if config.json names a head without a task and electra.toml does not name a task, and
+/// [`LoadError::UnknownTask`] if nothing does.
 pub fn of(
     config: &ModelConfig,
     graph: Option<ConcludedTask>,
     width: usize,
     settings: Option<Task>,
-) -> Option<Task> {
-    let graph = graph.filter(|_| config.vocabulary_size != Some(width));
-    if let (None, Some(ConcludedTask { task, from })) = (config.declared_task, &graph) {
+) -> Result<Task, LoadError> {
+    let graph = match (config.architecture(), settings) {
+        // A graph may have another head than the checkpoint that its config.json came from: then electra.toml says so.
+        (Some(Architecture::Served(task)), _) | (Some(Architecture::NotServed(_)), Some(task)) => {
+            return Ok(task);
+        }
+        (Some(Architecture::NotServed(head)), None) => return Err(LoadError::HeadNotServed(head)),
+        (None, _) => graph.filter(|_| config.vocabulary_size != Some(width)),
+    };
+    if let Some(ConcludedTask { task, from }) = &graph {
         tracing::info!(%task, "config.json names no task; it is concluded from the graph: {from}");
     }
     let concluded = graph.map(|concluded| concluded.task);
-    config.task(concluded).or(settings)
+    concluded.or(settings).ok_or(LoadError::UnknownTask)
 }
 
 /// A task has scores either of tokens or of whole texts.
@@ -45,26 +63,37 @@ mod tests {
 
     #[test]
     fn the_task_is_what_is_said_or_else_concluded() {
-        let check = |config: &str, settings, width, expected| {
-            let config = ModelConfig::parse(config).unwrap();
+        let find = |config: &str, settings, width| {
+            let config = ModelConfig::parse(config.as_bytes()).unwrap();
             let concluded = ConcludedTask {
                 task: Task::Tag,
                 from: "its outputs".to_owned(),
             };
-            assert_eq!(
-                of(&config, Some(concluded), width, settings),
-                expected,
-                "{config:?}"
-            );
+            of(&config, Some(concluded), width, settings)
         };
-        let bare = r#"{"max_position_embeddings": 8, "vocab_size": 40}"#;
-        check(bare, None, 3, Some(Task::Tag));
-        let said =
-            r#"{"max_position_embeddings": 8, "architectures": ["ElectraForQuestionAnswering"]}"#;
-        check(said, None, 2, Some(Task::Qa));
+        let bare = r#"{"vocab_size": 40}"#;
+        assert_eq!(find(bare, None, 3).unwrap(), Task::Tag);
+        let said = r#"{"architectures": ["ElectraForQuestionAnswering"]}"#;
+        assert_eq!(find(said, None, 2).unwrap(), Task::Qa);
         // A language model's head.
-        check(bare, None, 40, None);
-        check(bare, Some(Task::Discriminate), 40, Some(Task::Discriminate));
+        assert!(matches!(find(bare, None, 40), Err(LoadError::UnknownTask)));
+        let discriminate = Some(Task::Discriminate);
+        assert_eq!(find(bare, discriminate, 40).unwrap(), Task::Discriminate);
+    }
+
+    #[test]
+    fn heads_that_are_not_served_are_refused_by_name() {
+        for (class, name) in [
+            ("ElectraForMultipleChoice", "multiple choice"),
+            ("ElectraForMaskedLM", "generator"),
+            ("BertForMaskedLM", "language model"),
+        ] {
+            let config = format!(r#"{{"architectures": ["{class}"]}}"#);
+            let config = ModelConfig::parse(config.as_bytes()).unwrap();
+            let error = of(&config, None, 1, None).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+            assert_eq!(of(&config, None, 1, Some(Task::Tag)).unwrap(), Task::Tag);
+        }
     }
 
     #[test]

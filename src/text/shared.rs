@@ -21,23 +21,33 @@ struct InUse {
 }
 
 impl SharedTokenizers {
-    /// The tokenizer of a model folder, as [`Tokenizer::from_folder`] reads it; the one that is in use already if that was
-    /// made of the same definition.
+    /// The tokenizer of a model folder, as [`Tokenizer::from_folder`] reads it, for a model with so many rows in its word
+    /// embedding, where that is known; the one that is in use already if that was made of the same definition.
     ///
     /// # Errors
-    /// As [`Tokenizer::from_folder`].
-    pub fn of_folder(&self, folder: &Path) -> Result<Arc<Tokenizer>, TokenizerError> {
+    /// As [`Tokenizer::from_folder`] and [`Tokenizer::for_rows`].
+    pub fn of_folder(
+        &self,
+        folder: &Path,
+        rows: Option<usize>,
+    ) -> Result<Arc<Tokenizer>, TokenizerError> {
         let definition = definition::read(folder)?;
         let text = definition.json.to_string();
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.retain(|known| known.tokenizer.strong_count() > 0);
         let known = in_use
             .iter()
-            .find(|known| known.definition == text && known.max_tokens == definition.max_tokens);
-        if let Some(tokenizer) = known.and_then(|known| known.tokenizer.upgrade()) {
+            .filter(|known| known.definition == text && known.max_tokens == definition.max_tokens)
+            .filter_map(|known| known.tokenizer.upgrade())
+            .find(|tokenizer| tokenizer.is_for_rows(rows));
+        if let Some(tokenizer) = known {
             return Ok(tokenizer);
         }
-        let tokenizer = Arc::new(Tokenizer::of(&definition, &text)?);
+        let tokenizer = Tokenizer::of(&definition, &text)?;
+        let tokenizer = Arc::new(match rows {
+            Some(rows) => tokenizer.for_rows(rows)?,
+            None => tokenizer,
+        });
         in_use.push(InUse {
             definition: text,
             max_tokens: definition.max_tokens,
@@ -67,7 +77,7 @@ mod tests {
         }
         let shared = SharedTokenizers::default();
         let [first, same, other] =
-            [0, 1, 2].map(|index| shared.of_folder(folders[index].path()).unwrap());
+            [0, 1, 2].map(|index| shared.of_folder(folders[index].path(), None).unwrap());
         assert!(Arc::ptr_eq(&first, &same));
         assert!(!Arc::ptr_eq(&first, &other));
         assert_eq!(first.tokenize("b a").unwrap().ids, [6, 5]);
@@ -75,10 +85,10 @@ mod tests {
         // One that is meant for shorter sequences is another one.
         let limit = r#"{"model_max_length": 16}"#;
         std::fs::write(folders[1].path().join("tokenizer_config.json"), limit).unwrap();
-        let shorter = shared.of_folder(folders[1].path()).unwrap();
+        let shorter = shared.of_folder(folders[1].path(), None).unwrap();
         assert_eq!((first.max_tokens(512), shorter.max_tokens(512)), (512, 16));
         drop((first, same, shorter));
-        shared.of_folder(folders[2].path()).unwrap();
+        shared.of_folder(folders[2].path(), None).unwrap();
         assert_eq!(shared.in_use.lock().unwrap().len(), 1);
     }
 }

@@ -20,6 +20,7 @@ use super::definition::{self, Definition};
 use super::normalizer::TextNormalizer;
 use super::tokenizer_config::FAST_CLASS;
 use super::word_cache::WordCache;
+use crate::panics::caught;
 
 /// As tokenizer.json describes it.
 type Pipeline = TokenizerImpl<
@@ -39,6 +40,9 @@ pub struct Tokenizer {
     special_tokens: SpecialTokens,
     unknown_id: Option<u32>,
     vocabulary_size: usize,
+    /// Where the model has fewer rows than there are ids: that number of rows, and the id of the unknown token, which stands
+    /// for all ids from there on.
+    beyond: Option<(u32, u32)>,
     max_tokens: Option<usize>,
     /// What a `tokenizer_config.json` has to say of special tokens.
     settings: Map<String, Value>,
@@ -163,7 +167,10 @@ impl Tokenizer {
             path: source.clone(),
             reason,
         };
-        let inner: Pipeline = serde_json::from_str(text)
+        // The library panics on some definitions that contradict themselves.
+        let panicked = |message| invalid(format!("it contradicts itself: {message}"));
+        let inner: Pipeline = caught(|| serde_json::from_str(text))
+            .map_err(panicked)?
             .map_err(|error| invalid(format!("it does not define a tokenizer: {error}")))?;
         let id = |token: &str| inner.token_to_id(token);
 
@@ -191,11 +198,14 @@ impl Tokenizer {
             .max()
             .map_or(0, |id| id as usize + 1);
         Ok(Self {
-            special_tokens: special_tokens(&inner).map_err(invalid)?,
+            special_tokens: caught(|| special_tokens(&inner))
+                .map_err(panicked)?
+                .map_err(invalid)?,
             words: words_stand_alone(&inner).then(WordCache::new),
             inner,
             unknown_id,
             vocabulary_size,
+            beyond: None,
             max_tokens: *max_tokens,
             settings: settings.clone(),
         })
@@ -246,14 +256,18 @@ impl Tokenizer {
     }
 
     fn encode(&self, text: &str) -> Result<TokenizedText, TokenizerError> {
-        let encoding = self
-            .inner
-            .encode(text, false)
-            .map_err(|error| TokenizerError::Text {
-                reason: error.to_string(),
-            })?;
+        let failed = |reason: String| TokenizerError::Text { reason };
+        let encoding = caught(|| self.inner.encode(text, false))
+            .map_err(failed)?
+            .map_err(|error| failed(error.to_string()))?;
+        let mut ids = encoding.get_ids().to_vec();
+        if let Some((rows, unknown)) = self.beyond {
+            for id in ids.iter_mut().filter(|id| **id >= rows) {
+                *id = unknown;
+            }
+        }
         Ok(TokenizedText {
-            ids: encoding.get_ids().to_vec(),
+            ids,
             offsets: encoding
                 .get_offsets()
                 .iter()
@@ -300,24 +314,61 @@ impl Tokenizer {
         self.unknown_id
     }
 
-    /// One more than the highest id: the rows that an embedding matrix must have at least.
+    /// One more than the highest id that a text may have: the rows that an embedding matrix must have at least.
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {
         self.vocabulary_size
     }
 
-    /// Checks that every token has a row in an embedding matrix of so many.
+    /// The tokenizer for a model with so many rows in its word embedding. A token that was added beyond them was never
+    /// trained: where it stands in a text, the model gets the unknown token.
     ///
     /// # Errors
-    /// [`TokenizerError::Vocabulary`].
-    pub fn check_fits(&self, rows: usize) -> Result<(), TokenizerError> {
-        if self.vocabulary_size > rows {
-            return Err(TokenizerError::Vocabulary {
-                tokens: self.vocabulary_size,
-                rows,
-            });
+    /// [`TokenizerError::Vocabulary`] if the vocabulary itself, or a special token that every sequence needs, has no row.
+    pub fn for_rows(mut self, rows: usize) -> Result<Self, TokenizerError> {
+        if self.vocabulary_size <= rows {
+            return Ok(self);
         }
-        Ok(())
+        let mismatch = TokenizerError::Vocabulary {
+            tokens: self.vocabulary_size,
+            rows,
+        };
+        let has_row = |id: u32| usize::try_from(id).is_ok_and(|id| id < rows);
+        let vocabulary_fits = self.inner.get_vocab(false).into_values().all(has_row);
+        let SpecialTokens { cls, sep } = self.special_tokens;
+        let unknown = self.unknown_id.filter(|id| has_row(*id));
+        let (Some(unknown), true, Ok(limit)) = (
+            unknown,
+            vocabulary_fits && has_row(cls) && has_row(sep),
+            u32::try_from(rows),
+        ) else {
+            return Err(mismatch);
+        };
+        let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
+        let mut beyond: Vec<_> = added.iter().filter(|(id, _)| !has_row(**id)).collect();
+        beyond.sort_by_key(|(id, _)| **id);
+        let tokens: Vec<&str> = beyond
+            .iter()
+            .map(|(_, token)| token.content.as_str())
+            .collect();
+        tracing::warn!(
+            rows,
+            ?tokens,
+            "the tokenizer has tokens that the model has no embedding for; in a text they count as the unknown token"
+        );
+        self.vocabulary_size = rows;
+        self.beyond = Some((limit, unknown));
+        // What was remembered of a word could have such an id.
+        self.words = self.words.is_some().then(WordCache::new);
+        Ok(self)
+    }
+
+    /// Whether this is what [`Self::for_rows`] makes for so many rows; None is as many as there may be.
+    pub(super) fn is_for_rows(&self, rows: Option<usize>) -> bool {
+        match self.beyond {
+            None => rows.is_none_or(|rows| self.vocabulary_size <= rows),
+            Some(_) => rows == Some(self.vocabulary_size),
+        }
     }
 }
 

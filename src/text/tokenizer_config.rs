@@ -20,10 +20,14 @@ const SPECIAL_TOKENS: [(&str, &str); 5] = [
     ("mask_token", "[MASK]"),
 ];
 
-/// The class that takes tokenizer.json as it is.
+/// The class that takes tokenizer.json as it is, by its name in transformers 4, which transformers 5 reads too.
 pub(super) const FAST_CLASS: &str = "PreTrainedTokenizerFast";
 
-/// The classes whose tokens are those of BERT (`BertConverter` in `convert_slow_tokenizer.py` of transformers).
+/// What transformers 5 calls it.
+const BACKEND_CLASS: &str = "TokenizersBackend";
+
+/// The classes whose tokens are those of BERT (`BertConverter` in `convert_slow_tokenizer.py` of transformers): a vocab.txt
+/// alone defines them.
 const BERT_CLASSES: [&str; 7] = [
     "ElectraTokenizer",
     "BertTokenizer",
@@ -32,6 +36,21 @@ const BERT_CLASSES: [&str; 7] = [
     "MobileBertTokenizer",
     "RetriBertTokenizer",
     "SqueezeBertTokenizer",
+];
+
+/// Further classes that set the normalizer of tokenizer.json by the settings of `tokenizer_config.json`, as those of
+/// [`BERT_CLASSES`] do (their `__init__` in `tokenization_*_fast.py` of transformers 4.57). All others take it as it is.
+const NORMALIZING_CLASSES: [&str; 10] = [
+    "DPRContextEncoderTokenizer",
+    "DPRQuestionEncoderTokenizer",
+    "DPRReaderTokenizer",
+    "FunnelTokenizer",
+    "LayoutLMTokenizer",
+    "LayoutLMv2Tokenizer",
+    "LxmertTokenizer",
+    "MPNetTokenizer",
+    "RealmTokenizer",
+    "SplinterTokenizer",
 ];
 
 /// Whether special tokens that a text spells out are split like any others.
@@ -113,14 +132,15 @@ impl Config {
         Ok(by_id.into_values().collect())
     }
 
-    /// transformers' ELECTRA tokenizer takes these settings from `tokenizer_config.json` even where tokenizer.json says
-    /// otherwise, and for those that are not named its own defaults. The class `PreTrainedTokenizerFast` takes
-    /// tokenizer.json as it is. Without a `tokenizer_config.json` transformers takes its defaults too, but a tokenizer.json
+    /// transformers' tokenizer of ELECTRA, which is taken where no class is named, and its relatives take these settings from
+    /// `tokenizer_config.json` even where tokenizer.json says otherwise, and their own defaults for those that are absent.
+    /// All other classes take tokenizer.json as it is: `PreTrainedTokenizerFast`, `TokenizersBackend`, which transformers 5
+    /// writes, and unknown ones. Without a `tokenizer_config.json` transformers takes its defaults too, but a tokenizer.json
     /// that stands alone is complete, and is left as it is.
     pub(super) fn overrule_normalizer(&self, definition: &mut Value) -> Result<(), TokenizerError> {
         if definition["normalizer"]["type"] != "BertNormalizer"
             || !self.is_there
-            || self.class() == Some(FAST_CLASS)
+            || !self.sets_normalizer()
         {
             return Ok(());
         }
@@ -195,8 +215,19 @@ impl Config {
         self.entries.contains_key("added_tokens_decoder")
     }
 
+    /// The class by its name, without the ending that fast tokenizers have.
     fn class(&self) -> Option<&str> {
-        self.entries.get("tokenizer_class")?.as_str()
+        let class = self.entries.get("tokenizer_class")?.as_str()?;
+        match class {
+            FAST_CLASS => Some(class),
+            _ => Some(class.strip_suffix("Fast").unwrap_or(class)),
+        }
+    }
+
+    fn sets_normalizer(&self) -> bool {
+        self.class().is_none_or(|class| {
+            BERT_CLASSES.contains(&class) || NORMALIZING_CLASSES.contains(&class)
+        })
     }
 
     /// Whether a vocab.txt alone defines the tokenizer: that of a class which splits words otherwise, such as
@@ -205,8 +236,7 @@ impl Config {
         let Some(class) = self.class() else {
             return Ok(());
         };
-        let name = class.strip_suffix("Fast").unwrap_or(class);
-        if class == FAST_CLASS || BERT_CLASSES.contains(&name) {
+        if [FAST_CLASS, BACKEND_CLASS].contains(&class) || BERT_CLASSES.contains(&class) {
             return Ok(());
         }
         Err(self.invalid(format!(
@@ -225,14 +255,7 @@ impl Config {
         let others = ["bos_token", "eos_token"]
             .iter()
             .filter_map(|role| self.entries.get(*role).cloned());
-        let additional = self
-            .entries
-            .get("additional_special_tokens")
-            .and_then(Value::as_array);
-        for token in usual
-            .chain(others)
-            .chain(additional.into_iter().flatten().cloned())
-        {
+        for token in usual.chain(others).chain(self.additional_tokens().cloned()) {
             let Some(content) = token.as_str().or_else(|| token.get("content")?.as_str()) else {
                 continue;
             };
@@ -253,6 +276,19 @@ impl Config {
         {
             tokens.retain(|token| token["special"] != true);
         }
+    }
+
+    /// The special tokens of no usual role: `additional_special_tokens` of transformers 4 and its `extra_special_tokens` by
+    /// name, and the list of the latter name that transformers 5 writes.
+    fn additional_tokens(&self) -> impl Iterator<Item = &Value> {
+        ["additional_special_tokens", "extra_special_tokens"]
+            .into_iter()
+            .filter_map(|key| self.entries.get(key))
+            .flat_map(|tokens| {
+                let listed = tokens.as_array().into_iter().flatten();
+                let named = tokens.as_object().into_iter().flat_map(Map::values);
+                listed.chain(named)
+            })
     }
 
     /// Where no post-processor says which tokens enclose a text, `tokenizer_config.json` does: `[CLS] A [SEP] B [SEP]`.

@@ -104,6 +104,63 @@ fn tokenizer_json_is_read_with_its_tokenizer_config() {
 }
 
 #[test]
+fn the_class_says_whose_lower_casing_counts() {
+    let definition = small(&json!({"do_lower_case": false})).to_json().unwrap();
+    let check = |class: Value, expected: &[&str]| {
+        // As transformers 5 writes it, but for the class.
+        let config = json!({"tokenizer_class": class, "backend": "tokenizers", "is_local": true,
+            "extra_special_tokens": [], "model_max_length": 1e30});
+        let tokenizer = load(&[
+            ("tokenizer.json", &definition),
+            ("tokenizer_config.json", &config.to_string()),
+        ])
+        .unwrap();
+        assert_eq!(pieces(&tokenizer, "The café"), expected, "{config}");
+    };
+    // What both 4.57 and 5 lower-case by their default.
+    for class in [
+        "ElectraTokenizer",
+        "ElectraTokenizerFast",
+        "BertTokenizer",
+        "DistilBertTokenizerFast",
+        "FunnelTokenizer",
+        "MPNetTokenizer",
+    ] {
+        check(class.into(), &["the", "cafe"]);
+    }
+    check(Value::Null, &["the", "cafe"]);
+    // What both take as it is, and what only 5 knows.
+    for class in [
+        "PreTrainedTokenizerFast",
+        "PreTrainedTokenizer",
+        "TokenizersBackend",
+        "AlbertTokenizer",
+        "XLMRobertaTokenizerFast",
+        "MyTokenizer",
+    ] {
+        check(class.into(), &["The", "café"]);
+    }
+}
+
+#[test]
+fn special_tokens_of_both_versions_are_known() {
+    let definition = small(&json!({})).to_json().unwrap();
+    let check = |config: Value| {
+        let tokenizer = load(&[
+            ("tokenizer.json", &definition),
+            ("tokenizer_config.json", &config.to_string()),
+        ])
+        .unwrap();
+        // A special token is found within a word.
+        assert_eq!(pieces(&tokenizer, "foxfox"), ["fox", "fox"], "{config}");
+    };
+    check(json!({"additional_special_tokens": ["fox"]}));
+    check(json!({"extra_special_tokens": ["fox"]}));
+    check(json!({"extra_special_tokens": {"image_token": "fox"}}));
+    check(json!({"extra_special_tokens": {"image_token": {"content": "fox", "lstrip": false}}}));
+}
+
+#[test]
 fn a_tokenizer_json_that_stands_alone_is_complete() {
     let definition = small(&json!({"do_lower_case": false})).to_json().unwrap();
     let alone = load(&[("tokenizer.json", &definition)]).unwrap();
@@ -288,6 +345,152 @@ fn tokens_beside_the_vocabulary_keep_their_ids() {
     };
     check("tokenizer_config.json", &decoder.to_string());
     check("added_tokens.json", r#"{"<b>": 6, "<a>": 5}"#);
+}
+
+#[test]
+fn tokens_beyond_the_rows_of_a_model_are_unknown() {
+    let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\n";
+    let added = ("added_tokens.json", r#"{"<a>": 5, "<b>": 6}"#);
+    let load = || load(&[("vocab.txt", vocabulary), added]).unwrap();
+    let check = |rows: usize, expected: [u32; 3]| {
+        let tokenizer = load().for_rows(rows).unwrap();
+        assert_eq!(
+            tokenizer.tokenize("the<a> <b>").unwrap().ids,
+            expected,
+            "{rows} rows"
+        );
+        assert_eq!(tokenizer.vocabulary_size(), rows.min(7));
+    };
+    check(7, [4, 5, 6]);
+    check(1000, [4, 5, 6]);
+    check(6, [4, 5, 1]);
+    check(5, [4, 1, 1]);
+    // A vocabulary that does not fit is another model's.
+    let error = load().for_rows(4).unwrap_err().to_string();
+    assert!(
+        error.contains("7 tokens") && error.contains("only 4"),
+        "{error}"
+    );
+    // What a graph's folder gets beside it gives the same tokens again.
+    let written = load().for_rows(5).unwrap().to_json().unwrap();
+    let again = self::load(&[("tokenizer.json", &written)]).unwrap();
+    let again = again.for_rows(5).unwrap();
+    assert_eq!(again.tokenize("<a>the").unwrap().ids, [1, 4]);
+}
+
+#[test]
+fn a_model_without_an_unknown_token_has_all_rows() {
+    let definition = json!({
+        "version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "decoder": null,
+        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 1], "cls": ["[CLS]", 0]},
+        "model": {"type": "BPE", "vocab": {"[CLS]": 0, "[SEP]": 1, "a": 2}, "merges": []},
+    });
+    let added = ("added_tokens.json", r#"{"<a>": 3}"#);
+    let tokenizer = load(&[("tokenizer.json", &definition.to_string()), added]).unwrap();
+    assert!(tokenizer.for_rows(3).is_err());
+}
+
+/// Every value of a document, by what leads to it.
+fn paths(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Object(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.clone(), value))
+            .collect(),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, value)| (index.to_string(), value))
+            .collect(),
+        _ => Vec::new(),
+    };
+    for (key, child) in children {
+        path.push(key);
+        found.push(path.clone());
+        paths(child, path, found);
+        path.pop();
+    }
+}
+
+/// The document with one value changed, or taken out.
+fn damaged(document: &Value, path: &[String], replacement: Option<&Value>) -> Value {
+    let (last, parents) = path.split_last().unwrap();
+    let mut damaged = document.clone();
+    let mut parent = &mut damaged;
+    for key in parents {
+        parent = match parent {
+            Value::Array(items) => &mut items[key.parse::<usize>().unwrap()],
+            other => &mut other[key.as_str()],
+        };
+    }
+    match (parent, replacement) {
+        (Value::Array(items), Some(value)) => items[last.parse::<usize>().unwrap()] = value.clone(),
+        (Value::Array(items), None) => drop(items.remove(last.parse::<usize>().unwrap())),
+        (other, Some(value)) => other[last.as_str()] = value.clone(),
+        (other, None) => drop(other.as_object_mut().unwrap().remove(last)),
+    }
+    damaged
+}
+
+#[test]
+fn a_damaged_tokenizer_json_is_refused_by_name_and_never_panics() {
+    // The usual one of transformers, with a template that names its special tokens.
+    let mut definition: Value =
+        serde_json::from_str(&small(&json!({})).to_json().unwrap()).unwrap();
+    let piece = |token: &str, kind: &str| json!({kind: {"id": token, "type_id": 0}});
+    let id = |token: &str| definition["model"]["vocab"][token].clone();
+    let special = |token: &str| json!({"id": token, "ids": [id(token)], "tokens": [token]});
+    let template = json!({
+        "type": "TemplateProcessing",
+        "single": [piece("[CLS]", "SpecialToken"), piece("A", "Sequence"), piece("[SEP]", "SpecialToken")],
+        "pair": [piece("[CLS]", "SpecialToken"), piece("A", "Sequence"), piece("[SEP]", "SpecialToken"),
+            piece("B", "Sequence"), piece("[SEP]", "SpecialToken")],
+        "special_tokens": {"[CLS]": special("[CLS]"), "[SEP]": special("[SEP]")},
+    });
+    definition["post_processor"] = template;
+    let read = |definition: &Value| load(&[("tokenizer.json", &definition.to_string())]);
+    assert!(read(&definition).is_ok());
+    // What the library panics on: a template whose special tokens are not described.
+    let mut without = definition.clone();
+    without["post_processor"]["special_tokens"] = json!({});
+    let error = read(&without).unwrap_err().to_string();
+    assert!(
+        error.contains("tokenizer.json") && error.contains("contradicts itself"),
+        "{error}"
+    );
+
+    let mut found = Vec::new();
+    paths(&definition, &mut Vec::new(), &mut found);
+    let replacements = [
+        None,
+        Some(Value::Null),
+        Some(json!("")),
+        Some(json!("x")),
+        Some(json!(-1)),
+        Some(json!(0)),
+        Some(json!(u64::from(u32::MAX))),
+        Some(json!([])),
+        Some(json!({})),
+    ];
+    let mut refused = 0;
+    for path in &found {
+        for replacement in &replacements {
+            let damaged = damaged(&definition, path, replacement.as_ref());
+            // Some damages leave a tokenizer, which must then read a text or say why not.
+            match read(&damaged) {
+                Ok(tokenizer) => drop(tokenizer.tokenize("The fox [SEP] ran, café")),
+                Err(error) => {
+                    refused += 1;
+                    assert!(error.to_string().contains("tokenizer"), "{path:?}: {error}");
+                }
+            }
+        }
+    }
+    assert!(
+        refused > 100,
+        "{refused} of {} damages were refused",
+        found.len() * replacements.len()
+    );
 }
 
 #[test]

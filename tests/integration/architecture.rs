@@ -106,8 +106,8 @@ fn only_the_kernels_name_what_they_are_made_with() {
 #[test]
 fn pure_parts_name_no_runtime_transport_or_engine() {
     let pure = |path: &Path| {
-        let folders = ["eval", "export", "heads", "kernels", "text"];
-        let files = ["task.rs", "onnx.rs", "batch/policy.rs"];
+        let folders = ["eval", "export", "heads", "kernels", "model_config", "text"];
+        let files = ["activation.rs", "task.rs", "onnx.rs", "batch/policy.rs"];
         (folders.iter().any(|folder| path.starts_with(folder))
             || files.iter().any(|file| path == Path::new(file)))
             && !is_test_support(path)

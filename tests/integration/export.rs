@@ -14,7 +14,7 @@ use crate::harness::{
 };
 
 /// Rewrites a checkpoint's weights, tensor by tensor; `None` leaves a tensor out.
-fn rewrite(
+pub fn rewrite(
     folder: &Path,
     change: impl Fn(&str, Vec<usize>, Vec<u8>) -> Option<(Vec<usize>, Vec<u8>)>,
 ) {
@@ -139,7 +139,7 @@ fn the_task_asked_for_must_be_there() {
     asked.options.task = Some(Task::Qa);
     let error = export(&asked).expect_err("a refusal").to_string();
     assert!(
-        error.contains("no head for the task qa; it has tag"),
+        error.contains("no head for the task qa; it has that of: tag"),
         "{error}"
     );
 }

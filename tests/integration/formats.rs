@@ -16,6 +16,7 @@ fn every_layout_exports_to_the_same_bytes() {
         ("sharded-bin", "discriminator-cased"),
         ("sharded-safetensors", "token-cased"),
         ("data-parallel", "token-cased"),
+        ("compiled", "token-cased"),
         ("views", "discriminator-cased"),
     ] {
         for precision in [Precision::Fp32, Precision::Int8] {

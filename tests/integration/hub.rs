@@ -602,7 +602,8 @@ fn an_export_that_fails_leaves_what_was_there() {
     let pulled = user.pull(&user.request(NAME)).expect("a model");
     hub.change(NAME, |repository| {
         let mut files = repository.commits[&commit('a')].clone();
-        files.insert("config.json".to_owned(), Bytes::from_static(b"{}"));
+        let broken = Bytes::from_static(br#"{"vocab_size": 0}"#);
+        files.insert("config.json".to_owned(), broken);
         repository.push('b', files);
     });
     let message = user

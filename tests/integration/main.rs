@@ -5,6 +5,7 @@ mod bad_input;
 mod batching;
 mod bench;
 mod cases;
+mod checkpoints;
 mod command_line;
 mod documentation;
 mod drain;

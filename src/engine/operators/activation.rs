@@ -6,8 +6,8 @@ use ort::operator::{
 
 use super::call::{Inputs, each, output, rows_of, rows_of_a_part};
 use super::{Results, attribute, floats, optional_floats};
+use crate::activation::Activation;
 use crate::batch::Cores;
-use crate::export::config::Activation;
 use crate::export::graph::fused::{SHIFT, activation_operator};
 use crate::kernels::{activate, activate_and_quantize};
 

@@ -22,8 +22,8 @@ use self::linear::{IntegerLinear, Linear};
 use self::normalization::AddNormalize;
 use self::quantization::Quantize;
 use super::linear_weights::LinearWeights;
+use crate::activation::Activation;
 use crate::batch::Cores;
-use crate::export::config::Activation;
 use crate::export::graph::fused::{DOMAIN, quantized};
 use crate::onnx::{
     DataType, Graph, IR_VERSION, Model, OPSET, OperatorSet, Shape, TensorType, Type, ValueInfo,

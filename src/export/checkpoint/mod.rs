@@ -3,6 +3,8 @@
 //! Every layout comes down to the same: a table of names, and for each the place in a file where its numbers lie
 //! uncompressed. Opening a checkpoint reads that table alone; numbers are read when they are asked for.
 
+mod names;
+mod pruning;
 mod safetensors;
 mod shards;
 mod tensor;
@@ -14,8 +16,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use self::names::canonical;
+use self::pruning::Pruned;
 use self::tensor::{NumberType, StoredTensor};
 use super::ExportError;
+use crate::model_config::ModelShape;
 
 /// The kinds of weights, the preferred one first, as in transformers.
 const WEIGHTS: [(&str, Kind); 4] = [
@@ -60,6 +65,15 @@ pub fn is_checkpoint(folder: &Path) -> bool {
     weights(folder).is_some()
 }
 
+/// The shards that an index names: files beside it, each once, in order.
+///
+/// # Errors
+/// If the index can't be read, or names something else than files beside it.
+pub fn shards_of(index: &Path) -> Result<Vec<String>, ExportError> {
+    let shards = shards::Index::read(index).map_err(|error| error.at(index))?;
+    Ok(shards.shards().into_iter().map(str::to_owned).collect())
+}
+
 fn weights(folder: &Path) -> Option<(PathBuf, Kind)> {
     WEIGHTS
         .iter()
@@ -75,6 +89,8 @@ pub struct Checkpoint {
     files: Vec<WeightsFile>,
     /// By name, with the file as an index into `files`.
     tensors: BTreeMap<String, (usize, StoredTensor)>,
+    /// The tensors that are read in another size than they have in their file.
+    pruned: BTreeMap<String, Pruned>,
 }
 
 #[derive(Debug)]
@@ -99,6 +115,7 @@ impl Checkpoint {
             path: path.clone(),
             files: Vec::new(),
             tensors: BTreeMap::new(),
+            pruned: BTreeMap::new(),
         };
         match kind {
             Kind::File(format) => checkpoint.add(path, format, |_| true)?,
@@ -124,7 +141,57 @@ impl Checkpoint {
                 }
             }
         }
+        checkpoint.unwrap()?;
         Ok(checkpoint)
+    }
+
+    /// Names the tensors as those of the model alone, if it is a part of a larger module.
+    fn unwrap(&mut self) -> Result<(), ExportError> {
+        let prefix = names::prefix(self.names()).map_err(|prefixes| {
+            let reason = format!(
+                "it holds several models, under {}; save the one to serve with save_pretrained() of transformers",
+                prefixes.join(" and ")
+            );
+            WeightsError::Invalid(reason).at(&self.path)
+        })?;
+        if !prefix.is_empty() {
+            let prefix = prefix.to_owned();
+            let tensors = std::mem::take(&mut self.tensors).into_iter();
+            self.tensors = tensors
+                .map(|(name, tensor)| match name.strip_prefix(&prefix) {
+                    Some(own) => (own.to_owned(), tensor),
+                    None => (name, tensor),
+                })
+                .collect();
+        }
+        Ok(())
+    }
+
+    /// Reads the attention of layers with pruned heads in its full size from now on, with zeros for those heads.
+    ///
+    /// # Errors
+    /// If a tensor does not have the size that is left by pruning them.
+    pub fn restore_pruned_heads(&mut self, shape: &ModelShape) -> Result<(), ExportError> {
+        let pruned: BTreeMap<_, _> = pruning::tensors(shape).collect();
+        let mistakes: Vec<String> = pruned
+            .iter()
+            .filter_map(|(name, pruned)| {
+                let (found, wanted) = (self.shape(name)?, &pruned.stored_shape);
+                (found != wanted.as_slice()).then(|| {
+                    format!("`{name}` has shape {found:?}; without the heads in pruned_heads it has {wanted:?}")
+                })
+            })
+            .collect();
+        if !mistakes.is_empty() {
+            return Err(ExportError::Tensors { mistakes });
+        }
+        self.pruned = pruned;
+        Ok(())
+    }
+
+    /// The names of all tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
     }
 
     /// Adds the tensors of a file that are `wanted`.
@@ -157,7 +224,9 @@ impl Checkpoint {
     /// The shape of a tensor, or `None` where the checkpoint has none of that name.
     #[must_use]
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(|(_, tensor)| tensor.shape())
+        let (_, tensor) = self.tensors.get(name)?;
+        let pruned = self.pruned.get(name).map(|pruned| pruned.shape.as_slice());
+        Some(pruned.unwrap_or_else(|| tensor.shape()))
     }
 
     /// Whether the checkpoint has a tensor of that name.
@@ -177,30 +246,22 @@ impl Checkpoint {
             return Err(WeightsError::Invalid(format!("it has no tensor `{name}`")).at(&self.path));
         };
         match tensor.number_type() {
-            NumberType::Float(numbers) => tensor
-                .values(file, *numbers)
-                .map_err(|error| WeightsError::Read(error).at(path)),
+            NumberType::Float(numbers) => {
+                let values = tensor
+                    .values(file, *numbers)
+                    .map_err(|error| WeightsError::Read(error).at(path))?;
+                let pruned = self.pruned.get(name);
+                Ok(match pruned {
+                    Some(pruned) => pruned.restore(&values),
+                    None => values,
+                })
+            }
             NumberType::Other(numbers) => Err(WeightsError::Invalid(format!(
                 "tensor `{name}` holds {numbers}; only F64, F32, F16 and BF16 can be exported"
             ))
             .at(path)),
         }
     }
-}
-
-/// A tensor's name as transformers spells it today. Old checkpoints, converted from TensorFlow, have `gamma` and `beta`
-/// in LayerNorm's keys; those saved out of `DataParallel` begin every key with `module.`.
-fn canonical(name: &str) -> String {
-    let name = name.strip_prefix("module.").unwrap_or(name);
-    for (old, new) in [
-        ("LayerNorm.gamma", "LayerNorm.weight"),
-        ("LayerNorm.beta", "LayerNorm.bias"),
-    ] {
-        if let Some(prefix) = name.strip_suffix(old) {
-            return format!("{prefix}{new}");
-        }
-    }
-    name.to_owned()
 }
 
 /// A file that Git left out of a clone stands there as a few lines of text.

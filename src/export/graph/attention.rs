@@ -3,8 +3,8 @@
 use super::builder::{self, GraphBuilder, Value, int};
 use super::linear::Product;
 use super::packing::{Group, PARTS, Packing, empty};
-use crate::export::config::ModelConfig;
 use crate::export::data_file::Float;
+use crate::model_config::ModelShape;
 use crate::numbers::signed;
 use crate::onnx::DataType;
 
@@ -18,14 +18,14 @@ const MASKED_SCORE: f32 = -50.0;
 /// `[tokens, hidden_size]`.
 pub fn build(
     graph: &mut GraphBuilder,
-    config: &ModelConfig,
+    shape: &ModelShape,
     packing: &Packing,
     query_key_value: &Product,
     float: Float,
 ) -> Value {
     let attention = Attention {
-        heads: signed(config.num_attention_heads),
-        width: signed(config.hidden_size),
+        heads: signed(shape.num_attention_heads),
+        width: signed(shape.hidden_size),
         query_key_value,
         data_type: float.data_type(),
     };

@@ -2,20 +2,20 @@
 
 use super::builder::{GraphBuilder, Value, int};
 use super::linear::{Activations, LayerNorm, LinearLayers};
-use crate::export::config::ModelConfig;
 use crate::export::data_file::Float;
 use crate::export::weights::{LinearRecipe, Recipe};
+use crate::model_config::ModelShape;
 
 /// Adds the embeddings; the result is `[tokens, hidden_size]`, 32-bit floats.
-pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConfig) -> Value {
+pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape) -> Value {
     graph.enter("embeddings");
-    let width = config.embedding_size;
-    let words = words(graph, linear, config);
+    let width = shape.embedding_size;
+    let words = words(graph, linear, shape);
     let positions = table(
         graph,
         "electra.embeddings.position_embeddings",
         "position_ids",
-        config.max_position_embeddings,
+        shape.max_position_embeddings,
         width,
         Float::Single,
     );
@@ -23,34 +23,34 @@ pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConf
         graph,
         "electra.embeddings.token_type_embeddings",
         "token_type_ids",
-        config.type_vocab_size,
+        shape.type_vocab_size,
         width,
         Float::Single,
     );
     let norm = LayerNorm {
         name: "electra.embeddings.LayerNorm".to_owned(),
         width,
-        epsilon: config.layer_norm_eps,
+        epsilon: shape.layer_norm_eps,
     };
     let places = graph.node("Add", &[&positions, &types], vec![]);
     let summed = graph.node("Add", &[&words, &places], vec![]);
     let normalized = norm.normalize(graph, &summed);
-    if config.embedding_size == config.hidden_size {
+    if shape.embedding_size == shape.hidden_size {
         return normalized;
     }
     let projection = LinearRecipe::of_layer(
         "electra.embeddings_project".to_owned(),
-        config.embedding_size,
-        config.hidden_size,
+        shape.embedding_size,
+        shape.hidden_size,
     );
     let normalized = linear.narrowed(graph, &normalized);
     let projected = linear.summand(graph, &normalized, projection, Activations::Signed);
     graph.node("Add", &[&projected.rows, &projected.bias], vec![])
 }
 
-fn words(graph: &mut GraphBuilder, linear: &LinearLayers, config: &ModelConfig) -> Value {
+fn words(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape) -> Value {
     let name = "electra.embeddings.word_embeddings";
-    let (rows, width) = (config.vocab_size, config.embedding_size);
+    let (rows, width) = (shape.vocab_size, shape.embedding_size);
     if let LinearLayers::Float(float) = linear {
         let words = table(graph, name, "input_ids", rows, width, *float);
         return linear.widened(graph, &words);

@@ -4,9 +4,10 @@ use super::attention;
 use super::builder::{GraphBuilder, Value};
 use super::linear::{Activations, LayerNorm, LinearLayers, Product, add_and_normalize};
 use super::packing::Packing;
-use crate::export::config::{Activation, ModelConfig};
+use crate::activation::Activation;
 use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
+use crate::model_config::ModelShape;
 
 /// Adds all layers, over rows of `[tokens, hidden_size]`: 32-bit floats, as is the result. It has the rows that the head
 /// reads: one a token, or for the sequence head one a sequence, that of its first token; the last layer then computes no
@@ -14,23 +15,23 @@ use crate::export::weights::LinearRecipe;
 pub fn build(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
-    config: &ModelConfig,
+    shape: &ModelShape,
     head: Head,
     packing: &Packing,
     embedded: Value,
 ) -> Value {
-    (0..config.num_hidden_layers).fold(embedded, |rows, index| {
-        let layer = EncoderLayer::of(config, index);
+    (0..shape.num_hidden_layers).fold(embedded, |rows, index| {
+        let layer = EncoderLayer::of(shape, index);
         graph.enter(format!("layer.{index}.attention"));
-        let context = attend(graph, linear, config, packing, &layer, &rows);
-        let last = index + 1 == config.num_hidden_layers;
+        let context = attend(graph, linear, shape, packing, &layer, &rows);
+        let last = index + 1 == shape.num_hidden_layers;
         if last && matches!(head, Head::Sequence { .. }) {
             let linear = linear.of_sequences(graph, &packing.starts);
             let context = packing.first_tokens(graph, &context);
             let rows = packing.first_tokens(graph, &rows);
-            transform(graph, &linear, config, layer, &context, &rows, index)
+            transform(graph, &linear, shape, layer, &context, &rows, index)
         } else {
-            transform(graph, linear, config, layer, &context, &rows, index)
+            transform(graph, linear, shape, layer, &context, &rows, index)
         }
     })
 }
@@ -57,7 +58,7 @@ pub fn activate(graph: &mut GraphBuilder, activation: Activation, product: &Prod
 fn attend(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
-    config: &ModelConfig,
+    shape: &ModelShape,
     packing: &Packing,
     layer: &EncoderLayer,
     rows: &Value,
@@ -65,14 +66,14 @@ fn attend(
     let rows = linear.narrowed(graph, rows);
     let query_key_value = layer.query_key_value.clone();
     let product = linear.product(graph, &rows, query_key_value, Activations::Signed);
-    attention::build(graph, config, packing, &product, linear.float())
+    attention::build(graph, shape, packing, &product, linear.float())
 }
 
 /// The rest of a layer, which sees each row on its own.
 fn transform(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
-    config: &ModelConfig,
+    shape: &ModelShape,
     layer: EncoderLayer,
     context: &Value,
     rows: &Value,
@@ -83,8 +84,8 @@ fn transform(
     graph.enter(format!("layer.{index}.feed_forward"));
     let narrowed = linear.narrowed(graph, &attended);
     let intermediate = linear.product(graph, &narrowed, layer.intermediate, Activations::Signed);
-    let activated = activate(graph, config.hidden_act, &intermediate);
-    let depth = config.hidden_act.depth();
+    let activated = activate(graph, shape.hidden_act, &intermediate);
+    let depth = shape.hidden_act.depth();
     let positive = Activations::AlmostPositive { depth };
     let output = linear.summand(graph, &activated, layer.output, positive);
     add_and_normalize(graph, &output, &attended, &layer.output_norm)
@@ -110,16 +111,16 @@ pub struct EncoderLayer {
 impl EncoderLayer {
     /// By the layer's number.
     #[must_use]
-    pub fn of(config: &ModelConfig, index: usize) -> Self {
+    pub fn of(shape: &ModelShape, index: usize) -> Self {
         let layer = format!("electra.encoder.layer.{index}");
-        let (width, wide) = (config.hidden_size, config.intermediate_size);
+        let (width, wide) = (shape.hidden_size, shape.intermediate_size);
         let linear = |name: &str, inputs, outputs| {
             LinearRecipe::of_layer(format!("{layer}.{name}"), inputs, outputs)
         };
         let norm = |name: &str| LayerNorm {
             name: format!("{layer}.{name}"),
             width,
-            epsilon: config.layer_norm_eps,
+            epsilon: shape.layer_norm_eps,
         };
         Self {
             query_key_value: LinearRecipe {

@@ -18,11 +18,12 @@ use super::builder::{GraphBuilder, Value, float, int, text};
 use super::encoder::EncoderLayer;
 use super::linear::{Activations, LayerNorm, LinearLayers, SIGNED_ZERO_POINT};
 use super::{OUTPUT, embeddings, heads, packing};
+use crate::activation::Activation;
 use crate::export::Precision;
-use crate::export::config::{Activation, ModelConfig};
 use crate::export::data_file::Float;
 use crate::export::head::Head;
 use crate::export::weights::{LinearRecipe, Recipe};
+use crate::model_config::ModelShape;
 use crate::numbers::signed;
 use crate::onnx::Attribute;
 
@@ -84,18 +85,18 @@ pub enum ByteProducts {
 /// Builds the graph of a checkpoint. It has the inputs, the weights and the output of [`super::build`]'s.
 #[must_use]
 pub fn build(
-    config: &ModelConfig,
+    shape: &ModelShape,
     head: Head,
     precision: Precision,
     byte_products: ByteProducts,
 ) -> GraphBuilder {
     let mut graph = GraphBuilder::default();
     let linear = LinearLayers::new(&mut graph, precision);
-    let embedded = embeddings::build(&mut graph, &linear, config);
+    let embedded = embeddings::build(&mut graph, &linear, shape);
     let mut encoder = Encoder {
         starts: packing::starts(&mut graph),
         graph,
-        config,
+        shape,
         quantizes: precision == Precision::Int8,
         byte_products,
     };
@@ -103,14 +104,14 @@ pub fn build(
     let Encoder {
         mut graph, starts, ..
     } = encoder;
-    let logits = heads::build(&mut graph, &linear, config, head, &starts, &rows);
+    let logits = heads::build(&mut graph, &linear, shape, head, &starts, &rows);
     graph.output(&logits, OUTPUT);
     graph
 }
 
 struct Encoder<'a> {
     graph: GraphBuilder,
-    config: &'a ModelConfig,
+    shape: &'a ModelShape,
     /// `[sequences]`: the row of each sequence's first token.
     starts: Value,
     quantizes: bool,
@@ -138,7 +139,7 @@ struct Product {
 
 impl Encoder<'_> {
     fn build(&mut self, head: Head, embedded: Value) -> Value {
-        let layers = self.config.num_hidden_layers;
+        let layers = self.shape.num_hidden_layers;
         self.graph.enter("encoder");
         let mut fed = self.feed(&embedded);
         let mut rows = embedded;
@@ -146,7 +147,7 @@ impl Encoder<'_> {
             let last = index + 1 == layers;
             let first_tokens = last && matches!(head, Head::Sequence { .. });
             self.graph.enter(format!("layer.{index}"));
-            let layer = EncoderLayer::of(self.config, index);
+            let layer = EncoderLayer::of(self.shape, index);
             let product = self.product(fed, layer.query_key_value, Activations::Signed);
             let context = self.attend(&product, first_tokens);
             if first_tokens {
@@ -156,7 +157,7 @@ impl Encoder<'_> {
             let product = self.product(context, layer.attention_output, Activations::Signed);
             (rows, fed) = self.add_and_normalize(&product, &rows, &layer.attention_norm, false);
             let product = self.product(fed, layer.intermediate, Activations::Signed);
-            let depth = self.config.hidden_act.depth();
+            let depth = self.shape.hidden_act.depth();
             let positive = Activations::AlmostPositive { depth };
             let activated = self.activate(&product, positive);
             let product = self.product(activated, layer.output, positive);
@@ -242,14 +243,14 @@ impl Encoder<'_> {
         let starts = Value::named("sequence_starts");
         let inputs = [&product.rows, &product.bias, &starts, &product.scales];
         let attributes = vec![
-            int(NUM_HEADS, signed(self.config.num_attention_heads)),
+            int(NUM_HEADS, signed(self.shape.num_attention_heads)),
             int(FIRST_TOKENS, i64::from(first_tokens)),
         ];
         self.fed(ATTENTION, &inputs, attributes, Activations::Signed)
     }
 
     fn activate(&mut self, product: &Product, positive: Activations) -> Fed {
-        let operator = activation_operator(self.config.hidden_act);
+        let operator = activation_operator(self.shape.hidden_act);
         let inputs = [&product.rows, &product.bias, &product.scales];
         let attributes = vec![float(SHIFT, positive.shift())];
         self.fed(operator, &inputs, attributes, positive)

@@ -3,22 +3,23 @@
 use super::builder::{GraphBuilder, Value};
 use super::encoder::activate;
 use super::linear::{Activations, LinearLayers};
-use crate::export::config::{Activation, ModelConfig};
+use crate::activation::Activation;
 use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
+use crate::model_config::ModelShape;
 
 /// Adds the head over the encoder's rows of 32-bit floats: one a token, or for the sequence head one a sequence. The result
 /// has `width` columns. `starts` has one element a sequence.
 pub fn build(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
-    config: &ModelConfig,
+    shape: &ModelShape,
     head: Head,
     starts: &Value,
     encoded: &Value,
 ) -> Value {
     graph.enter("head");
-    let hidden = config.hidden_size;
+    let hidden = shape.hidden_size;
     let last = |name: &str| LinearRecipe::of_layer(name.to_owned(), hidden, head.width());
     match head {
         Head::Discriminator => {
@@ -29,7 +30,7 @@ pub fn build(
             );
             let encoded = linear.narrowed(graph, encoded);
             let dense = linear.product(graph, &encoded, dense, Activations::Signed);
-            let activated = activate(graph, config.hidden_act, &dense);
+            let activated = activate(graph, shape.hidden_act, &dense);
             let activated = linear.widened(graph, &activated);
             LinearLayers::exact(
                 graph,

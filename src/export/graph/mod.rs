@@ -30,9 +30,9 @@ use self::fused::ByteProducts;
 use self::linear::LinearLayers;
 use self::packing::Packing;
 use super::Precision;
-use super::config::ModelConfig;
 use super::head::Head;
 use super::weights::{Recipe, initializers};
+use crate::model_config::ModelShape;
 use crate::onnx::{
     DataLocation, DataType, DimensionValue, Graph, IR_VERSION, MICROSOFT_DOMAIN, Model, OPSET,
     OperatorSet, StringEntry, Tensor, ValueInfo, entry,
@@ -66,18 +66,13 @@ pub struct ExportPlan {
 
 /// Builds the graph of a checkpoint with the given shape and head. Its weights are looked for in `data_file`.
 #[must_use]
-pub fn build(
-    config: &ModelConfig,
-    head: Head,
-    precision: Precision,
-    data_file: &str,
-) -> ExportPlan {
+pub fn build(shape: &ModelShape, head: Head, precision: Precision, data_file: &str) -> ExportPlan {
     let mut graph = GraphBuilder::default();
     let packing = Packing::new(&mut graph);
     let linear = LinearLayers::new(&mut graph, precision);
-    let embedded = embeddings::build(&mut graph, &linear, config);
-    let encoded = encoder::build(&mut graph, &linear, config, head, &packing, embedded);
-    let logits = heads::build(&mut graph, &linear, config, head, &packing.starts, &encoded);
+    let embedded = embeddings::build(&mut graph, &linear, shape);
+    let encoded = encoder::build(&mut graph, &linear, shape, head, &packing, embedded);
+    let logits = heads::build(&mut graph, &linear, shape, head, &packing.starts, &encoded);
     graph.output(&logits, OUTPUT);
 
     let mut initializer = graph.constants;
@@ -122,11 +117,7 @@ pub struct FusedGraph {
 /// The graph in this server's own operators, where `model` is what [`build`] makes for this configuration, node for node;
 /// none for any other graph, and in fp16. The weights stay those of `model`.
 #[must_use]
-pub fn fuse(
-    model: &Model,
-    config: &ModelConfig,
-    byte_products: ByteProducts,
-) -> Option<FusedGraph> {
+pub fn fuse(model: &Model, shape: &ModelShape, byte_products: ByteProducts) -> Option<FusedGraph> {
     let graph = model.graph.as_ref()?;
     let precision: Precision = entry(&model.metadata_props, PRECISION_KEY)?.parse().ok()?;
     if precision == Precision::Fp16 {
@@ -139,7 +130,7 @@ pub fn fuse(
     let mut weights = graph.initializer.clone();
     weights.retain(|tensor| tensor.data_location() == DataLocation::External);
     let data_file = entry(&weights.first()?.external_data, "location")?;
-    if build(config, head, precision, data_file)
+    if build(shape, head, precision, data_file)
         .model
         .graph
         .as_ref()
@@ -147,7 +138,7 @@ pub fn fuse(
     {
         return None;
     }
-    let fused = fused::build(config, head, precision, byte_products);
+    let fused = fused::build(shape, head, precision, byte_products);
     let inputs: HashSet<&String> = fused.nodes.iter().flat_map(|node| &node.input).collect();
     let (weights, linear_weights): (Vec<_>, Vec<_>) = weights
         .into_iter()

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use super::builder::{GraphBuilder, Size, Value, declare};
 use super::fused::{self, FIRST_TOKENS, INTEGER_LINEAR, LINEAR, WEIGHTS};
 use super::{FusedGraph, INPUTS, operator_set};
-use crate::export::config::ModelConfig;
+use crate::model_config::ModelShape;
 use crate::numbers::float;
 use crate::onnx::{
     Attribute, DataType, Graph, IR_VERSION, MICROSOFT_DOMAIN, Model, Node, OPSET, Tensor, ValueInfo,
@@ -125,27 +125,27 @@ impl Rows {
 pub const ATTENTION_INPUTS: [&str; 3] = ["query", "key", "value"];
 
 impl Products {
-    /// Finds the products of an exported graph and of the checkpoint's shape, as config.json tells it.
+    /// Finds the products of an exported graph and of the checkpoint's shape, as shape.json tells it.
     #[must_use]
-    pub fn of(model: &Model, config: &ModelConfig) -> Self {
-        Self::find(model, &[], config)
+    pub fn of(model: &Model, shape: &ModelShape) -> Self {
+        Self::find(model, &[], shape)
     }
 
     /// The same of a graph in this server's own operators, which runs the products as they are measured then.
     #[must_use]
-    pub fn of_fused(fused: &FusedGraph, config: &ModelConfig) -> Self {
-        Self::find(&fused.model, &fused.linear_weights, config)
+    pub fn of_fused(fused: &FusedGraph, shape: &ModelShape) -> Self {
+        Self::find(&fused.model, &fused.linear_weights, shape)
     }
 
-    fn find(model: &Model, linear_weights: &[Tensor], config: &ModelConfig) -> Self {
+    fn find(model: &Model, linear_weights: &[Tensor], shape: &ModelShape) -> Self {
         let graph = model.graph.as_ref();
         let linear = graph.map(|graph| linear_products(graph, linear_weights));
         Self {
             linear: linear.unwrap_or_default(),
             attention: Attention {
-                layers: config.num_hidden_layers,
-                heads: config.num_attention_heads,
-                head_size: config.hidden_size / config.num_attention_heads,
+                layers: shape.num_hidden_layers,
+                heads: shape.num_attention_heads,
+                head_size: shape.hidden_size / shape.num_attention_heads,
             },
         }
     }

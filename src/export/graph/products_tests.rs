@@ -7,6 +7,7 @@ use crate::export::Precision;
 use crate::export::graph::fused::ByteProducts;
 use crate::export::graph::{build, fuse};
 use crate::export::head::Head;
+use crate::model_config::ModelConfig;
 
 /// Who runs the products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,21 +26,22 @@ const KINDS: [(Precision, Kind); 7] = [
     (Precision::Int8, Kind::Fused(ByteProducts::Runtime)),
 ];
 
-fn config() -> ModelConfig {
+fn shape() -> ModelShape {
     let json = json!({
         "vocab_size": 100, "embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 3,
         "num_attention_heads": 2, "intermediate_size": 64,
     });
-    serde_json::from_value(json).unwrap()
+    let config = ModelConfig::parse(json.to_string().as_bytes()).unwrap();
+    ModelShape::new(&config, &|_| None).unwrap()
 }
 
 fn products(head: Head, precision: Precision, kind: Kind) -> Products {
-    let (config, data_file) = (config(), "weights");
-    let model = build(&config, head, precision, data_file).model;
+    let (shape, data_file) = (shape(), "weights");
+    let model = build(&shape, head, precision, data_file).model;
     match kind {
-        Kind::Exported => Products::of(&model, &config),
+        Kind::Exported => Products::of(&model, &shape),
         Kind::Fused(byte_products) => {
-            Products::of_fused(&fuse(&model, &config, byte_products).unwrap(), &config)
+            Products::of_fused(&fuse(&model, &shape, byte_products).unwrap(), &shape)
         }
     }
 }

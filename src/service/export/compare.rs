@@ -32,7 +32,7 @@ pub fn compare(
     reference: &Path,
     candidate: &Path,
 ) -> Result<Comparison, ExportFailure> {
-    let max_positions = exported.config.max_position_embeddings;
+    let max_positions = exported.shape.max_position_embeddings;
     let max_tokens = samples.tokenizer.max_tokens(max_positions);
     let sequences = samples::read(samples.file, exported.head)?
         .iter()

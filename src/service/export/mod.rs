@@ -13,14 +13,12 @@ use thiserror::Error;
 use self::compare::{Samples, compare};
 use crate::engine::{Device, EngineError, Runtime, RuntimeError, usable_device};
 use crate::export::comparison::Comparison;
-use crate::export::config::ModelConfig;
 use crate::export::{
-    DATA_FILE, ExportError, Exported, GRAPH_FILE, Precision, PrecisionChoice, export_graph,
+    DATA_FILE, ExportError, Exported, GRAPH_FILE, Precision, PrecisionChoice, Source, export_graph,
 };
+use crate::model_config::CONFIG_FILE;
 use crate::task::Task;
 use crate::text::{Tokenizer, TokenizerError};
-
-const CONFIG_FILE: &str = "config.json";
 
 /// What to export, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,9 +194,8 @@ impl ExportFailure {
 /// Where the checkpoint or its tokenizer is unfit, a file can't be written, or the precision asked for changes too many
 /// decisions.
 pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
-    let tokenizer = Tokenizer::from_folder(&request.checkpoint)?;
-    let config = ModelConfig::from_folder(&request.checkpoint)?;
-    tokenizer.check_fits(config.vocab_size)?;
+    let shape = Source::open(&request.checkpoint)?.shape;
+    let tokenizer = Tokenizer::from_folder(&request.checkpoint)?.for_rows(shape.vocab_size)?;
     let output = &request.output;
     std::fs::create_dir_all(output).map_err(|error| unwritable(output, error))?;
     let work = tempfile::tempdir_in(output).map_err(|error| unwritable(output, error))?;
@@ -211,7 +208,7 @@ pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
     finish(
         request,
         &tokenizer,
-        config.max_position_embeddings,
+        shape.max_position_embeddings,
         graph.path(),
     )?;
     Ok(report)
@@ -318,7 +315,7 @@ impl Export<'_> {
             ..
         } = self.request;
         let exported = export_graph(checkpoint, folder.path(), precision, options.task)?;
-        copy_config(checkpoint, folder.path())?;
+        write_config(&exported, folder.path())?;
         Ok((folder, exported))
     }
 
@@ -353,11 +350,11 @@ impl Export<'_> {
     }
 }
 
-/// The content alone: a copy would be as read-only as the checkpoint may be.
-fn copy_config(checkpoint: &Path, folder: &Path) -> Result<(), ExportError> {
-    let [from, to] = [checkpoint, folder].map(|folder| folder.join(CONFIG_FILE));
-    let config = std::fs::read(&from).map_err(|error| ExportError::Read { path: from, error })?;
-    std::fs::write(&to, config).map_err(|error| unwritable(&to, error))
+/// The engine recognises its own graph by the sizes in config.json, so all of them are in it.
+fn write_config(exported: &Exported, folder: &Path) -> Result<(), ExportError> {
+    let path = folder.join(CONFIG_FILE);
+    std::fs::write(&path, exported.config.json_of(&exported.shape))
+        .map_err(|error| unwritable(&path, error))
 }
 
 /// Puts the tokenizer beside the graph, and all of them into the output folder.

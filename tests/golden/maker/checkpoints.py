@@ -57,6 +57,7 @@ class Checkpoint:
     legacy_keys: bool = False
     ships_tokenizer_json: bool = True
     tokenizer_has_own_limits: bool = False
+    pruned_heads: dict[int, list[int]] = field(default_factory=dict)
 
 
 CHUNK_LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -103,6 +104,15 @@ CHECKPOINTS = [
         covers="LayerNorm.gamma and .beta and a position_ids buffer, as checkpoints of 2020 have",
         seed=26,
         legacy_keys=True,
+    ),
+    Checkpoint(
+        name="discriminator-pruned",
+        head="discriminator",
+        shape=Shape(embedding=16, hidden=24, layers=3, heads=4, feed_forward=40),
+        covers="attention heads pruned in two of three layers; layer_norm_eps 0",
+        seed=7,
+        config={"layer_norm_eps": 0.0},
+        pruned_heads={0: [1], 2: [0, 3]},
     ),
     Checkpoint(
         name="sequence-three-labels",
@@ -226,6 +236,8 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     config = electra_config(checkpoint.shape, checkpoint.vocabulary, checkpoint.labels, checkpoint.config)
     model = HEADS[checkpoint.head](config)
     randomize(model, checkpoint.seed)
+    if checkpoint.pruned_heads:
+        model.prune_heads(checkpoint.pruned_heads)
     model.to(checkpoint.dtype).save_pretrained(folder)
     if checkpoint.legacy_keys:
         _spell_keys_as_in_2020(folder / "model.safetensors", checkpoint.shape.max_tokens)

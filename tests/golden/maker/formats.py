@@ -20,6 +20,7 @@ FORMATS = {
     "sharded-bin": ("discriminator-cased", "pytorch_model.bin.index.json and its shards"),
     "sharded-safetensors": ("token-cased", "model.safetensors.index.json and its shards"),
     "data-parallel": ("token-cased", "keys that begin with module., in a training script's dict"),
+    "compiled": ("token-cased", "a model compiled by torch.compile, in DataParallel, in a module of a training script"),
     "views": ("discriminator-cased", "shared storages, offsets, transposed tensors, parameters; fp16, fp32 and fp64"),
 }
 
@@ -79,6 +80,17 @@ def _write_data_parallel(checkpoint: Path, folder: Path) -> None:
     parallel = OrderedDict((f"module.{key}", tensor) for key, tensor in _state_dict(checkpoint).items())
     training = {"epoch": 3, "loss": 0.25, "state_dict": parallel, "optimizer": {"state": {}, "param_groups": [{"lr": 1e-4}]}}
     torch.save(training, folder / "pytorch_model.bin")
+
+
+def _write_compiled(checkpoint: Path, folder: Path) -> None:
+    training = torch.nn.Module()
+    training.model = torch.compile(torch.nn.DataParallel(HEADS["token"].from_pretrained(checkpoint, dtype="auto")))
+    training.loss = torch.nn.Linear(2, 1)
+    torch.manual_seed(0)
+    torch.nn.init.normal_(training.loss.weight)
+    torch.nn.init.zeros_(training.loss.bias)
+    assert "model._orig_mod.module.classifier.weight" in training.state_dict()
+    torch.save(training.state_dict(), folder / "pytorch_model.bin")
 
 
 def _write_views(checkpoint: Path, folder: Path) -> None:

@@ -1,0 +1,66 @@
+//! The names of a model's labels: `id2label`, or as many default names as `num_labels` says.
+
+use serde_json::{Map, Value};
+
+use super::ConfigError;
+use super::entries::{Entries, refused};
+
+const IDS: &str = "id2label";
+/// More than any real model has; bounds the names that `num_labels` alone makes.
+const MOST_LABELS: usize = 1 << 16;
+
+/// As in transformers, `id2label` decides and `num_labels` counts only without it; `_num_labels` and `label2id` are not
+/// read. An empty `id2label` is as if it were absent.
+pub(super) fn read(entries: &Entries) -> Result<Option<Vec<String>>, ConfigError> {
+    if let Some(ids) = entries.object(IDS)?.filter(|ids| !ids.is_empty()) {
+        return named(ids).map(Some);
+    }
+    let Some(count) = entries.count("num_labels", 1)? else {
+        return Ok(None);
+    };
+    if count > MOST_LABELS {
+        let reason = format!("is {count}, but must be at most {MOST_LABELS}");
+        return Err(ConfigError::value("num_labels", reason));
+    }
+    Ok(Some((0..count).map(default_name).collect()))
+}
+
+/// transformers' name of a label that has none.
+pub(super) fn default_name(id: usize) -> String {
+    format!("LABEL_{id}")
+}
+
+/// The names in the order of their ids.
+fn named(ids: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
+    let mut names = vec![None; ids.len()];
+    for (key, value) in ids {
+        let path = || format!("{IDS}.{key}");
+        let slot = key
+            .trim()
+            .parse()
+            .ok()
+            .and_then(|id: usize| names.get_mut(id));
+        let Some(slot) = slot else {
+            let reason = format!(
+                "is not one of the ids of {} labels, which are 0 to {}",
+                ids.len(),
+                ids.len() - 1
+            );
+            return Err(ConfigError::value(path(), reason));
+        };
+        let name = match value {
+            Value::String(name) => name.clone(),
+            // Of labels that were columns of numbers or truth values; transformers takes them as they are.
+            Value::Number(_) | Value::Bool(_) => value.to_string(),
+            Value::Null => default_name(key.trim().parse().unwrap_or_default()),
+            Value::Array(_) | Value::Object(_) => {
+                return Err(refused(&path(), value, "must be a label's name"));
+            }
+        };
+        if slot.replace(name).is_some() {
+            return Err(ConfigError::value(path(), "stands there twice"));
+        }
+    }
+    // As many names as slots, and none twice.
+    Ok(names.into_iter().flatten().collect())
+}
