@@ -24,12 +24,14 @@ pub use checksum::Checksum;
 pub use client::Pause;
 pub use error::HubError;
 pub use name::{Commit, ModelName, ModelReference, NameError, check_part};
-pub use selection::{SelectionError, select};
+pub use selection::{Selection, SelectionError, select};
 pub use settings::{HubSettings, Token};
 
 use self::cache::ModelCache;
 use self::client::{Client, Listing};
 use self::download::Download;
+use crate::export::adapter::{ADAPTER_CONFIG, AdapterError};
+use crate::export::checkpoint::shards_of;
 
 /// The hub, or its cache where it must not be asked.
 pub struct Hub {
@@ -119,32 +121,63 @@ impl Hub {
     /// the cache can't be written.
     pub fn fetch(&self, found: &Found, observer: &dyn Observer) -> Result<PathBuf, HubError> {
         let Found { reference, listing } = found;
-        let files = select(&listing.files).map_err(|reason| {
-            if self.settings().offline {
-                return self.not_in_cache(reference, reason.to_string());
-            }
-            HubError::Selection {
-                name: reference.name.to_string(),
-                reason,
-            }
-        })?;
         let cache = self.cache(reference);
+        let download = |file: &str| {
+            if cache.has(&listing.commit, file) {
+                return Ok(());
+            }
+            let download = Download {
+                client: &self.client,
+                cache: &cache,
+                reference,
+                commit: &listing.commit,
+                file,
+                observer,
+            };
+            download.run()
+        };
+        let unfit = |reason| self.unfit(reference, reason);
+        let folder = cache.snapshot(&listing.commit);
+        if selection::is_adapter(&listing.files) {
+            let file = ADAPTER_CONFIG.to_owned();
+            if listing.files.contains(&file) {
+                download(&file)?;
+            }
+            let json = std::fs::read(folder.join(file)).unwrap_or_default();
+            return Err(unfit(SelectionError::Adapter(AdapterError::of_config(
+                &json,
+            ))));
+        }
+        let Selection { files, index } = select(&listing.files).map_err(unfit)?;
         for file in &files {
-            if !cache.has(&listing.commit, file) {
-                let download = Download {
-                    client: &self.client,
-                    cache: &cache,
-                    reference,
-                    commit: &listing.commit,
-                    file,
-                    observer,
-                };
-                download.run()?;
+            download(file)?;
+        }
+        if let Some(index) = index {
+            let named = shards_of(&folder.join(&index))
+                .map_err(|error| unfit(SelectionError::Index(error.to_string())))?;
+            for shard in selection::shards(&listing.files, &index, named).map_err(unfit)? {
+                download(&shard)?;
             }
         }
         // Last, so that a branch never leads to a commit of which files are missing.
         cache.remember(reference, &listing.commit)?;
-        Ok(cache.snapshot(&listing.commit))
+        Ok(folder)
+    }
+
+    /// What is there is not what a model needs.
+    fn unfit(&self, reference: &ModelReference, reason: SelectionError) -> HubError {
+        // What a file says would be the same if the hub were asked.
+        let is_known = matches!(
+            reason,
+            SelectionError::Adapter(_) | SelectionError::Index(_)
+        );
+        if self.settings().offline && !is_known {
+            return self.not_in_cache(reference, reason.to_string());
+        }
+        HubError::Selection {
+            name: reference.name.to_string(),
+            reason,
+        }
     }
 
     fn settings(&self) -> &HubSettings {

@@ -2,9 +2,12 @@
 
 use thiserror::Error;
 
+use crate::export::adapter::{self, AdapterError};
+use crate::model_config::CONFIG_FILE;
+
 /// What describes a model; the first is needed.
 const DESCRIPTION: &[&str] = &[
-    "config.json",
+    CONFIG_FILE,
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -70,6 +73,12 @@ pub enum SelectionError {
         /// What is there instead, as half a sentence.
         found: String,
     },
+    /// The index of the shards can't be read.
+    #[error("{0}")]
+    Index(String),
+    /// It is no model, but what was learned beside one.
+    #[error(transparent)]
+    Adapter(AdapterError),
     /// Shards are missing.
     #[error("its weights are incomplete: {index} is there, but not {missing}")]
     MissingShards {
@@ -80,80 +89,82 @@ pub enum SelectionError {
     },
 }
 
+/// The files to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// config.json, the tokenizer's files, and the weights or the index of their shards.
+    pub files: Vec<String>,
+    /// Which of them is an index: the shards that it names are to be fetched too ([`shards`]).
+    pub index: Option<String>,
+}
+
 /// The files to fetch, of all those in the repository: config.json, the tokenizer's files and one kind of weights.
 ///
 /// # Errors
 /// Where a config, a tokenizer or weights that can be read are missing.
-pub fn select(files: &[String]) -> Result<Vec<String>, SelectionError> {
+pub fn select(files: &[String]) -> Result<Selection, SelectionError> {
     let has = |name: &str| files.iter().any(|file| file == name);
-    if !has("config.json") {
+    if !has(CONFIG_FILE) {
         return Err(SelectionError::NoConfig);
     }
-    let weights = weights(files)?;
+    let (weights, is_index) = weights(files)?;
     if !TOKENIZERS.iter().any(|name| has(name)) {
         return Err(SelectionError::NoTokenizer);
     }
     let described = DESCRIPTION.iter().filter(|name| has(name));
-    Ok(described
-        .map(|name| (*name).to_owned())
-        .chain(weights)
-        .collect())
+    Ok(Selection {
+        index: is_index.then(|| weights.clone()),
+        files: described
+            .map(|name| (*name).to_owned())
+            .chain([weights])
+            .collect(),
+    })
 }
 
-fn weights(files: &[String]) -> Result<Vec<String>, SelectionError> {
-    let has = |name: &String| files.contains(name);
+/// The shards to fetch: those that an index names, and nothing else, as an export reads them. Others may lie beside them,
+/// left over from another way to cut the same weights.
+///
+/// # Errors
+/// [`SelectionError::MissingShards`] for those that the repository does not have.
+pub fn shards(
+    files: &[String],
+    index: &str,
+    named: Vec<String>,
+) -> Result<Vec<String>, SelectionError> {
+    let missing: Vec<&str> = named
+        .iter()
+        .filter(|shard| !files.contains(shard))
+        .map(String::as_str)
+        .collect();
+    if missing.is_empty() {
+        return Ok(named);
+    }
+    Err(SelectionError::MissingShards {
+        index: index.to_owned(),
+        missing: missing.join(", "),
+    })
+}
+
+/// Whether the repository holds an adapter and no weights of a model.
+pub fn is_adapter(files: &[String]) -> bool {
+    let has = |name: &str| files.iter().any(|file| file == name);
+    weights(files).is_err() && adapter::is_adapter(has)
+}
+
+/// The weights, or the index of their shards, and which of the two it is.
+fn weights(files: &[String]) -> Result<(String, bool), SelectionError> {
     for format in FORMATS {
         let whole = format!("{}.{}", format.stem, format.extension);
-        if has(&whole) {
-            return Ok(vec![whole]);
-        }
         let index = format!("{whole}.index.json");
-        if has(&index) {
-            let mut shards = shards(files, format, &index)?;
-            shards.insert(0, index);
-            return Ok(shards);
+        for (file, is_index) in [(whole, false), (index, true)] {
+            if files.contains(&file) {
+                return Ok((file, is_index));
+            }
         }
     }
     Err(SelectionError::NoWeights {
         found: found(files),
     })
-}
-
-/// All of `model-00001-of-00003.safetensors` and so on.
-fn shards(files: &[String], format: &Format, index: &str) -> Result<Vec<String>, SelectionError> {
-    let missing = |missing: String| SelectionError::MissingShards {
-        index: index.to_owned(),
-        missing,
-    };
-    let counts = files.iter().filter_map(|file| {
-        let numbers = file
-            .strip_prefix(format.stem)?
-            .strip_prefix('-')?
-            .strip_suffix(format.extension)?
-            .strip_suffix('.')?;
-        let (number, count) = numbers.split_once("-of-")?;
-        number.parse::<u32>().ok()?;
-        count.parse::<u32>().ok()
-    });
-    let count = counts.max().ok_or_else(|| {
-        missing(format!(
-            "the shards {}-00001-of-….{}",
-            format.stem, format.extension
-        ))
-    })?;
-    (1..=count)
-        .map(|number| {
-            let name = format!(
-                "{}-{number:05}-of-{count:05}.{}",
-                format.stem, format.extension
-            );
-            if files.contains(&name) {
-                Ok(name)
-            } else {
-                Err(missing(name))
-            }
-        })
-        .collect()
 }
 
 /// What is there in place of weights that can be read.
@@ -176,9 +187,12 @@ fn found(files: &[String]) -> String {
 mod tests {
     use super::*;
 
+    fn owned(files: &[&str]) -> Vec<String> {
+        files.iter().map(|file| (*file).to_owned()).collect()
+    }
+
     fn selected(files: &[&str]) -> Result<Vec<String>, SelectionError> {
-        let files: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
-        select(&files)
+        select(&owned(files)).map(|selection| selection.files)
     }
 
     #[test]
@@ -254,49 +268,69 @@ mod tests {
     }
 
     #[test]
-    fn shards_come_with_their_index_and_all_together() {
-        let files = [
+    fn of_shards_the_index_comes_first_and_says_which() {
+        let files = owned(&[
             "config.json",
             "vocab.txt",
             "model.safetensors.index.json",
-            "model-00001-of-00002.safetensors",
-            "model-00002-of-00002.safetensors",
+            "model-00000-of-00001.safetensors",
+            "model-000001-of-000002.safetensors",
+            "model-00001-of-00003.safetensors",
             "pytorch_model.bin",
-        ];
+        ]);
+        let selection = select(&files).unwrap();
         assert_eq!(
-            selected(&files).unwrap()[2..],
-            [
-                "model.safetensors.index.json",
-                "model-00001-of-00002.safetensors",
-                "model-00002-of-00002.safetensors"
-            ]
+            selection.index.as_deref(),
+            Some("model.safetensors.index.json")
         );
+        assert_eq!(selection.files[2..], ["model.safetensors.index.json"]);
+        // However they are numbered, and whatever an older set left beside them.
+        let find = |named: &[&str]| shards(&files, "model.safetensors.index.json", owned(named));
+        for named in [
+            &["model-00000-of-00001.safetensors"][..],
+            &[
+                "model-000001-of-000002.safetensors",
+                "model-00001-of-00003.safetensors",
+            ],
+        ] {
+            assert_eq!(find(named), Ok(owned(named)));
+        }
         assert_eq!(
-            selected(&files[..4]).unwrap_err(),
-            SelectionError::MissingShards {
+            find(&[
+                "a.safetensors",
+                "model-00000-of-00001.safetensors",
+                "b.safetensors"
+            ]),
+            Err(SelectionError::MissingShards {
                 index: "model.safetensors.index.json".to_owned(),
-                missing: "model-00002-of-00002.safetensors".to_owned(),
-            }
+                missing: "a.safetensors, b.safetensors".to_owned(),
+            })
         );
-        assert!(
-            selected(&files[..3])
-                .unwrap_err()
-                .to_string()
-                .contains("not the shards model-00001-of-….safetensors")
-        );
+        let torch = owned(&["config.json", "vocab.txt", "pytorch_model.bin.index.json"]);
+        let index = select(&torch).unwrap().index;
+        assert_eq!(index.as_deref(), Some("pytorch_model.bin.index.json"));
         assert_eq!(
-            selected(&[
-                "config.json",
-                "vocab.txt",
-                "pytorch_model.bin.index.json",
-                "pytorch_model-00001-of-00001.bin"
-            ])
-            .unwrap()[2..],
-            [
-                "pytorch_model.bin.index.json",
-                "pytorch_model-00001-of-00001.bin"
-            ]
+            select(&files[..2]).map_err(|error| error.to_string().contains("no weights")),
+            Err(true)
         );
+    }
+
+    #[test]
+    fn an_adapter_is_told_from_a_model() {
+        let adapter = [
+            "README.md",
+            "adapter_config.json",
+            "adapter_model.safetensors",
+            "tokenizer.json",
+        ];
+        assert!(is_adapter(&owned(&adapter)));
+        assert!(is_adapter(&owned(
+            &[&adapter[..], &["config.json"]].concat()
+        )));
+        assert!(!is_adapter(&owned(
+            &[&adapter[..], &["config.json", "model.safetensors"]].concat()
+        )));
+        assert!(!is_adapter(&owned(&["config.json", "tf_model.h5"])));
     }
 
     #[test]

@@ -518,6 +518,90 @@ fn weights_as_pytorch_writes_them_are_pulled_and_exported() {
     }
 }
 
+/// An index names its shards, however they are numbered; what an older set left beside them is not fetched.
+#[test]
+fn of_shards_those_that_the_index_names_are_pulled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy_folder(&checkpoint("token-cased"), folder.path());
+    std::fs::remove_file(folder.path().join("model.safetensors")).expect("weights");
+    copy_folder(
+        &project().join("tests/golden/formats/sharded-safetensors"),
+        folder.path(),
+    );
+    let index = folder.path().join("model.safetensors.index.json");
+    let mut names = std::fs::read_to_string(&index).expect("an index");
+    for number in 1..=3 {
+        let name = format!("model-{number:05}-of-00003.safetensors");
+        let renamed = format!("model-{:06}-of-000003.safetensors", number - 1);
+        std::fs::rename(folder.path().join(&name), folder.path().join(&renamed)).expect("a shard");
+        names = names.replace(&name, &renamed);
+    }
+    std::fs::write(&index, names).expect("a file");
+    for left_over in [
+        "model-00001-of-00009.safetensors",
+        "model-00000-of-00001.safetensors",
+    ] {
+        std::fs::write(folder.path().join(left_over), left_over).expect("a file");
+    }
+    let hub = HubServer::start(&[("org/cut", Repository::of_folder(folder.path()))]);
+    let user = User::of(&hub);
+    let pulled = user.pull(&user.request("org/cut")).expect("a model");
+    let of = |folder: &Path| std::fs::read(folder.join("model.onnx.data")).expect("a file");
+    assert_eq!(
+        of(&pulled.folder),
+        of(&exported("token-cased", Precision::Fp32))
+    );
+    let fetched = file_names(&user.fetch("org/cut").expect("a folder"));
+    let shards: Vec<_> = fetched
+        .iter()
+        .filter(|name| name.contains("-of-"))
+        .collect();
+    assert_eq!(shards.len(), 3, "{fetched:?}");
+    assert!(
+        shards.iter().all(|name| name.contains("-of-000003")),
+        "{fetched:?}"
+    );
+
+    std::fs::remove_file(folder.path().join("model-000001-of-000003.safetensors"))
+        .expect("a shard");
+    let hub = HubServer::start(&[("org/cut", Repository::of_folder(folder.path()))]);
+    let message = User::of(&hub).refused("org/cut");
+    assert_says(
+        &message,
+        &["incomplete", "not model-000001-of-000003.safetensors"],
+    );
+}
+
+#[test]
+fn an_adapter_is_refused_with_its_base_and_the_way_to_merge_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (file, content) in [
+        (
+            "adapter_config.json",
+            r#"{"peft_type": "LORA", "base_model_name_or_path": "org/base", "task_type": "SEQ_CLS"}"#,
+        ),
+        ("adapter_model.safetensors", ""),
+        ("tokenizer.json", "{}"),
+    ] {
+        std::fs::write(folder.path().join(file), content).expect("a file");
+    }
+    let expected = [
+        "PEFT adapter (LORA)",
+        "`org/base`",
+        "AutoPeftModelForSequenceClassification",
+        "merge_and_unload",
+    ];
+    let hub = HubServer::start(&[("org/adapter", Repository::of_folder(folder.path()))]);
+    let user = User::of(&hub);
+    assert_says(&user.refused("org/adapter"), &expected);
+    assert!(transfers(&hub.seen()).is_empty(), "no weights are fetched");
+    // A folder on disk is refused in the same words.
+    let mut request = user.request(folder.path().to_str().expect("UTF-8"));
+    request.name = Some("adapter".to_owned());
+    let message = user.pull(&request).expect_err("a refusal").to_string();
+    assert_says(&message, &expected);
+}
+
 #[test]
 fn a_pull_makes_a_model_once_and_again_for_a_newer_commit() {
     let hub = small_hub();
