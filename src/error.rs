@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::batch::BatchError;
+use crate::quote::quoted;
 use crate::task::Task;
 
 /// Why a request is not answered. `Display` is the sentence for the person who sent it: what is wrong, where, and what to do.
@@ -17,6 +18,15 @@ pub enum ServiceError {
     InvalidJson {
         /// The parser's words, with line and column.
         reason: String,
+    },
+    /// A string of the body holds half of a surrogate pair, which JSON can write and Unicode does not have.
+    #[error(
+        "{place} holds a lone surrogate, half of a pair such as `\\ud83d\\ude00`, which is no character. Cut texts \
+         between characters, or send `\\ufffd` in its place."
+    )]
+    LoneSurrogate {
+        /// Where: `` `text[3]` `` or `The body`.
+        place: String,
     },
     /// The body holds bytes that are not UTF-8.
     #[error("The body is not valid UTF-8 at byte {position}. Send JSON encoded as UTF-8.")]
@@ -41,7 +51,7 @@ pub enum ServiceError {
         reason: String,
     },
     /// No model has this name.
-    #[error("There is no model named `{name}`. {}", named(.available))]
+    #[error("There is no model named `{}`. {}", quoted(.name), named(.available))]
     ModelNotFound {
         /// The name asked for.
         name: String,
@@ -57,7 +67,7 @@ pub enum ServiceError {
         available: Vec<String>,
     },
     /// No route has this path.
-    #[error("There is no route {path}. {hint}")]
+    #[error("There is no route {}. {hint}", quoted(.path))]
     RouteNotFound {
         /// The path asked for.
         path: String,
@@ -66,7 +76,9 @@ pub enum ServiceError {
     },
     /// The route exists, for other methods.
     #[error(
-        "{path} does not take {method}; the Allow header of this answer names the methods it takes."
+        "{} does not take {}; the Allow header of this answer names the methods it takes.",
+        quoted(.path),
+        quoted(.method)
     )]
     MethodNotAllowed {
         /// The path asked for.
@@ -103,7 +115,7 @@ pub enum ServiceError {
         field: String,
     },
     /// A field no request of this kind has: surely a mistake.
-    #[error("{place} has the unknown field `{field}`. {hint}")]
+    #[error("{place} has the unknown field `{}`. {hint}", quoted(.field))]
     UnknownField {
         /// Where the field is.
         place: String,
@@ -191,7 +203,8 @@ pub enum ServiceError {
     },
     /// The model asked for does another task than the route.
     #[error(
-        "The model `{model}` does the task {task}, not {wanted}. Ask it for {task}, or ask another model."
+        "The model `{}` does the task {task}, not {wanted}. Ask it for {task}, or ask another model.",
+        quoted(.model)
     )]
     WrongTask {
         /// The model.
@@ -203,8 +216,9 @@ pub enum ServiceError {
     },
     /// The model does a task that Hugging Face has no pipeline for.
     #[error(
-        "The model `{model}` does the task {task}, for which Hugging Face has no pipeline. Use the route /{task}, or \
-         another model."
+        "The model `{}` does the task {task}, for which Hugging Face has no pipeline. Use the route /{task}, or \
+         another model.",
+        quoted(.model)
     )]
     NoPipeline {
         /// The model.
@@ -233,7 +247,7 @@ pub enum ServiceError {
     )]
     Draining,
     /// The model could not be loaded.
-    #[error("The model `{model}` could not be loaded: {reason}")]
+    #[error("The model `{}` could not be loaded: {reason}", quoted(.model))]
     ModelUnavailable {
         /// The model.
         model: String,
@@ -242,7 +256,8 @@ pub enum ServiceError {
     },
     /// The model was taken out of service.
     #[error(
-        "The model `{model}` is unloaded. Load it by POST /v2/repository/models/{model}/load, over gRPC by RepositoryModelLoad, or ask another."
+        "The model `{name}` is unloaded. Load it by POST /v2/repository/models/{name}/load, over gRPC by RepositoryModelLoad, or ask another.",
+        name = quoted(.model)
     )]
     ModelUnloaded {
         /// The model, as it was asked for.
@@ -313,7 +328,9 @@ impl ServiceError {
             Unimplemented,
         };
         match self {
-            Self::InvalidJson { .. } => ("invalid_json", 400, InvalidArgument),
+            Self::InvalidJson { .. } | Self::LoneSurrogate { .. } => {
+                ("invalid_json", 400, InvalidArgument)
+            }
             Self::InvalidUtf8 { .. } => ("invalid_utf8", 400, InvalidArgument),
             Self::InvalidMessage { .. } => ("invalid_message", 400, InvalidArgument),
             Self::InvalidType { .. } => ("invalid_type", 400, InvalidArgument),

@@ -95,3 +95,47 @@ fn retry_after_rounds_up_to_at_least_a_second() {
     assert_eq!(seconds(Duration::from_millis(1001)), 2);
     assert_eq!(seconds(Duration::from_secs(5)), 5);
 }
+
+#[test]
+fn what_a_client_named_is_cut() {
+    let name = || "x".repeat(10_000);
+    let hint = String::new;
+    for error in [
+        ServiceError::ModelNotFound {
+            name: name(),
+            available: Vec::new(),
+        },
+        ServiceError::RouteNotFound {
+            path: name(),
+            hint: hint(),
+        },
+        ServiceError::MethodNotAllowed {
+            path: name(),
+            method: name(),
+        },
+        ServiceError::UnknownField {
+            place: "The body".to_owned(),
+            field: name(),
+            hint: hint(),
+        },
+        ServiceError::WrongTask {
+            model: name(),
+            task: Task::Tag,
+            wanted: Task::Qa,
+        },
+        ServiceError::NoPipeline {
+            model: name(),
+            task: Task::Discriminate,
+        },
+        ServiceError::ModelUnavailable {
+            model: name(),
+            reason: hint(),
+        },
+        ServiceError::ModelUnloaded { model: name() },
+    ] {
+        let sentence = error.to_string();
+        let cut = format!("{}…", "x".repeat(100));
+        assert!(sentence.contains(&cut), "{sentence}");
+        assert!(sentence.len() < 500, "{sentence}");
+    }
+}

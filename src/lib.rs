@@ -24,6 +24,7 @@ pub mod model_config;
 mod numbers;
 pub mod onnx;
 mod panics;
+mod quote;
 pub mod repository;
 pub mod service;
 mod suggest;

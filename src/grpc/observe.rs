@@ -19,6 +19,7 @@ use tracing::{Instrument, Span};
 use super::call::{Call, Noted};
 use super::{GrpcState, methods, reflection, status};
 use crate::error::ServiceError;
+use crate::quote::quoted;
 use crate::telemetry::request::{REQUEST_ID, TRACE_PARENT, Tally, UNMATCHED, request_id, span};
 
 const ENCODING: &str = "grpc-encoding";
@@ -70,7 +71,10 @@ async fn observe(
         Err(error) => Err(error),
     };
     let mut response = match answered {
-        Ok(response) => response.map(|body| ObservedBody::of(body, Some(observed))),
+        Ok(response) => response.map(|body| ObservedBody {
+            is_reflection: methods::reflects(route),
+            ..ObservedBody::of(body, Some(observed))
+        }),
         Err(error) => {
             observed.finish(Some(error.http_status()));
             let response = Status::from(error).into_http::<Body>();
@@ -183,11 +187,17 @@ impl Observed {
 pub struct ObservedBody {
     inner: Body,
     observed: Option<Observed>,
+    /// Whether its status is that of another crate, which quotes names however long they are.
+    is_reflection: bool,
 }
 
 impl ObservedBody {
     fn of(inner: Body, observed: Option<Observed>) -> Self {
-        Self { inner, observed }
+        Self {
+            inner,
+            observed,
+            is_reflection: false,
+        }
     }
 
     fn finish(&mut self, status: Option<u16>) {
@@ -216,7 +226,11 @@ impl hyper::body::Body for ObservedBody {
             Some(Err(_)) => this.finish(Some(500)),
             None => this.finish(None),
         }
-        Poll::Ready(frame)
+        Poll::Ready(if this.is_reflection {
+            frame.map(|frame| frame.map(with_short_message))
+        } else {
+            frame
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -226,6 +240,22 @@ impl hyper::body::Body for ObservedBody {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// Trailers whose message is no longer than a quotation may be; other frames as they are.
+fn with_short_message(frame: Frame<Bytes>) -> Frame<Bytes> {
+    let mut trailers = match frame.into_trailers() {
+        Ok(trailers) => trailers,
+        Err(frame) => return frame,
+    };
+    if let Some(status) = Status::from_header_map(&trailers)
+        && status.code() != Code::Ok
+    {
+        let short = Status::new(status.code(), quoted(status.message()).to_string());
+        // It can't be written only where it is no text, which it was before it was cut.
+        let _ = short.add_header(&mut trailers);
+    }
+    Frame::trailers(trailers)
 }
 
 /// What is counted of a stream that ends with a status that another crate made; none for OK.

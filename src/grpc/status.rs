@@ -7,6 +7,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 
 use crate::error::{GrpcStatus, ServiceError, seconds};
+use crate::quote::cut_quotation;
 
 /// The trailing metadata that holds an error's name.
 const ERROR_CODE: &str = "error-code";
@@ -39,7 +40,7 @@ pub fn error(status: &Status) -> Option<&ServiceError> {
 
 /// What it means that tonic could not read a request: of a message longer than `limit`, it does not take it in.
 pub fn unreadable(status: &Status, limit: usize) -> ServiceError {
-    let reason = status.message().trim_end_matches('.').to_owned();
+    let reason = cut_quotation(status.message().trim_end_matches('.'));
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted => ServiceError::BodyTooLarge { limit },
         Code::Unimplemented => ServiceError::UnsupportedCompression { reason },

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Answer;
 use super::input::Object;
 use crate::error::ServiceError;
+use crate::quote::{cut_quotation, quoted};
 use crate::suggest::suggestion;
 
 /// Parses one JSON object into a request.
@@ -19,9 +20,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
     })?;
     // In two steps: what is no JSON at all is never taken for a wrong type, wherever it stands.
     let document: Value =
-        serde_json::from_str(text).map_err(|error| ServiceError::InvalidJson {
-            reason: error.to_string(),
-        })?;
+        serde_json::from_str(text).map_err(|error| no_json(text, &error.to_string()))?;
     from_value(document, "The body")
 }
 
@@ -76,33 +75,70 @@ pub fn to_string(body: &impl Serialize) -> Result<String, ServiceError> {
     serde_json::to_string(body).map_err(ServiceError::internal)
 }
 
-/// serde tells its errors apart only by their words, which the tests below pin.
-fn explain(root: &str, path: &str, reason: &str) -> ServiceError {
-    let mut names = backticked(reason);
-    if let Some(field) = names.next() {
-        let field = field.to_owned();
-        if reason.starts_with("missing field ") {
-            return ServiceError::MissingField {
-                place: place(root, path),
-                field,
-            };
-        }
-        if reason.starts_with("unknown field ") {
-            let place = place(root, parent(path, &field));
-            return ServiceError::UnknownField {
-                place,
-                hint: suggestion(&field, names),
-                field,
+/// Why a text is no JSON, given the parser's words. They name a line and a column; of a list of texts one of which was
+/// cut within a character, its place says more.
+fn no_json(text: &str, reason: &str) -> ServiceError {
+    let is_surrogate = ["lone leading surrogate", "unexpected end of hex escape"]
+        .iter()
+        .any(|words| reason.starts_with(words));
+    if is_surrogate {
+        let mut parser = serde_json::Deserializer::from_str(text);
+        if let Err(error) = serde_path_to_error::deserialize::<_, Value>(&mut parser) {
+            // A key that can't be read has no name: then it is the object that is named.
+            let path = error.path().to_string();
+            let path = path.strip_suffix('?').unwrap_or(&path);
+            let path = path.strip_suffix('.').unwrap_or(path);
+            return ServiceError::LoneSurrogate {
+                place: place("The body", if path.is_empty() { "." } else { path }),
             };
         }
     }
+    ServiceError::InvalidJson {
+        reason: reason.to_owned(),
+    }
+}
+
+/// serde tells its errors apart only by their words, which the tests below pin. What they quote of the request may hold
+/// any characters, also those that end a quotation: what comes behind it, which is ours, is found from the end.
+fn explain(root: &str, path: &str, reason: &str) -> ServiceError {
+    if let Some(field) = reason.strip_prefix("missing field `") {
+        return ServiceError::MissingField {
+            place: place(root, path),
+            field: field.trim_end_matches('`').to_owned(),
+        };
+    }
+    if let Some(rest) = reason.strip_prefix("unknown field `") {
+        let (field, names) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
+        return ServiceError::UnknownField {
+            place: place(root, parent(path, field)),
+            hint: suggestion(field, backticked(names)),
+            field: field.to_owned(),
+        };
+    }
     let place = place(root, path);
-    // What serde says of an enum, of which ours are all written as strings.
-    let reason = reason.replace("expected string or map", "expected a string");
+    let reason = without_texts(reason);
     if reason.starts_with("invalid type: ") || reason.starts_with("invalid length ") {
         ServiceError::InvalidType { place, reason }
     } else {
         ServiceError::InvalidValue { place, reason }
+    }
+}
+
+/// serde's words without the string that they may quote, which may be a text; numbers and names are cut short.
+fn without_texts(reason: &str) -> String {
+    let (found, expected) = match reason.rsplit_once(", expected ") {
+        Some((found, expected)) => (found, Some(expected)),
+        None => (reason, None),
+    };
+    let found = match found.split_once(": string \"") {
+        Some((kind, _)) if kind.starts_with("invalid ") => format!("{kind}: a string"),
+        _ => cut_quotation(found),
+    };
+    match expected {
+        // What serde says of an enum, of which ours are all written as strings.
+        Some("string or map") => format!("{found}, expected a string"),
+        Some(expected) => format!("{found}, expected {expected}"),
+        None => found,
     }
 }
 
@@ -119,7 +155,7 @@ fn place(root: &str, path: &str) -> String {
     if path == "." {
         root.to_owned()
     } else {
-        format!("`{path}`")
+        format!("`{}`", quoted(path))
     }
 }
 
@@ -129,7 +165,10 @@ fn backticked(message: &str) -> impl Iterator<Item = &str> + Clone {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::service::input::{Count, Inputs};
     use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest, Timings};
 
     fn check<T: DeserializeOwned>(body: &str, code: &str, sentence_part: &str) {
@@ -147,7 +186,6 @@ mod tests {
             "{",
             "{\"text\": NaN}",
             "{\"text\": \"a\"} x",
-            "{\"text\": \"\\ud800\"}",
             "{'text': 1}",
         ] {
             check::<DiscriminateRequest>(body, "invalid_json", "not valid JSON");
@@ -159,6 +197,90 @@ mod tests {
             "invalid_json",
             "number",
         );
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_named_with_its_place() {
+        for (body, place) in [
+            (
+                r#"{"text": ["ok", "\ud800"]}"#,
+                "`text[1]` holds a lone surrogate",
+            ),
+            (r#"{"text": "cut \ud83d"}"#, "`text` holds"),
+            (
+                r#"{"text": ["\ud83d\ude00", "\ude00\ud83d"]}"#,
+                "`text[1]` holds",
+            ),
+            (r#"{"text": "\ud83d\n"}"#, "`text` holds"),
+            (
+                r#"{"items": [{"question": "a", "context": "\ud83d\u0041"}]}"#,
+                "`items[0].context` holds",
+            ),
+            (
+                r#"{"inputs": [{"data": ["a", ["\udfff"]]}]}"#,
+                "`inputs[0].data[1][0]` holds",
+            ),
+            (r#"{"\ud800": 1}"#, "The body holds"),
+            (r#"{"items": [{"\ud800": 1}]}"#, "`items[0]` holds"),
+        ] {
+            check::<DiscriminateRequest>(body, "invalid_json", place);
+        }
+        // What is no escape of a surrogate is named as before.
+        check::<DiscriminateRequest>(r#"{"text": "\ud8"}"#, "invalid_json", "not valid JSON");
+        assert!(parse::<DiscriminateRequest>(br#"{"text": "\ud83d\ude00"}"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_quoted_is_short_and_never_a_text() {
+        let error = |body: &Value| parse::<Quotes>(body.to_string().as_bytes()).err().unwrap();
+        let long = "`, expected é\"".repeat(1000);
+        // A key is quoted with the path to it.
+        let shown: String = long.chars().take(90).collect();
+        let secret = "my secret, expected nothing else";
+        for (body, quoted) in [
+            (json!({"text": {"a": secret}}), None),
+            (json!({"count": secret}), None),
+            (json!({"share": secret}), None),
+            (json!({"flag": long}), None),
+            (json!({"list": secret}), None),
+            (json!({"level": long}), Some(&shown)),
+            (json!({&long: 1}), Some(&shown)),
+            (json!({"free": {&long: "a"}}), Some(&shown)),
+            (json!({"count": -1e300}), None),
+        ] {
+            let sentence = error(&body).to_string();
+            assert!(sentence.chars().count() < 400, "{sentence}");
+            assert!(!sentence.contains("secret"), "{sentence}");
+            assert_eq!(sentence.contains(&shown), quoted.is_some(), "{sentence}");
+            let more: String = long.chars().take(101).collect();
+            assert!(!sentence.contains(&more), "{sentence}");
+        }
+        check::<Quotes>(
+            r#"{"count": "a"}"#,
+            "invalid_type",
+            "`count` has the wrong type: invalid type: a string, expected a whole number",
+        );
+        check::<Quotes>(r#"{"levle": 1}"#, "unknown_field", "`level`");
+    }
+
+    /// Every kind of field that requests have.
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Quotes {
+        #[serde(rename = "text")]
+        _text: Option<Inputs<String>>,
+        #[serde(rename = "count")]
+        _count: Option<Count<1>>,
+        #[serde(rename = "share")]
+        _share: Option<f64>,
+        #[serde(rename = "flag")]
+        _flag: Option<bool>,
+        #[serde(rename = "list")]
+        _list: Option<Vec<String>>,
+        #[serde(rename = "level")]
+        _level: Option<crate::heads::tag::Aggregation>,
+        #[serde(rename = "free")]
+        _free: Option<std::collections::BTreeMap<String, bool>>,
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub use timings::Timings;
 
 use crate::config::Limits;
 use crate::error::ServiceError;
+use crate::quote::quoted;
 use crate::repository::{Control, DefaultModel, LoadedModel, ModelState, Repository};
 use crate::task::Task;
 use offload::Offload;
@@ -219,6 +220,6 @@ impl Service {
 
 fn loading(name: &str) -> ServiceError {
     ServiceError::NotReady {
-        reason: format!("the model `{name}` is loading"),
+        reason: format!("the model `{}` is loading", quoted(name)),
     }
 }

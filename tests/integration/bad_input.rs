@@ -82,7 +82,7 @@ async fn bodies_that_are_no_request_are_refused_by_kind() {
         text("{\"text\": \"\\ud800\"}"),
         400,
         "invalid_json",
-        "not valid JSON",
+        "`text` holds a lone surrogate",
     )
     .await;
     check(

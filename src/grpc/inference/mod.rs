@@ -10,6 +10,7 @@ use super::call::{Call, timed};
 use super::proto::inference as proto;
 use super::proto::inference::grpc_inference_service_server::GrpcInferenceService;
 use crate::error::ServiceError;
+use crate::quote::quoted;
 use crate::service::Service;
 use crate::service::inference::{address, check_load_parameters, check_unload_parameters};
 
@@ -155,7 +156,8 @@ fn check_repository(name: &str) -> Result<(), ServiceError> {
     Err(ServiceError::InvalidValue {
         place: "`repository_name`".to_owned(),
         reason: format!(
-            "it is `{name}`, and the one repository of this server has no name; leave it out"
+            "it is `{}`, and the one repository of this server has no name; leave it out",
+            quoted(name)
         ),
     })
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Addressed, data};
 use crate::error::ServiceError;
+use crate::quote::quoted;
 use crate::service::inference::{
     Datatype, InferRequest, Parameters, RequestedOutput, Tensor, binary_data_size,
 };
@@ -96,7 +97,11 @@ fn check_repeated(field: &str, found: Option<String>, wanted: &str) -> Result<()
         None => Ok(()),
         Some(found) => Err(ServiceError::InvalidValue {
             place: format!("`{field}`"),
-            reason: format!("it is `{found}`, and the path says `{wanted}`"),
+            reason: format!(
+                "it is `{}`, and the path says `{}`",
+                quoted(&found),
+                quoted(wanted)
+            ),
         }),
     }
 }

@@ -3,6 +3,7 @@
 use super::names::{self, CONTEXT, INPUT_IDS, POSITION_IDS, QUESTION, SEQUENCE_STARTS, TEXT};
 use super::tensor::{Tensor, TensorData};
 use crate::error::ServiceError;
+use crate::quote::quoted;
 use crate::suggest::suggestion;
 use crate::task::Task;
 
@@ -32,7 +33,10 @@ impl Inputs {
         for (index, tensor) in tensors.iter().enumerate() {
             let name = tensor.name();
             if tensors.iter().take(index).any(|other| other.name() == name) {
-                return Err(refused("`inputs`", format!("it has `{name}` twice")));
+                return Err(refused(
+                    "`inputs`",
+                    format!("it has `{}` twice", quoted(name)),
+                ));
             }
             let of_packed = [SEQUENCE_STARTS, POSITION_IDS].contains(&name);
             let found = known.iter().find(|known| known.name == name);
@@ -53,7 +57,8 @@ impl Inputs {
                 return Err(refused(
                     "`inputs`",
                     format!(
-                        "`{name}` stands beside tensors of another kind; send either texts or token ids"
+                        "`{}` stands beside tensors of another kind; send either texts or token ids",
+                        quoted(name)
                     ),
                 ));
             }
@@ -119,7 +124,7 @@ pub fn integers(tensor: Tensor) -> Result<Vec<i64>, ServiceError> {
 
 /// How an error names a tensor.
 pub fn place(name: &str) -> String {
-    format!("The tensor `{name}`")
+    format!("The tensor `{}`", quoted(name))
 }
 
 /// An error about a place.

@@ -13,6 +13,7 @@ use super::tensor::{Tensor, TensorData};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::error::ServiceError;
 use crate::numbers::signed;
+use crate::quote::quoted_numbers;
 use crate::repository::LoadedModel;
 use crate::service::run::Run;
 use crate::service::{RequestContext, Service, Timings};
@@ -48,8 +49,8 @@ fn sequences(model: &LoadedModel, mut inputs: Named) -> Result<Vec<Sequence>, Se
         Some(tensor) if tensor.shape().len() != 1 => Err(refused(
             &place(name),
             format!(
-                "its shape is {:?}, and beside `{SEQUENCE_STARTS}` it must be of one dimension",
-                tensor.shape()
+                "its shape is {}, and beside `{SEQUENCE_STARTS}` it must be of one dimension",
+                quoted_numbers(tensor.shape())
             ),
         )),
         Some(tensor) => integers(tensor).map(Some),

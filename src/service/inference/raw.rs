@@ -13,6 +13,7 @@ use super::parameters::RequestedOutput;
 use super::tensor::{Tensor, TensorData};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::error::ServiceError;
+use crate::quote::quoted_numbers;
 use crate::repository::LoadedModel;
 use crate::service::run::Run;
 use crate::service::{RequestContext, Service, Timings};
@@ -52,8 +53,10 @@ fn sequences(
 ) -> Result<(Vec<Sequence>, usize), ServiceError> {
     let shape = inputs.get(INPUT_IDS).map_or(&[][..], Tensor::shape);
     let &[rows, longest] = shape else {
-        let reason =
-            format!("its shape is {shape:?}, and it must be [N, L]: N rows of L token ids");
+        let reason = format!(
+            "its shape is {}, and it must be [N, L]: N rows of L token ids",
+            quoted_numbers(shape)
+        );
         return Err(refused(&place(INPUT_IDS), reason));
     };
     let shape = [rows, longest];
@@ -64,8 +67,8 @@ fn sequences(
         Some(tensor) if tensor.shape() != shape => Err(refused(
             &place(name),
             format!(
-                "its shape is {:?}, and that of `{INPUT_IDS}` {shape:?}",
-                tensor.shape()
+                "its shape is {}, and that of `{INPUT_IDS}` {shape:?}",
+                quoted_numbers(tensor.shape())
             ),
         )),
         Some(tensor) => integers(tensor).map(Some),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::ServiceError;
+use crate::quote::{quoted, quoted_numbers};
 
 /// The element types of tensors that this server takes and gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,8 @@ impl Tensor {
         let count = element_count(&shape).map_err(|reason| refused(&name, reason))?;
         if count != data.len() {
             let reason = format!(
-                "its shape {shape:?} has {count} elements, and its data {}",
+                "its shape {} has {count} elements, and its data {}",
+                quoted_numbers(&shape),
                 data.len()
             );
             return Err(refused(&name, reason));
@@ -118,7 +120,7 @@ impl Tensor {
 
 fn refused(name: &str, reason: String) -> ServiceError {
     ServiceError::InvalidValue {
-        place: format!("The tensor `{name}`"),
+        place: format!("The tensor `{}`", quoted(name)),
         reason,
     }
 }
@@ -126,11 +128,18 @@ fn refused(name: &str, reason: String) -> ServiceError {
 /// Elements of a tensor of this shape; the reason where there is no such tensor.
 fn element_count(shape: &[i64]) -> Result<usize, String> {
     shape.iter().try_fold(1_usize, |count, &size| {
-        let size = usize::try_from(size)
-            .map_err(|_| format!("its shape {shape:?} has the negative dimension {size}"))?;
-        count
-            .checked_mul(size)
-            .ok_or_else(|| format!("its shape {shape:?} has more elements than memory can hold"))
+        let size = usize::try_from(size).map_err(|_| {
+            format!(
+                "its shape {} has the negative dimension {size}",
+                quoted_numbers(shape)
+            )
+        })?;
+        count.checked_mul(size).ok_or_else(|| {
+            format!(
+                "its shape {} has more elements than memory can hold",
+                quoted_numbers(shape)
+            )
+        })
     })
 }
 
@@ -332,7 +341,10 @@ impl FromStr for Datatype {
             .into_iter()
             .find(|datatype| datatype.name() == name)
             .ok_or_else(|| {
-                format!("no model here takes the datatype `{name}`; texts are BYTES, token ids INT64 or INT32")
+                format!(
+                    "no model here takes the datatype `{}`; texts are BYTES, token ids INT64 or INT32",
+                    quoted(name)
+                )
             })
     }
 }

@@ -13,6 +13,7 @@ use super::parameters::RequestedOutput;
 use super::tensor::{Tensor, TensorData};
 use crate::config::Limits;
 use crate::error::ServiceError;
+use crate::quote::quoted_numbers;
 use crate::repository::LoadedModel;
 use crate::service::{
     Answer, ClassifyRequest, Inputs, QaRequest, RequestContext, Service, Timings, json,
@@ -133,8 +134,8 @@ fn texts(
     };
     if !matches!(tensor.shape(), [_] | [_, 1]) {
         let reason = format!(
-            "its shape is {:?}, and it must be [N] or [N, 1], a text each",
-            tensor.shape()
+            "its shape is {}, and it must be [N] or [N, 1], a text each",
+            quoted_numbers(tensor.shape())
         );
         return Err(refused(&place(name), reason));
     }
