@@ -14,6 +14,7 @@ use crate::telemetry::request::{REQUEST_ID, TRACE_PARENT, Tally, UNMATCHED, requ
 pub async fn observe(State(state): State<HttpState>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
     let route = path.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+    let route = route.strip_suffix('/').unwrap_or(route);
     let headers = request.headers();
     let id = request_id(text(headers, REQUEST_ID));
     let method = request.method();

@@ -94,12 +94,14 @@ impl Route {
     }
 }
 
-/// All routes, and what is answered where there is none.
+/// All routes, each with and without a slash at its end, and what is answered where there is none.
 pub fn router(state: HttpState) -> Router {
     routes()
         .into_iter()
         .fold(Router::new(), |router, route| {
-            router.route(route.path, route.handler)
+            router
+                .route(&format!("{}/", route.path), route.handler.clone())
+                .route(route.path, route.handler)
         })
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(async |uri: Uri| not_found(&uri))

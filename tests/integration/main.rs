@@ -15,6 +15,7 @@ mod formats;
 mod grpc;
 mod grpc_inference;
 mod harness;
+mod http;
 mod hub;
 mod hub_server;
 mod inference;

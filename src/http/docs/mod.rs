@@ -39,9 +39,17 @@ pub async fn openapi(State(http): State<HttpState>) -> Json<Value> {
     Json(document(&http.service.widest_limits(), &http.timeouts))
 }
 
-/// GET /docs.
-pub async fn page() -> Response {
-    shown("text/html; charset=utf-8", PAGE.as_bytes())
+/// GET /docs. Links are relative, so that the page works below a prefix too: those of `/docs/` begin one folder lower.
+pub async fn page(uri: Uri) -> Response {
+    let page = if uri.path().ends_with('/') {
+        let page = PAGE
+            .replace("=\"docs/", "=\"")
+            .replace("=\"openapi", "=\"../openapi");
+        Cow::Owned(page.into_bytes())
+    } else {
+        Cow::Borrowed(PAGE.as_bytes())
+    };
+    shown("text/html; charset=utf-8", page)
 }
 
 /// GET /docs/{file}.

@@ -1,6 +1,7 @@
-// Shows the server's own document. Paths are relative, so that the page works below a prefix too.
+// Shows the server's own document. It is found from this script, so that the page works below a prefix, and with a slash
+// at the end of its own path.
 SwaggerUIBundle({
-  url: "openapi.json",
+  url: new URL("../openapi.json", document.currentScript.src).href,
   dom_id: "#document",
   deepLinking: true,
   displayOperationId: false,
