@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::HttpState;
 use super::health::{Health, READY};
 use super::models::decoded;
-use super::posted::Posted;
+use super::posted::{JsonOrUndeclared, Posted};
 use super::respond::Asked;
 use crate::error::ServiceError;
 use crate::service::json;
@@ -17,7 +17,7 @@ use crate::service::pipeline::{EndpointInfo, PipelineRequest};
 pub async fn pipeline(
     State(http): State<HttpState>,
     name: Result<Path<String>, PathRejection>,
-    posted: Posted<PipelineRequest>,
+    posted: Posted<PipelineRequest, JsonOrUndeclared>,
 ) -> Response {
     let name = decoded(name);
     let asked = Asked {

@@ -6,8 +6,8 @@ use std::pin::Pin;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
@@ -15,6 +15,7 @@ use super::HttpState;
 use super::compression::Decompressed;
 use super::context::request_context;
 use crate::error::ServiceError;
+use crate::quote::quoted;
 use crate::service::{RequestContext, json};
 
 /// So much of a body that is too long is read and thrown away before it is refused: a client that writes it all before
@@ -24,8 +25,11 @@ const DISCARDED_BYTES: usize = 64 << 20;
 const DISCARDED_DECOMPRESSED_BYTES: usize = 16 << 20;
 
 /// What a body may be declared as.
-pub trait MediaTypes {
-    /// Whether binary data, or nothing said, does beside JSON.
+pub trait MediaTypes: Send {
+    /// Whether JSON may be declared as nothing at all, or as the form that curl says of any data. Other servers of these
+    /// protocols read such bodies. A page of another origin can send them too, without asking first.
+    const TAKES_UNDECLARED: bool;
+    /// Whether binary data may follow the JSON.
     const TAKES_BINARY: bool;
 }
 
@@ -33,13 +37,23 @@ pub trait MediaTypes {
 pub struct JsonOnly;
 
 impl MediaTypes for JsonOnly {
+    const TAKES_UNDECLARED: bool = false;
     const TAKES_BINARY: bool = false;
 }
 
-/// JSON, with binary data behind it or without; or nothing, where a body may be left out.
+/// JSON, whether declared or not.
+pub struct JsonOrUndeclared;
+
+impl MediaTypes for JsonOrUndeclared {
+    const TAKES_UNDECLARED: bool = true;
+    const TAKES_BINARY: bool = false;
+}
+
+/// JSON, whether declared or not, with binary data behind it or without.
 pub struct JsonOrBinary;
 
 impl MediaTypes for JsonOrBinary {
+    const TAKES_UNDECLARED: bool = true;
     const TAKES_BINARY: bool = true;
 }
 
@@ -62,7 +76,7 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
             return Err(ServiceError::Draining);
         }
         let context = request_context(request.headers(), &state.timeouts, Instant::now())?;
-        check_media_type(request.headers(), M::TAKES_BINARY)?;
+        check_media_type::<M>(request.headers())?;
         let limit = state.service.limits().max_body_bytes;
         let discarded = match request.extensions().get::<Decompressed>() {
             Some(Decompressed) => DISCARDED_DECOMPRESSED_BYTES,
@@ -85,20 +99,25 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
 }
 
 /// A parsed request.
-pub struct Posted<T> {
+pub struct Posted<T, M = JsonOnly> {
     /// The body.
     pub body: T,
     /// How long it was.
     pub bytes: usize,
     /// What the headers say.
     pub context: RequestContext,
+    media_types: PhantomData<M>,
 }
 
-impl<T: DeserializeOwned + Send + 'static> FromRequest<HttpState> for Posted<T> {
+impl<T, M> FromRequest<HttpState> for Posted<T, M>
+where
+    T: DeserializeOwned + Send + 'static,
+    M: MediaTypes,
+{
     type Rejection = ServiceError;
 
     async fn from_request(request: Request, state: &HttpState) -> Result<Self, ServiceError> {
-        let received = Received::<JsonOnly>::from_request(request, state).await?;
+        let received = Received::<M>::from_request(request, state).await?;
         let Received { body, context, .. } = received;
         let bytes = body.len();
         let body = state
@@ -109,11 +128,12 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<HttpState> for Posted<T> 
             body,
             bytes,
             context,
+            media_types: PhantomData,
         })
     }
 }
 
-fn check_media_type(headers: &HeaderMap, takes_binary: bool) -> Result<(), ServiceError> {
+fn check_media_type<M: MediaTypes>(headers: &HeaderMap) -> Result<(), ServiceError> {
     let refused = |found: String| Err(ServiceError::UnsupportedMediaType { found });
     if let Some(encoding) = headers
         .get(CONTENT_ENCODING)
@@ -121,31 +141,30 @@ fn check_media_type(headers: &HeaderMap, takes_binary: bool) -> Result<(), Servi
     {
         return refused(format!(
             "its content-encoding is {}",
-            String::from_utf8_lossy(encoding.as_bytes())
+            quoted(&String::from_utf8_lossy(encoding.as_bytes()))
         ));
     }
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        if takes_binary {
-            return Ok(());
-        }
-        return refused("the request has no content-type".to_owned());
-    };
-    let value = String::from_utf8_lossy(value.as_bytes());
+    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let value = String::from_utf8_lossy(value.unwrap_or_default());
     let essence = value
         .split(';')
         .next()
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    if takes_binary && essence == "application/octet-stream" {
-        return Ok(());
-    }
-    if essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let is_json = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let is_undeclared = essence.is_empty() || essence == "application/x-www-form-urlencoded";
+    if is_json
+        || (M::TAKES_UNDECLARED && is_undeclared)
+        || (M::TAKES_BINARY && essence == "application/octet-stream")
     {
         return Ok(());
     }
-    refused(format!("its content-type is {value}"))
+    if essence.is_empty() {
+        return refused("the request has no content-type".to_owned());
+    }
+    refused(format!("its content-type is {}", quoted(&value)))
 }
 
 /// Reads a body of at most `limit` bytes; of a longer one it reads so many to throw them away.

@@ -10,7 +10,7 @@ use crate::error::ServiceError;
 use crate::quote::{cut_quotation, quoted};
 use crate::suggest::suggestion;
 
-/// Parses one JSON object into a request.
+/// Parses one JSON object into a request. A byte order mark before it is no part of it.
 ///
 /// # Errors
 /// Invalid UTF-8, invalid JSON and wrong types (400), missing and unknown fields and unusable values (422).
@@ -18,6 +18,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
     let text = std::str::from_utf8(body).map_err(|error| ServiceError::InvalidUtf8 {
         position: error.valid_up_to(),
     })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // In two steps: what is no JSON at all is never taken for a wrong type, wherever it stands.
     let document: Value =
         serde_json::from_str(text).map_err(|error| no_json(text, &error.to_string()))?;
@@ -228,6 +229,15 @@ mod tests {
         // What is no escape of a surrogate is named as before.
         check::<DiscriminateRequest>(r#"{"text": "\ud8"}"#, "invalid_json", "not valid JSON");
         assert!(parse::<DiscriminateRequest>(br#"{"text": "\ud83d\ude00"}"#).is_ok());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_document() {
+        let body = "\u{feff}{\"text\": \"\u{feff}a\"}";
+        let request: DiscriminateRequest = parse(body.as_bytes()).unwrap();
+        assert_eq!(request.text.items(), ["\u{feff}a"]);
+        check::<DiscriminateRequest>("\u{feff}", "invalid_json", "EOF");
+        check::<DiscriminateRequest>("\u{feff}\u{feff}{}", "invalid_json", "expected value");
     }
 
     #[test]

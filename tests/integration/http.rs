@@ -1,8 +1,8 @@
-//! HTTP itself: slashes at the end of paths, and HEAD.
+//! HTTP itself: slashes at the end of paths, HEAD, and how bodies may be declared.
 
 use reqwest::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Method, Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Server, default_server};
 
@@ -156,4 +156,104 @@ async fn head_is_answered_as_get_without_a_body() {
         allowed.sort_unstable();
         assert_eq!(allowed.join(","), methods, "{path}");
     }
+}
+
+/// Bodies of routes that other servers have too, and what they answer.
+fn bodies() -> Vec<(&'static str, String)> {
+    let text = json!({"name": "text", "datatype": "BYTES", "shape": [1], "data": ["a"]});
+    let index = json!({"ready": true});
+    [
+        (
+            "/models/electra-mini-chunker",
+            json!({"inputs": "She sings"}),
+        ),
+        (
+            "/v2/models/electra-mini-chunker/infer",
+            json!({"inputs": [text]}),
+        ),
+        (
+            "/v2/models/electra-mini-chunker/versions/1/infer",
+            json!({"inputs": [text]}),
+        ),
+        ("/v2/repository/index", index),
+        ("/v2/repository/models/electra-mini-qa/load", json!({})),
+    ]
+    .map(|(path, body)| (path, body.to_string()))
+    .to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_of_other_servers_protocols_need_no_declaration() {
+    let server = default_server();
+    let undeclared =
+        |path: &str, body: &str| server.client.post(server.url(path)).body(body.to_owned());
+    for (path, body) in bodies() {
+        let whole: Value = serde_json::from_str(&body).expect("JSON");
+        let wanted = server.ask(path, &whole).await;
+        for declared in [
+            None,
+            Some(""),
+            Some("application/x-www-form-urlencoded"),
+            Some("Application/X-WWW-Form-URLencoded; charset=utf-8"),
+            Some("application/json"),
+        ] {
+            let mut request = undeclared(path, &body);
+            if let Some(declared) = declared {
+                request = request.header(CONTENT_TYPE, declared);
+            }
+            let (status, found) = server.send(request).await;
+            assert_eq!(
+                (status, &found),
+                (StatusCode::OK, &wanted),
+                "{path} {declared:?}"
+            );
+        }
+        // Others are what they say.
+        for declared in ["text/plain", "multipart/form-data", "text/json"] {
+            let request = undeclared(path, &body).header(CONTENT_TYPE, declared);
+            server.refused(request, 415, "unsupported_media_type").await;
+        }
+        // What is a form indeed is no JSON.
+        let form = undeclared(path, "inputs=She+sings");
+        let form = form.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        server.refused(form, 400, "invalid_json").await;
+    }
+    // The server's own routes want to be told.
+    for declared in ["", "application/x-www-form-urlencoded"] {
+        let request = undeclared("/tag", "{\"text\": \"a\"}").header(CONTENT_TYPE, declared);
+        server.refused(request, 415, "unsupported_media_type").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_before_json_is_read_over() {
+    let server = default_server();
+    let own = [
+        ("/discriminate", json!({"text": "a fox"}).to_string()),
+        ("/classify", json!({"text": "a fox"}).to_string()),
+        ("/tag", json!({"text": "a fox"}).to_string()),
+        (
+            "/qa",
+            json!({"question": "who?", "context": "a fox"}).to_string(),
+        ),
+    ];
+    for (path, body) in own.into_iter().chain(bodies()) {
+        let wanted = server
+            .ask(path, &serde_json::from_str(&body).expect("JSON"))
+            .await;
+        let request = server.client.post(server.url(path));
+        let request = request.header(CONTENT_TYPE, "application/json");
+        let (status, found) = server.send(request.body(format!("\u{feff}{body}"))).await;
+        assert_eq!((status, found), (StatusCode::OK, wanted), "{path}");
+    }
+    // It is of the JSON, whose length the header says.
+    let text = json!({"name": "text", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 5}});
+    let document = format!("\u{feff}{}", json!({"inputs": [text]}));
+    let body = [document.as_bytes(), b"\x01\0\0\0a"].concat();
+    let request = server
+        .client
+        .post(server.url("/v2/models/electra-mini-chunker/infer"));
+    let request = request.header("inference-header-content-length", document.len());
+    let (status, found) = server.send(request.body(body)).await;
+    assert_eq!(status, StatusCode::OK, "{found}");
 }
