@@ -21,6 +21,19 @@ pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<
         .map(|(_, name)| name)
 }
 
+/// The nearest of the names that fewer than so many edits away from what was typed.
+pub fn nearer<'a>(
+    typed: &str,
+    names: impl Iterator<Item = &'a str>,
+    edits: usize,
+) -> Option<&'a str> {
+    names
+        .map(|name| (distance(typed, name), name))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance < edits)
+        .map(|(_, name)| name)
+}
+
 /// Levenshtein's distance: insertions, deletions and replacements of characters.
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();

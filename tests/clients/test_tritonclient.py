@@ -214,6 +214,26 @@ def test_an_unknown_output_is_refused_by_name(protocol: Protocol, default_server
         )
 
 
+def test_what_the_client_can_add_changes_no_answer(protocol: Protocol, default_server: Server) -> None:
+    client = protocol.client(default_server)
+    ask = lambda **more: client.infer("electra-mini-sentiment", protocol.inputs(text=TEXTS), **more)
+    plain = results(ask())
+    for more in [
+        {"sequence_id": 7, "sequence_start": True, "sequence_end": True},
+        {"sequence_id": "a sequence", "sequence_start": True},
+        {"priority": 2, "timeout": 20_000_000, "request_id": "mine"},
+        {"parameters": {"content_type": "str", "beam_width": 4}},
+    ]:
+        assert results(ask(**more)) == plain, more
+    if protocol.name == "grpc":
+        assert results(ask(parameters={"triton_enable_empty_final_response": True})) == plain
+    classes = protocol.module.InferRequestedOutput("score", class_count=2)
+    with pytest.raises(InferenceServerException, match="classification"):
+        ask(outputs=[classes])
+    with pytest.raises(InferenceServerException, match="Did you mean `top_k`"):
+        ask(parameters={"top_p": 1})
+
+
 def test_models_are_unloaded_and_loaded(protocol: Protocol, own_server: Callable[..., Server]) -> None:
     client = protocol.client(own_server("discriminator-plain", "token-bio"))
 

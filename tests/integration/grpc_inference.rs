@@ -309,6 +309,35 @@ async fn what_can_not_be_inferred_has_its_code() {
         raw_input_contents: vec![vec![1, 0, 0]],
         ..request()
     };
+    // What clients of other servers send with every request changes nothing; the name of an option does not fail to.
+    let of_others = HashMap::from([
+        (
+            "sequence_id".to_owned(),
+            parameter(ParameterChoice::Int64Param(7)),
+        ),
+        (
+            "sequence_start".to_owned(),
+            parameter(ParameterChoice::BoolParam(true)),
+        ),
+        (
+            "triton_enable_empty_final_response".to_owned(),
+            parameter(ParameterChoice::BoolParam(true)),
+        ),
+        ("content_type".to_owned(), word("str")),
+        ("headers".to_owned(), proto::InferParameter::default()),
+    ]);
+    let mut ours = request();
+    let plain = client.model_infer(ours.clone()).await.expect("an answer");
+    ours.parameters.clone_from(&of_others);
+    ours.inputs[0].parameters.clone_from(&of_others);
+    ours.outputs = ["result", "label", "score", "truncated"]
+        .map(|name| InferRequestedOutputTensor {
+            name: name.to_owned(),
+            parameters: of_others.clone(),
+        })
+        .to_vec();
+    let answer = client.model_infer(ours).await.expect("an answer");
+    assert_eq!(answer.into_inner(), plain.into_inner());
     for (request, expected, name) in [
         (unknown, Code::NotFound, "model_not_found"),
         (unloaded_version, Code::NotFound, "model_not_found"),

@@ -414,7 +414,11 @@ async fn requests_have_ids_parameters_outputs_and_versions() {
         "id": "mine",
         "inputs": [texts("text", &["A warm film."])],
         "outputs": [{"name": "score"}, {"name": "label"}],
-        "parameters": {"top_k": 1, "priority": 1, "timeout": 20_000_000, "sequence_id": 0},
+        "parameters": {
+            "top_k": 1, "priority": 1, "timeout": 20_000_000,
+            // What clients of other servers add.
+            "sequence_id": 7, "sequence_start": true, "headers": {"a": "b"}, "content_type": "str", "threshold_of": null,
+        },
     });
     for path in [
         "/v2/models/electra-mini-sentiment/infer",
@@ -538,6 +542,37 @@ async fn each_mistake_has_its_status_and_code() {
         server
             .refused(server.get(path), 404, "model_not_found")
             .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_option_and_what_changes_the_data_are_refused() {
+    let server = default_server();
+    let text = texts("text", &["a"]);
+    let mut shared = text.clone();
+    shared["parameters"] = json!({"shared_memory_region": "r", "shared_memory_byte_size": 5});
+    let mut encoded = text.clone();
+    encoded["parameters"] = json!({"content_type": "base64"});
+    let classes = json!([{"name": "label", "parameters": {"classification": 2}}]);
+    for (body, said) in [
+        (
+            json!({"inputs": [text], "parameters": {"agregation": "max"}}),
+            "Did you mean `aggregation`?",
+        ),
+        (
+            json!({"inputs": [text], "parameters": {"top_k": 2}}),
+            "its options are `aggregation`, `offsets`",
+        ),
+        (json!({"inputs": [shared]}), "shares no memory"),
+        (json!({"inputs": [encoded]}), "as they are"),
+        (
+            json!({"inputs": [text], "outputs": classes}),
+            "`label` and `score`",
+        ),
+    ] {
+        let request = server.post(&infer_path("electra-mini-chunker"), &body);
+        let error = server.refused(request, 422, "unknown_field").await;
+        assert!(error.to_string().contains(said), "{body}: {error}");
     }
 }
 

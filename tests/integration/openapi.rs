@@ -569,7 +569,15 @@ fn taken_by_inference() -> Vec<(&'static str, Value)> {
         ),
         (
             INFER,
-            json!({"inputs": [text], "parameters": {"sequence_id": 0, "sequence_end": false}}),
+            json!({"inputs": [text], "parameters": {"sequence_id": 7, "headers": {"a": "b"}, "content_type": "str"}}),
+        ),
+        (
+            INFER,
+            json!({"inputs": [text], "parameters": {"timeout": null, "top_k": null, "beams": 4}}),
+        ),
+        (
+            INFER,
+            json!({"inputs": [text], "outputs": [{"name": "score", "parameters": {"binary": null, "content_type": null}}]}),
         ),
         (
             INFER,
@@ -603,7 +611,9 @@ fn refused_by_inference() -> Vec<(&'static str, Value)> {
         changed("data", json!("a")),
         changed("data", json!([{"text": "a"}])),
         changed("more", json!(1)),
-        changed("parameters", json!({"binary": true})),
+        changed("parameters", json!({"content_type": "base64"})),
+        changed("parameters", json!({"classification": 2})),
+        changed("parameters", json!({"binary_data_size": -1})),
         (INFER, json!({"inputs": [text], "more": 1})),
         (INFER, json!({"inputs": [text], "outputs": [{"name": 1}]})),
         (
@@ -616,13 +626,12 @@ fn refused_by_inference() -> Vec<(&'static str, Value)> {
         ),
         (
             INFER,
-            json!({"inputs": [text], "parameters": {"timeout": null}}),
+            json!({"inputs": [text], "parameters": {"timeout": "soon"}}),
         ),
         (
             INFER,
-            json!({"inputs": [text], "parameters": {"sequence_id": 7}}),
+            json!({"inputs": [text], "parameters": {"content_type": "base64"}}),
         ),
-        (INFER, json!({"inputs": [text], "parameters": {"beams": 4}})),
         (INFER, json!({"inputs": [text], "parameters": {"top_k": 0}})),
         (INDEX, json!({"ready": 1})),
         (INDEX, json!({"all": true})),
@@ -657,11 +666,16 @@ async fn schemas_take_what_the_server_takes_and_refuse_what_it_refuses() {
 
 /// The names that a request may have, as the error of an unknown one lists them.
 async fn known_fields(server: &Server, path: &str, body: Value) -> BTreeSet<String> {
+    listed_names(server, path, body, "The names are ").await
+}
+
+/// The names behind these words of an error.
+async fn listed_names(server: &Server, path: &str, body: Value, words: &str) -> BTreeSet<String> {
     let error = server
         .refused(server.post(path, &body), 422, "unknown_field")
         .await;
     let sentence = error["error"].as_str().expect("a sentence");
-    let (_, names) = sentence.split_once("The names are ").expect(sentence);
+    let (_, names) = sentence.split_once(words).expect(sentence);
     names
         .split('`')
         .skip(1)
@@ -739,16 +753,25 @@ async fn inference_takes_the_parameters_that_the_document_names() {
     let server = default_server();
     let document = Document::of(&server).await;
     let described = &document.whole["components"]["schemas"]["InferParameters"]["properties"];
-    let described: BTreeSet<String> = fields(described)
-        // Taken where they ask for nothing, and so not offered.
-        .filter(|(name, _)| !name.starts_with("sequence_"))
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    let mut known = BTreeSet::new();
-    for model in ["discriminator", "sentiment", "chunker", "qa"] {
+    let described: BTreeSet<String> = fields(described).map(|(name, _)| name.to_owned()).collect();
+    let of_protocol = [
+        "priority",
+        "timeout",
+        "binary_data_output",
+        "content_type",
+        "classification",
+    ];
+    let mut known: BTreeSet<String> = of_protocol.map(str::to_owned).into();
+    // An option of another task is refused with the names of those that the task has.
+    for (model, of_another) in [
+        ("discriminator", "top_k"),
+        ("sentiment", "level"),
+        ("chunker", "top_k"),
+        ("qa", "level"),
+    ] {
         let path = format!("/v2/models/electra-mini-{model}/infer");
-        let body = json!({"inputs": [], "parameters": {"something-else-entirely": 1}});
-        known.extend(known_fields(&server, &path, body).await);
+        let body = json!({"inputs": [], "parameters": {of_another: 1}});
+        known.extend(listed_names(&server, &path, body, "its options are ").await);
     }
     assert_eq!(described, known);
 }

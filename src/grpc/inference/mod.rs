@@ -131,7 +131,7 @@ impl GrpcInferenceService for InferenceAdapter {
     ) -> Result<Response<proto::RepositoryModelLoadResponse>, Status> {
         let request = request.into_inner();
         check_repository(&request.repository_name)?;
-        check_load_parameters(&parameters::of_repository(request.parameters)?)?;
+        check_load_parameters(&parameters::of_repository(request.parameters))?;
         self.service.load_model(&request.model_name).await?;
         Ok(Response::new(proto::RepositoryModelLoadResponse {}))
     }
@@ -142,7 +142,7 @@ impl GrpcInferenceService for InferenceAdapter {
     ) -> Result<Response<proto::RepositoryModelUnloadResponse>, Status> {
         let request = request.into_inner();
         check_repository(&request.repository_name)?;
-        check_unload_parameters(&parameters::of_repository(request.parameters)?)?;
+        check_unload_parameters(&parameters::of_repository(request.parameters))?;
         self.service.unload_model(&request.model_name).await?;
         Ok(Response::new(proto::RepositoryModelUnloadResponse {}))
     }

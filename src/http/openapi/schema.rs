@@ -50,6 +50,16 @@ impl Object {
     }
 }
 
+impl Object {
+    /// An object of a request that may have other fields too, which are ignored.
+    pub fn open(self) -> Self {
+        Self {
+            closed: false,
+            ..self
+        }
+    }
+}
+
 impl From<Object> for Value {
     fn from(object: Object) -> Self {
         let mut schema = json!({

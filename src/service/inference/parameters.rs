@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::batch::Priority;
 use crate::error::ServiceError;
+use crate::quote::quoted;
 use crate::service::RequestContext;
-use crate::suggest::suggestion;
+use crate::suggest::{nearer, suggestion};
 use crate::task::Task;
 
 /// Parameters by name.
@@ -29,19 +30,42 @@ pub enum ParameterValue {
     Double(f64),
     /// A text.
     String(String),
+    /// Null, which is as if the parameter were absent.
+    Null,
+    /// A list, an object, or a type that this server does not know: of use to no parameter of its own.
+    Other,
 }
 
 /// What the protocol itself defines for requests.
 const PRIORITY: &str = "priority";
 const TIMEOUT: &str = "timeout";
 const BINARY_DATA_OUTPUT: &str = "binary_data_output";
-/// Of streams of answers to one request: `perf_analyzer` sends it with every request over gRPC.
-const EMPTY_FINAL_RESPONSE: &str = "triton_enable_empty_final_response";
-const SEQUENCE: [&str; 3] = ["sequence_id", "sequence_start", "sequence_end"];
 /// What it defines for tensors.
 const BINARY_DATA: &str = "binary_data";
 const BINARY_DATA_SIZE: &str = "binary_data_size";
+/// What it defines and this server does not do.
 const CLASSIFICATION: &str = "classification";
+const SHARED_MEMORY: &str = "shared_memory_";
+
+/// How clients of `MLServer` say that a tensor's elements stand for something else: numbers and strings as they are are these.
+const CONTENT_TYPE: &str = "content_type";
+const PLAIN_CONTENT: [&str; 3] = ["str", "np", "pd"];
+
+/// What native requests have and this protocol says elsewhere.
+const MODEL: &str = "model";
+
+/// A name fewer than this many edits away from one of ours is taken for a mistyped one.
+const FEWEST_EDITS: usize = 3;
+
+/// What transformers calls options of ours: who sends one wants what it does.
+const PIPELINE_NAMES: [(&str, &str); 6] = [
+    ("aggregation_strategy", "aggregation"),
+    ("function_to_apply", "function"),
+    ("truncation", "truncate"),
+    ("handle_impossible_answer", "no_answer"),
+    ("max_answer_len", "max_answer_tokens"),
+    ("doc_stride", "stride"),
+];
 
 /// Options whose values are words; those of the others are numbers or truth values, which some clients can only send as text.
 const WORDS: [&str; 4] = ["level", "function", "aggregation", "offsets"];
@@ -78,23 +102,21 @@ impl RequestParameters {
     /// Unknown names, and unusable values of what the protocol defines; those of options are found by the task itself.
     pub fn read(parameters: Parameters, task: Task) -> Result<Self, ServiceError> {
         let mut read = Self::default();
-        for (name, value) in parameters {
+        let given = parameters.into_iter().filter(|(_, value)| value.is_given());
+        for (name, value) in given {
             match name.as_str() {
                 PRIORITY => read.priority = priority(&value)?,
                 TIMEOUT => read.timeout = timeout(&value)?,
-                // One is of HTTP alone, which has read it by now: over gRPC all outputs are raw. The other is of streams:
-                // here the one answer is the final one.
-                BINARY_DATA_OUTPUT | EMPTY_FINAL_RESPONSE => drop(truth(&name, &value)?),
-                sequence if SEQUENCE.contains(&sequence) => no_sequence(&name, &value)?,
+                // Of HTTP alone, which has read it by now: over gRPC all outputs are raw.
+                BINARY_DATA_OUTPUT => drop(truth(&name, &value)?),
                 option if options(task).contains(&option) => {
-                    let value = value.into_json(WORDS.contains(&option));
+                    let value = value.into_json(WORDS.contains(&option)).ok_or_else(|| {
+                        let reason = "it must be true, false, a number or a string";
+                        wrong_type(&name, reason)
+                    })?;
                     read.options.insert(name, value);
                 }
-                _ => {
-                    let protocol = [PRIORITY, TIMEOUT, BINARY_DATA_OUTPUT];
-                    let known = options(task).iter().copied().chain(protocol);
-                    return Err(unknown("`parameters`", name, known));
-                }
+                _ => check_request_parameter(&name, &value, task)?,
             }
         }
         Ok(read)
@@ -145,29 +167,84 @@ fn timeout(value: &ParameterValue) -> Result<Option<Duration>, ServiceError> {
     }
 }
 
-/// Each request is complete in itself; clients that say so are not refused for it.
-fn no_sequence(name: &str, value: &ParameterValue) -> Result<(), ServiceError> {
-    let none = match value {
-        ParameterValue::Bool(value) => !value,
-        ParameterValue::String(value) => value.is_empty(),
-        number => number.whole() == Some(0),
-    };
-    if none {
-        return Ok(());
-    }
-    Err(invalid(
-        name,
-        "no model here keeps a state between the requests of a sequence; leave it out",
-    ))
-}
-
 fn truth(name: &str, value: &ParameterValue) -> Result<bool, ServiceError> {
     match value {
         ParameterValue::Bool(value) => Ok(*value),
-        _ => Err(ServiceError::InvalidType {
-            place: format!("`parameters.{name}`"),
-            reason: "it must be true or false".to_owned(),
-        }),
+        _ => Err(wrong_type(name, "it must be true or false")),
+    }
+}
+
+/// Checks a request's parameter that is no option of this task: one of another task would do nothing here.
+fn check_request_parameter(
+    name: &str,
+    value: &ParameterValue,
+    task: Task,
+) -> Result<(), ServiceError> {
+    let protocol = [PRIORITY, TIMEOUT, BINARY_DATA_OUTPUT];
+    let known = options(task).iter().copied().chain(protocol);
+    let is_other = |option: &&str| *option == name;
+    if Task::ALL
+        .iter()
+        .any(|task| options(task.to_owned()).iter().any(is_other))
+    {
+        return Err(refused(
+            "`parameters`",
+            name,
+            format!(
+                "The task {task} has no such option; its options are `{}`.",
+                options(task).join("`, `")
+            ),
+        ));
+    }
+    if name == MODEL {
+        let hint = "The path, or over gRPC `model_name`, says which model is asked.";
+        return Err(refused("`parameters`", name, hint.to_owned()));
+    }
+    if let Some((_, ours)) = PIPELINE_NAMES.iter().find(|(theirs, _)| *theirs == name) {
+        return Err(refused(
+            "`parameters`",
+            name,
+            format!("Here it is called `{ours}`."),
+        ));
+    }
+    check_ignored("`parameters`", name, value, known)
+}
+
+/// Checks a parameter that this server has no use for. Clients of other servers add their own to every request, which
+/// change nothing here; refused is what may be a mistyped one of ours, and what says that the data or the answer is not
+/// what it would be taken for.
+fn check_ignored(
+    place: &str,
+    name: &str,
+    value: &ParameterValue,
+    ours: impl Iterator<Item = &'static str> + Clone,
+) -> Result<(), ServiceError> {
+    if name.starts_with(SHARED_MEMORY) {
+        let hint = "This server shares no memory with its clients: send the data in the request, and read it from the \
+                    answer.";
+        return Err(refused(place, name, hint.to_owned()));
+    }
+    // Zero is how clients say that they want the tensor itself.
+    if name == CLASSIFICATION && value.whole() != Some(0) {
+        let hint = "A classifier answers texts by the outputs `label` and `score`, the best `top_k` of them.";
+        return Err(refused(place, name, hint.to_owned()));
+    }
+    if name == CONTENT_TYPE {
+        return match value {
+            ParameterValue::String(kind) if PLAIN_CONTENT.contains(&kind.as_str()) => Ok(()),
+            _ => Err(refused(
+                place,
+                name,
+                format!(
+                    "Elements are taken as they are, which is `{}`: leave it out, or send them so.",
+                    PLAIN_CONTENT.join("`, `")
+                ),
+            )),
+        };
+    }
+    match nearer(name, ours, FEWEST_EDITS) {
+        None => Ok(()),
+        Some(meant) => Err(refused(place, name, format!("Did you mean `{meant}`?"))),
     }
 }
 
@@ -178,6 +255,7 @@ fn truth(name: &str, value: &ParameterValue) -> Result<bool, ServiceError> {
 pub fn binary_data_output(parameters: &Parameters) -> Result<bool, ServiceError> {
     parameters
         .get(BINARY_DATA_OUTPUT)
+        .filter(|value| value.is_given())
         .map_or(Ok(false), |value| truth(BINARY_DATA_OUTPUT, value))
 }
 
@@ -197,18 +275,11 @@ impl RequestedOutput {
     /// Unknown parameters, wrong types.
     pub fn new(name: String, parameters: &Parameters) -> Result<Self, ServiceError> {
         let mut binary = None;
-        for (parameter, value) in parameters {
-            match parameter.as_str() {
-                BINARY_DATA => binary = Some(truth(BINARY_DATA, value)?),
-                // How often clients say that they want the tensor itself.
-                CLASSIFICATION if value.whole() == Some(0) => {}
-                _ => {
-                    return Err(unknown(
-                        &format!("The output `{name}`'s `parameters`"),
-                        parameter.clone(),
-                        [BINARY_DATA].into_iter(),
-                    ));
-                }
+        let place = format!("The output `{}`'s `parameters`", quoted(&name));
+        for (parameter, value) in given(parameters) {
+            match (parameter.as_str(), value) {
+                (BINARY_DATA, value) => binary = Some(truth(BINARY_DATA, value)?),
+                (other, value) => check_ignored(&place, other, value, [BINARY_DATA].into_iter())?,
             }
         }
         Ok(Self { name, binary })
@@ -224,17 +295,15 @@ pub fn binary_data_size(
     parameters: &Parameters,
 ) -> Result<Option<usize>, ServiceError> {
     let mut size = None;
-    for (parameter, value) in parameters {
+    for (parameter, value) in given(parameters) {
         if parameter != BINARY_DATA_SIZE {
-            return Err(unknown(
-                &format!("The input `{input}`'s `parameters`"),
-                parameter.clone(),
-                [BINARY_DATA_SIZE].into_iter(),
-            ));
+            let place = format!("The input `{}`'s `parameters`", quoted(input));
+            check_ignored(&place, parameter, value, [BINARY_DATA_SIZE].into_iter())?;
+            continue;
         }
         let bytes = value.whole().and_then(|bytes| usize::try_from(bytes).ok());
         let bytes = bytes.ok_or_else(|| ServiceError::InvalidValue {
-            place: format!("The input `{input}`'s `{BINARY_DATA_SIZE}`"),
+            place: format!("The input `{}`'s `{BINARY_DATA_SIZE}`", quoted(input)),
             reason: "it must be a whole number of bytes".to_owned(),
         })?;
         size = Some(bytes);
@@ -261,55 +330,72 @@ pub(super) fn refuse_options(options: &serde_json::Map<String, Value>) -> Result
 /// # Errors
 /// Any other name, any other type.
 pub(super) fn only_truth(parameters: &Parameters, known: &'static str) -> Result<(), ServiceError> {
-    parameters.iter().try_for_each(|(name, value)| {
+    given(parameters).try_for_each(|(name, value)| {
         if name == known {
             return truth(name, value).map(drop);
         }
-        Err(unknown("`parameters`", name.clone(), [known].into_iter()))
+        Err(refused(
+            "`parameters`",
+            name,
+            suggestion(name, [known].into_iter()),
+        ))
     })
 }
 
-fn unknown(
-    place: &str,
-    field: String,
-    known: impl Iterator<Item = &'static str> + Clone,
-) -> ServiceError {
+/// Those with a value: null is as if a parameter were absent.
+fn given(parameters: &Parameters) -> impl Iterator<Item = (&String, &ParameterValue)> {
+    parameters.iter().filter(|(_, value)| value.is_given())
+}
+
+fn refused(place: &str, field: &str, hint: String) -> ServiceError {
     ServiceError::UnknownField {
         place: place.to_owned(),
-        hint: suggestion(&field, known),
-        field,
+        field: field.to_owned(),
+        hint,
     }
 }
 
 fn invalid(name: &str, reason: &str) -> ServiceError {
     ServiceError::InvalidValue {
-        place: format!("`parameters.{name}`"),
+        place: format!("`parameters.{}`", quoted(name)),
+        reason: reason.to_owned(),
+    }
+}
+
+fn wrong_type(name: &str, reason: &str) -> ServiceError {
+    ServiceError::InvalidType {
+        place: format!("`parameters.{}`", quoted(name)),
         reason: reason.to_owned(),
     }
 }
 
 impl ParameterValue {
+    pub(super) fn is_given(&self) -> bool {
+        *self != Self::Null
+    }
+
     /// A whole number that is not negative, also where it came as text.
     fn whole(&self) -> Option<u64> {
         match self {
             Self::Int64(number) => u64::try_from(*number).ok(),
             Self::Uint64(number) => Some(*number),
             Self::String(text) => text.parse().ok(),
-            Self::Bool(_) | Self::Double(_) => None,
+            Self::Bool(_) | Self::Double(_) | Self::Null | Self::Other => None,
         }
     }
 
-    /// As a native route's JSON would have it.
-    fn into_json(self, is_word: bool) -> Value {
+    /// As a native route's JSON would have it, where it can be an option's value.
+    fn into_json(self, is_word: bool) -> Option<Value> {
         match self {
-            Self::Bool(value) => value.into(),
-            Self::Int64(number) => number.into(),
-            Self::Uint64(number) => number.into(),
-            Self::Double(number) => number.into(),
-            Self::String(text) => match serde_json::from_str(&text) {
+            Self::Bool(value) => Some(value.into()),
+            Self::Int64(number) => Some(number.into()),
+            Self::Uint64(number) => Some(number.into()),
+            Self::Double(number) => Some(number.into()),
+            Self::String(text) => Some(match serde_json::from_str(&text) {
                 Ok(value @ (Value::Number(_) | Value::Bool(_))) if !is_word => value,
                 _ => text.into(),
-            },
+            }),
+            Self::Null | Self::Other => None,
         }
     }
 }
@@ -318,11 +404,25 @@ impl<'de> Deserialize<'de> for ParameterValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ValueVisitor;
 
-        impl Visitor<'_> for ValueVisitor {
+        impl<'de> Visitor<'de> for ValueVisitor {
             type Value = ParameterValue;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("true, false, a number or a string")
+                formatter.write_str("a value")
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Ok(ParameterValue::Null)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(ParameterValue::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(ParameterValue::Other)
             }
 
             fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {

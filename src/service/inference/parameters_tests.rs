@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::ParameterValue::{Bool, Double, Int64, String as Text, Uint64};
+use super::ParameterValue::{Bool, Double, Int64, Null, Other, String as Text, Uint64};
 use super::*;
 use crate::service::testing::context;
 
@@ -51,28 +51,92 @@ fn unusable_parameters_are_refused_by_name() {
     check("priority", Bool(true), "invalid_value");
     check("timeout", Double(1.5), "invalid_value");
     check("binary_data_output", Int64(1), "invalid_type");
+    check("threshold", Other, "invalid_type");
+    check("priority", Other, "invalid_value");
+}
+
+/// The point: a misspelt option of ours still gets its error, whatever else is ignored.
+#[test]
+fn what_is_nearly_an_option_is_refused_with_its_name() {
+    let check = |name: &str, task, hint: &str| {
+        let error = read(name, Int64(1), task).unwrap_err();
+        assert_eq!(error.code(), "unknown_field", "{name}: {error}");
+        assert!(error.to_string().contains(hint), "{name}: {error}");
+    };
+    check("treshold", Task::Discriminate, "Did you mean `threshold`?");
+    check("top_p", Task::Classify, "Did you mean `top_k`?");
+    check("prioritie", Task::Tag, "Did you mean `priority`?");
+    check("time_out", Task::Tag, "Did you mean `timeout`?");
     check(
-        "triton_enable_empty_final_response",
-        Int64(1),
-        "invalid_type",
+        "binary_data_outputs",
+        Task::Tag,
+        "Did you mean `binary_data_output`?",
     );
-    check("sequence_id", Int64(4), "invalid_value");
-    check("sequence_start", Bool(true), "invalid_value");
-    check("top_k", Int64(1), "unknown_field");
-    check("model", Text("other".to_owned()), "unknown_field");
-    check("text", Text("other".to_owned()), "unknown_field");
+    // Those of other tasks, and of the Hugging Face route, would do nothing.
+    check(
+        "top_k",
+        Task::Tag,
+        "its options are `aggregation`, `offsets`",
+    );
+    check("aggregation_strategy", Task::Tag, "called `aggregation`");
+    check("truncation", Task::Classify, "called `truncate`");
+    check("model", Task::Tag, "which model is asked");
+}
+
+/// The point: what clients of other servers add to every request does not shut them out.
+#[test]
+fn what_other_servers_clients_add_is_ignored() {
+    for (name, value) in [
+        ("triton_enable_empty_final_response", Bool(true)),
+        ("triton_enable_empty_final_response", Int64(1)),
+        ("sequence_id", Int64(4)),
+        ("sequence_id", Text("abc".to_owned())),
+        ("sequence_start", Bool(true)),
+        ("sequence_end", Bool(false)),
+        ("headers", Other),
+        ("content_type", Text("str".to_owned())),
+        ("content_type", Null),
+        ("threshold", Null),
+        ("max_tokens_of_a_language_model", Double(1.5)),
+    ] {
+        let read = read(name, value.clone(), Task::Discriminate);
+        let read = read.unwrap_or_else(|error| panic!("{name} {value:?}: {error}"));
+        assert!(read.options.is_empty(), "{name}");
+    }
+}
+
+/// What would make the data, or the answer, another than it is taken for can't be ignored.
+#[test]
+fn what_changes_the_data_is_refused_by_name() {
+    let one = |name: &str, value| BTreeMap::from([(name.to_owned(), value)]);
+    for (name, value) in [
+        ("content_type", Text("base64".to_owned())),
+        ("content_type", Other),
+        ("classification", Int64(3)),
+        ("classification", Bool(true)),
+        ("shared_memory_region", Text("region".to_owned())),
+        ("shared_memory_offset", Int64(0)),
+        ("shared_memory_byte_size", Int64(8)),
+    ] {
+        let errors = [
+            read(name, value.clone(), Task::Classify).unwrap_err(),
+            binary_data_size("i", &one(name, value.clone())).unwrap_err(),
+            RequestedOutput::new("o".to_owned(), &one(name, value)).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.code(), "unknown_field", "{name}: {error}");
+            assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
+        }
+    }
 }
 
 #[test]
-fn what_says_nothing_here_is_harmless() {
-    for (name, value) in [
-        ("triton_enable_empty_final_response", Bool(true)),
-        ("sequence_id", Int64(0)),
-        ("sequence_id", Text(String::new())),
-        ("sequence_end", Bool(false)),
-    ] {
-        assert!(read(name, value, Task::Qa).is_ok(), "{name}");
-    }
+fn values_of_any_json_type_are_read() {
+    let json = serde_json::json!({"a": null, "b": [1, [2]], "c": {"d": {}}, "e": 1, "f": "g"});
+    let parameters: Parameters = serde_json::from_value(json).unwrap();
+    let values: Vec<&ParameterValue> = parameters.values().collect();
+    let wanted = [Null, Other, Other, Uint64(1), Text("g".to_owned())];
+    assert_eq!(values, wanted.iter().collect::<Vec<_>>());
 }
 
 #[test]
@@ -111,20 +175,24 @@ fn tensors_have_parameters_of_their_own() {
         Some(true)
     );
     assert_eq!(output("classification", Int64(0)).unwrap().binary, None);
-    for (name, value) in [
-        ("classification", Int64(3)),
-        ("shared_memory_region", Bool(true)),
-    ] {
-        assert_eq!(output(name, value).unwrap_err().code(), "unknown_field");
-    }
+    assert_eq!(output("binary_data", Null).unwrap().binary, None);
+    assert_eq!(output("headers", Other).unwrap().binary, None);
+    let mistyped = output("binary_date", Bool(true)).unwrap_err();
+    assert!(
+        mistyped.to_string().contains("`binary_data`?"),
+        "{mistyped}"
+    );
     let size = |name: &str, value| binary_data_size("i", &one(name, value));
     assert_eq!(size("binary_data_size", Int64(7)), Ok(Some(7)));
     assert_eq!(
         size("binary_data_size", Int64(-7)).unwrap_err().code(),
         "invalid_value"
     );
-    assert_eq!(
-        size("shared_memory_region", Bool(true)).unwrap_err().code(),
-        "unknown_field"
+    assert_eq!(size("content_type", Text("np".to_owned())), Ok(None));
+    assert_eq!(size("binary_data_size", Null), Ok(None));
+    let mistyped = size("binary_datasize", Int64(7)).unwrap_err();
+    assert!(
+        mistyped.to_string().contains("`binary_data_size`?"),
+        "{mistyped}"
     );
 }

@@ -50,11 +50,11 @@ fn infer_request() -> Object {
 }
 
 fn infer_input() -> Object {
-    let parameters = request("How it is sent.").present(
+    let parameters = ignoring_others(request("How it is sent. Others are ignored.").optional(
         "binary_data_size",
         json!({"type": ["integer", "string"], "minimum": 0}),
         "Its bytes behind the JSON; then it has no `data`.",
-    );
+    ));
     tensor(request("A tensor that is sent."))
         .optional(
             "data",
@@ -65,17 +65,11 @@ fn infer_input() -> Object {
 }
 
 fn requested_output() -> Object {
-    let parameters = request("How it is wanted.")
-        .present(
-            "binary_data",
-            json!({"type": "boolean"}),
-            "Whether it is wanted in binary.",
-        )
-        .present(
-            "classification",
-            json!({"enum": [0]}),
-            "How clients say that they want the tensor itself.",
-        );
+    let parameters = ignoring_others(request("How it is wanted. Others are ignored.").optional(
+        "binary_data",
+        json!({"type": "boolean"}),
+        "Whether it is wanted in binary.",
+    ));
     request("An output that is wanted.")
         .required("name", string(), "Its name.")
         .optional("parameters", parameters.into(), "How it is wanted.")
@@ -85,36 +79,50 @@ fn requested_output() -> Object {
 fn parameters() -> Object {
     let number = |minimum: usize| json!({"type": ["integer", "string"], "minimum": minimum});
     let truth = || json!({"type": ["boolean", "string"]});
-    let no_sequence = || json!({"enum": [0, false, ""]});
-    request("Parameters of a request: those of the protocol, and the options of the task's own route for texts. Others are refused.")
-        .present(
+    let parameters = request("Parameters of a request: those of the protocol, and the options of the task's own route for texts. Others \
+             are ignored, unless they are within two edits of one of these, or an option of another task.")
+        .optional(
             "priority",
             with(number(0), "maximum", 5),
             "1, the highest, to 5; 0 for the usual one.",
         )
-        .present("timeout", number(0), "How long the answer is waited for, in microseconds; 0 for the usual time. Where x-request-timeout-ms is sent too, the sooner holds.")
-        .present("binary_data_output", json!({"type": "boolean"}), "Whether outputs that do not say are wanted in binary.")
-        .present("sequence_id", no_sequence(), "None: no model keeps a state between requests.")
-        .present("sequence_start", no_sequence(), "None.")
-        .present("sequence_end", no_sequence(), "None.")
-        .present(
+        .optional("timeout", number(0), "How long the answer is waited for, in microseconds; 0 for the usual time. Where x-request-timeout-ms is sent too, the sooner holds.")
+        .optional("binary_data_output", json!({"type": "boolean"}), "Whether outputs that do not say are wanted in binary.")
+        .optional(
             "threshold",
             json!({"type": ["number", "string"], "minimum": 0, "maximum": 1}),
             "Of /discriminate.",
         )
-        .present("level", one_of_names(&["token", "word"]), "Of /discriminate.")
-        .present("function", one_of_names(&["softmax", "sigmoid", "none"]), "Of /classify.")
-        .present("truncate", truth(), "Of /classify.")
-        .present(
+        .optional("level", one_of_names(&["token", "word"]), "Of /discriminate.")
+        .optional("function", one_of_names(&["softmax", "sigmoid", "none"]), "Of /classify.")
+        .optional("truncate", truth(), "Of /classify.")
+        .optional(
             "aggregation",
             one_of_names(&["none", "simple", "first", "average", "max"]),
             "Of /tag.",
         )
-        .present("top_k", number(1), "Of /classify and /qa.")
-        .present("no_answer", truth(), "Of /qa.")
-        .present("max_answer_tokens", number(1), "Of /qa.")
-        .present("stride", with(number(0), "maximum", QA_WINDOW_TOKENS / 2), "Of /qa.")
-        .present("offsets", one_of_names(&["codepoint", "utf8", "utf16"]), "Of /discriminate, /tag and /qa.")
+        .optional("top_k", number(1), "Of /classify and /qa.")
+        .optional("no_answer", truth(), "Of /qa.")
+        .optional("max_answer_tokens", number(1), "Of /qa.")
+        .optional("stride", with(number(0), "maximum", QA_WINDOW_TOKENS / 2), "Of /qa.")
+        .optional("offsets", one_of_names(&["codepoint", "utf8", "utf16"]), "Of /discriminate, /tag and /qa.");
+    ignoring_others(parameters)
+}
+
+/// Parameters beside which clients of other servers may send their own, save those that would change the data.
+fn ignoring_others(parameters: Object) -> Object {
+    parameters
+        .optional(
+            "content_type",
+            one_of_names(&["str", "np", "pd"]),
+            "What MLServer's clients say of elements that are sent as they are; any other is refused.",
+        )
+        .optional(
+            "classification",
+            json!({"enum": [0, null]}),
+            "How clients say that they want the tensor itself.",
+        )
+        .open()
 }
 
 fn tensor_data() -> Value {
