@@ -253,8 +253,11 @@ def test_models_are_unloaded_and_loaded(protocol: Protocol, own_server: Callable
     assert results(client.infer("token-bio", protocol.inputs(text=["a"])))
     with pytest.raises(InferenceServerException, match="nobody"):
         client.load_model("nobody")
-    with pytest.raises(InferenceServerException, match="config"):
-        client.load_model("token-bio", config="{}")
+    # Files and a configuration are not taken, and the loaded model stays as it is.
+    for told in [{"config": "{}"}, {"config": "{}", "files": {"file:1/model.onnx": b"AAAA"}}]:
+        with pytest.raises(InferenceServerException, match="parameters.config.*electra.toml"):
+            client.load_model("token-bio", **told)
+    assert results(client.infer("token-bio", protocol.inputs(text=["a"])))
 
 
 def test_statistics_are_those_of_what_was_asked(protocol: Protocol, own_server: Callable[..., Server]) -> None:

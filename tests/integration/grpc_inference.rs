@@ -406,15 +406,29 @@ async fn models_are_loaded_unloaded_and_counted() {
         ..Default::default()
     };
     let mut changed = load.clone();
-    changed.parameters.insert(
-        "config".to_owned(),
-        proto::ModelRepositoryParameter::default(),
-    );
-    let status = client
-        .repository_model_load(changed)
-        .await
-        .expect_err("a refusal");
-    assert_eq!(status.code(), Code::InvalidArgument);
+    let configuration = proto::ModelRepositoryParameter {
+        parameter_choice: Some(
+            proto::model_repository_parameter::ParameterChoice::StringParam("{}".to_owned()),
+        ),
+    };
+    changed
+        .parameters
+        .insert("config".to_owned(), configuration);
+    let refused = |status: &tonic::Status| {
+        assert_eq!(code(status), (Code::InvalidArgument, "invalid_value"));
+        status.message().to_owned()
+    };
+    let status = client.repository_model_load(changed.clone()).await;
+    let sentence = refused(&status.expect_err("a refusal"));
+    assert!(sentence.contains("electra.toml"), "{sentence}");
+    // The same sentence over HTTP.
+    let body = json!({"parameters": {"config": "{}"}});
+    let request = server.post("/v2/repository/models/token-cased/load", &body);
+    let error = server.refused(request, 422, "invalid_value").await;
+    assert_eq!(error["error"], sentence.as_str());
+    // It was unloaded, and is so still.
+    let status = client.model_infer(infer()).await.expect_err("a refusal");
+    assert_eq!(code(&status), (Code::Unavailable, "model_unloaded"));
     client.repository_model_load(load).await.expect("an answer");
     client.model_infer(infer()).await.expect("an answer");
     let status = client

@@ -706,7 +706,7 @@ async fn models_are_described_listed_unloaded_and_loaded() {
     let load = "/v2/repository/models/bert/load";
     let refused = json!({"parameters": {"config": "{}"}});
     server
-        .refused(server.post(load, &refused), 422, "unknown_field")
+        .refused(server.post(load, &refused), 422, "invalid_value")
         .await;
     server.ask(load, &json!({})).await;
     server.ask(&infer_path("bert"), &body).await;
@@ -714,4 +714,41 @@ async fn models_are_described_listed_unloaded_and_loaded() {
     let counted =
         "electra_requests_total{route=\"/v2/models/{name}/infer\",model=\"bert\",code=\"200\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loading_with_a_configuration_is_refused_and_leaves_the_model() {
+    let models = repository(&["token-cased"]);
+    let server = Server::start(config(models.path())).await;
+    let ask = json!({"text": "fox"});
+    let before = server.ask("/tag", &ask).await;
+    let (_, report) = server.send(server.get("/models/token-cased")).await;
+    for parameters in [
+        json!({"config": "{\"max_batch_size\": 1}"}),
+        json!({"config": {"max_batch_size": 1}}),
+        json!({"config": "{}", "file:1/model.onnx": "AAAA"}),
+    ] {
+        let load = server.post(
+            "/v2/repository/models/token-cased/load",
+            &json!({"parameters": parameters}),
+        );
+        let error = server.refused(load, 422, "invalid_value").await;
+        let sentence = error["error"].as_str().expect("a sentence");
+        assert!(
+            sentence.starts_with(
+                "`parameters.config` can't be used: a model is loaded from its folder alone"
+            ),
+            "{sentence}"
+        );
+        assert!(sentence.contains("electra.toml"), "{sentence}");
+    }
+    let (_, after) = server.send(server.get("/models/token-cased")).await;
+    assert_eq!(after, report);
+    // Loading anew would count from zero.
+    let (_, statistics) = server
+        .send(server.get("/v2/models/token-cased/stats"))
+        .await;
+    assert_eq!(statistics["model_stats"][0]["inference_count"], 1);
+    assert_eq!(server.ask("/tag", &ask).await, before);
+    server.ended().await.expect("a clean end");
 }

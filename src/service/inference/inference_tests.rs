@@ -568,9 +568,24 @@ async fn the_index_lists_versions_and_their_states() {
 #[test]
 fn loading_takes_no_settings_and_unloading_only_a_harmless_one() {
     let parameters = |json: Value| -> Parameters { serde_json::from_value(json).unwrap() };
-    assert_eq!(check_load_parameters(&parameters(json!({}))), Ok(()));
-    let refusal = check_load_parameters(&parameters(json!({"config": "{}"}))).unwrap_err();
-    assert!(refusal.code() == "unknown_field" && refusal.to_string().contains("`config`"));
+    for nothing in [json!({}), json!({"config": null})] {
+        assert_eq!(check_load_parameters(&parameters(nothing)), Ok(()));
+    }
+    // The point: the refusal says what this server does instead, however the configuration is written.
+    for (name, value) in [
+        ("config", json!("{\"max_batch_size\": 4}")),
+        ("config", json!({"max_batch_size": 4})),
+        ("file:1/model.onnx", json!("AAAA")),
+        ("other", json!(1)),
+    ] {
+        let refusal = check_load_parameters(&parameters(json!({name: value}))).unwrap_err();
+        let sentence = refusal.to_string();
+        assert_eq!(refusal.code(), "invalid_value", "{sentence}");
+        assert!(
+            sentence.contains(name) && sentence.contains("electra.toml"),
+            "{sentence}"
+        );
+    }
     for value in [true, false] {
         let dependents = parameters(json!({"unload_dependents": value}));
         assert_eq!(check_unload_parameters(&dependents), Ok(()));

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::parameters::{self, Parameters};
 use crate::error::ServiceError;
+use crate::quote::quoted;
 use crate::repository::ModelState;
 use crate::service::Service;
 
@@ -75,17 +76,19 @@ impl Service {
     }
 }
 
-/// Checks what loading a model was told: nothing can be.
+/// Checks what loading a model was told: nothing can be. Triton takes a configuration (`config`) and files (`file:…`),
+/// with which it serves the model until it is loaded again without them.
 ///
 /// # Errors
-/// [`ServiceError::UnknownField`]: a model is what its folder holds.
+/// [`ServiceError::InvalidValue`]: a model is what its folder holds.
 pub fn check_load_parameters(parameters: &Parameters) -> Result<(), ServiceError> {
-    match parameters.keys().next() {
+    match parameters.iter().find(|(_, value)| value.is_given()) {
         None => Ok(()),
-        Some(name) => Err(ServiceError::UnknownField {
-            place: "`parameters`".to_owned(),
-            field: name.clone(),
-            hint: "A model is loaded as its folder has it; change the files there, and electra.toml for its settings."
+        Some((name, _)) => Err(ServiceError::InvalidValue {
+            place: format!("`parameters.{}`", quoted(name)),
+            reason: "a model is loaded from its folder alone, and the loaded one stays as it is; change electra.toml or \
+                     the files in that folder, then load the model without parameters, or let the server find the \
+                     change, as it does every watch_interval_ms"
                 .to_owned(),
         }),
     }

@@ -99,7 +99,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     let load = request("What loading is told.").optional(
         "parameters",
         nothing.into(),
-        "None: a model is loaded as its folder has it.",
+        "None: a model is loaded from its folder alone, and settings are those of electra.toml there.",
     );
     let dependents = request("What unloading may be told.").present(
         "unload_dependents",
