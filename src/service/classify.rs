@@ -109,7 +109,13 @@ impl Service {
         };
         let run = Run {
             bytes,
-            prepare: move |model: &LoadedModel| encode_all(model, &request.text, truncate),
+            prepare: move |model: &LoadedModel| {
+                let cut = truncate.then_some(Cut {
+                    texts: CutTexts::LongestFirst,
+                    tokens: model.info.max_tokens,
+                });
+                encode_all(model, &request.text, cut)
+            },
             decode,
         };
         let (results, timings) = self.run(model, run, context).await?;
@@ -119,6 +125,20 @@ impl Service {
             timings,
         })
     }
+}
+
+/// The labels of one input in the order of the model's outputs.
+pub(super) fn in_order(
+    logits: &[f32],
+    labels: &[String],
+    function: ScoreFunction,
+) -> Vec<LabelScore> {
+    let scored = labels.iter().zip(scores(logits, function));
+    let scored = scored.map(|(label, score)| LabelScore {
+        label: label.clone(),
+        score,
+    });
+    scored.collect()
 }
 
 /// The labels of one input, best first.
@@ -157,10 +177,10 @@ fn check(inputs: &Inputs<ClassifyInput>, limits: &Limits) -> Result<usize, Servi
 fn encode_all(
     model: &LoadedModel,
     inputs: &Inputs<ClassifyInput>,
-    truncate: bool,
+    cut: Option<Cut>,
 ) -> Result<(Vec<bool>, Vec<Sequence>), ServiceError> {
     (0..inputs.items().len())
-        .map(|index| encode(model, inputs, index, truncate))
+        .map(|index| encode(model, inputs, index, cut))
         .collect::<Result<Vec<_>, _>>()
         .map(|all| all.into_iter().unzip())
 }
@@ -169,7 +189,7 @@ fn encode(
     model: &LoadedModel,
     inputs: &Inputs<ClassifyInput>,
     index: usize,
-    truncate: bool,
+    cut: Option<Cut>,
 ) -> Result<(bool, Sequence), ServiceError> {
     let mut parts = Vec::with_capacity(2);
     for (part, text) in inputs.items()[index].parts().enumerate() {
@@ -185,40 +205,97 @@ fn encode(
         parts.push(tokens);
     }
     let place = inputs.place_of_parts("text", index, &PARTS[..parts.len()]);
-    sequence(model, &parts, &place, truncate)
+    sequence(model, &parts, &place, cut)
 }
 
-/// Whether a text or a pair was cut, and its sequence.
+/// To how many tokens an input is cut, special ones included, and which of its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub texts: CutTexts,
+    pub tokens: usize,
+}
+
+/// Which texts of an input are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CutTexts {
+    /// The longer one first.
+    LongestFirst,
+    /// The first, which must keep a token.
+    OnlyFirst,
+    /// The second, which must keep a token.
+    OnlySecond,
+}
+
+/// Whether a text or a pair was cut, and its sequence. Without a cut, what is beyond the model's limit is refused.
 pub(super) fn sequence(
     model: &LoadedModel,
     parts: &[TokenizedText],
     place: &str,
-    truncate: bool,
+    cut: Option<Cut>,
 ) -> Result<(bool, Sequence), ServiceError> {
     let limit = model.info.max_tokens;
+    let limit = cut.map_or(limit, |cut| cut.tokens.min(limit));
     let length = parts.iter().map(|part| part.ids.len() + 1).sum::<usize>() + 1;
-    if length > limit && !truncate {
+    if length > limit && cut.is_none() {
         return Err(ServiceError::TooManyTokens {
             place: place.to_owned(),
             length,
             limit,
         });
     }
+    let texts = cut.map_or(CutTexts::LongestFirst, |cut| cut.texts);
+    let too_short = |(name, count): (&str, usize)| ServiceError::InvalidValue {
+        place: format!("`{place}`"),
+        reason: format!(
+            "the {name} text alone is to be cut, and has {count} tokens where {} have to go",
+            length - limit
+        ),
+    };
     let special = model.tokenizer.special_tokens();
     let sequence = match parts {
         [first, second] => {
-            let room = limit.saturating_sub(3);
-            let (kept_first, kept_second) = longest_first(first.ids.len(), second.ids.len(), room);
+            let counts = (first.ids.len(), second.ids.len());
+            let (kept_first, kept_second) = texts
+                .of_pair(counts, limit.saturating_sub(3))
+                .map_err(too_short)?;
             pair(special, head(first, kept_first), head(second, kept_second))
         }
-        parts => single(
-            special,
-            parts
-                .first()
-                .map_or(&[], |text| head(text, limit.saturating_sub(2))),
-        ),
+        parts => {
+            let text = parts.first().map_or(&[][..], |text| &text.ids);
+            let kept = texts
+                .of_one(text.len(), limit.saturating_sub(2))
+                .map_err(too_short)?;
+            single(special, &text[..kept])
+        }
     };
     Ok((length > limit, sequence))
+}
+
+impl CutTexts {
+    /// How many tokens of a text are kept in `room`, or which text is missing.
+    fn of_one(self, count: usize, room: usize) -> Result<usize, (&'static str, usize)> {
+        match self {
+            Self::OnlySecond if count > room => Err(("second", 0)),
+            _ => Ok(count.min(room)),
+        }
+    }
+
+    /// The same for each text of a pair, or which is too short to be cut so far.
+    fn of_pair(
+        self,
+        (first, second): (usize, usize),
+        room: usize,
+    ) -> Result<(usize, usize), (&'static str, usize)> {
+        let surplus = (first + second).saturating_sub(room);
+        match self {
+            Self::LongestFirst => Ok(longest_first(first, second, room)),
+            _ if surplus == 0 => Ok((first, second)),
+            Self::OnlyFirst if first > surplus => Ok((first - surplus, second)),
+            Self::OnlyFirst => Err(("first", first)),
+            Self::OnlySecond if second > surplus => Ok((first, second - surplus)),
+            Self::OnlySecond => Err(("second", second)),
+        }
+    }
 }
 
 fn head(tokens: &TokenizedText, count: usize) -> &[u32] {

@@ -225,8 +225,6 @@ def test_what_the_client_can_add_changes_no_answer(protocol: Protocol, default_s
         {"parameters": {"content_type": "str", "beam_width": 4}},
     ]:
         assert results(ask(**more)) == plain, more
-    if protocol.name == "grpc":
-        assert results(ask(parameters={"triton_enable_empty_final_response": True})) == plain
     classes = protocol.module.InferRequestedOutput("score", class_count=2)
     with pytest.raises(InferenceServerException, match="classification"):
         ask(outputs=[classes])

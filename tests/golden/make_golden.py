@@ -3,7 +3,8 @@
 
     python make_golden.py                   everything that needs only this folder
     python make_golden.py --models DIR      also the trained models electra-mini-*, from their fp32 or fp16 checkpoints
-    python make_golden.py --only logits     one part: checkpoints, formats, logits, graphs, tokenizer, pipelines or requests
+    python make_golden.py --only logits     one part: checkpoints, formats, logits, graphs, tokenizer, pipelines, parameters
+                                            or requests
 
 Every run writes the same bytes on the same machine; on another one the last digits of logits may differ.
 """
@@ -17,7 +18,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
 
-from maker import formats, logits, pipelines, requests, texts, tokenization
+from maker import formats, logits, parameters, pipelines, requests, texts, tokenization
 from maker.checkpoints import CHECKPOINTS, write_checkpoint
 from maker.output import write_golden
 
@@ -106,6 +107,10 @@ def write_pipelines(output: Path, models: Path | None) -> None:
         write_golden(output / "pipelines" / f"{task}.json", header, make(models, small))
 
 
+def write_parameters(output: Path, _models: Path | None) -> None:
+    write_golden(output / "pipelines" / "parameters.json", {}, parameters.cases(output / "checkpoints"))
+
+
 def write_requests(output: Path, _models: Path | None) -> None:
     small = output / "checkpoints"
     makers = {
@@ -132,6 +137,7 @@ WRITERS = {
     "graphs": write_graphs,
     "tokenizer": write_tokenizer,
     "pipelines": write_pipelines,
+    "parameters": write_parameters,
     "requests": write_requests,
 }
 

@@ -626,7 +626,7 @@ fn refused_by_inference() -> Vec<(&'static str, Value)> {
         ),
         (
             INFER,
-            json!({"inputs": [text], "parameters": {"timeout": "soon"}}),
+            json!({"inputs": [text], "parameters": {"timeout": -1}}),
         ),
         (
             INFER,

@@ -114,6 +114,18 @@ async fn questions_are_answered_as_by_transformers() {
     }
 }
 
+/// Parameters of older clients and of the tokenizer: the answers of all pipelines in their own shapes.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_parameter_that_transformers_takes_means_the_same() {
+    let server = small_server();
+    let cases = cases("pipelines/parameters.json");
+    assert!(cases.len() > 150, "only {} cases", cases.len());
+    for case in &cases {
+        let body = json!({"inputs": case["inputs"], "parameters": case["parameters"]});
+        check(&server, case, body, &case["output"]).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_questions_is_answered_in_its_order() {
     let server = small_server();

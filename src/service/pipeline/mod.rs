@@ -4,15 +4,16 @@
 //! has it cut; the tokens of a long text are tagged to its end, the first as transformers tags them.
 
 mod endpoint;
+mod parameters;
 mod question_answering;
+mod questions;
 mod text_classification;
 mod token_classification;
+mod words;
 
 use std::sync::Arc;
 
-use serde::de::value::StringDeserializer;
-use serde::de::{DeserializeOwned, IntoDeserializer};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use endpoint::EndpointInfo;
@@ -22,7 +23,7 @@ pub use token_classification::{EntityLabel, PipelineEntity};
 use super::classify::LabelScore;
 use super::input::{Inputs, Object};
 use super::run::Run;
-use super::{RequestContext, Service, Timings, json};
+use super::{RequestContext, Service, Timings};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::error::ServiceError;
 use crate::repository::LoadedModel;
@@ -71,6 +72,10 @@ pub struct Piped {
 pub enum PipelineOutput {
     /// text-classification: for each input its labels, best first. A lone input too is in a list.
     Labels(Vec<Vec<LabelScore>>),
+    /// text-classification with `return_all_scores`: the labels of a lone pair, or the best label of each input.
+    LabelList(Vec<LabelScore>),
+    /// text-classification with `return_all_scores: false`: the best label of a lone pair.
+    Label(LabelScore),
     /// token-classification of one text.
     Entities(Vec<PipelineEntity>),
     /// token-classification of a list of texts.
@@ -178,26 +183,6 @@ fn inputs<T>(
         }
         one => Ok(Inputs::one(item(one, "inputs")?)),
     }
-}
-
-/// The field `parameters`.
-fn parameters<T: DeserializeOwned + Default>(value: Option<Value>) -> Result<T, ServiceError> {
-    match value {
-        None | Some(Value::Null) => Ok(T::default()),
-        Some(value) => json::read(value, "parameters").map(|Object(parameters)| parameters),
-    }
-}
-
-/// A name in upper, lower or mixed case, as transformers takes those of its enums.
-fn any_case<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    let name = Option::<String>::deserialize(deserializer)?;
-    let read = |name: String| {
-        let name: StringDeserializer<D::Error> = name.to_ascii_lowercase().into_deserializer();
-        T::deserialize(name)
-    };
-    name.map(read).transpose()
 }
 
 /// Tokens to run for one text up to which neighbouring windows may share as many as a request likes.

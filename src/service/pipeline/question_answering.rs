@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::input::{Count, Inputs, Object, check_length};
+use super::super::QA_WINDOW_TOKENS;
+use super::super::input::{Count, Inputs, check_length};
 use super::super::windowed::{pair, slice};
-use super::super::{QA_WINDOW_TOKENS, json};
+use super::parameters::{self, BatchSize, NumWorkers, Padding, Switch, Truncation, unusable};
+use super::questions::{Item, items};
 use super::{Pipeline, PipelineOutput, fewest_new_tokens, is_affordable};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::error::ServiceError;
@@ -70,13 +73,18 @@ struct Parameters {
     handle_impossible_answer: Option<bool>,
     /// Whether answers are whole words; true if absent.
     align_to_words: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Item {
-    question: String,
-    context: String,
+    #[serde(rename = "padding")]
+    _padding: Option<Switch<Padding>>,
+    /// Of no effect, as with transformers, which reads long contexts in windows.
+    #[serde(rename = "truncation")]
+    _truncation: Option<Switch<Truncation>>,
+    /// Of no effect, as with transformers: a window's length is `max_seq_len`.
+    #[serde(rename = "max_length")]
+    _max_length: Option<Count<1>>,
+    #[serde(rename = "batch_size")]
+    _batch_size: Option<BatchSize>,
+    #[serde(rename = "num_workers")]
+    _num_workers: Option<NumWorkers>,
 }
 
 pub(super) struct QuestionAnswering {
@@ -110,7 +118,7 @@ pub(super) struct Prepared {
 /// A question and its context as tokens, and the context's windows.
 struct PreparedItem {
     question: Vec<u32>,
-    context: String,
+    context: Arc<str>,
     tokens: TokenizedText,
     windows: Vec<Window>,
 }
@@ -123,53 +131,52 @@ impl Pipeline for QuestionAnswering {
         parameters: Option<Value>,
         model: &LoadedModel,
     ) -> Result<Self, ServiceError> {
-        let parameters: Parameters = super::parameters(parameters)?;
+        let parameters: Parameters = parameters::read(parameters, &[])?;
         let cut = Cut::of(&parameters, model)?;
         let choice = Choice::of(&parameters)?;
-        let items = super::inputs(inputs, |value, place| {
-            let Object(item): Object<Item> = json::read(value, place)?;
-            for (name, text) in [("question", &item.question), ("context", &item.context)] {
-                if text.is_empty() {
-                    return Err(ServiceError::EmptyText {
-                        place: format!("{place}.{name}"),
-                    });
-                }
-                check_length(text, &model.info.limits, || format!("{place}.{name}"))?;
+        let limits = &model.info.limits;
+        let items = items(inputs)?;
+        items.check_count("inputs", limits)?;
+        for part in items.items().iter().flat_map(Item::parts) {
+            if part.text.is_empty() {
+                let place = part.place.clone();
+                return Err(ServiceError::EmptyText { place });
             }
-            Ok(item)
-        })?;
-        items.check_count("inputs", &model.info.limits)?;
-        Ok(Self { items, choice, cut })
+            check_length(&part.text, limits, || part.place.clone())?;
+        }
+        let asked = Self { items, choice, cut };
+        // A context that many questions share is read for each of them.
+        if asked.bytes() > limits.max_body_bytes {
+            let limit = limits.max_body_bytes;
+            return Err(ServiceError::BodyTooLarge { limit });
+        }
+        Ok(asked)
     }
 
     fn bytes(&self) -> usize {
-        let items = self.items.items().iter();
-        items
-            .map(|item| item.question.len() + item.context.len())
-            .sum()
+        let parts = self.items.items().iter().flat_map(Item::parts);
+        parts.map(|part| part.text.len()).sum()
     }
 
     fn prepare(self, model: &LoadedModel) -> Result<(Prepared, Vec<Sequence>), ServiceError> {
         let special = model.tokenizer.special_tokens();
         let mut sequences = Vec::new();
         let mut items = Vec::with_capacity(self.items.items().len());
-        let places: Vec<String> = (0..self.items.items().len())
-            .map(|index| format!("{}.question", self.items.place("inputs", index)))
-            .collect();
-        for (item, place) in self.items.into_items().into_iter().zip(places) {
+        for Item { question, context } in self.items.into_items() {
             let tokenize = |text| {
                 let tokens = model.tokenizer.tokenize(text);
                 tokens.map_err(ServiceError::internal)
             };
-            let question = tokenize(&item.question)?.ids;
-            let tokens = tokenize(&item.context)?;
+            let place = question.place;
+            let question = tokenize(&question.text)?.ids;
+            let tokens = tokenize(&context.text)?;
             let windows = self.cut.windows(question.len(), tokens.len(), place)?;
             let sequence =
                 |window: &Window| pair(special, &question, &tokens.ids[window.tokens.clone()]);
             sequences.extend(windows.iter().map(sequence));
             items.push(PreparedItem {
                 question,
-                context: item.context,
+                context: context.text,
                 tokens,
                 windows,
             });
@@ -209,10 +216,8 @@ impl Choice {
             (top_k, _) => ("top_k", top_k.map_or(1, Count::get)),
         };
         if top_k > MAX_TOP_K {
-            return Err(ServiceError::InvalidValue {
-                place: format!("`parameters.{name}`"),
-                reason: format!("it is {top_k}, and at most {MAX_TOP_K} answers can be asked for"),
-            });
+            let reason = format!("it is {top_k}, and at most {MAX_TOP_K} answers can be asked for");
+            return Err(unusable(name, reason));
         }
         let asked = parameters.max_answer_len.map(NonZeroUsize::from);
         let usual = NonZeroUsize::new(DEFAULT_ANSWER_TOKENS).unwrap_or(NonZeroUsize::MIN);
@@ -292,10 +297,7 @@ impl Cut {
 }
 
 fn bad_stride(reason: String) -> ServiceError {
-    ServiceError::InvalidValue {
-        place: "`parameters.doc_stride`".to_owned(),
-        reason,
-    }
+    unusable("doc_stride", reason)
 }
 
 impl PreparedItem {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::service::json;
 use crate::service::testing::{Fixture, MAX_TOKENS, context};
 
 /// What a hand-made model of a task answers to a body.
@@ -389,4 +390,226 @@ async fn an_endpoint_says_what_it_is_and_whether_it_answers() {
         service.endpoint_health("model"),
         Err(ServiceError::Draining)
     );
+}
+
+/// Parameters that say something which can't be here are refused with the reason, not as unknown.
+#[tokio::test]
+async fn what_can_not_be_honoured_says_why() {
+    let with =
+        |inputs: Value, parameters: Value| json!({"inputs": inputs, "parameters": parameters});
+    for (task, name, value, reason) in [
+        (Task::Classify, "stride", json!(2), "one sequence"),
+        (
+            Task::Classify,
+            "add_special_tokens",
+            json!(false),
+            "special tokens",
+        ),
+        (
+            Task::Classify,
+            "is_split_into_words",
+            json!(true),
+            "join the words",
+        ),
+        (
+            Task::Classify,
+            "return_tensors",
+            json!("pt"),
+            "labels and nothing",
+        ),
+        (Task::Classify, "max_length", json!(2), "at least 3"),
+        (
+            Task::Classify,
+            "truncation",
+            json!("first_only"),
+            "`only_first`",
+        ),
+        (
+            Task::Classify,
+            "padding",
+            json!("longest_first"),
+            "`max_length`",
+        ),
+        (
+            Task::Tag,
+            "offset_mapping",
+            json!([[0, 1]]),
+            "own tokenizer",
+        ),
+        (Task::Tag, "truncation", json!(true), "tagged to their end"),
+        (Task::Tag, "max_length", json!(9), "tagged to their end"),
+    ] {
+        let body = with(json!("good"), json!({name: value}));
+        refused(task, body, "invalid_value", reason).await;
+        if !reason.starts_with(['`', 'a']) {
+            let absent = with(json!("good"), json!({name: null}));
+            assert!(ask(task, absent).await.is_ok(), "{name}");
+        }
+    }
+    let question = json!({"question": "a", "context": "good"});
+    let body = with(question, json!({"padding": "left"}));
+    refused(Task::Qa, body, "invalid_value", "`parameters.padding`").await;
+}
+
+#[tokio::test]
+async fn all_scores_have_the_shapes_that_transformers_gives_them() {
+    let pair = json!({"text": "good", "text_pair": "good"});
+    let given = |inputs: &Value, parameters: Value| {
+        let mut parameters = parameters;
+        parameters["function_to_apply"] = "none".into();
+        ask(
+            Task::Classify,
+            json!({"inputs": inputs, "parameters": parameters}),
+        )
+    };
+    let (all, best) = (
+        json!({"return_all_scores": true}),
+        json!({"return_all_scores": false}),
+    );
+    let label = |name: &str, score: f64| json!({"label": name, "score": score});
+    // In the order of the model's outputs, whose second is the better one.
+    let text = given(&json!("good"), all.clone()).await.unwrap();
+    assert_eq!(text, json!([[label("bad", 0.5), label("good", 1.0)]]));
+    let found = given(&pair, all.clone()).await.unwrap();
+    assert_eq!(found, json!([label("bad", 0.5), label("good", 2.0)]));
+    let found = given(&json!("good"), best.clone()).await.unwrap();
+    assert_eq!(found, json!([label("good", 1.0)]));
+    let found = given(&pair, best.clone()).await.unwrap();
+    assert_eq!(found, label("good", 2.0));
+    let found = given(&json!(["good", pair]), best).await.unwrap();
+    assert_eq!(found, json!([label("good", 1.0), label("good", 2.0)]));
+    // `top_k` goes before it, null too.
+    let ranked = json!({"return_all_scores": false, "top_k": null});
+    let found = given(&json!("good"), ranked).await.unwrap();
+    assert_eq!(found, json!([[label("good", 1.0), label("bad", 0.5)]]));
+}
+
+#[tokio::test]
+async fn only_the_text_that_is_named_is_cut() {
+    let words = |count: usize| vec!["good"; count].join(" ");
+    let body = |first: usize, second: usize, truncation: Value| {
+        json!({
+            "inputs": {"text": words(first), "text_pair": words(second)},
+            "parameters": {"truncation": truncation, "max_length": 7},
+        })
+    };
+    for (first, second, truncation) in [
+        (4, 2, json!("only_first")),
+        (2, 4, json!("only_second")),
+        (4, 4, json!("longest_first")),
+        (4, 4, json!(true)),
+    ] {
+        let found = ask(Task::Classify, body(first, second, truncation.clone())).await;
+        assert!(found.is_ok(), "{truncation}: {found:?}");
+    }
+    for (first, second, truncation, name) in [
+        (1, 6, "only_first", "first"),
+        (6, 1, "only_second", "second"),
+    ] {
+        let body = body(first, second, truncation.into());
+        let reason =
+            format!("the {name} text alone is to be cut, and has 1 tokens where 3 have to go");
+        refused(Task::Classify, body, "invalid_value", &reason).await;
+    }
+    let lone = json!({
+        "inputs": words(9),
+        "parameters": {"truncation": "only_second", "max_length": 7},
+    });
+    refused(Task::Classify, lone, "invalid_value", "has 0 tokens").await;
+}
+
+#[tokio::test]
+async fn lists_of_words_are_lists_of_strings() {
+    let body =
+        |inputs: Value| json!({"inputs": inputs, "parameters": {"is_split_into_words": true}});
+    let ask = |inputs: Value| ask(Task::Tag, body(inputs));
+    // A lone list of words too is answered by a list.
+    assert_eq!(
+        ask(json!(["over"]))
+            .await
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        ask(json!([["over"], []]))
+            .await
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    for (inputs, code, place) in [
+        (json!("over"), "invalid_type", "`inputs`"),
+        (json!(["over", 1]), "invalid_type", "`inputs[1]`"),
+        (json!([["over"], "under"]), "invalid_type", "`inputs[1]`"),
+        (
+            json!([["over"], ["a", null]]),
+            "invalid_type",
+            "`inputs[1][1]`",
+        ),
+        (json!([]), "empty_input", "`inputs`"),
+    ] {
+        refused(Task::Tag, body(inputs), code, place).await;
+    }
+}
+
+#[tokio::test]
+async fn questions_and_contexts_in_lists_go_together() {
+    let ask = |inputs: Value| ask(Task::Qa, json!({"inputs": inputs}));
+    let count = |answer: Value| answer.as_array().map(Vec::len);
+    let shared = ask(json!({"question": ["a", "b"], "context": "good"})).await;
+    assert_eq!(count(shared.unwrap()), Some(2));
+    let one = ask(json!({"question": ["a"], "context": ["good"]})).await;
+    assert_eq!(
+        count(one.unwrap()),
+        None,
+        "one question is answered by itself"
+    );
+    for (inputs, code, part) in [
+        (
+            json!({"question": "a", "context": ["good"]}),
+            "invalid_value",
+            "`inputs.context`",
+        ),
+        (
+            json!({"question": ["a", "b"], "context": ["good"]}),
+            "invalid_value",
+            "one for each",
+        ),
+        (
+            json!({"question": [], "context": "good"}),
+            "empty_input",
+            "`inputs`",
+        ),
+        (
+            json!({"question": ["a", ""], "context": "good"}),
+            "empty_text",
+            "`inputs.question[1]`",
+        ),
+        (
+            json!({"question": ["a", 1], "context": "good"}),
+            "invalid_type",
+            "`inputs.question[1]`",
+        ),
+        (
+            json!([{"question": ["a"], "context": "good"}]),
+            "invalid_type",
+            "`inputs[0].question`",
+        ),
+    ] {
+        refused(Task::Qa, json!({"inputs": inputs}), code, part).await;
+    }
+    // A context is read for each of its questions: together they are no more than a body may be.
+    let many = json!({"question": vec!["a"; 200], "context": "good ".repeat(4000)});
+    refused(
+        Task::Qa,
+        json!({"inputs": many}),
+        "body_too_large",
+        "2097152",
+    )
+    .await;
 }

@@ -6,11 +6,13 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::input::{Count, Inputs};
+use super::super::input::{Count, Inputs, check_length};
 use super::super::json;
 use super::super::tag::{IGNORED_LABELS, continues_word};
 use super::super::windowed::{OVERLAP, rows, single, slice};
-use super::{Pipeline, PipelineOutput, any_case, fewest_new_tokens, is_affordable};
+use super::parameters::{self, BatchSize, NumWorkers, Refused, any_case};
+use super::words::{Text, split_into_words};
+use super::{Pipeline, PipelineOutput, fewest_new_tokens, is_affordable};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::error::ServiceError;
 use crate::heads::tag::{Aggregation, Entity, TaggedToken, entities};
@@ -61,10 +63,35 @@ struct Parameters {
     ignore_labels: Option<Vec<String>>,
     /// Tokens that neighbouring windows share; each window is then tagged by itself.
     stride: Option<Count<0>>,
+    /// What `aggregation_strategy` was before it, and goes before it still.
+    grouped_entities: Option<bool>,
+    ignore_subwords: Option<bool>,
+    /// Whether texts come as lists of words.
+    is_split_into_words: Option<bool>,
+    /// What stands between such words in the text that offsets are of; a space if absent.
+    delimiter: Option<String>,
+    #[serde(rename = "batch_size")]
+    _batch_size: Option<BatchSize>,
+    #[serde(rename = "num_workers")]
+    _num_workers: Option<NumWorkers>,
 }
 
+const REFUSED: &[Refused] = &[
+    ("max_length", WHOLE_TEXTS),
+    (
+        "offset_mapping",
+        "offsets are those of the model's own tokenizer",
+    ),
+    ("padding", WHOLE_TEXTS),
+    ("truncation", WHOLE_TEXTS),
+];
+const WHOLE_TEXTS: &str = "this pipeline has no such parameter in transformers either, and texts are tagged to their end \
+                           here, in windows; leave it out";
+
 pub(super) struct TokenClassification {
-    texts: Inputs<String>,
+    texts: Inputs<Text>,
+    /// Whether the answer is a list of one for each text.
+    is_list: bool,
     choice: Choice,
     stride: Option<usize>,
 }
@@ -98,20 +125,34 @@ impl Pipeline for TokenClassification {
         parameters: Option<Value>,
         model: &LoadedModel,
     ) -> Result<Self, ServiceError> {
-        let parameters: Parameters = super::parameters(parameters)?;
+        let parameters: Parameters = parameters::read(parameters, REFUSED)?;
+        let strategy = parameters.strategy();
         let stride = parameters.stride.map(Count::get);
-        check_stride(stride, parameters.aggregation_strategy, model)?;
-        let texts = super::inputs(inputs, json::read::<String>)?;
-        texts.check("inputs", &model.info.limits)?;
+        check_stride(stride, strategy, model)?;
+        let is_split = parameters.is_split_into_words.unwrap_or(false);
+        let texts = if is_split {
+            split_into_words(inputs, parameters.delimiter.as_deref().unwrap_or(" "))?
+        } else {
+            super::inputs(inputs, |value, place| {
+                json::read(value, place).map(Text::whole)
+            })?
+        };
+        let limits = &model.info.limits;
+        texts.check_count("inputs", limits)?;
+        for (index, text) in texts.items().iter().enumerate() {
+            check_length(text.as_str(), limits, || texts.place("inputs", index))?;
+        }
         let ignored = parameters.ignore_labels.unwrap_or_else(|| {
             let labels = IGNORED_LABELS.iter();
             labels.map(|label| (*label).to_owned()).collect()
         });
         Ok(Self {
+            // A lone list of words too is answered by a list.
+            is_list: is_split || texts.is_list(),
             texts,
             choice: Choice {
                 // The pipeline's default, unlike that of /tag.
-                aggregation: parameters.aggregation_strategy.unwrap_or(Aggregation::None),
+                aggregation: strategy.unwrap_or(Aggregation::None),
                 ignored,
             },
             stride,
@@ -119,18 +160,18 @@ impl Pipeline for TokenClassification {
     }
 
     fn bytes(&self) -> usize {
-        self.texts.items().iter().map(String::len).sum()
+        let texts = self.texts.items().iter();
+        texts.map(|text| text.as_str().len()).sum()
     }
 
     fn prepare(self, model: &LoadedModel) -> Result<(Prepared, Vec<Sequence>), ServiceError> {
         let special = model.tokenizer.special_tokens();
         let room = room(model);
         let overlap = self.stride.unwrap_or(OVERLAP.min(room.get() / 2));
-        let is_list = self.texts.is_list();
         let mut sequences = Vec::new();
         let mut texts = Vec::with_capacity(self.texts.items().len());
         for text in self.texts.into_items() {
-            let tokens = model.tokenizer.tokenize(&text);
+            let tokens = text.tokenize(&model.tokenizer);
             let tokens = tokens.map_err(ServiceError::internal)?;
             let windows = match tokens.len() {
                 0 => Vec::new(),
@@ -148,14 +189,14 @@ impl Pipeline for TokenClassification {
             let ids = |window: &Window| single(special, &tokens.ids[window.tokens.clone()]);
             sequences.extend(windows.iter().map(ids));
             texts.push(Windowed {
-                text,
+                text: text.into_string(),
                 tokens,
                 windows,
             });
         }
         let prepared = Prepared {
             texts,
-            is_list,
+            is_list: self.is_list,
             choice: self.choice,
             by_window: self.stride.is_some(),
         };
@@ -194,9 +235,21 @@ fn room(model: &LoadedModel) -> NonZeroUsize {
 }
 
 fn bad_stride(reason: String) -> ServiceError {
-    ServiceError::InvalidValue {
-        place: "`parameters.stride`".to_owned(),
-        reason,
+    parameters::unusable("stride", reason)
+}
+
+impl Parameters {
+    /// The strategy that is asked for: the older parameters, one of them or both, decide whatever the newer one is.
+    fn strategy(&self) -> Option<Aggregation> {
+        let (grouped, ignored) = (self.grouped_entities, self.ignore_subwords);
+        if grouped.is_none() && ignored.is_none() {
+            return self.aggregation_strategy;
+        }
+        Some(match (grouped.unwrap_or(false), ignored.unwrap_or(false)) {
+            (true, true) => Aggregation::First,
+            (true, false) => Aggregation::Simple,
+            (false, _) => Aggregation::None,
+        })
     }
 }
 
@@ -213,7 +266,7 @@ fn check_stride(
             room.get() - 1
         ))),
         Some(_) if aggregation == Some(Aggregation::None) => Err(bad_stride(
-            "it stands beside the aggregation_strategy `none`; leave it out, for a text is tagged to its end without it, \
+            "it stands beside the strategy `none`; leave it out, for a text is tagged to its end without it, \
              or choose another strategy"
                 .to_owned(),
         )),

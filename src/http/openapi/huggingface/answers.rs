@@ -11,13 +11,16 @@ use crate::http::openapi::schema::{
 pub fn schemas() -> Vec<(&'static str, Value)> {
     let shapes = [
         list(list(reference("LabelScore"))),
+        list(reference("LabelScore")),
+        reference("LabelScore"),
         list(reference("PipelineEntity")),
         list(list(reference("PipelineEntity"))),
         reference("PipelineAnswers"),
         list(reference("PipelineAnswers")),
     ];
     let response = json!({
-        "description": "text-classification: for each input its labels, best first; a lone input too is in a list. \
+        "description": "text-classification: for each input its labels, best first; a lone input too is in a list. With \
+                        `return_all_scores: false` one label for each input, and for a lone pair nothing around it. \
                         token-classification: the entities of a text, or for each text of a list. question-answering: the \
                         answer to a question, or answers where there is not exactly one; of several questions a list of these.",
         "anyOf": shapes,

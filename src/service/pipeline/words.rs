@@ -1,0 +1,81 @@
+//! Texts that come as lists of words (`is_split_into_words`): each word is tokenized by itself, and has its place in the
+//! text that all words make together.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::super::input::Inputs;
+use super::super::json;
+use crate::error::ServiceError;
+use crate::text::{TokenizedText, Tokenizer, TokenizerError};
+
+/// A text, whole or in words.
+pub(super) struct Text {
+    text: String,
+    /// The bytes of each word.
+    words: Option<Vec<Range<usize>>>,
+}
+
+impl Text {
+    pub fn whole(text: String) -> Self {
+        Self { text, words: None }
+    }
+
+    fn of_words(words: &[String], delimiter: &str) -> Self {
+        let mut start = 0;
+        let place = |word: &String| {
+            let place = start..start + word.len();
+            start = place.end + delimiter.len();
+            place
+        };
+        Self {
+            words: Some(words.iter().map(place).collect()),
+            text: words.join(delimiter),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn into_string(self) -> String {
+        self.text
+    }
+
+    /// The text's tokens, which lie within words.
+    pub fn tokenize(&self, tokenizer: &Tokenizer) -> Result<TokenizedText, TokenizerError> {
+        let Some(words) = &self.words else {
+            return tokenizer.tokenize(&self.text);
+        };
+        let mut all = TokenizedText::default();
+        for (word, place) in (0..).zip(words) {
+            let tokens = tokenizer.tokenize(&self.text[place.clone()])?;
+            let moved = |bytes: &Range<usize>| bytes.start + place.start..bytes.end + place.start;
+            all.words.extend(tokens.ids.iter().map(|_| Some(word)));
+            all.offsets.extend(tokens.offsets.iter().map(moved));
+            all.ids.extend(tokens.ids);
+        }
+        Ok(all)
+    }
+}
+
+/// The field `inputs` as a list of words, or several.
+pub(super) fn split_into_words(
+    value: Value,
+    delimiter: &str,
+) -> Result<Inputs<Text>, ServiceError> {
+    let text = |words: Vec<String>| Text::of_words(&words, delimiter);
+    let is_several = |items: &Vec<Value>| items.iter().any(Value::is_array);
+    match value {
+        Value::Array(items) if is_several(&items) => {
+            let items = items.into_iter().enumerate();
+            let texts = items
+                .map(|(index, value)| json::read(value, &format!("inputs[{index}]")).map(text));
+            Ok(Inputs::many(texts.collect::<Result<_, _>>()?))
+        }
+        // No text at all, rather than one without words.
+        Value::Array(items) if items.is_empty() => Ok(Inputs::many(Vec::new())),
+        words => json::read(words, "inputs").map(text).map(Inputs::one),
+    }
+}
