@@ -24,6 +24,7 @@ mod openapi;
 mod padded;
 mod parity;
 mod pipelines;
+mod quoting;
 mod repository;
 mod routes;
 #[cfg(target_os = "linux")]
