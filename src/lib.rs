@@ -31,3 +31,4 @@ mod suggest;
 pub mod task;
 pub mod telemetry;
 pub mod text;
+mod text_file;

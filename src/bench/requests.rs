@@ -12,6 +12,7 @@ use super::texts::{TextError, Words};
 use crate::batch::Sequence;
 use crate::service::{self, QaItem};
 use crate::task::Task;
+use crate::text_file;
 
 /// Distinct requests made of each model: enough that their mean length is close to the distribution's.
 const REQUESTS: usize = 512;
@@ -195,7 +196,7 @@ fn made_of(
 fn read(subject: &Subject, path: &Path) -> Result<Vec<Asked>, BenchError> {
     let unusable =
         |reason: String| BenchError::Usage(format!("{} can't be used: {reason}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    let text = text_file::read(path).map_err(|error| unusable(error.to_string()))?;
     let asked = text
         .lines()
         .enumerate()

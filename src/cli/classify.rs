@@ -11,7 +11,7 @@ use crate::task::Task;
 /// What `classify` takes.
 #[derive(Debug, Args)]
 pub struct ClassifyArguments {
-    /// Texts; if there are none, lines of standard input: plain text, JSON strings, or bodies of POST /classify
+    /// Texts; if there are none, lines of standard input: plain text, or as JSON strings or bodies of POST /classify
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
     /// A second text, which makes a pair with each text

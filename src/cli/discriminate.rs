@@ -11,7 +11,7 @@ use crate::task::Task;
 /// What `discriminate` takes.
 #[derive(Debug, Args)]
 pub struct DiscriminateArguments {
-    /// Texts; if there are none, lines of standard input: plain text, JSON strings, or bodies of POST /discriminate
+    /// Texts; if there are none, lines of standard input: plain text, or as JSON strings or bodies of POST /discriminate
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
     /// A score above it is called fake [default: 0.5]

@@ -20,6 +20,7 @@ use crate::service::eval::{EvalError, EvalOptions, Evaluation};
 use crate::service::{Count, Threshold};
 use crate::suggest::suggestion;
 use crate::task::Task;
+use crate::text_file;
 
 /// What `eval` takes.
 #[derive(Debug, Args)]
@@ -77,7 +78,7 @@ struct Report<'a> {
 /// Where a model or the data is not what it should be.
 pub fn run(arguments: &EvalArguments) -> Result<(), CliError> {
     let path = arguments.data.as_path();
-    let text = std::fs::read_to_string(path)
+    let text = text_file::read(path)
         .map_err(|error| CliError::Failed(format!("{} can't be read: {error}", path.display())))?;
     let (runtime, app) = one_shot::start_with(&arguments.settings.arguments)?;
     let names: Vec<&str> = std::iter::once(&arguments.model)

@@ -15,7 +15,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::lines::{self, IN_FLIGHT, Lines, Options};
+use super::lines::{self, IN_FLIGHT, InputFormat, Line, Lines, Options};
 use super::settings::{Local, Settings};
 use super::{CliError, configuration, log_of_a_short_command};
 use crate::app::{self, App};
@@ -35,6 +35,9 @@ pub struct Common {
     /// The model to ask; the first by name that does the task if not given
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
+    /// How the lines of standard input are read [default: auto]
+    #[arg(long, value_name = "FORMAT")]
+    input_format: Option<InputFormat>,
     #[command(flatten)]
     settings: Settings<Local>,
 }
@@ -65,12 +68,13 @@ pub fn run(
             "Nothing to do. Give an input as an argument, or pipe lines into it; see `electra {task} --help`."
         )));
     }
+    let format = input_format(task, common, from_stdin)?;
     let (runtime, app) = start(common)?;
     let name = common.model.as_deref();
     load(&app, task, name)?;
     app.service().model(task, name).map_err(CliError::failed)?;
     let lines = if from_stdin {
-        lines::read_stdin()
+        lines::read_stdin(format)
     } else {
         lines::of(bodies)
     };
@@ -112,6 +116,22 @@ pub(super) fn start_with(settings: &crate::config::Arguments) -> Result<(Runtime
         app::build(&config).map_err(CliError::failed)?
     };
     Ok((runtime, app))
+}
+
+/// Questions have two parts, which only JSON can tell apart.
+fn input_format(task: Task, common: &Common, from_stdin: bool) -> Result<InputFormat, CliError> {
+    match (task, common.input_format) {
+        (_, Some(_)) if !from_stdin => Err(CliError::Usage(
+            "--input-format is for lines of standard input; a text that is given as an argument is read as it stands."
+                .to_owned(),
+        )),
+        (Task::Qa, Some(InputFormat::Text)) => Err(CliError::Usage(
+            "A line of text is no question with its context; give lines of JSON, as {\"question\": …, \"context\": …}."
+                .to_owned(),
+        )),
+        (Task::Qa, _) => Ok(InputFormat::Jsonl),
+        (_, format) => Ok(format.unwrap_or_default()),
+    }
 }
 
 /// The context of a request that whoever asked waits for.
@@ -244,7 +264,7 @@ fn begin(
     app: &App,
     task: Task,
     options: &Options,
-    line: &[u8],
+    line: &Line,
 ) -> Result<JoinHandle<Result<String, ServiceError>>, CliError> {
     let body = lines::body(task, line, options);
     if let Some(name) = body

@@ -11,7 +11,7 @@ use crate::task::Task;
 /// What `tag` takes.
 #[derive(Debug, Args)]
 pub struct TagArguments {
-    /// Texts; if there are none, lines of standard input: plain text, JSON strings, or bodies of POST /tag
+    /// Texts; if there are none, lines of standard input: plain text, or as JSON strings or bodies of POST /tag
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
     /// How tokens become entities: none, simple, first, average or max [default: simple]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Config, ConfigError, Limits, Mistake, SETTINGS, Setting, Timeouts, parse};
@@ -9,6 +10,7 @@ use crate::engine::Device;
 use crate::export::PrecisionChoice;
 use crate::suggest::suggestion;
 use crate::telemetry::tracing::{LogFormat, LogOptions};
+use crate::text_file;
 
 /// Settings given as flags, as typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub fn load(
     let Some((source, path)) = named else {
         return resolve(arguments, environment, None);
     };
-    match std::fs::read_to_string(&path) {
+    match text_file::read(Path::new(&path)) {
         Ok(text) => resolve(arguments, environment, Some((&path, &text))),
         Err(error) => {
             let unreadable = Mistake {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{ServerProcess, default_models, electra, lines, stderr, with_input};
 
@@ -57,6 +57,65 @@ fn lines_of_standard_input_are_answered_in_order_and_mistakes_are_lines_too() {
     assert_eq!(answers[20]["code"], "invalid_type");
     assert_eq!(answers[21]["results"][0]["labels"][0]["label"], "negative");
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// What standard input holds is decided once, by its first line, whatever stands before or after that.
+#[test]
+fn a_stream_is_json_or_text_as_a_whole() {
+    let models = default_models();
+    let run = |task: &str, input: &str, more: &[&str]| {
+        let models = models.to_str().expect("UTF-8");
+        let mut command = electra(&[task, "--models", models]);
+        command.args(more);
+        with_input(command, input)
+    };
+    let label = |answer: &Value| answer["results"][0]["labels"][0]["label"].clone();
+
+    // The text is what the body says, with a byte order mark as without.
+    let body = "{\"text\": \"A warm, funny film.\"}\n";
+    let plain = lines(&run("classify", body, &[]));
+    let marked = run("classify", &format!("\u{feff}\r\n{body}"), &[]);
+    let answers = lines(&marked);
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    assert_eq!(answers[0]["code"], "invalid_json");
+    assert_eq!(answers[1], plain[0]);
+
+    // A string that does not parse is a mistake, not a text with quotes, be it the first or a later one.
+    let output = run("classify", "\"cut \\ud83d\"\n\"good\"\nplain\n5\n", &[]);
+    let answers = lines(&output);
+    let codes: Vec<&Value> = answers.iter().map(|answer| &answer["code"]).collect();
+    assert_eq!(
+        codes,
+        [
+            &json!("invalid_json"),
+            &Value::Null,
+            &json!("invalid_json"),
+            &json!("invalid_type")
+        ]
+    );
+    assert_eq!(label(&answers[1]), "positive");
+    assert_eq!(output.status.code(), Some(1));
+
+    // Whoever knows better says so.
+    let text = lines(&run(
+        "discriminate",
+        "\"good\"\n",
+        &["--input-format", "text"],
+    ));
+    let tokens = &text[0]["results"][0]["tokens"];
+    assert_eq!(tokens.as_array().map(Vec::len), Some(3), "{tokens}");
+    let json = lines(&run("classify", "good\n", &["--input-format", "jsonl"]));
+    assert_eq!(json[0]["code"], "invalid_json");
+    let message = json[0]["error"].as_str().expect("a sentence");
+    assert!(message.contains("--input-format text"), "{message}");
+
+    for (task, more) in [
+        ("qa", &["--input-format", "text"][..]),
+        ("tag", &["--input-format", "text", "London"]),
+    ] {
+        let output = run(task, "", more);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    }
 }
 
 #[test]

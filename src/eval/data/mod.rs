@@ -60,7 +60,6 @@ impl Dataset {
     /// # Errors
     /// The first line that is not as it should be.
     pub fn read(task: Task, text: &str, columns: &ColumnOptions) -> Result<Self, DataError> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let data = match task {
             Task::Qa => Self::Questions(squad::read(text)?),
             Task::Classify => Self::Texts(columns::read(text, columns)?),

@@ -11,6 +11,7 @@ use crate::export::ExportError;
 use crate::export::head::Head;
 use crate::service::windowed::{pair, single};
 use crate::text::{Tokenizer, TokenizerError};
+use crate::text_file;
 
 const TEXTS: &str = include_str!("../../export/samples/texts.txt");
 const QUESTIONS: &str = include_str!("../../export/samples/questions.jsonl");
@@ -85,7 +86,7 @@ pub fn read(file: Option<&Path>, head: Head) -> Result<Vec<Sample>, ExportFailur
                 path: path.to_path_buf(),
                 error,
             };
-            let text = std::fs::read_to_string(path).map_err(read)?;
+            let text = text_file::read(path).map_err(read)?;
             (path.to_path_buf(), text)
         }
         None if questions => (PathBuf::from("questions.jsonl"), QUESTIONS.to_owned()),
