@@ -7,7 +7,8 @@ use criterion::Criterion;
 use electra_server::heads::classify::{ScoreFunction, rank, scores};
 use electra_server::heads::discriminate::{replaced_probability, score_words};
 use electra_server::heads::qa::{QaOptions, QaWindow, decode};
-use electra_server::heads::tag::{Aggregation, TaggedToken, entities};
+use electra_server::heads::scheme::Scheme;
+use electra_server::heads::tag::{Aggregation, Grouping, TaggedToken, entities};
 use electra_server::text::TokenizedText;
 
 use crate::samples::{PARAGRAPH, logits, tokenizer};
@@ -63,7 +64,16 @@ fn tag(criterion: &mut Criterion, tokens: &TokenizedText) {
     let (count, width) = (tokens.len(), labels.len());
     let name = format!("decode/tag, {count} tokens, {width} labels");
     criterion.bench_function(&name, |bencher| {
-        bencher.iter(|| entities(black_box(&tagged), &labels, &["O"], Aggregation::default()));
+        let grouping = Grouping::Scheme(Scheme::of(labels.iter().map(String::as_str)));
+        bencher.iter(|| {
+            entities(
+                black_box(&tagged),
+                &labels,
+                &["O"],
+                Aggregation::default(),
+                grouping,
+            )
+        });
     });
 }
 

@@ -4,6 +4,7 @@ pub mod classify;
 pub mod discriminate;
 pub mod qa;
 pub mod qa_pipeline;
+pub mod scheme;
 pub mod tag;
 
 /// `1 / (1 + e^-logit)`, the probability behind a lone logit.

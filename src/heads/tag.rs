@@ -1,9 +1,11 @@
-//! Token tagging: the labels of tokens as entities, by the rules of transformers' token-classification pipeline (4.57).
+//! Token tagging: the labels of tokens as entities, by the strategies of transformers' token-classification pipeline (4.57),
+//! and by its rules or those of the labels' scheme.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::scheme::{Place, Scheme};
 use super::softmax;
 
 /// How tokens become entities.
@@ -23,6 +25,15 @@ pub enum Aggregation {
     Max,
 }
 
+/// Which neighbours are one entity, and what it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// As transformers' pipeline has it, which knows `B-` and `I-`: what follows a label's first hyphen is the entity's.
+    Pipeline,
+    /// As the scheme has it that the model's labels are of.
+    Scheme(Scheme),
+}
+
 /// A token of a text, special tokens left out.
 #[derive(Clone, Debug)]
 pub struct TaggedToken<'a> {
@@ -37,7 +48,7 @@ pub struct TaggedToken<'a> {
 /// A stretch of text with a label.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entity<'l> {
-    /// The whole label for [`Aggregation::None`], else what follows its first hyphen.
+    /// The whole label for [`Aggregation::None`], else what the grouping takes for its name.
     pub label: &'l str,
     /// Mean of its words' or tokens' probabilities, 0 to 1.
     pub score: f32,
@@ -56,6 +67,7 @@ pub fn entities<'l>(
     labels: &'l [String],
     ignored: &[&str],
     aggregation: Aggregation,
+    grouping: Grouping,
 ) -> Vec<Entity<'l>> {
     let words: Vec<Entity> = words(tokens, aggregation)
         .into_iter()
@@ -72,8 +84,11 @@ pub fn entities<'l>(
     let mut entities = match aggregation {
         Aggregation::None => words,
         _ => words
-            .chunk_by(|a, b| joins(a.label, b.label))
-            .map(group)
+            .chunk_by(|last, next| {
+                let continues_word = tokens[next.tokens.start].continues_word;
+                grouping.joins(last.label, next.label, continues_word)
+            })
+            .map(|words| group(words, grouping))
             .collect(),
     };
     entities.retain(|entity| !ignored.contains(&entity.label));
@@ -137,10 +152,31 @@ fn highest(values: &[f32]) -> Option<(usize, f32)> {
         .reduce(|best, value| if value.1 > best.1 { value } else { best })
 }
 
-/// Whether a token or word labelled `next` goes on with the entity of the one before: the same tag, and no `B-`. A label
-/// with no prefix counts as `I-`.
-fn joins(last: &str, next: &str) -> bool {
-    !next.starts_with("B-") && tag(last) == tag(next)
+impl Grouping {
+    /// Whether a token or word labelled `next` goes on with the entity of the one before.
+    fn joins(self, last: &str, next: &str, continues_word: bool) -> bool {
+        match self {
+            // The same tag, and no `B-`. A label with no prefix counts as `I-`.
+            Self::Pipeline => !next.starts_with("B-") && tag(last) == tag(next),
+            Self::Scheme(scheme) => {
+                let (before, tag) = (scheme.tag(last), scheme.tag(next));
+                // Tokens of one word may all have the label of the word, the end or the whole of an entity.
+                let same_word = continues_word && matches!(tag.place, Place::End | Place::Single);
+                match tag.place {
+                    Place::Outside => before.place == Place::Outside,
+                    _ => !tag.starts(Some(before)) || (same_word && before == tag),
+                }
+            }
+        }
+    }
+
+    /// What an entity is called whose first label is this.
+    fn name(self, label: &str) -> &str {
+        match self {
+            Self::Pipeline => label.split_once('-').map_or(label, |(_, tag)| tag),
+            Self::Scheme(scheme) => scheme.tag(label).kind,
+        }
+    }
 }
 
 fn tag(label: &str) -> &str {
@@ -151,7 +187,7 @@ fn tag(label: &str) -> &str {
 }
 
 /// One entity of the adjacent words that join.
-fn group<'l>(words: &[Entity<'l>]) -> Entity<'l> {
+fn group<'l>(words: &[Entity<'l>], grouping: Grouping) -> Entity<'l> {
     let (first, last) = (&words[0], &words[words.len() - 1]);
     let sum: f64 = words.iter().map(|word| f64::from(word.score)).sum();
     #[allow(
@@ -161,10 +197,7 @@ fn group<'l>(words: &[Entity<'l>]) -> Entity<'l> {
     )]
     let score = (sum / words.len() as f64) as f32;
     Entity {
-        label: first
-            .label
-            .split_once('-')
-            .map_or(first.label, |(_, tag)| tag),
+        label: grouping.name(first.label),
         score,
         bytes: first.bytes.start..last.bytes.end,
         tokens: first.tokens.start..last.tokens.end,

@@ -29,6 +29,16 @@ fn check(
     aggregation: Aggregation,
     expected: &[(&str, f32, Range<usize>)],
 ) {
+    check_grouped(Grouping::Pipeline, labels, tokens, aggregation, expected);
+}
+
+fn check_grouped(
+    grouping: Grouping,
+    labels: [&str; 3],
+    tokens: &[(usize, f32, bool)],
+    aggregation: Aggregation,
+    expected: &[(&str, f32, Range<usize>)],
+) {
     let logits: Vec<Vec<f32>> = tokens
         .iter()
         .map(|&(label, probability, _)| logits(label, probability))
@@ -44,7 +54,7 @@ fn check(
         })
         .collect();
     let labels = labels.map(str::to_owned);
-    let found = entities(&tagged, &labels, &["O"], aggregation);
+    let found = entities(&tagged, &labels, &["O"], aggregation, grouping);
     assert_eq!(found.len(), expected.len(), "{aggregation:?}: {found:?}");
     for (entity, (label, score, tokens)) in found.iter().zip(expected) {
         assert_eq!(entity.label, *label, "{aggregation:?}");
@@ -141,6 +151,81 @@ fn labels_without_prefix_join_as_continuations() {
     );
 }
 
+/// Words of the labels given, each as sure as the others, by the scheme of the labels: the entities with their words.
+fn check_scheme(labels: [&str; 3], words: &[usize], expected: &[(&str, Range<usize>)]) {
+    let grouping = Grouping::Scheme(Scheme::of(labels));
+    let tokens: Vec<_> = words.iter().map(|label| (*label, 0.9, false)).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(label, words)| (*label, 0.9, words.clone()))
+        .collect();
+    for aggregation in [Aggregation::Simple, Aggregation::First, Aggregation::Max] {
+        check_grouped(grouping, labels, &tokens, aggregation, &expected);
+    }
+}
+
+#[test]
+fn entities_begin_and_end_as_the_scheme_has_it() {
+    check_scheme(
+        BIO,
+        &[1, 2, 1, 0, 2, 2],
+        &[("NP", 0..2), ("NP", 2..3), ("NP", 4..6)],
+    );
+    let bioes = ["B-X", "E-X", "S-X"];
+    check_scheme(
+        bioes,
+        &[0, 1, 2, 2, 1],
+        &[("X", 0..2), ("X", 2..3), ("X", 3..4), ("X", 4..5)],
+    );
+    check_scheme(
+        ["U-X", "L-X", "I-X"],
+        &[2, 1, 2, 0, 1],
+        &[("X", 0..2), ("X", 2..3), ("X", 3..4), ("X", 4..5)],
+    );
+    check_scheme(
+        ["X-B", "X-I", "O"],
+        &[0, 1, 0, 2],
+        &[("X", 0..2), ("X", 2..3)],
+    );
+    check_scheme(
+        ["Drug-Dose", "Drug-Name", "O"],
+        &[0, 0, 1, 2, 1],
+        &[
+            ("Drug-Dose", 0..2),
+            ("Drug-Name", 2..3),
+            ("Drug-Name", 4..5),
+        ],
+    );
+    // The pipeline keeps its own rules.
+    check(
+        bioes,
+        &[(0, 0.9, false), (1, 0.9, false)],
+        Aggregation::Simple,
+        &[("X", 0.9, 0..1), ("X", 0.9, 1..2)],
+    );
+}
+
+#[test]
+fn tokens_of_one_word_may_all_be_its_end() {
+    let labels = ["B-X", "E-X", "S-X"];
+    let grouping = Grouping::Scheme(Scheme::of(labels));
+    let simple = |tokens: &[(usize, f32, bool)], expected: &[(&str, f32, Range<usize>)]| {
+        check_grouped(grouping, labels, tokens, Aggregation::Simple, expected);
+    };
+    simple(
+        &[(2, 0.9, false), (2, 0.9, true), (2, 0.9, false)],
+        &[("X", 0.9, 0..2), ("X", 0.9, 2..3)],
+    );
+    simple(
+        &[(0, 0.9, false), (1, 0.9, false), (1, 0.9, true)],
+        &[("X", 0.9, 0..3)],
+    );
+    simple(
+        &[(0, 0.9, false), (0, 0.9, true)],
+        &[("X", 0.9, 0..1), ("X", 0.9, 1..2)],
+    );
+}
+
 #[test]
 fn labels_are_ignored_by_the_name_they_would_have() {
     let labels = ["B-O", "O", "B-NP"].map(str::to_owned);
@@ -150,8 +235,9 @@ fn labels_are_ignored_by_the_name_they_would_have() {
         bytes: 0..1,
         continues_word: false,
     }];
-    let found =
-        |ignored: &[&str], aggregation| entities(&tagged, &labels, ignored, aggregation).len();
+    let found = |ignored: &[&str], aggregation| {
+        entities(&tagged, &labels, ignored, aggregation, Grouping::Pipeline).len()
+    };
     assert_eq!(found(&["O"], Aggregation::Simple), 0);
     assert_eq!(found(&["O"], Aggregation::None), 1);
     assert_eq!(found(&["B-O"], Aggregation::Simple), 1);
@@ -175,7 +261,10 @@ fn degenerate_input_does_no_harm() {
                 bytes: 0..1,
                 continues_word: false,
             };
-            assert!(entities(&[token.clone(), token], &labels, &["O"], aggregation).is_empty());
+            for grouping in [Grouping::Pipeline, Grouping::Scheme(Scheme::default())] {
+                let tokens = [token.clone(), token.clone()];
+                assert!(entities(&tokens, &labels, &["O"], aggregation, grouping).is_empty());
+            }
         }
     }
 }
@@ -272,7 +361,7 @@ fn check_golden(case: &Value) {
         });
     let ignored: Vec<&str> = ignored.iter().map(String::as_str).collect();
     let labels = labels(checkpoint);
-    let found = entities(&tokens, &labels, &ignored, aggregation);
+    let found = entities(&tokens, &labels, &ignored, aggregation, Grouping::Pipeline);
 
     let expected = case["output"].as_array().unwrap();
     let what = format!("{checkpoint} {parameters} {text:?}");

@@ -13,6 +13,7 @@ use crate::batch::{QueueOptions, Scheduler};
 use crate::config::Limits;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, PaddedInput, Runtime};
 use crate::export::{GRAPH_FILE, PrecisionChoice};
+use crate::heads::scheme::Scheme;
 use crate::model_config::{ConfigError, ModelConfig};
 use crate::service::check_qa_defaults;
 use crate::service::export::{ExportFailure, ExportOptions};
@@ -137,6 +138,7 @@ impl Loader {
             layout: graph.layout(),
             max_tokens,
             token_types: token_types(config.token_types, &graph),
+            scheme: Scheme::of(labels.iter().map(String::as_str)),
             labels,
             problem_type: config.problem_type,
             limits: settings.limits.over(self.limits),

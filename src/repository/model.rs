@@ -8,6 +8,7 @@ use crate::batch::{BatchSizing, ModelQueue};
 use crate::config::Limits;
 use crate::engine::{Device, Layout, Precision, TensorInfo};
 use crate::heads::classify::ProblemType;
+use crate::heads::scheme::Scheme;
 use crate::task::Task;
 use crate::text::Tokenizer;
 
@@ -32,6 +33,8 @@ pub struct ModelInfo {
     pub token_types: usize,
     /// Names of its outputs by index; none for discriminate and qa.
     pub labels: Vec<String>,
+    /// How its labels tell places in an entity, where it tags.
+    pub scheme: Scheme,
     /// What its scores mean (`problem_type`), where config.json says.
     pub problem_type: Option<ProblemType>,
     /// What a request to it may hold.

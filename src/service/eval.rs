@@ -1,6 +1,6 @@
 //! Evaluation: a model's answers to labelled data, through the operations that answer requests, and their scores.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -31,6 +31,7 @@ use crate::eval::metrics::numbers;
 use crate::eval::scores::{Scores, count};
 use crate::eval::words::{JoinedWords, first_tokens};
 use crate::heads::classify::{ProblemType, rank};
+use crate::heads::scheme::{OUTSIDE, Scheme};
 use crate::repository::{LoadedModel, ModelInfo};
 
 /// Inputs that are worked on at a time: enough to fill the workers' batches.
@@ -238,7 +239,10 @@ impl Run<'_> {
     }
 
     async fn sentences(&self, sentences: &[TaggedSentence]) -> Result<Scores, EvalError> {
-        self.check_tags(sentences)?;
+        let tags = || sentences.iter().flat_map(|sentence| &sentence.tags);
+        let labels = self.model.info.labels.iter().map(String::as_str);
+        let scheme = Scheme::of_data(tags().map(String::as_str), labels);
+        self.check_tags(tags(), scheme)?;
         let width = self.model.info.labels.len();
         let predicted = self
             .answers(sentences, |sentence| {
@@ -249,7 +253,7 @@ impl Run<'_> {
                 async move {
                     let texts = vec![text];
                     let decode = move |model: &LoadedModel, scored: &ScoredText| {
-                        tags(&words, scored, &model.info.labels)
+                        tags_of(&words, scored, &model.info.labels)
                     };
                     let scored = service.score_tokens(&model, texts, width, &context, decode);
                     let (mut tags, _) = scored.await.map_err(|error| unanswered(place, &error))?;
@@ -257,7 +261,7 @@ impl Run<'_> {
                 }
             })
             .await?;
-        let mut counts = ChunkCounts::default();
+        let mut counts = ChunkCounts::new(scheme, self.model.info.scheme);
         for (sentence, predicted) in sentences.iter().zip(&predicted) {
             counts.add(&sentence.tags, predicted);
         }
@@ -292,19 +296,25 @@ impl Run<'_> {
         Ok(Detection { tokens }.scores(threshold.get()))
     }
 
-    /// A model that shares no tag with the data was trained for something else.
-    fn check_tags(&self, sentences: &[TaggedSentence]) -> Result<(), EvalError> {
-        let labels = &self.model.info.labels;
-        let chunk_tags = || {
-            let tags = sentences.iter().flat_map(|sentence| &sentence.tags);
-            tags.filter(|tag| *tag != OUTSIDE)
-        };
-        let Some(first) = chunk_tags().next() else {
+    /// A model that knows none of the data's kinds of chunks was trained for something else.
+    fn check_tags<'t>(
+        &self,
+        tags: impl Iterator<Item = &'t String>,
+        scheme: Scheme,
+    ) -> Result<(), EvalError> {
+        let ModelInfo {
+            labels,
+            scheme: own,
+            ..
+        } = &self.model.info;
+        let kinds: HashSet<&str> = labels.iter().map(|label| own.tag(label).kind).collect();
+        let mut in_chunks = tags.filter(|tag| *tag != OUTSIDE).peekable();
+        let Some(first) = in_chunks.peek().copied() else {
             let reason = "None of the data's words is in a chunk: the last column, or the one of --label-column, \
                           holds nothing but O.";
             return Err(EvalError::Unsuited(reason.to_owned()));
         };
-        if chunk_tags().any(|tag| labels.contains(tag)) {
+        if in_chunks.any(|tag| kinds.contains(scheme.tag(tag).kind)) {
             return Ok(());
         }
         Err(EvalError::Unsuited(format!(
@@ -356,9 +366,6 @@ enum Gold {
     Labels(Vec<usize>, Vec<String>),
 }
 
-/// The tag of words in no chunk.
-const OUTSIDE: &str = "O";
-
 /// The result of a request with one input.
 fn only<R>(place: String, answer: Result<super::Answer<R>, ServiceError>) -> Result<R, EvalError> {
     let result = answer.and_then(|mut answer| {
@@ -387,7 +394,7 @@ fn answered<'a>(question: &'a Question, found: &'a QaAnswers) -> Answered<'a> {
 }
 
 /// The tag of each word: the most likely label of its first token. A word without a token is in no chunk.
-fn tags(words: &[Range<usize>], scored: &ScoredText, labels: &[String]) -> Vec<String> {
+fn tags_of(words: &[Range<usize>], scored: &ScoredText, labels: &[String]) -> Vec<String> {
     let tag = |token: Option<usize>| {
         let row = token.map_or(&[][..], |token| scored.row(token));
         let (best, _) = rank(row, Some(NonZeroUsize::MIN)).pop()?;

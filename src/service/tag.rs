@@ -8,7 +8,9 @@ use super::input::Inputs;
 use super::windowed::{ScoredText, slice};
 use super::{Answer, RequestContext, Service};
 use crate::error::ServiceError;
-use crate::heads::tag::{Aggregation, Entity, TaggedToken, entities, looks_like_continuation};
+use crate::heads::tag::{
+    Aggregation, Entity, Grouping, TaggedToken, entities, looks_like_continuation,
+};
 use crate::repository::LoadedModel;
 use crate::task::Task;
 use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
@@ -120,7 +122,13 @@ fn decode(
             text,
         }
     };
-    let entities = entities(&tagged, &model.info.labels, IGNORED_LABELS, aggregation);
+    let entities = entities(
+        &tagged,
+        &model.info.labels,
+        IGNORED_LABELS,
+        aggregation,
+        Grouping::Scheme(model.info.scheme),
+    );
     Tagging {
         entities: entities.into_iter().map(entity).collect(),
     }

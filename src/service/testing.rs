@@ -15,6 +15,7 @@ use crate::batch::{
 };
 use crate::config::Limits;
 use crate::engine::{Device, Layout, Precision};
+use crate::heads::scheme::Scheme;
 use crate::repository::{
     Content, Control, FoundModel, LoadedModel, ModelFolder, ModelInfo, ModelSettings, Repository,
     RequestDefaults, Version,
@@ -230,6 +231,7 @@ fn info(task: Task, limits: Limits) -> ModelInfo {
         layout: Layout::Packed,
         max_tokens: MAX_TOKENS,
         token_types: 2,
+        scheme: Scheme::of(labels.iter().copied()),
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         problem_type: None,
         inputs: Vec::new(),

@@ -18,6 +18,7 @@ from typing import Any
 from scipy.stats import pearsonr, spearmanr
 from seqeval.metrics import accuracy_score as tag_accuracy
 from seqeval.metrics import classification_report, f1_score, precision_score, recall_score
+from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, IOE2
 from sklearn import metrics
 from torchmetrics.functional.text import squad as squad_1
 from transformers.data.metrics import squad_metrics
@@ -140,6 +141,48 @@ def chunks() -> list[dict[str, Any]]:
     ]
 
 
+def schemes() -> list[dict[str, Any]]:
+    """Sentences whose tags are all as their scheme allows: what seqeval's strict mode, which knows schemes, scores."""
+
+    def written(scheme: str, pieces: list[tuple[str, int]]) -> list[str]:
+        tags: list[str] = []
+        before = "O"
+        for kind, words in pieces:
+            if kind == "O":
+                tags += ["O"] * words
+            elif scheme == "IOB1":
+                tags += [("B-" if kind == before else "I-") + kind] + [f"I-{kind}"] * (words - 1)
+            elif scheme == "IOE2":
+                tags += [f"I-{kind}"] * (words - 1) + [f"E-{kind}"]
+            else:
+                begin, inside, end, single = {"IOB2": "BIIB", "IOBES": "BIES", "BILOU": "BILU"}[scheme]
+                middle = [f"{inside}-{kind}"] * max(0, words - 2)
+                tags += [f"{single}-{kind}"] if words == 1 else [f"{begin}-{kind}", *middle, f"{end}-{kind}"]
+            before = kind
+        return tags
+
+    def case(gold_scheme: str, predicted_scheme: str) -> dict[str, Any]:
+        gold, predicted = [], []
+        for _ in range(20):
+            pieces = [(RANDOM.choice(["O", "PER", "LOC"]), RANDOM.randrange(1, 4)) for _ in range(5)]
+            gold.append(pieces)
+            predicted.append([(RANDOM.choice(["O", kind, kind]), words) for kind, words in pieces])
+        gold_tags = [written(gold_scheme, pieces) for pieces in gold]
+        predicted_tags = [written(predicted_scheme, pieces) for pieces in predicted]
+        both = [[written("IOB2", pieces) for pieces in side] for side in (gold, predicted)]
+        found = {"gold": gold_tags, "predicted": predicted_tags}
+        for name, score in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+            found[name] = float(score(*both, mode="strict", scheme=IOB2, zero_division=0))
+            if gold_scheme == predicted_scheme:
+                known = {scheme.__name__: scheme for scheme in (IOB1, IOB2, IOE2, IOBES, BILOU)}[gold_scheme]
+                strict = score(gold_tags, predicted_tags, mode="strict", scheme=known, zero_division=0)
+                assert abs(strict - found[name]) < 1e-9, gold_scheme
+        return found
+
+    schemes = ["IOB1", "IOB2", "IOE2", "IOBES", "BILOU"]
+    return [case(scheme, scheme) for scheme in schemes] + [case(gold, predicted) for gold, predicted in [("IOBES", "IOB2"), ("IOB1", "BILOU"), ("BILOU", "IOBES")]]
+
+
 TEXTS = [
     "The  Quick, brown fox!",
     "a an the",
@@ -240,6 +283,7 @@ def main() -> None:
         "chunks": chunks(),
         "normalized": [{"text": text, "normalized": squad_metrics.normalize_answer(text)} for text in TEXTS],
         "answers": answers(),
+        "schemes": schemes(),
     }
     def of_kind(kind: str, cases: list[dict[str, Any]]) -> str:
         lines = ",\n".join(json.dumps(case, separators=(",", ":"), allow_nan=False) for case in cases)

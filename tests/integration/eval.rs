@@ -80,6 +80,30 @@ fn chunks_are_scored() {
     assert_near(&scores["by_label"]["VP"]["f1"], 1.0);
 }
 
+/// Data of another scheme than the model's labels says the same, and scores the same.
+#[test]
+fn chunks_of_every_scheme_are_scored_alike() {
+    let text = std::fs::read_to_string(labelled("chunks.txt")).expect("a file");
+    let lines: Vec<&str> = text.lines().collect();
+    let in_bilou = |(index, line): (usize, &&str)| {
+        let goes_on = lines
+            .get(index + 1)
+            .is_some_and(|next| next.contains(" I-"));
+        if goes_on {
+            (*line).to_owned()
+        } else {
+            line.replace(" B-", " U-").replace(" I-", " L-")
+        }
+    };
+    let bilou: Vec<String> = lines.iter().enumerate().map(in_bilou).collect();
+    assert!(bilou.iter().any(|line| line.contains("L-NP")));
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), bilou.join("\n")).expect("a file");
+    let path = file.path().to_str().expect("UTF-8");
+    let model = "electra-mini-chunker";
+    assert_eq!(scores(model, path, &[]), scores(model, "chunks.txt", &[]));
+}
+
 #[test]
 fn answers_are_scored() {
     let scores = scores(

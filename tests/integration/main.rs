@@ -27,6 +27,7 @@ mod pipelines;
 mod quoting;
 mod repository;
 mod routes;
+mod tagging;
 #[cfg(target_os = "linux")]
 mod threads;
 mod token_types;

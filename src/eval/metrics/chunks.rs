@@ -1,35 +1,55 @@
 //! Tags of words as chunks, and how many of the chunks are right, as `conlleval` and seqeval's default mode read them.
 //!
 //! A chunk starts at `B-`, but also at an `I-` that follows another type or none: data tagged either way, IOB1 or IOB2, is
-//! read right, and so is what a model gives that no scheme allows. `E-` ends a chunk and `S-` is one by itself.
+//! read right, and so is what a model gives that no scheme allows. The data's tags and the model's may be of different
+//! schemes: what counts is the chunks that they say.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use super::{Found, ratio};
 use crate::eval::scores::{Score, Scores, count, share};
+use crate::heads::scheme::{Place, Scheme};
 
 /// Sentences' chunks as they are and as they were predicted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkCounts {
+    gold: Scheme,
+    predicted: Scheme,
     words: usize,
     right_tags: usize,
     by_type: BTreeMap<String, Found>,
 }
 
 impl ChunkCounts {
+    /// No sentence yet, of tags and predicted tags of these schemes.
+    #[must_use]
+    pub fn new(gold: Scheme, predicted: Scheme) -> Self {
+        Self {
+            gold,
+            predicted,
+            words: 0,
+            right_tags: 0,
+            by_type: BTreeMap::new(),
+        }
+    }
+
     /// Counts a sentence: a true and a predicted tag a word.
-    pub fn add(&mut self, gold: &[String], predicted: &[String]) {
-        let same = gold
-            .iter()
-            .zip(predicted)
-            .filter(|(gold, predicted)| gold == predicted);
-        self.words += gold.len();
-        self.right_tags += same.count();
-        let (gold, predicted): (HashSet<_>, HashSet<_>) = (
-            chunks(gold).into_iter().collect(),
-            chunks(predicted).into_iter().collect(),
-        );
+    pub fn add(&mut self, gold_tags: &[String], predicted_tags: &[String]) {
+        let gold = chunks(gold_tags, self.gold);
+        let predicted = chunks(predicted_tags, self.predicted);
+        self.words += gold_tags.len();
+        self.right_tags += if self.gold == self.predicted {
+            let pairs = gold_tags.iter().zip(predicted_tags);
+            pairs.filter(|(gold, predicted)| gold == predicted).count()
+        } else {
+            let gold = plain_tags(gold_tags.len(), &gold);
+            let predicted = plain_tags(predicted_tags.len(), &predicted);
+            let pairs = gold.iter().zip(&predicted);
+            pairs.filter(|(gold, predicted)| gold == predicted).count()
+        };
+        let (gold, predicted): (HashSet<_>, HashSet<_>) =
+            (gold.into_iter().collect(), predicted.into_iter().collect());
         for chunk in &gold {
             self.of(chunk.kind).gold += 1;
         }
@@ -98,92 +118,34 @@ pub struct Chunk<'a> {
     pub words: Range<usize>,
 }
 
-/// The chunks of a sentence's tags, in order.
+/// The chunks of a sentence's tags, in order. A word that goes on with nothing starts a chunk.
 #[must_use]
-pub fn chunks(tags: &[String]) -> Vec<Chunk<'_>> {
+pub fn chunks(tags: &[String], scheme: Scheme) -> Vec<Chunk<'_>> {
     let mut found: Vec<Chunk<'_>> = Vec::new();
-    let mut open: Option<Chunk<'_>> = None;
-    let mut previous = Tag::OUTSIDE;
-    for (word, tag) in tags.iter().map(|tag| Tag::of(tag)).enumerate() {
-        if tag.ends(previous) {
-            found.extend(open.take());
-        }
+    let mut previous = None;
+    for (word, tag) in tags.iter().map(|tag| scheme.tag(tag)).enumerate() {
         if tag.starts(previous) {
-            open = Some(Chunk {
+            found.push(Chunk {
                 kind: tag.kind,
-                words: word..word,
+                words: word..word + 1,
             });
-        }
-        if let Some(open) = &mut open {
+        } else if let (Some(open), true) = (found.last_mut(), tag.place != Place::Outside) {
             open.words.end = word + 1;
         }
-        previous = tag;
+        previous = Some(tag);
     }
-    found.extend(open);
     found
 }
 
-/// A tag's two parts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Tag<'a> {
-    place: Place,
-    kind: &'a str,
-}
-
-/// A word's place in its chunk.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Beginning,
-    Inside,
-    End,
-    Single,
-    Outside,
-}
-
-impl<'a> Tag<'a> {
-    const OUTSIDE: Tag<'static> = Tag {
-        place: Place::Outside,
-        kind: "",
-    };
-
-    /// A tag without a prefix counts as `I-`, as in answers to /tag.
-    fn of(tag: &'a str) -> Self {
-        let (prefix, kind) = tag.split_once('-').unwrap_or((tag, "_"));
-        let place = match prefix {
-            "O" => return Self::OUTSIDE,
-            "B" => Place::Beginning,
-            "I" => Place::Inside,
-            "E" => Place::End,
-            "S" => Place::Single,
-            _ => {
-                return Self {
-                    place: Place::Inside,
-                    kind: tag,
-                };
-            }
-        };
-        Self { place, kind }
-    }
-
-    /// Whether a chunk that may be open ends before this tag.
-    fn ends(self, previous: Tag<'_>) -> bool {
-        use Place::{Beginning, End, Inside, Outside, Single};
-        match (previous.place, self.place) {
-            (End | Single, _) | (Beginning | Inside, Beginning | Single | Outside) => true,
-            (Outside, _) => false,
-            _ => previous.kind != self.kind,
+/// The tags of IOB2 for chunks of a sentence of so many words: what tags of different schemes are compared in.
+fn plain_tags<'c>(words: usize, chunks: &[Chunk<'c>]) -> Vec<Option<(bool, &'c str)>> {
+    let mut tags = vec![None; words];
+    for chunk in chunks {
+        for word in chunk.words.clone() {
+            tags[word] = Some((word == chunk.words.start, chunk.kind));
         }
     }
-
-    /// Whether a chunk starts at this tag.
-    fn starts(self, previous: Tag<'_>) -> bool {
-        use Place::{Beginning, End, Inside, Outside, Single};
-        match (previous.place, self.place) {
-            (_, Outside) => false,
-            (_, Beginning | Single) | (End | Single | Outside, End | Inside) => true,
-            _ => previous.kind != self.kind,
-        }
-    }
+    tags
 }
 
 #[cfg(test)]
@@ -191,12 +153,21 @@ mod tests {
     use super::*;
     use crate::eval::metrics::golden;
 
+    fn scheme(tags: &[Vec<String>]) -> Scheme {
+        Scheme::of(tags.iter().flatten().map(String::as_str))
+    }
+
+    fn counts_of(gold: &[Vec<String>], predicted: &[Vec<String>]) -> ChunkCounts {
+        let both = scheme(&[gold, predicted].concat());
+        ChunkCounts::new(both, both)
+    }
+
     #[test]
     fn chunks_are_scored_as_by_seqeval() {
         for case in golden::cases("chunks") {
             let gold: Vec<Vec<String>> = golden::read(&case["gold"]);
             let predicted: Vec<Vec<String>> = golden::read(&case["predicted"]);
-            let mut counts = ChunkCounts::default();
+            let mut counts = counts_of(&gold, &predicted);
             for (gold, predicted) in gold.iter().zip(&predicted) {
                 counts.add(gold, predicted);
             }
@@ -218,11 +189,46 @@ mod tests {
     }
 
     #[test]
+    fn the_chunks_of_every_scheme_are_scored_alike() {
+        for case in golden::cases("schemes") {
+            let gold: Vec<Vec<String>> = golden::read(&case["gold"]);
+            let predicted: Vec<Vec<String>> = golden::read(&case["predicted"]);
+            let mut counts = ChunkCounts::new(scheme(&gold), scheme(&predicted));
+            for (gold, predicted) in gold.iter().zip(&predicted) {
+                counts.add(gold, predicted);
+            }
+            let overall = counts.overall();
+            for (name, found) in [
+                ("precision", overall.precision()),
+                ("recall", overall.recall()),
+                ("f1", overall.f1()),
+            ] {
+                golden::assert_near(Some(found), &case[name], &format!("{name} of {case}"));
+            }
+        }
+    }
+
+    #[test]
+    fn tags_of_two_schemes_are_right_where_they_say_the_same() {
+        let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
+        let gold = tags(&["B-X", "E-X", "O", "S-X", "B-Y", "I-Y", "E-Y"]);
+        let predicted = tags(&["B-X", "I-X", "O", "B-X", "B-Y", "B-Y", "I-Y"]);
+        let of = |tags: &Vec<String>| scheme(std::slice::from_ref(tags));
+        let accuracy = |gold: &Vec<String>, predicted: &Vec<String>| {
+            let mut counts = ChunkCounts::new(of(gold), of(predicted));
+            counts.add(gold, predicted);
+            counts.accuracy()
+        };
+        assert!((accuracy(&gold, &predicted) - 6.0 / 7.0).abs() < 1e-9);
+        assert!((accuracy(&gold, &gold) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn labels_without_a_prefix_make_chunks_of_their_runs() {
         let tags = ["PER", "PER", "O", "LOC", "PER"].map(str::to_owned);
         let chunk = |kind, words| Chunk { kind, words };
         assert_eq!(
-            chunks(&tags),
+            chunks(&tags, Scheme::default()),
             [chunk("PER", 0..2), chunk("LOC", 3..4), chunk("PER", 4..5)]
         );
     }

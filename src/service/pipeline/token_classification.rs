@@ -15,7 +15,7 @@ use super::words::{Text, split_into_words};
 use super::{Pipeline, PipelineOutput, fewest_new_tokens, is_affordable};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::error::ServiceError;
-use crate::heads::tag::{Aggregation, Entity, TaggedToken, entities};
+use crate::heads::tag::{Aggregation, Entity, Grouping, TaggedToken, entities};
 use crate::repository::LoadedModel;
 use crate::text::windows::{self, Window};
 use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
@@ -385,7 +385,13 @@ fn read(
         })
     };
     let ignored: Vec<&str> = choice.ignored.iter().map(String::as_str).collect();
-    let found = entities(&tagged, &model.info.labels, &ignored, choice.aggregation);
+    let found = entities(
+        &tagged,
+        &model.info.labels,
+        &ignored,
+        choice.aggregation,
+        Grouping::Pipeline,
+    );
     found.into_iter().map(entity).collect()
 }
 
