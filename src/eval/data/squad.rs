@@ -1,15 +1,19 @@
-//! SQuAD's JSON, of version 1.1 or 2.0: articles of paragraphs, each a context with questions and their answers.
+//! Questions with contexts and answers: SQuAD's JSON, of version 1.1 or 2.0, and the rows that Hugging Face's data sets make
+//! of it, as a list or a row a line.
 
+use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
 
 use super::DataError;
 
 /// A question with the text that should answer it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Names it in the file.
+    /// Names it in the file; its number where it has no name.
     pub id: String,
     /// What is asked.
     pub question: String,
@@ -19,14 +23,58 @@ pub struct Question {
     pub answers: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct File {
-    data: Vec<Article>,
+/// Reads a file's text: one document, or one after another as in lines of JSON.
+///
+/// # Errors
+/// Where it is no such JSON, with the line and what is missing, or a question that can't be scored.
+pub fn read(text: &str) -> Result<Vec<Question>, DataError> {
+    let wanted = "SQuAD's JSON has `data`, its articles have `paragraphs`, and these a `context` and `qas` with `id`, \
+                  `question` and `answers`; rows have `id`, `question`, `context` and `answers`";
+    let mut questions = Vec::new();
+    for document in serde_json::Deserializer::from_str(text).into_iter::<Document>() {
+        let document = document.map_err(|error| DataError::of_json(&error, wanted))?;
+        for Entry { paragraphs } in document.entries {
+            for Paragraph { context, qas } in paragraphs {
+                let context: Arc<str> = context.into();
+                for asked in qas {
+                    questions.push(Question {
+                        id: asked
+                            .id
+                            .unwrap_or_else(|| (questions.len() + 1).to_string()),
+                        question: asked.question,
+                        context: Arc::clone(&context),
+                        answers: asked.answers,
+                    });
+                }
+            }
+        }
+    }
+    Ok(questions)
 }
 
+/// A JSON value at the top of a file: `{"data": […]}`, a list, or a row.
+struct Document {
+    entries: Vec<Entry>,
+}
+
+/// An article, or a row, which is an article of one question.
 #[derive(Deserialize)]
-struct Article {
+#[serde(try_from = "Fields")]
+struct Entry {
     paragraphs: Vec<Paragraph>,
+}
+
+/// What a document or an entry of one may have.
+#[derive(Deserialize)]
+struct Fields {
+    data: Option<Vec<Entry>>,
+    paragraphs: Option<Vec<Paragraph>>,
+    context: Option<String>,
+    id: Option<Id>,
+    question: Option<String>,
+    answers: Option<Answers>,
+    is_impossible: Option<bool>,
+    plausible_answers: Option<de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -36,10 +84,41 @@ struct Paragraph {
 }
 
 #[derive(Deserialize)]
+#[serde(try_from = "AskedFields")]
 struct Asked {
-    id: String,
+    id: Option<String>,
     question: String,
-    answers: Vec<Answer>,
+    answers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct AskedFields {
+    id: Option<Id>,
+    question: String,
+    answers: Option<Answers>,
+    is_impossible: Option<bool>,
+    /// What looks like an answer to a question that has none.
+    plausible_answers: Option<de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "an `id` is a string or a number")]
+enum Id {
+    Text(String),
+    Number(serde_json::Number),
+}
+
+/// Right answers: SQuAD's list of objects, Hugging Face's object of lists, or plain texts.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`answers` is a list of {\"text\": …}, or {\"text\": […]}"
+)]
+enum Answers {
+    Objects(Vec<Answer>),
+    Lists { text: Vec<String> },
+    One(Answer),
+    Texts(Vec<String>),
 }
 
 #[derive(Deserialize)]
@@ -47,35 +126,140 @@ struct Answer {
     text: String,
 }
 
-/// Reads a file's text.
-///
-/// # Errors
-/// Where it is no such JSON, with the line and what is missing.
-pub fn read(text: &str) -> Result<Vec<Question>, DataError> {
-    let wanted = "SQuAD's JSON has `data`, its articles have `paragraphs`, and these a `context` and `qas` with `id`, \
-                  `question` and `answers`";
-    let file: File =
-        serde_json::from_str(text).map_err(|error| DataError::of_json(&error, wanted))?;
-    let paragraphs = file.data.into_iter().flat_map(|article| article.paragraphs);
-    let questions = paragraphs.flat_map(|Paragraph { context, qas }| {
-        let context: Arc<str> = context.into();
-        qas.into_iter().map(move |asked| Question {
-            id: asked.id,
-            question: asked.question,
-            context: Arc::clone(&context),
-            answers: asked
-                .answers
-                .into_iter()
-                .map(|answer| answer.text)
-                .collect(),
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DocumentVisitor;
+
+        impl<'de> Visitor<'de> for DocumentVisitor {
+            type Value = Document;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object with `data`, a row, or a list of rows")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Document, A::Error> {
+                let mut fields = Fields::deserialize(MapAccessDeserializer::new(map))?;
+                let entries = match fields.data.take() {
+                    Some(entries) => entries,
+                    None if fields.is_row() => vec![fields.try_into().map_err(de::Error::custom)?],
+                    None => return Err(de::Error::missing_field("data")),
+                };
+                Ok(Document { entries })
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Document, A::Error> {
+                let entries = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+                Ok(Document { entries })
+            }
+        }
+
+        deserializer.deserialize_any(DocumentVisitor)
+    }
+}
+
+impl Fields {
+    /// Whether it is meant to be a question by itself, or an article.
+    fn is_row(&self) -> bool {
+        self.paragraphs.is_some() || self.question.is_some() || self.context.is_some()
+    }
+}
+
+impl TryFrom<Fields> for Entry {
+    type Error = String;
+
+    fn try_from(fields: Fields) -> Result<Self, String> {
+        if let Some(paragraphs) = fields.paragraphs {
+            return Ok(Self { paragraphs });
+        }
+        let missing = |field: &str| format!("missing field `{field}`");
+        if fields.question.is_none() && fields.context.is_none() {
+            return Err(missing("paragraphs"));
+        }
+        let asked = AskedFields {
+            id: fields.id,
+            question: fields.question.ok_or_else(|| missing("question"))?,
+            answers: fields.answers,
+            is_impossible: fields.is_impossible,
+            plausible_answers: fields.plausible_answers,
+        };
+        let paragraph = Paragraph {
+            context: fields.context.ok_or_else(|| missing("context"))?,
+            qas: vec![asked.try_into()?],
+        };
+        Ok(Self {
+            paragraphs: vec![paragraph],
         })
-    });
-    Ok(questions.collect())
+    }
+}
+
+impl TryFrom<AskedFields> for Asked {
+    type Error = String;
+
+    fn try_from(fields: AskedFields) -> Result<Self, String> {
+        let id = fields.id.map(|id| match id {
+            Id::Text(id) => id,
+            Id::Number(id) => id.to_string(),
+        });
+        let name = || match &id {
+            Some(id) => format!("the question `{id}`"),
+            None => format!("the question “{}”", fields.question),
+        };
+        let answers = match fields.answers {
+            Some(answers) => answers.texts(),
+            None if fields.is_impossible == Some(true) || fields.plausible_answers.is_some() => {
+                Vec::new()
+            }
+            None => {
+                return Err(format!(
+                    "{} has no `answers`, and can't be scored; a question that its context does not answer has the \
+                     answers [], or `is_impossible`: true",
+                    name()
+                ));
+            }
+        };
+        // SQuAD's script goes by the answers here, and transformers by the mark: whoever wrote it meant one of them.
+        let has_answer = answers.iter().any(|answer| !answer.trim().is_empty());
+        if fields.is_impossible == Some(true) && has_answer {
+            return Err(format!(
+                "{} has answers, and is marked as one without: `is_impossible`: true",
+                name()
+            ));
+        }
+        Ok(Self {
+            id,
+            question: fields.question,
+            answers,
+        })
+    }
+}
+
+impl Answers {
+    fn texts(self) -> Vec<String> {
+        match self {
+            Self::Objects(answers) => answers.into_iter().map(|answer| answer.text).collect(),
+            Self::Lists { text } | Self::Texts(text) => text,
+            Self::One(answer) => vec![answer.text],
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The ids and answers that a file holds.
+    fn answers(text: &str) -> Vec<(String, Vec<String>)> {
+        let questions = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        questions
+            .into_iter()
+            .map(|question| (question.id, question.answers))
+            .collect()
+    }
+
+    fn answer(id: &str, answers: &[&str]) -> (String, Vec<String>) {
+        let answers = answers.iter().map(|answer| (*answer).to_owned());
+        (id.to_owned(), answers.collect())
+    }
 
     #[test]
     fn questions_of_all_paragraphs_are_read() {
@@ -98,12 +282,107 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_data_sets_are_read() {
+        let row = |id: &str, text: &str| {
+            format!(
+                r#"{{"id": {id}, "title": "t", "context": "A b.", "question": "What?", "answers": {{"text": {text}, "answer_start": [0]}}}}"#
+            )
+        };
+        let (first, second) = (row("7", r#"["A", "A b"]"#), row("\"x\"", "[]"));
+        let expected = [answer("7", &["A", "A b"]), answer("x", &[])];
+        for file in [
+            format!("{first}\n{second}\n"),
+            format!("{first}\r\n\r\n{second}"),
+            format!("[{first},\n{second}]"),
+            format!("{{\"data\": [{first}, {second}]}}"),
+        ] {
+            assert_eq!(answers(&file), expected, "{file}");
+            assert_eq!(&*read(&file).unwrap()[0].context, "A b.");
+        }
+    }
+
+    /// A file of one question with these fields beside its text.
+    fn asked(fields: &str) -> String {
+        format!(
+            "{{\"data\": [{{\"paragraphs\": [{{\"context\": \"A b.\", \"qas\": [\n{{\"question\": \"What?\"{fields}}}]}}]}}]}}"
+        )
+    }
+
+    #[test]
+    fn ids_and_answers_are_taken_as_people_have_them() {
+        for (fields, expected) in [
+            (
+                r#", "id": 5, "answers": [{"text": "A"}]"#,
+                answer("5", &["A"]),
+            ),
+            (r#", "answers": ["A", "b"]"#, answer("1", &["A", "b"])),
+            (
+                r#", "answers": {"text": "A", "answer_start": 0}"#,
+                answer("1", &["A"]),
+            ),
+            (
+                r#", "answers": {"text": ["A"], "answer_start": [0]}"#,
+                answer("1", &["A"]),
+            ),
+            (
+                r#", "answers": [], "is_impossible": false"#,
+                answer("1", &[]),
+            ),
+            (r#", "is_impossible": true"#, answer("1", &[])),
+            (
+                r#", "is_impossible": true, "answers": null, "plausible_answers": [{"text": "A"}]"#,
+                answer("1", &[]),
+            ),
+            (
+                r#", "answers": [], "plausible_answers": []"#,
+                answer("1", &[]),
+            ),
+        ] {
+            assert_eq!(answers(&asked(fields)), [expected], "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_question_that_cannot_be_scored_is_refused_by_its_name() {
+        for (fields, reason) in [
+            (r#", "id": 5"#, "the question `5` has no `answers`"),
+            (
+                r#", "id": "a", "answers": null"#,
+                "the question `a` has no `answers`",
+            ),
+            ("", "the question “What?” has no `answers`"),
+            (
+                r#", "id": "a", "answers": [{"text": "A"}], "is_impossible": true"#,
+                "the question `a` has answers",
+            ),
+            (r#", "answers": [5]"#, "`answers` is a list"),
+            (
+                r#", "id": [], "answers": []"#,
+                "an `id` is a string or a number",
+            ),
+        ] {
+            let error = read(&asked(fields)).unwrap_err();
+            assert_eq!(error.line, 2, "{error}");
+            assert!(error.reason.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_such_file_is_refused_by_its_line() {
+        let row = r#"{"id": "1", "question": "What?", "context": "A", "answers": {"text": ["A"]}}"#;
         for (text, line, reason) in [
             ("{\n\"data\": [{}]}", 2, "`paragraphs`"),
-            ("[]", 1, "`data`"),
+            ("{}", 1, "`data`"),
+            ("[5]", 1, "invalid type"),
+            (
+                "[\n{\"question\": \"What?\", \"answers\": []}]",
+                2,
+                "`context`",
+            ),
             ("{\"data\": [\n", 2, "EOF"),
             ("plain text", 1, "expected value"),
+            (&format!("{row}\n{{\"question\": \"What?\"\n"), 3, "EOF"),
+            (&format!("{row}\n{row}\nplain"), 3, "expected value"),
         ] {
             let error = read(text).unwrap_err();
             assert_eq!(error.line, line, "{error}");
