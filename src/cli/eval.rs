@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use super::one_shot::{self, patient};
 use super::settings::{Local, Settings};
 use crate::app::App;
 use crate::eval::data::Dataset;
-use crate::eval::data::columns::{Column, ColumnOptions};
+use crate::eval::data::columns::{Column, ColumnOptions, Separator};
 use crate::eval::scores::{Score, Value};
 use crate::repository::ModelState;
 use crate::service::eval::{EvalError, EvalOptions, Evaluation};
@@ -28,8 +28,8 @@ pub struct EvalArguments {
     /// The model to score
     #[arg(value_name = "MODEL")]
     model: String,
-    /// Labelled data: for classify columns separated by tabs, as GLUE's files; for tag CoNLL's columns; for qa SQuAD's
-    /// JSON, 1.1 or 2.0; for discriminate a JSON object a line, with text and replaced, a list of [start, end] in code
+    /// Labelled data: for classify columns separated by tabs or commas, as GLUE's files or CSV; for tag CoNLL's columns;
+    /// for qa SQuAD's JSON, 1.1 or 2.0, or rows of it; for discriminate a JSON object a line, with text and replaced, a list of [start, end] in code
     /// points
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
@@ -48,6 +48,15 @@ pub struct EvalArguments {
     /// The first line holds data, not the columns' names
     #[arg(long)]
     no_header: bool,
+    /// What stands between columns: tab, space, or a character [default: recognised]
+    #[arg(long, value_name = "SEPARATOR")]
+    separator: Option<Separator>,
+    /// For classify: whether quotes hold a text together, or are letters of it [default: recognised]
+    #[arg(long, value_name = "on|off")]
+    quotes: Option<Switch>,
+    /// For tag: whether lines that begin with # before a sentence are comments [default: if they are not like the others]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on")]
+    comments: Option<Switch>,
     /// What the data calls the model's labels, in the model's order [default: as the model does, or by their numbers]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     labels: Option<Vec<String>>,
@@ -62,6 +71,19 @@ pub struct EvalArguments {
     json: bool,
     #[command(flatten)]
     settings: Settings<Local>,
+}
+
+/// Whether something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    fn is_on(self) -> bool {
+        self == Self::On
+    }
 }
 
 /// What is printed with `--json`.
@@ -127,7 +149,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), CliError> {
 /// A flag of another task would change nothing: whoever gives it expects otherwise.
 fn check_flags(arguments: &EvalArguments, task: Task) -> Result<(), CliError> {
     use Task::{Classify, Discriminate, Qa, Tag};
-    let flags: [(&str, bool, &[Task]); 7] = [
+    let flags: [(&str, bool, &[Task]); 10] = [
         (
             "--text-column",
             arguments.text_column.is_some(),
@@ -144,6 +166,13 @@ fn check_flags(arguments: &EvalArguments, task: Task) -> Result<(), CliError> {
             &[Classify, Tag],
         ),
         ("--no-header", arguments.no_header, &[Classify]),
+        (
+            "--separator",
+            arguments.separator.is_some(),
+            &[Classify, Tag],
+        ),
+        ("--quotes", arguments.quotes.is_some(), &[Classify]),
+        ("--comments", arguments.comments.is_some(), &[Tag]),
         ("--labels", arguments.labels.is_some(), &[Classify]),
         (
             "--threshold",
@@ -185,6 +214,13 @@ fn columns(arguments: &EvalArguments) -> ColumnOptions {
         pair: arguments.pair_column.clone(),
         label: arguments.label_column.clone(),
         no_header: arguments.no_header,
+        separator: arguments.separator,
+        quotes: arguments.quotes.map(Switch::is_on),
+        comments: arguments.comments.map(Switch::is_on),
+        is_csv: arguments
+            .data
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("csv")),
     }
 }
 

@@ -128,6 +128,69 @@ fn answers_are_scored() {
     assert!((0.0..0.5).contains(&threshold), "{threshold}");
 }
 
+/// The labelled files again, as other programs write them: the scores are the same.
+#[test]
+fn files_of_other_programs_are_read_alike() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = |model: &str, file: &str, name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("a file");
+        let path = path.to_str().expect("UTF-8");
+        assert_eq!(scores(model, path, &[]), scores(model, file, &[]), "{name}");
+    };
+    let read = |file: &str| std::fs::read_to_string(labelled(file)).expect("a file");
+
+    // As spreadsheets write texts: with a byte order mark, commas, and quotes around each.
+    let rows = read("sentiment.tsv");
+    let csv = rows.lines().map(|row| {
+        let (text, label) = row.rsplit_once('\t').expect("two columns");
+        format!("\"{}\",{label}\r\n", text.replace('"', "\"\""))
+    });
+    let csv = format!("\u{feff}{}", csv.collect::<String>());
+    check(
+        "electra-mini-sentiment",
+        "sentiment.tsv",
+        "sentiment.csv",
+        &csv,
+    );
+
+    // As CoNLL-U and MultiCoNER have sentences: with tabs, comments and CRLF.
+    let chunks = read("chunks.txt").replace(' ', "\t");
+    let chunks = chunks.replace("\n\n", "\n\n# id 7 of\tdomain=en\n# text = a b c\n");
+    let chunks = chunks.replace('\n', "\r\n");
+    check(
+        "electra-mini-chunker",
+        "chunks.txt",
+        "chunks.conllu",
+        &chunks,
+    );
+
+    // As Hugging Face's data sets have questions: a row a line, with answers as lists, and numbers for ids.
+    let questions: Value = serde_json::from_str(&read("questions.json")).expect("JSON");
+    let mut rows = Vec::new();
+    let articles = questions["data"].as_array().expect("articles").iter();
+    for paragraph in articles.flat_map(|article| article["paragraphs"].as_array().expect("a list"))
+    {
+        for asked in paragraph["qas"].as_array().expect("questions") {
+            let answers = asked["answers"].as_array().expect("answers").iter();
+            let texts: Vec<&Value> = answers.map(|answer| &answer["text"]).collect();
+            let row = json!({
+                "id": rows.len(),
+                "context": paragraph["context"],
+                "question": asked["question"],
+                "answers": {"text": texts, "answer_start": vec![0; texts.len()]},
+            });
+            rows.push(row.to_string());
+        }
+    }
+    check(
+        "electra-mini-qa",
+        "questions.json",
+        "questions.jsonl",
+        &rows.join("\n"),
+    );
+}
+
 #[test]
 fn replaced_tokens_are_scored() {
     let scores = scores(
@@ -252,6 +315,41 @@ fn mistakes_name_the_file_and_the_line() {
         &["--threshold", "0.4"],
         2,
         &["--threshold is for discriminate", "a model for classify"],
+    );
+    check(
+        "text,label\nA warm, funny film,1\n",
+        sentiment,
+        &[],
+        1,
+        &[name, "line 2", "3 columns"],
+    );
+    check(
+        "New York B-NP\nis O\n",
+        "electra-mini-chunker",
+        &[],
+        1,
+        &[name, "line 2", "--separator"],
+    );
+    check(
+        "#fun B-TAG\nis O\n",
+        "electra-mini-chunker",
+        &[],
+        1,
+        &[name, "line 1", "--comments on"],
+    );
+    check(
+        "{\"data\": [{\"paragraphs\": [{\"context\": \"a\", \"qas\": [\n{\"id\": 7, \"question\": \"b?\"}]}]}]}",
+        "electra-mini-qa",
+        &[],
+        1,
+        &[name, "line 2", "`7` has no `answers`"],
+    );
+    check(
+        "a",
+        "electra-mini-qa",
+        &["--quotes", "on"],
+        2,
+        &["--quotes is for classify"],
     );
     check(
         "text\tlabel\nfine\t1\n",

@@ -1,10 +1,13 @@
-//! Tab-separated columns with a text, or a pair of them, and a label: GLUE's files, and others by their columns' names.
+//! Columns with a text, or a pair of them, and a label, separated by tabs or commas: GLUE's files, and others by their
+//! columns' names.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use super::DataError;
+use super::cells::{Row, Rows, are_quotes};
 
 /// A text or a pair of texts, and what was said of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,64 @@ pub struct ColumnOptions {
     pub label: Option<Column>,
     /// The first line holds a text and not the columns' names.
     pub no_header: bool,
+    /// What stands between columns; recognised if `None`.
+    pub separator: Option<Separator>,
+    /// Whether quotes hold a text together, or are letters of it; recognised if `None`.
+    pub quotes: Option<bool>,
+    /// Whether lines that begin with `#` are comments where a sentence could start; recognised if `None`.
+    pub comments: Option<bool>,
+    /// The file is called a CSV file.
+    pub is_csv: bool,
+}
+
+/// What stands between columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Separator {
+    /// A tab.
+    Tab,
+    /// Any number of spaces and tabs.
+    Spaces,
+    /// Another character, such as a comma.
+    Character(char),
+}
+
+impl FromStr for Separator {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut characters = text.chars();
+        match (text, characters.next(), characters.next()) {
+            ("tab" | "\\t" | "\t", ..) => Ok(Self::Tab),
+            ("space" | "spaces" | "whitespace" | " ", ..) => Ok(Self::Spaces),
+            ("comma", ..) => Ok(Self::Character(',')),
+            (_, Some(separator), None)
+                if !separator.is_alphanumeric() && !matches!(separator, '"' | '\n' | '\r') =>
+            {
+                Ok(Self::Character(separator))
+            }
+            _ => Err("give tab, space, or a character such as , or ;"),
+        }
+    }
+}
+
+impl Separator {
+    fn of(separator: char) -> Self {
+        match separator {
+            '\t' => Self::Tab,
+            other => Self::Character(other),
+        }
+    }
+
+    /// What several of them are called in a sentence.
+    #[must_use]
+    pub fn plural(self) -> Cow<'static, str> {
+        match self {
+            Self::Tab => "tabs".into(),
+            Self::Spaces => "white space".into(),
+            Self::Character(',') => "commas".into(),
+            Self::Character(separator) => format!("`{separator}`").into(),
+        }
+    }
 }
 
 /// A column.
@@ -99,40 +160,53 @@ const COLA: Places = Places {
     header: 0,
 };
 
-/// Reads a file's text. Quotes mean nothing special, as in GLUE's files.
+/// Separators of files that are not said to be separated by tabs.
+const OTHER_SEPARATORS: [char; 2] = [',', ';'];
+
+/// Reads a file's text.
 ///
 /// # Errors
-/// Where the columns are not recognised, or the first line that lacks one of them.
+/// Where the columns are not recognised, or the first row that lacks one of them, has more than the header, or is badly
+/// quoted.
 pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<LabelledText>, DataError> {
-    let Some(first) = text.lines().next() else {
+    let separator = separator(text, options)?;
+    let quotes = options
+        .quotes
+        .unwrap_or_else(|| separator != '\t' || are_quotes(text, separator));
+    let rows = Rows::new(text, separator, quotes);
+    let Some(first) = rows.clone().next().transpose()? else {
         return Ok(Vec::new());
     };
-    let places = places(&cells(first), options).map_err(|reason| DataError::at(1, reason))?;
+    let between = Separator::of(separator).plural();
+    let places =
+        places(&first.cells, options, &between).map_err(|reason| DataError::at(1, reason))?;
+    // A line without a header says what the columns are as well, but tabs may follow that are not looked at.
+    let width = (places.header > 0 || separator != '\t').then_some(first.cells.len());
     let mut texts = Vec::new();
-    for (index, line) in text.lines().enumerate().skip(places.header) {
-        if line.trim().is_empty() {
+    for row in rows.skip(places.header) {
+        let row = row?;
+        if row.is_blank() {
             continue;
         }
-        let cells = cells(line);
+        check_width(&row, width, &between)?;
         let cell = |place: usize| {
-            cells
-                .get(place)
-                .map(|cell| (*cell).to_owned())
-                .ok_or_else(|| {
-                    let columns = cells.len();
-                    let wanted = place + 1;
-                    DataError::at(
-                        index + 1,
-                        format!("it has {columns} of the columns, and number {wanted} is wanted; columns are separated by tabs"),
-                    )
-                })
+            let cell = row.cells.get(place).map(|cell| cell.clone().into_owned());
+            cell.ok_or_else(|| {
+                let (columns, wanted) = (row.cells.len(), place + 1);
+                DataError::at(
+                    row.line,
+                    format!(
+                        "it has {columns} of the columns, and number {wanted} is wanted; columns are separated by {between}"
+                    ),
+                )
+            })
         };
         let label = cell(places.label)?.trim().to_owned();
         if label == NO_LABEL {
             continue;
         }
         texts.push(LabelledText {
-            line: index + 1,
+            line: row.line,
             text: cell(places.text)?,
             pair: places.pair.map(cell).transpose()?,
             label,
@@ -141,12 +215,70 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<LabelledText>, Da
     Ok(texts)
 }
 
-fn cells(line: &str) -> Vec<&str> {
-    line.split('\t').collect()
+/// A row with more cells than there are columns has a separator within a text, of which the rest would be lost.
+fn check_width(row: &Row<'_>, width: Option<usize>, between: &str) -> Result<(), DataError> {
+    let columns = width.unwrap_or(row.cells.len());
+    let mut beyond = row.cells.iter().skip(columns);
+    if beyond.all(|cell| cell.trim().is_empty()) {
+        return Ok(());
+    }
+    Err(DataError::at(
+        row.line,
+        format!(
+            "it has {} columns, and the first line {columns}; columns are separated by {between}, and a text that holds \
+             one stands in quotes",
+            row.cells.len(),
+        ),
+    ))
+}
+
+/// What the columns are separated by: as the options say, a tab where the first line has one, else what makes the first
+/// line of a CSV file, or the names of columns that are known.
+fn separator(text: &str, options: &ColumnOptions) -> Result<char, DataError> {
+    match options.separator {
+        Some(Separator::Tab) => return Ok('\t'),
+        Some(Separator::Character(separator)) => return Ok(separator),
+        Some(Separator::Spaces) => {
+            return Err(DataError::at(
+                1,
+                "texts hold spaces, so that these can't separate them from their labels; give a tab or another character",
+            ));
+        }
+        None => {}
+    }
+    let first = text.lines().next().unwrap_or_default();
+    if first.contains('\t') {
+        return Ok('\t');
+    }
+    let fits = |separator: &char| {
+        let Some(Ok(row)) = Rows::new(text, *separator, true).next() else {
+            return false;
+        };
+        let width = row.cells.len();
+        let has = |place: usize| place < width;
+        !options.no_header
+            && places(&row.cells, options, "")
+                .is_ok_and(|found| has(found.text) && has(found.label) && width > 1)
+    };
+    let found = OTHER_SEPARATORS.into_iter().find(fits);
+    Ok(found.unwrap_or_else(|| {
+        let count = |separator: &char| first.matches(*separator).count();
+        if !options.is_csv {
+            '\t'
+        } else if count(&';') > count(&',') {
+            ';'
+        } else {
+            ','
+        }
+    }))
 }
 
 /// Finds the columns by the options and by the first line.
-fn places(first: &[&str], options: &ColumnOptions) -> Result<Places, String> {
+fn places(
+    first: &[Cow<'_, str>],
+    options: &ColumnOptions,
+    between: &str,
+) -> Result<Places, String> {
     let named = |name: &str| {
         first
             .iter()
@@ -178,7 +310,8 @@ fn places(first: &[&str], options: &ColumnOptions) -> Result<Places, String> {
             header,
         });
     }
-    if options == &ColumnOptions::default() && is_cola(first) {
+    let is_said = options.no_header || options.text.is_some() || options.label.is_some();
+    if !is_said && is_cola(first) {
         return Ok(COLA);
     }
     if options.no_header {
@@ -190,7 +323,7 @@ fn places(first: &[&str], options: &ColumnOptions) -> Result<Places, String> {
     let unknown = |what: &str, flag: &str| {
         format!(
             "no column is known to hold the {what}; name it by {flag}, or give numbers with --no-header. The columns, \
-             separated by tabs, are: {}",
+             separated by {between}, are: {}",
             first.join(", ")
         )
     };
@@ -222,8 +355,11 @@ fn places(first: &[&str], options: &ColumnOptions) -> Result<Places, String> {
     })
 }
 
-fn is_cola(first: &[&str]) -> bool {
-    matches!(first, [_, "0" | "1", "" | "*", _])
+fn is_cola(first: &[Cow<'_, str>]) -> bool {
+    let [_, label, mark, _] = first else {
+        return false;
+    };
+    matches!(&**label, "0" | "1") && matches!(&**mark, "" | "*")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ fn options(text: &str, pair: &str, label: &str, no_header: bool) -> ColumnOption
         pair: column(pair),
         label: column(label),
         no_header,
+        ..ColumnOptions::default()
     }
 }
 
@@ -136,7 +137,8 @@ fn what_is_not_found_is_said_with_the_way_out() {
     let auto = ColumnOptions::default();
     check("a\tb\n1\t2\n", &auto, 1, "--label-column");
     check("a\tlabel\n1\t2\n", &auto, 1, "--text-column");
-    check("sentence,label\n", &auto, 1, "separated by tabs");
+    check("sentence label\n", &auto, 1, "separated by tabs");
+    check("sentence,category\n", &auto, 1, "separated by tabs");
     check("sentence\tlabel\na\t1\nb\n", &auto, 3, "number 2 is wanted");
     check(
         "a\tb\n",
@@ -151,4 +153,123 @@ fn what_is_not_found_is_said_with_the_way_out() {
         1,
         "--text-column 1 --label-column 2",
     );
+}
+
+#[test]
+fn quotes_are_as_the_file_has_them() {
+    let auto = ColumnOptions::default();
+    let with = |quotes| ColumnOptions {
+        quotes: Some(quotes),
+        ..ColumnOptions::default()
+    };
+    // As pandas writes it, and as GLUE does.
+    let pandas = "text\tlabel\n\"He said \"\"no\"\" and left\"\t1\n";
+    check(pandas, &auto, "He said \"no\" and left", None, "1");
+    check(
+        pandas,
+        &with(false),
+        "\"He said \"\"no\"\" and left\"",
+        None,
+        "1",
+    );
+    check("\"text\"\t\"label\"\n\"a\"\t\"1\"\n", &auto, "a", None, "1");
+    check("text\tlabel\n\"a\nb\tc\"\t1\n", &auto, "a\nb\tc", None, "1");
+    let glue = "text\tlabel\n\"No\" is what he said\t1\n";
+    check(glue, &auto, "\"No\" is what he said", None, "1");
+    check("text\tlabel\n\"No\"\t1\n", &auto, "\"No\"", None, "1");
+    check("text\tlabel\n\"No\"\t1\n", &with(true), "No", None, "1");
+    let error = read(glue, &with(true)).unwrap_err();
+    assert_eq!(error.line, 2);
+    assert!(error.reason.contains("--quotes off"), "{error}");
+}
+
+#[test]
+fn csv_is_read_by_its_header_or_its_name() {
+    let auto = ColumnOptions::default();
+    let named = ColumnOptions {
+        is_csv: true,
+        ..ColumnOptions::default()
+    };
+    check(
+        "text,label\n\"A warm, \"\"funny\"\" film\",1\n",
+        &auto,
+        "A warm, \"funny\" film",
+        None,
+        "1",
+    );
+    check(",text,label\r\n0,fine,1\r\n", &auto, "fine", None, "1");
+    check(
+        "label;sentence1;sentence2\n1;a, b;c\n",
+        &auto,
+        "a, b",
+        Some("c"),
+        "1",
+    );
+    check(
+        "Body,Class\nfine,1\n",
+        &options("body", "", "class", false),
+        "fine",
+        None,
+        "1",
+    );
+    check("text\tlabel\na, b\t1\n", &named, "a, b", None, "1");
+    let numbered = ColumnOptions {
+        is_csv: true,
+        ..options("2", "", "1", true)
+    };
+    check("1,fine\n", &numbered, "fine", None, "1");
+    let bars = ColumnOptions {
+        separator: Some("|".parse().unwrap()),
+        ..ColumnOptions::default()
+    };
+    check("text|label\na, b|1\n", &bars, "a, b", None, "1");
+
+    let line = |text: &str, options: &ColumnOptions| read(text, options).unwrap_err();
+    // What would be lost is refused, and so is what is not closed.
+    let error = line("text,label\nfine,1\nA warm, funny film,1\n", &auto);
+    assert!(
+        error.line == 3 && error.reason.contains("3 columns"),
+        "{error}"
+    );
+    let error = line("text,label\n\"fine,1\nb,0\n", &auto);
+    assert!(
+        error.line == 2 && error.reason.contains("not closed"),
+        "{error}"
+    );
+    let error = line("text\tlabel\na\t1\nb\tc\t1\n", &auto);
+    assert!(
+        error.line == 3 && error.reason.contains("3 columns"),
+        "{error}"
+    );
+    let error = line("a,b\n1,2\n", &named);
+    assert!(
+        error.reason.contains("separated by commas, are: a, b"),
+        "{error}"
+    );
+    // Lines are counted as an editor does, whatever cells hold.
+    let error = line("text,label\n\"a\n\nb\",1\nc\n", &auto);
+    assert_eq!(error.line, 5, "{error}");
+    let spaces = ColumnOptions {
+        separator: Some(Separator::Spaces),
+        ..ColumnOptions::default()
+    };
+    assert!(read("text label\na 1\n", &spaces).is_err());
+}
+
+#[test]
+fn separators_are_names_or_characters() {
+    for (text, expected) in [
+        ("tab", Separator::Tab),
+        ("\\t", Separator::Tab),
+        ("\t", Separator::Tab),
+        ("space", Separator::Spaces),
+        (" ", Separator::Spaces),
+        (",", Separator::Character(',')),
+        ("|", Separator::Character('|')),
+    ] {
+        assert_eq!(text.parse(), Ok(expected));
+    }
+    for wrong in ["", "x", "tabs and spaces", "::", "\""] {
+        assert!(wrong.parse::<Separator>().is_err(), "{wrong}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Labelled data, read from the files that it comes in.
 
+mod cells;
 pub mod columns;
 pub mod conll;
 pub mod replaced;
@@ -54,7 +55,7 @@ impl DataError {
 }
 
 impl Dataset {
-    /// Reads a file's text in the format of the task: SQuAD's JSON for qa, tab-separated columns for classify, CoNLL's
+    /// Reads a file's text in the format of the task: SQuAD's JSON for qa, columns with a label for classify, CoNLL's
     /// columns for tag, JSON lines for discriminate.
     ///
     /// # Errors
