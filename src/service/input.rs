@@ -146,13 +146,26 @@ pub fn check_length(
     limits: &Limits,
     place: impl FnOnce() -> String,
 ) -> Result<(), ServiceError> {
-    if text.len() <= limits.max_text_bytes {
+    check_bytes(text.len(), limits, place)
+}
+
+/// Refuses a text that would have so many bytes, if that is too long.
+///
+/// # Errors
+/// [`ServiceError::TextTooLong`].
+pub fn check_bytes(
+    length: usize,
+    limits: &Limits,
+    place: impl FnOnce() -> String,
+) -> Result<(), ServiceError> {
+    let limit = limits.max_text_bytes;
+    if length <= limit {
         return Ok(());
     }
     Err(ServiceError::TextTooLong {
         place: place(),
-        length: text.len(),
-        limit: limits.max_text_bytes,
+        length,
+        limit,
     })
 }
 

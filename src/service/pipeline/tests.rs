@@ -518,6 +518,24 @@ async fn only_the_text_that_is_named_is_cut() {
     refused(Task::Classify, lone, "invalid_value", "has 0 tokens").await;
 }
 
+/// A delimiter counts for each word: how long a text becomes is checked before it is made.
+#[tokio::test]
+async fn a_text_of_words_is_no_longer_than_texts_may_be() {
+    let body = |inputs: Value| json!({"inputs": inputs, "parameters": {"is_split_into_words": true, "delimiter": "x".repeat(1 << 20)}});
+    let words = vec![""; 1 << 18];
+    refused(Task::Tag, body(json!(words)), "text_too_long", "`inputs`").await;
+    refused(
+        Task::Tag,
+        body(json!([["a"], words])),
+        "text_too_long",
+        "`inputs[1]`",
+    )
+    .await;
+    // And so is how many there are.
+    let many = vec![["", ""]; 1 << 10];
+    refused(Task::Tag, body(json!(many)), "too_many_inputs", "`inputs`").await;
+}
+
 #[tokio::test]
 async fn lists_of_words_are_lists_of_strings() {
     let body =

@@ -130,14 +130,15 @@ impl Pipeline for TokenClassification {
         let stride = parameters.stride.map(Count::get);
         check_stride(stride, strategy, model)?;
         let is_split = parameters.is_split_into_words.unwrap_or(false);
+        let limits = &model.info.limits;
         let texts = if is_split {
-            split_into_words(inputs, parameters.delimiter.as_deref().unwrap_or(" "))?
+            let delimiter = parameters.delimiter.as_deref().unwrap_or(" ");
+            split_into_words(inputs, delimiter, limits)?
         } else {
             super::inputs(inputs, |value, place| {
                 json::read(value, place).map(Text::whole)
             })?
         };
-        let limits = &model.info.limits;
         texts.check_count("inputs", limits)?;
         for (index, text) in texts.items().iter().enumerate() {
             check_length(text.as_str(), limits, || texts.place("inputs", index))?;

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::super::input::Inputs;
+use super::super::input::{Inputs, check_bytes};
 use super::super::json;
+use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::text::{TokenizedText, Tokenizer, TokenizerError};
 
@@ -22,17 +23,28 @@ impl Text {
         Self { text, words: None }
     }
 
-    fn of_words(words: &[String], delimiter: &str) -> Self {
+    /// The words with a delimiter between them. How long that is, is checked first: a delimiter counts for each word.
+    fn of_words(
+        words: &[String],
+        delimiter: &str,
+        limits: &Limits,
+        place: impl FnOnce() -> String,
+    ) -> Result<Self, ServiceError> {
+        let between = delimiter
+            .len()
+            .saturating_mul(words.len().saturating_sub(1));
+        let length = words.iter().map(String::len).sum::<usize>();
+        check_bytes(length.saturating_add(between), limits, place)?;
         let mut start = 0;
-        let place = |word: &String| {
-            let place = start..start + word.len();
-            start = place.end + delimiter.len();
-            place
+        let bytes = |word: &String| {
+            let bytes = start..start + word.len();
+            start = bytes.end + delimiter.len();
+            bytes
         };
-        Self {
-            words: Some(words.iter().map(place).collect()),
+        Ok(Self {
+            words: Some(words.iter().map(bytes).collect()),
             text: words.join(delimiter),
-        }
+        })
     }
 
     pub fn as_str(&self) -> &str {
@@ -64,18 +76,23 @@ impl Text {
 pub(super) fn split_into_words(
     value: Value,
     delimiter: &str,
+    limits: &Limits,
 ) -> Result<Inputs<Text>, ServiceError> {
-    let text = |words: Vec<String>| Text::of_words(&words, delimiter);
     let is_several = |items: &Vec<Value>| items.iter().any(Value::is_array);
+    let read = |value: Value, place: &str| {
+        let words: Vec<String> = json::read(value, place)?;
+        Text::of_words(&words, delimiter, limits, || place.to_owned())
+    };
     match value {
         Value::Array(items) if is_several(&items) => {
-            let items = items.into_iter().enumerate();
-            let texts = items
-                .map(|(index, value)| json::read(value, &format!("inputs[{index}]")).map(text));
+            let items = Inputs::many(items);
+            items.check_count("inputs", limits)?;
+            let items = items.into_items().into_iter().enumerate();
+            let texts = items.map(|(index, value)| read(value, &format!("inputs[{index}]")));
             Ok(Inputs::many(texts.collect::<Result<_, _>>()?))
         }
         // No text at all, rather than one without words.
         Value::Array(items) if items.is_empty() => Ok(Inputs::many(Vec::new())),
-        words => json::read(words, "inputs").map(text).map(Inputs::one),
+        words => read(words, "inputs").map(Inputs::one),
     }
 }
