@@ -74,8 +74,6 @@ impl Subject {
         };
         let config =
             ModelConfig::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
-        let tokenizer =
-            Tokenizer::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
         let bytes = std::fs::read(graph).map_err(|error| failed(error.to_string()))?;
         let model = onnx::Model::decode(bytes.as_slice())
             .map_err(|error| failed(format!("its graph is no ONNX graph: {error}")))?;
@@ -96,6 +94,9 @@ impl Subject {
         let task = task.ok_or_else(|| failed("nothing says what it does".to_owned()))?;
         let shape =
             ModelShape::new(&config, &|_| None).map_err(|error| failed(error.to_string()))?;
+        let tokenizer = Tokenizer::from_folder(&folder.path)
+            .and_then(|tokenizer| tokenizer.for_rows(shape.vocab_size))
+            .map_err(|error| failed(error.to_string()))?;
         let max_tokens = tokenizer.max_tokens(config.max_tokens);
         Ok(Self {
             name: folder.name.clone(),
