@@ -4,6 +4,7 @@ mod compression;
 mod context;
 mod docs;
 mod health;
+mod hub_names;
 mod inference;
 mod metrics;
 mod models;
@@ -21,6 +22,7 @@ mod tests;
 use std::future::Future;
 
 use tokio::net::TcpListener;
+use tower::ServiceExt;
 
 use crate::config::Timeouts;
 use crate::connections::{self, Protocol};
@@ -46,5 +48,7 @@ pub fn task_routes(task: Task) -> impl Iterator<Item = String> {
 
 /// Serves until `stop` is done, and returns when what was accepted is answered.
 pub async fn serve(listener: TcpListener, state: HttpState, stop: impl Future<Output = ()> + Send) {
-    connections::serve(listener, Protocol::Any, router::router(state), stop).await;
+    let routes = router::router(state.clone());
+    let service = routes.map_request(move |request| hub_names::joined(&state, request));
+    connections::serve(listener, Protocol::Any, service, stop).await;
 }

@@ -9,8 +9,10 @@ use crate::task::Task;
 /// A model that was found.
 #[derive(Debug)]
 pub struct Entry {
-    /// Its other names.
+    /// Its other names, by electra.toml.
     pub aliases: Vec<String>,
+    /// The name that it was pulled by from the hub, if it was.
+    pub hub_name: Option<String>,
     /// Whether it answers its task's route by default, where electra.toml says.
     pub route: Option<bool>,
     /// Whether the server is not ready without it.
@@ -55,6 +57,7 @@ impl Entry {
     pub fn new(required: bool) -> Self {
         Self {
             aliases: Vec::new(),
+            hub_name: None,
             route: None,
             required,
             versions: BTreeMap::new(),
@@ -67,6 +70,7 @@ impl Entry {
             self.aliases.clone_from(&settings.aliases);
             self.route = settings.route;
         }
+        self.hub_name.clone_from(&found.hub_name);
         for folder in &found.versions {
             let wanted = found.takes(folder.version);
             self.versions
@@ -117,7 +121,7 @@ impl Entry {
         };
         ModelStatus {
             name: Arc::clone(name),
-            aliases: self.aliases.clone(),
+            aliases: self.aliases.iter().chain(&self.hub_name).cloned().collect(),
             task: self.task(None),
             // A model has a version as long as it is listed.
             state: self.state(None).unwrap_or(ModelState::Unloaded),

@@ -10,6 +10,7 @@ use super::{ModelSettings, Version};
 use crate::export::GRAPH_FILE;
 use crate::export::adapter::is_adapter;
 use crate::export::checkpoint::is_checkpoint;
+use crate::service::source::Source;
 
 /// How deep files may lie in a model's folder to count as its own.
 const DEPTH: usize = 3;
@@ -21,6 +22,8 @@ pub struct FoundModel {
     pub name: String,
     /// What electra.toml in its folder says, or what is wrong with it.
     pub settings: Result<ModelSettings, String>,
+    /// The name that it was pulled by from the hub (`ORG/NAME`), if it was.
+    pub hub_name: Option<String>,
     /// Its versions, the lowest first; at least one.
     pub versions: Vec<ModelFolder>,
 }
@@ -132,9 +135,15 @@ fn as_model(folder: &Path) -> Option<FoundModel> {
             content: content(folder, graph)?,
         });
     }
+    // The note lies in the model's folder, or in that of a version.
+    let places = versions.iter().rev().map(|version| version.path.as_path());
+    let hub_name = std::iter::once(folder)
+        .chain(places)
+        .find_map(|place| Source::read(place)?.checkpoint.into_hub_name());
     Some(FoundModel {
         name: name.to_owned(),
         settings,
+        hub_name,
         versions,
     })
 }

@@ -261,16 +261,18 @@ impl Repository {
     }
 }
 
-/// The model that an address means: by its name, or else the first by name that has the alias.
+/// The model that an address means: by its name, or else the first by name that has the alias, or else the first that was
+/// pulled by that name.
 fn resolve<'m>(
     models: &'m BTreeMap<Arc<str>, Entry>,
     address: Address<'_>,
 ) -> Option<(&'m Arc<str>, &'m Entry)> {
-    models.get_key_value(address.name).or_else(|| {
-        models
-            .iter()
-            .find(|(_, entry)| entry.aliases.iter().any(|alias| alias == address.name))
-    })
+    let name = address.name;
+    let first = |has: &dyn Fn(&Entry) -> bool| models.iter().find(|(_, entry)| has(entry));
+    models
+        .get_key_value(name)
+        .or_else(|| first(&|entry| entry.aliases.iter().any(|alias| alias == name)))
+        .or_else(|| first(&|entry| entry.hub_name.as_deref() == Some(name)))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ fn model(name: &str, versions: &[&str], settings: &str) -> FoundModel {
     FoundModel {
         name: name.to_owned(),
         settings: Ok(toml::from_str(settings).unwrap()),
+        hub_name: None,
         versions: versions.iter().map(folder).collect(),
     }
 }
@@ -93,6 +94,37 @@ fn electra_toml_gives_a_route_to_a_model() {
     set("c", "route = false");
     set("a", "route = false");
     assert_eq!(models.default_model(Task::Qa), is("b"));
+}
+
+#[test]
+fn a_pulled_model_is_found_by_its_name_on_the_hub() {
+    let models = Repository::default();
+    let pulled = |name: &str, hub_name: &str| FoundModel {
+        hub_name: Some(hub_name.to_owned()),
+        ..model(name, &["1", "2"], "")
+    };
+    models.found(&pulled("a", "org/x"), true);
+    models.found(&pulled("b", "org/x"), true);
+    models.found(&pulled("c", "org/y"), true);
+    models.found(&model("d", &["1"], "aliases = [\"z\"]"), true);
+    models.found(&pulled("e", "z"), true);
+    let found = |address: &str| models.find(address).map(|name| name.to_string());
+    // Of two that came from the same place the first by name; a name and an alias go before it.
+    for (address, name) in [
+        ("org/x", Some("a")),
+        ("org/x@2", Some("a")),
+        ("org/y", Some("c")),
+        ("z", Some("d")),
+        ("e", Some("e")),
+        ("org/z", None),
+    ] {
+        assert_eq!(found(address).as_deref(), name, "{address}");
+    }
+    assert!(models.state("org/x@3").is_none());
+    assert_eq!(models.status("b").unwrap().aliases, ["org/x"]);
+    // One that was put in its place by hand has lost it.
+    models.found(&model("c", &["1"], ""), false);
+    assert_eq!(found("org/y"), None);
 }
 
 #[test]

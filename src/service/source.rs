@@ -83,6 +83,15 @@ impl Checkpoint {
         })
     }
 
+    /// The model's name on the hub, if it is from there.
+    #[must_use]
+    pub fn into_hub_name(self) -> Option<String> {
+        match self {
+            Self::Hub { name, .. } => Some(name),
+            Self::Folder { .. } => None,
+        }
+    }
+
     /// Whether this is what a reference leads to as far as can be told without asking the hub.
     #[must_use]
     pub fn satisfies(&self, reference: &ModelReference) -> bool {

@@ -210,6 +210,7 @@ fn found(name: &str) -> FoundModel {
     FoundModel {
         name: name.to_owned(),
         settings: Ok(ModelSettings::default()),
+        hub_name: None,
         versions: vec![folder],
     }
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use electra_server::export::Precision;
+use electra_server::grpc::proto::inference as proto;
+use electra_server::grpc::proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -477,4 +479,79 @@ async fn memory_is_given_back_when_models_are_unloaded() {
         "{unloaded} MB were resident, {} after three more rounds",
         resident()
     );
+}
+
+/// A pulled model answers by its name on the hub too, on every route that takes a name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pulled_model_answers_by_its_name_on_the_hub() {
+    let models = repository(&["sequence-three-labels"]);
+    let folder = models.path().join("sequence-three-labels");
+    let note = json!({"name": "org/labels.v1", "revision": "main", "commit": "a".repeat(40),
+        "endpoint": "https://huggingface.co", "precision": "fp32"});
+    std::fs::write(folder.join("source.json"), note.to_string()).expect("a file");
+    let server = Server::start(config(models.path())).await;
+
+    let report = server
+        .send(server.get("/models/sequence-three-labels"))
+        .await
+        .1;
+    assert_eq!(report["aliases"], json!(["org/labels.v1"]));
+    let body = json!({"inputs": "the fox"});
+    let answer = server.ask("/models/sequence-three-labels", &body).await;
+    for name in ["org/labels.v1", "org%2Flabels.v1", "org/labels.v1@1"] {
+        assert_eq!(
+            server.ask(&format!("/models/{name}"), &body).await,
+            answer,
+            "{name}"
+        );
+        for path in [
+            format!("/models/{name}"),
+            format!("/models/{name}/"),
+            format!("/models/{name}/health"),
+            format!("/models/{name}/info"),
+            format!("/v2/models/{name}"),
+            format!("/v2/models/{name}/ready"),
+            format!("/v2/models/{name}/config"),
+        ] {
+            let (status, answer) = server.send(server.get(&path)).await;
+            assert_eq!(status, 200, "{path}: {answer}");
+        }
+    }
+    let ready = server.get("/v2/models/org/labels.v1/versions/1/ready");
+    assert_eq!(server.send(ready).await.0, 200);
+    let tensors = json!({"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": ["the fox"]}]});
+    let inferred = server.ask("/v2/models/org/labels.v1/infer", &tensors).await;
+    assert_eq!(inferred["model_name"], CLASSIFIER, "{inferred}");
+    let classified = server
+        .ask("/classify", &json!({"text": "a", "model": "org/labels.v1"}))
+        .await;
+    assert_eq!(classified["model"], "sequence-three-labels");
+    // Metrics know one model by one name.
+    let metrics = server.metrics().await;
+    assert!(
+        metrics.contains("route=\"/models/{name}\",model=\"sequence-three-labels\""),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("org/labels"), "{metrics}");
+
+    let mut grpc = GrpcInferenceServiceClient::new(server.grpc_channel().await);
+    let ready = grpc.model_ready(proto::ModelReadyRequest {
+        name: "org/labels.v1".to_owned(),
+        version: String::new(),
+    });
+    assert!(ready.await.expect("an answer").into_inner().ready);
+
+    for path in ["unload", "load"] {
+        let path = format!("/v2/repository/models/org/labels.v1/{path}");
+        let (status, answer) = server.send(server.post(&path, &json!({}))).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+    }
+    assert_eq!(server.ask("/models/org/labels.v1", &body).await, answer);
+    // Nobody has this one; the path stays what it was.
+    server
+        .refused(server.get("/models/org/other"), 404, "route_not_found")
+        .await;
+    server
+        .refused(server.get("/models/org%2Fother"), 404, "model_not_found")
+        .await;
 }

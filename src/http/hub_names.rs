@@ -1,0 +1,85 @@
+//! Names of two parts, as the hub has them, in paths: `/models/ORG/NAME` is `/models/ORG%2FNAME`.
+
+use axum::http::uri::PathAndQuery;
+use axum::http::{Request, Uri};
+
+use super::HttpState;
+
+/// What stands before a model's name in the paths that have one.
+const PREFIXES: [&str; 3] = ["/models/", "/v2/models/", "/v2/repository/models/"];
+
+/// The request with such a name as one segment of its path, if a model has that name. The router sees one segment then,
+/// and all that it says of a model's name holds for this one too.
+pub fn joined<B>(state: &HttpState, mut request: Request<B>) -> Request<B> {
+    let repository = state.service.repository();
+    let is_model = |name: &str| repository.find(name).is_some();
+    if let Some(uri) = joined_uri(request.uri(), is_model) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn joined_uri(uri: &Uri, is_model: impl Fn(&str) -> bool) -> Option<Uri> {
+    let path = joined_path(uri.path(), is_model)?;
+    let path = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(path).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+fn joined_path(path: &str, is_model: impl Fn(&str) -> bool) -> Option<String> {
+    let mut prefixes = PREFIXES.iter();
+    let (prefix, rest) = prefixes.find_map(|prefix| Some((prefix, path.strip_prefix(prefix)?)))?;
+    let (organization, after) = rest.split_once('/')?;
+    let (name, tail) = after.split_at(after.find('/').unwrap_or(after.len()));
+    let is_name = !name.is_empty() && is_model(&rest[..rest.len() - tail.len()]);
+    is_name.then(|| format!("{prefix}{organization}%2F{name}{tail}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_model_becomes_one_segment() {
+        let is_model = |name: &str| ["org/name", "org/name@2"].contains(&name);
+        for (uri, expected) in [
+            ("/models/org/name", Some("/models/org%2Fname")),
+            ("/models/org/name@2", Some("/models/org%2Fname@2")),
+            ("/models/org/name/", Some("/models/org%2Fname/")),
+            (
+                "/models/org/name/health?a=b",
+                Some("/models/org%2Fname/health?a=b"),
+            ),
+            (
+                "/v2/models/org/name/versions/1/infer",
+                Some("/v2/models/org%2Fname/versions/1/infer"),
+            ),
+            (
+                "/v2/repository/models/org/name/load",
+                Some("/v2/repository/models/org%2Fname/load"),
+            ),
+            (
+                "http://host/models/org/name",
+                Some("http://host/models/org%2Fname"),
+            ),
+            ("/models/org/other", None),
+            ("/models/org%2Fname", None),
+            ("/models/org", None),
+            ("/models/org/", None),
+            ("/v2/models/stats", None),
+            ("/other/org/name", None),
+            ("*", None),
+        ] {
+            let found = joined_uri(&uri.parse().unwrap(), is_model);
+            assert_eq!(
+                found.map(|uri| uri.to_string()).as_deref(),
+                expected,
+                "{uri}"
+            );
+        }
+    }
+}
