@@ -1,14 +1,54 @@
 //! Panics of code that is not ours to change, as errors.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
-/// What `work` returns, or the message that it panicked with. Nothing that it changed when it panicked may be used again.
+thread_local! {
+    /// Where the panic that is being caught on this thread came from; none while nothing is caught.
+    static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// A panic that was caught.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panic {
+    /// What it says; it may quote what was worked on.
+    pub message: String,
+    /// Where it came from: a source file, a line and a column.
+    pub place: String,
+}
+
+/// What `work` returns, or the panic that ended it. Nothing that it changed when it panicked may be used again. The panic is
+/// not printed: whoever catches it says what it means.
 ///
 /// # Errors
-/// The panic's message.
-pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| message(&*panic).to_owned())
+/// The panic.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            let noted = CAUGHT.with_borrow_mut(|place| {
+                let place = place.as_mut()?;
+                *place = panic
+                    .location()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                Some(())
+            });
+            if noted.is_none() {
+                print(panic);
+            }
+        }));
+    });
+    let outer = CAUGHT.replace(Some(String::new()));
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    let place = CAUGHT.replace(outer).unwrap_or_default();
+    outcome.map_err(|panic| Panic {
+        message: message(&*panic).to_owned(),
+        place,
+    })
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -17,4 +57,21 @@ fn message(panic: &(dyn Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_its_message_and_its_place() {
+        assert_eq!(caught(|| 1), Ok(1));
+        let inner = |reason: &str| caught(|| -> () { panic!("{reason} of four") });
+        let panic = inner("two").unwrap_err();
+        assert_eq!(panic.message, "two of four");
+        assert!(panic.place.contains("panics.rs"), "{}", panic.place);
+        // One within another, which goes on.
+        let outer = caught(|| (inner("one"), 5)).unwrap();
+        assert!(outer.0.is_err() && outer.1 == 5);
+    }
 }

@@ -48,8 +48,10 @@ fn run_caught(
     sequences: &[&Sequence],
     cores: Cores,
 ) -> Result<Vec<Vec<f32>>, String> {
-    caught(|| model.run(sequences, cores))
-        .unwrap_or_else(|message| Err(format!("the model panicked: {message}")))
+    caught(|| model.run(sequences, cores)).unwrap_or_else(|panic| {
+        tracing::error!(place = panic.place, "a model panicked");
+        Err(format!("the model panicked: {}", panic.message))
+    })
 }
 
 fn answer(

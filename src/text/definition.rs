@@ -115,10 +115,24 @@ pub(super) fn vocabulary_id(definition: &Value, token: &str) -> Option<u32> {
     u32::try_from(id.as_u64()?).ok()
 }
 
-/// The text of a file, None where there is no such file.
+/// The id after the highest of the vocabulary and the added tokens.
+pub(super) fn next_id(definition: &Value) -> u32 {
+    let vocabulary = definition["model"]["vocab"].as_object().into_iter();
+    let ids = vocabulary.flat_map(Map::values);
+    let ids = ids.chain(added_tokens(definition).filter_map(|added| added.get("id")));
+    let highest = ids.filter_map(Value::as_u64).max();
+    highest
+        .and_then(|id| u32::try_from(id + 1).ok())
+        .unwrap_or_default()
+}
+
+/// The text of a file without a byte order mark, None where there is no such file.
 pub(super) fn read_file(path: &Path) -> Result<Option<String>, TokenizerError> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => Ok(Some(match text.strip_prefix('\u{feff}') {
+            Some(text) => text.to_owned(),
+            None => text,
+        })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(TokenizerError::Unreadable {
             path: path.to_owned(),

@@ -20,7 +20,7 @@ use super::definition::{self, Definition};
 use super::normalizer::TextNormalizer;
 use super::tokenizer_config::FAST_CLASS;
 use super::word_cache::WordCache;
-use crate::panics::caught;
+use crate::panics::{Panic, caught};
 
 /// As tokenizer.json describes it.
 type Pipeline = TokenizerImpl<
@@ -30,6 +30,9 @@ type Pipeline = TokenizerImpl<
     PostProcessorWrapper,
     DecoderWrapper,
 >;
+
+/// A text that every tokenizer can read.
+const PROBE: &str = "A text, read once.";
 
 /// A checkpoint's tokenizer.
 #[derive(Debug)]
@@ -168,7 +171,11 @@ impl Tokenizer {
             reason,
         };
         // The library panics on some definitions that contradict themselves.
-        let panicked = |message| invalid(format!("it contradicts itself: {message}"));
+        let panicked = |Panic { message, place }| {
+            invalid(format!(
+                "it contradicts itself, and the tokenizers library fails on it: {message} ({place})"
+            ))
+        };
         let inner: Pipeline = caught(|| serde_json::from_str(text))
             .map_err(panicked)?
             .map_err(|error| invalid(format!("it does not define a tokenizer: {error}")))?;
@@ -192,6 +199,10 @@ impl Tokenizer {
                  name the right one as \"unk_token\" in tokenizer_config.json or tokenizer.json"
             )));
         }
+        // Some damages show only when a text is read.
+        caught(|| inner.encode(PROBE, false))
+            .map_err(panicked)?
+            .map_err(|error| invalid(format!("it can't read a text: {error}")))?;
         let vocabulary_size = inner
             .get_vocab(true)
             .into_values()
@@ -257,8 +268,10 @@ impl Tokenizer {
 
     fn encode(&self, text: &str) -> Result<TokenizedText, TokenizerError> {
         let failed = |reason: String| TokenizerError::Text { reason };
+        // Without its message, which may quote the text.
+        let panicked = |panic: Panic| failed(format!("the library panics at {}", panic.place));
         let encoding = caught(|| self.inner.encode(text, false))
-            .map_err(failed)?
+            .map_err(panicked)?
             .map_err(|error| failed(error.to_string()))?;
         let mut ids = encoding.get_ids().to_vec();
         if let Some((rows, unknown)) = self.beyond {
@@ -382,7 +395,15 @@ fn special_tokens(tokenizer: &Pipeline) -> Result<SpecialTokens, String> {
     let single = ids(tokenizer.encode("", true))?;
     let pair = ids(tokenizer.encode(("", ""), true))?;
     match (single.as_slice(), pair.as_slice()) {
-        (&[cls, sep], pair) if pair == [cls, sep, sep] => Ok(SpecialTokens { cls, sep }),
+        (&[cls, sep], pair) if pair == [cls, sep, sep] => {
+            let unknown = [cls, sep].into_iter().find(|id| tokenizer.id_to_token(*id).is_none());
+            match unknown {
+                None => Ok(SpecialTokens { cls, sep }),
+                Some(id) => Err(format!(
+                    "its post-processor encloses texts in the id {id}, which no token of the vocabulary has"
+                )),
+            }
+        }
         ([], _) => Err(
             "nothing says which tokens start and end a sequence: give it a post-processor, \
              or name \"cls_token\" and \"sep_token\" in tokenizer_config.json as the vocabulary spells them"

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::definition::{add_token, added_token, is_added, object, read_file, vocabulary_id};
+use super::definition::{
+    add_token, added_token, is_added, next_id, object, read_file, vocabulary_id,
+};
 use super::tokenizer::TokenizerError;
 
 /// The least tokens of a sequence that hold anything of two texts.
@@ -89,8 +91,7 @@ impl Config {
 
     /// The spelling of a special token: a string, or the `content` of an object. None where it is not named.
     fn named(&self, role: &str) -> Option<&str> {
-        let value = self.entries.get(role)?;
-        value.as_str().or_else(|| value.get("content")?.as_str())
+        content_of(self.entries.get(role)?)
     }
 
     pub(super) fn special_token(&self, role: &str, usual: &str) -> String {
@@ -246,8 +247,17 @@ impl Config {
     }
 
     /// Makes the special tokens of the vocabulary known as such, so that a text which spells one out gets its id, as
-    /// in transformers. Those that the vocabulary does not hold have no embedding, and stay plain text.
+    /// in transformers. Of those that the vocabulary does not hold, additional ones follow it, as in transformers; the others
+    /// stay plain text.
     pub(super) fn recognise_special_tokens(&self, definition: &mut Value) {
+        for token in self.additional_tokens() {
+            if let Some(content) = content_of(token)
+                && vocabulary_id(definition, content).is_none()
+            {
+                let added = flagged(token, content, next_id(definition));
+                add_token(definition, added);
+            }
+        }
         let usual = SPECIAL_TOKENS.iter().map(|(role, usual)| {
             let named = self.entries.get(*role).filter(|token| !token.is_null());
             named.cloned().unwrap_or_else(|| (*usual).into())
@@ -256,19 +266,13 @@ impl Config {
             .iter()
             .filter_map(|role| self.entries.get(*role).cloned());
         for token in usual.chain(others).chain(self.additional_tokens().cloned()) {
-            let Some(content) = token.as_str().or_else(|| token.get("content")?.as_str()) else {
+            let Some(content) = content_of(&token) else {
                 continue;
             };
             if !is_added(definition, &content.into())
                 && let Some(id) = vocabulary_id(definition, content)
             {
-                let mut added = added_token(content, id, true);
-                for flag in ["lstrip", "rstrip", "single_word", "normalized"] {
-                    if let Some(Value::Bool(set)) = token.get(flag) {
-                        added[flag] = (*set).into();
-                    }
-                }
-                add_token(definition, added);
+                add_token(definition, flagged(&token, content, id));
             }
         }
         if self.splits_special_tokens()
@@ -313,6 +317,22 @@ impl Config {
             reason,
         }
     }
+}
+
+/// A token's spelling: it is a string, or the `content` of an object.
+fn content_of(token: &Value) -> Option<&str> {
+    token.as_str().or_else(|| token.get("content")?.as_str())
+}
+
+/// A special token with the properties that it is listed with.
+fn flagged(token: &Value, content: &str, id: u32) -> Value {
+    let mut added = added_token(content, id, true);
+    for flag in ["lstrip", "rstrip", "single_word", "normalized"] {
+        if let Some(Value::Bool(set)) = token.get(flag) {
+            added[flag] = (*set).into();
+        }
+    }
+    added
 }
 
 /// A float that is a count.

@@ -390,6 +390,68 @@ fn a_model_without_an_unknown_token_has_all_rows() {
     assert!(tokenizer.for_rows(3).is_err());
 }
 
+#[test]
+fn damages_that_show_only_in_use_are_found_when_it_is_read() {
+    let definition = written(&small(&json!({})));
+    let check = |change: &dyn Fn(&mut Value), expected: &str| {
+        let mut damaged = definition.clone();
+        change(&mut damaged);
+        let error = load(&[("tokenizer.json", &damaged.to_string())]).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("tokenizer.json") && error.contains(expected),
+            "{error}"
+        );
+    };
+    check(
+        &|json| json["pre_tokenizer"] = json!({"type": "FixedLength", "length": 0}),
+        "the tokenizers library fails on it",
+    );
+    check(
+        &|json| {
+            json["post_processor"] =
+                json!({"type": "BertProcessing", "sep": ["[SEP]", 99_999], "cls": ["[CLS]", 3]});
+        },
+        "the id 99999, which no token of the vocabulary has",
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_any_file() {
+    let marked = |text: &str| format!("\u{feff}{text}");
+    let tokenizer = load(&[
+        ("vocab.txt", &marked(VOCABULARY)),
+        (
+            "tokenizer_config.json",
+            &marked(r#"{"do_lower_case": false}"#),
+        ),
+        (
+            "special_tokens_map.json",
+            &marked(r#"{"pad_token": "[PAD]"}"#),
+        ),
+    ])
+    .unwrap();
+    assert_eq!(tokenizer.tokenize("[PAD]The").unwrap().ids, [0, 6]);
+}
+
+/// Special tokens that no vocabulary holds follow it, as in transformers.
+#[test]
+fn additional_special_tokens_need_no_place_in_the_vocabulary() {
+    let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\n";
+    for file in ["special_tokens_map.json", "tokenizer_config.json"] {
+        let special =
+            r#"{"additional_special_tokens": ["<e1>", {"content": "<e2>", "rstrip": true}]}"#;
+        let tokenizer = load(&[("vocab.txt", vocabulary), (file, special)]).unwrap();
+        assert_eq!(
+            tokenizer.tokenize("the<e1> the <e2> the").unwrap().ids,
+            [4, 5, 4, 6, 4]
+        );
+        assert_eq!(tokenizer.vocabulary_size(), 7);
+        let again = load(&[("tokenizer.json", &tokenizer.to_json().unwrap())]).unwrap();
+        assert_eq!(again.tokenize("<e2>the").unwrap().ids, [6, 4]);
+    }
+}
+
 /// Every value of a document, by what leads to it.
 fn paths(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
     let children: Vec<(String, &Value)> = match value {
