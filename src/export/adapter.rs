@@ -1,27 +1,35 @@
-//! PEFT adapters (LoRA and others): recognised, and refused with the way to make a model of them.
+//! Adapters, such as those of PEFT: recognised, and refused with the way to make a model of them.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::quote::quoted;
 
 /// What describes an adapter; a model has none.
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 /// The files that an adapter's weights are in.
 const ADAPTER_WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 
-/// An adapter is a difference to the weights of a model, and not a model.
+/// The kinds that put trained inputs before a text's, in place of a change to the weights.
+const PROMPT_KINDS: [&str; 6] = [
+    "ADAPTION_PROMPT",
+    "CPT",
+    "MULTITASK_PROMPT_TUNING",
+    "P_TUNING",
+    "PREFIX_TUNING",
+    "PROMPT_TUNING",
+];
+
+/// An adapter is a difference to a model, and not a model.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "it is a PEFT adapter ({kind}) and not a model: it changes the weights of {base}. Merge it in Python with the package \
-     peft and export the result: AutoPeftModelFor{class}.from_pretrained(ADAPTER).merge_and_unload().save_pretrained(FOLDER), \
-     and the tokenizer beside it"
-)]
 pub struct AdapterError {
-    /// `peft_type`, such as LORA.
-    kind: String,
+    /// `peft_type`, such as LORA; none if it is not PEFT's.
+    kind: Option<String>,
     /// `base_model_name_or_path`.
-    base: String,
+    base: Option<String>,
     /// What peft calls the task: the end of a class name.
     class: &'static str,
 }
@@ -40,13 +48,8 @@ impl AdapterError {
     pub fn of_config(json: &[u8]) -> Self {
         let config: AdapterConfig = serde_json::from_slice(json).unwrap_or_default();
         Self {
-            kind: config
-                .peft_type
-                .unwrap_or_else(|| "of unknown type".to_owned()),
-            base: config.base_model_name_or_path.map_or_else(
-                || "a model that it does not name".to_owned(),
-                |name| format!("`{name}`"),
-            ),
+            kind: config.peft_type,
+            base: config.base_model_name_or_path,
             class: match config.task_type.as_deref() {
                 Some("TOKEN_CLS") => "TokenClassification",
                 Some("QUESTION_ANS") => "QuestionAnswering",
@@ -56,20 +59,115 @@ impl AdapterError {
     }
 }
 
-/// Whether these files are those of an adapter without a model beside it.
+impl fmt::Display for AdapterError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = match &self.base {
+            Some(base) => format!("`{}`", quoted(base)),
+            None => "a model that it does not name".to_owned(),
+        };
+        let Some(kind) = &self.kind else {
+            return write!(
+                formatter,
+                "it is an adapter to {base} and not a model, and {ADAPTER_CONFIG} names no `peft_type`; merge it into its \
+                 model with the library that trained it, and export the result"
+            );
+        };
+        write!(
+            formatter,
+            "it is a PEFT adapter ({}) to {base} and not a model",
+            quoted(kind)
+        )?;
+        if PROMPT_KINDS.contains(&kind.as_str()) {
+            return formatter.write_str(
+                "; one of this kind can't be merged into the weights, so it can't be served",
+            );
+        }
+        write!(
+            formatter,
+            "; merge it in Python with the package peft, and export the result: \
+             AutoPeftModelFor{}.from_pretrained(ADAPTER).merge_and_unload().save_pretrained(FOLDER), with the tokenizer beside it",
+            self.class
+        )
+    }
+}
+
+/// Whether these files are those of an adapter.
 #[must_use]
 pub fn is_adapter(has: impl Fn(&str) -> bool) -> bool {
     has(ADAPTER_CONFIG) || ADAPTER_WEIGHTS.iter().any(|file| has(file))
 }
 
-/// Refuses a folder that holds an adapter and no model's weights.
+/// Refuses a folder that holds an adapter and no model's weights. Where a model lies beside it, that is what is meant, and the
+/// log says that the adapter is not.
 ///
 /// # Errors
 /// [`AdapterError`].
 pub fn refuse(folder: &Path) -> Result<(), AdapterError> {
-    if super::checkpoint::is_checkpoint(folder) || !is_adapter(|file| folder.join(file).is_file()) {
+    if !is_adapter(|file| folder.join(file).is_file()) {
+        return Ok(());
+    }
+    if super::checkpoint::is_checkpoint(folder) {
+        tracing::warn!(
+            folder = %folder.display(),
+            "an adapter lies beside the model's weights and is not applied; merge it with peft if it is meant to be"
+        );
         return Ok(());
     }
     let json = std::fs::read(folder.join(ADAPTER_CONFIG)).unwrap_or_default();
     Err(AdapterError::of_config(&json))
+}
+
+/// Whether tensors of these names are those of a model with an adapter in it that was not merged.
+pub fn is_unmerged<'n>(mut names: impl Iterator<Item = &'n str>) -> bool {
+    names.any(|name| name.contains(".base_layer.") || name.contains(".lora_A."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_told_what_can_be_done_with_it() {
+        let told = |json: &str| AdapterError::of_config(json.as_bytes()).to_string();
+        let lora = told(
+            r#"{"peft_type": "LORA", "task_type": "TOKEN_CLS", "base_model_name_or_path": "org/base"}"#,
+        );
+        for part in [
+            "PEFT adapter (LORA) to `org/base`",
+            "AutoPeftModelForTokenClassification",
+            "merge_and_unload",
+        ] {
+            assert!(lora.contains(part), "{lora}");
+        }
+        let prompt = told(r#"{"peft_type": "PROMPT_TUNING", "base_model_name_or_path": null}"#);
+        assert!(
+            prompt.contains("can't be merged") && !prompt.contains("merge_and_unload"),
+            "{prompt}"
+        );
+        // Another library's, and one that can't be read.
+        for json in [
+            r#"{"model_class": "ElectraModelWithHeads", "config": {}}"#,
+            "{\"peft_type\": \"LO",
+            "",
+        ] {
+            assert!(told(json).contains("names no `peft_type`"), "{json}");
+        }
+        let long = told(&format!(
+            r#"{{"peft_type": "LORA", "base_model_name_or_path": "{}"}}"#,
+            "x".repeat(5_000)
+        ));
+        assert!(long.len() < 500);
+    }
+
+    #[test]
+    fn unmerged_adapters_are_known_by_their_tensors() {
+        let query = "electra.encoder.layer.0.attention.self.query";
+        for (name, expected) in [
+            (format!("{query}.weight"), false),
+            (format!("{query}.base_layer.weight"), true),
+            (format!("{query}.lora_A.default.weight"), true),
+        ] {
+            assert_eq!(is_unmerged([name.as_str()].into_iter()), expected);
+        }
+    }
 }

@@ -52,9 +52,12 @@ impl Head {
         config: &ModelConfig,
         wanted: Option<Task>,
     ) -> Result<Self, ExportError> {
+        if !checkpoint.contains(TRUNK) {
+            return Err(without_trunk(checkpoint));
+        }
         let candidates = candidates(checkpoint);
         if candidates.is_empty() {
-            return Err(without_head(checkpoint));
+            return Err(ExportError::NoHead);
         }
         let has = |architecture: Architecture| {
             let mut candidates = candidates.iter();
@@ -206,9 +209,9 @@ fn listed(candidates: &[Candidate]) -> String {
     names.join("; ")
 }
 
-/// Why there is no candidate: no head, or no ELECTRA model at all.
-fn without_head(checkpoint: &Checkpoint) -> ExportError {
-    if checkpoint.contains(TRUNK) || checkpoint.contains(BARE_TRUNK) {
+/// What a checkpoint without ELECTRA's tensors is: its encoder alone, or another model.
+fn without_trunk(checkpoint: &Checkpoint) -> ExportError {
+    if checkpoint.contains(BARE_TRUNK) {
         return ExportError::NoHead;
     }
     let examples = checkpoint.names().take(EXAMPLES);

@@ -197,11 +197,15 @@ fn tensors_of_another_model_are_not_taken_for_one_without_a_head() {
             .unwrap_err()
             .to_string()
     };
-    let error = refusal(&[("bert.embeddings.word_embeddings.weight", &[2, 2])]);
-    assert!(
-        error.contains("`bert.embeddings.word_embeddings.weight`"),
-        "{error}"
-    );
+    // A head with ELECTRA's names does not make it one.
+    for head in [&[][..], CLASSIFIER] {
+        let bert = ("bert.embeddings.word_embeddings.weight", &[2, 2][..]);
+        let error = refusal(&[&[bert], head].concat());
+        assert!(
+            error.contains("`bert.embeddings.word_embeddings.weight`"),
+            "{error}"
+        );
+    }
     for trunk in [TRUNK, BARE_TRUNK] {
         assert!(refusal(&[(trunk, &[2, 2])]).contains("has no head"));
     }

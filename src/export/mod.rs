@@ -125,6 +125,19 @@ pub struct Exported {
 
 /// How many tensors a sentence names.
 const NAMED_TENSORS: usize = 5;
+/// How many mistakes an error lists.
+const LISTED_MISTAKES: usize = 10;
+
+fn first(mistakes: &[String]) -> String {
+    mistakes[..mistakes.len().min(LISTED_MISTAKES)].join("\n  ")
+}
+
+fn more(mistakes: &[String]) -> String {
+    match mistakes.len().saturating_sub(LISTED_MISTAKES) {
+        0 => String::new(),
+        more => format!("\n  and {more} more"),
+    }
+}
 
 impl Exported {
     /// A sentence about the tensors that the graph has no use for; none if there are no such tensors.
@@ -165,13 +178,24 @@ impl Source {
     /// # Errors
     /// If one of them is missing, damaged, or not that of an ELECTRA model, or if they contradict each other.
     pub fn open(folder: &Path) -> Result<Self, ExportError> {
-        adapter::refuse(folder)?;
+        adapter::refuse(folder).map_err(|error| ExportError::Adapter {
+            folder: folder.to_path_buf(),
+            error,
+        })?;
         let invalid = |error| ExportError::Config {
             folder: folder.to_path_buf(),
             error,
         };
         let config = ModelConfig::from_folder(folder).map_err(invalid)?;
         let mut tensors = Checkpoint::open(folder)?;
+        if adapter::is_unmerged(tensors.names()) {
+            let folder = folder.to_path_buf();
+            return Err(ExportError::UnmergedAdapter { folder });
+        }
+        if tensors.names().next().is_none() {
+            let folder = folder.to_path_buf();
+            return Err(ExportError::NoTensors { folder });
+        }
         let shape = ModelShape::new(&config, &|name| tensors.shape(name)).map_err(invalid)?;
         tensors.restore_pruned_heads(&shape)?;
         Ok(Self {
@@ -248,8 +272,28 @@ pub enum ExportError {
         error: ConfigError,
     },
     /// The folder holds an adapter and not a model.
-    #[error(transparent)]
-    Adapter(#[from] AdapterError),
+    #[error("{}: {error}", folder.display())]
+    Adapter {
+        /// The folder.
+        folder: PathBuf,
+        /// What it is.
+        error: AdapterError,
+    },
+    /// The weights are those of a model that an adapter was not merged into.
+    #[error(
+        "{}: its tensors are those of a model with an adapter in it (LoRA or another of PEFT); call merge_and_unload() of peft, \
+         and then save_pretrained()", folder.display()
+    )]
+    UnmergedAdapter {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// There is not one tensor in the weights.
+    #[error("{}: its weights hold no tensors", folder.display())]
+    NoTensors {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The folder holds no weights that can be read.
     #[error(
         "{} has no model.safetensors, no pytorch_model.bin, and no index of either's shards; point `electra export` at a \
@@ -269,7 +313,11 @@ pub enum ExportError {
         reason: String,
     },
     /// Tensors are missing or of another shape than config.json says.
-    #[error("the checkpoint's tensors do not fit its config.json:\n  {}", mistakes.join("\n  "))]
+    #[error(
+        "the checkpoint's tensors do not fit its config.json:\n  {}{}",
+        first(mistakes),
+        more(mistakes)
+    )]
     Tensors {
         /// One sentence a tensor.
         mistakes: Vec<String>,

@@ -275,6 +275,7 @@ pub fn unused(recipes: &[Recipe], checkpoint: &Checkpoint) -> Vec<String> {
     checkpoint
         .names()
         .filter(|name| !read.contains(*name) && !BUFFERS.contains(name))
+        .chain(checkpoint.shadowed().iter().map(String::as_str))
         .map(str::to_owned)
         .collect()
 }

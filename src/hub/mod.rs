@@ -30,7 +30,7 @@ pub use settings::{HubSettings, Token};
 use self::cache::ModelCache;
 use self::client::{Client, Listing};
 use self::download::Download;
-use crate::export::adapter::{ADAPTER_CONFIG, AdapterError};
+use crate::export::adapter::{self, ADAPTER_CONFIG, AdapterError};
 use crate::export::checkpoint::shards_of;
 
 /// The hub, or its cache where it must not be asked.
@@ -147,6 +147,12 @@ impl Hub {
             return Err(unfit(SelectionError::Adapter(AdapterError::of_config(
                 &json,
             ))));
+        }
+        if adapter::is_adapter(|file| listing.files.iter().any(|listed| listed == file)) {
+            tracing::warn!(
+                model = %reference.name,
+                "an adapter lies beside the model's weights and is not applied; merge it with peft if it is meant to be"
+            );
         }
         let Selection { files, index } = select(&listing.files).map_err(unfit)?;
         for file in &files {

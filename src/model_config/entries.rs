@@ -3,11 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use crate::quote::quoted;
 
 /// Far above any real model's sizes, and small enough that a product of two of them fits in 64 bits.
 const MOST: usize = 1 << 24;
-/// How much of a value is shown in an error, in characters.
-const SHOWN: usize = 60;
 
 /// The file's object.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,10 +84,6 @@ impl Entries {
 
 /// The refusal of a value.
 pub(super) fn refused(key: &str, value: &Value, wanted: &str) -> ConfigError {
-    let mut shown = value.to_string();
-    if let Some((end, _)) = shown.char_indices().nth(SHOWN) {
-        shown.truncate(end);
-        shown.push('…');
-    }
-    ConfigError::value(key, format!("is {shown}, but {wanted}"))
+    let shown = value.to_string();
+    ConfigError::value(key, format!("is {}, but {wanted}", quoted(&shown)))
 }

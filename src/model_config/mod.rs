@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use self::entries::Entries;
 use crate::heads::classify::ProblemType;
+use crate::quote::quoted;
 use crate::task::{Architecture, Task};
 
 pub use self::shape::ModelShape;
@@ -60,7 +61,7 @@ pub enum ConfigError {
     #[error("{CONFIG_FILE} is not a JSON object: {0}")]
     Json(String),
     /// A key has a value that can't be used.
-    #[error("{CONFIG_FILE}: `{key}` {reason}")]
+    #[error("{CONFIG_FILE}: `{}` {reason}", quoted(.key))]
     Value {
         /// The key, with the path to it: `id2label.3`.
         key: String,
@@ -104,7 +105,7 @@ impl ModelConfig {
             name.parse().map_err(|_: String| {
                 let known =
                     "must be regression, single_label_classification or multi_label_classification";
-                ConfigError::value("problem_type", format!("is {name:?}, but {known}"))
+                entries::refused("problem_type", &name.into(), known)
             })
         });
         Ok(Self {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::entries::{Entries, refused};
 use super::{ConfigError, DEFAULT_MAX_TOKENS, DEFAULT_TOKEN_TYPES, ModelConfig};
 use crate::activation::Activation;
+use crate::quote::quoted;
 
 pub(super) const PRUNED_HEADS: &str = "pruned_heads";
 
@@ -140,14 +141,14 @@ fn check_kind(entries: &Entries) -> Result<(), ConfigError> {
     if let Some(other) = entries.text("model_type")?
         && other != "electra"
     {
-        let reason = format!("is {other:?}, but only \"electra\" checkpoints can be exported");
-        return Err(ConfigError::value("model_type", reason));
+        let wanted = "only \"electra\" checkpoints can be exported";
+        return Err(refused("model_type", &other.into(), wanted));
     }
     if let Some(other) = entries.text("position_embedding_type")?
         && other != "absolute"
     {
-        let reason = format!("is {other:?}, but only \"absolute\" is supported");
-        return Err(ConfigError::value("position_embedding_type", reason));
+        let wanted = "only \"absolute\" is supported";
+        return Err(refused("position_embedding_type", &other.into(), wanted));
     }
     for key in ["is_decoder", "add_cross_attention"] {
         if entries.flag(key)? == Some(true) {
@@ -159,7 +160,7 @@ fn check_kind(entries: &Entries) -> Result<(), ConfigError> {
         let method = quantization.get("quant_method").and_then(Value::as_str);
         let reason = format!(
             "says that the weights are quantized ({}); export the checkpoint that they were made from",
-            method.unwrap_or("in a way that it does not name")
+            quoted(method.unwrap_or("in a way that it does not name"))
         );
         return Err(ConfigError::value("quantization_config", reason));
     }
@@ -172,8 +173,8 @@ fn activation(entries: &Entries) -> Result<Activation, ConfigError> {
     };
     Activation::named(name).ok_or_else(|| {
         let known: Vec<_> = Activation::names().collect();
-        let reason = format!("is {name:?}, but must be one of {}", known.join(", "));
-        ConfigError::value("hidden_act", reason)
+        let wanted = format!("must be one of {}", known.join(", "));
+        refused("hidden_act", &name.into(), &wanted)
     })
 }
 

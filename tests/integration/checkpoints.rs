@@ -153,6 +153,11 @@ fn tensors_that_the_graph_has_no_use_for_are_named() {
         sentence.contains("1 tensor") && sentence.contains("`crf.transitions`"),
         "{sentence}"
     );
+    // Of two sets of weights in one file one is read, and the other named.
+    let wrapped = "_orig_mod.electra.embeddings.LayerNorm.weight";
+    let twice = Changed::of("token-bio", |folder| add_tensor(folder, wrapped));
+    assert!(twice.is_as_before("token-bio"));
+    assert_eq!(twice.report.exported.unused, [wrapped]);
     // A buffer of old checkpoints is none.
     let none = Changed::of("discriminator-legacy-keys", |_| ());
     assert!(

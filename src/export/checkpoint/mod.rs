@@ -89,6 +89,10 @@ pub struct Checkpoint {
     files: Vec<WeightsFile>,
     /// By name, with the file as an index into `files`.
     tensors: BTreeMap<String, (usize, StoredTensor)>,
+    /// The names in the files of those that have another there.
+    spelled: BTreeMap<String, String>,
+    /// Tensors, by the names in their file, that others of the same name took the place of.
+    shadowed: Vec<String>,
     /// The tensors that are read in another size than they have in their file.
     pruned: BTreeMap<String, Pruned>,
 }
@@ -115,6 +119,8 @@ impl Checkpoint {
             path: path.clone(),
             files: Vec::new(),
             tensors: BTreeMap::new(),
+            spelled: BTreeMap::new(),
+            shadowed: Vec::new(),
             pruned: BTreeMap::new(),
         };
         match kind {
@@ -189,6 +195,12 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// The tensors that are not read because others have the same name but for wrappers or the age of its spelling.
+    #[must_use]
+    pub fn shadowed(&self) -> &[String] {
+        &self.shadowed
+    }
+
     /// The names of all tensors.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
@@ -210,12 +222,16 @@ impl Checkpoint {
             match self.tensors.entry(canonical.clone()) {
                 Entry::Vacant(entry) => {
                     entry.insert((index, tensor));
+                    if canonical != name {
+                        self.spelled.insert(canonical, name);
+                    }
                 }
                 // Two spellings of one name: the usual one counts.
                 Entry::Occupied(mut entry) if canonical == name => {
                     entry.insert((index, tensor));
+                    self.shadowed.extend(self.spelled.remove(&canonical));
                 }
-                Entry::Occupied(_) => {}
+                Entry::Occupied(_) => self.shadowed.push(name),
             }
         }
         Ok(())
