@@ -8,8 +8,13 @@ use super::HttpState;
 /// What stands before a model's name in the paths that have one.
 const PREFIXES: [&str; 3] = ["/models/", "/v2/models/", "/v2/repository/models/"];
 
-/// The request with such a name as one segment of its path, if a model has that name. The router sees one segment then,
-/// and all that it says of a model's name holds for this one too.
+/// What may follow a model's name.
+const FOLLOWING: [&str; 9] = [
+    "config", "health", "info", "infer", "load", "ready", "stats", "unload", "versions",
+];
+
+/// The request with such a name as one segment of its path, if a model has that name or nothing else can be meant. The router
+/// sees one segment then, and all that it says of a model's name holds for this one too.
 pub fn joined<B>(state: &HttpState, mut request: Request<B>) -> Request<B> {
     let repository = state.service.repository();
     let is_model = |name: &str| repository.find(name).is_some();
@@ -35,8 +40,10 @@ fn joined_path(path: &str, is_model: impl Fn(&str) -> bool) -> Option<String> {
     let (prefix, rest) = prefixes.find_map(|prefix| Some((prefix, path.strip_prefix(prefix)?)))?;
     let (organization, after) = rest.split_once('/')?;
     let (name, tail) = after.split_at(after.find('/').unwrap_or(after.len()));
-    let is_name = !name.is_empty() && is_model(&rest[..rest.len() - tail.len()]);
-    is_name.then(|| format!("{prefix}{organization}%2F{name}{tail}"))
+    let both = &rest[..rest.len() - tail.len()];
+    // Of a model's path with a mistake in it the route is what is not found.
+    let is_name = is_model(both) || !(FOLLOWING.contains(&name) || is_model(organization));
+    (!name.is_empty() && is_name).then(|| format!("{prefix}{organization}%2F{name}{tail}"))
 }
 
 #[cfg(test)]
@@ -45,7 +52,7 @@ mod tests {
 
     #[test]
     fn the_name_of_a_model_becomes_one_segment() {
-        let is_model = |name: &str| ["org/name", "org/name@2"].contains(&name);
+        let is_model = |name: &str| ["org/name", "org/name@2", "qa"].contains(&name);
         for (uri, expected) in [
             ("/models/org/name", Some("/models/org%2Fname")),
             ("/models/org/name@2", Some("/models/org%2Fname@2")),
@@ -66,7 +73,14 @@ mod tests {
                 "http://host/models/org/name",
                 Some("http://host/models/org%2Fname"),
             ),
-            ("/models/org/other", None),
+            ("/models/org/other", Some("/models/org%2Fother")),
+            (
+                "/v2/models/org/other/infer",
+                Some("/v2/models/org%2Fother/infer"),
+            ),
+            ("/models/other/health", None),
+            ("/v2/models/other/versions/1/infer", None),
+            ("/models/qa/helth", None),
             ("/models/org%2Fname", None),
             ("/models/org", None),
             ("/models/org/", None),

@@ -547,11 +547,15 @@ async fn a_pulled_model_answers_by_its_name_on_the_hub() {
         assert_eq!(status, 200, "{path}: {answer}");
     }
     assert_eq!(server.ask("/models/org/labels.v1", &body).await, answer);
-    // Nobody has this one; the path stays what it was.
+    // Nobody has this one.
+    for path in ["org/other", "org%2Fother"] {
+        let path = format!("/models/{path}");
+        server
+            .refused(server.get(&path), 404, "model_not_found")
+            .await;
+    }
+    let path = format!("/models/{CLASSIFIER}/helth");
     server
-        .refused(server.get("/models/org/other"), 404, "route_not_found")
-        .await;
-    server
-        .refused(server.get("/models/org%2Fother"), 404, "model_not_found")
+        .refused(server.get(&path), 404, "route_not_found")
         .await;
 }

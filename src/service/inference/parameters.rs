@@ -58,8 +58,11 @@ const MODEL: &str = "model";
 const FEWEST_EDITS: usize = 3;
 
 /// What transformers calls options of ours: who sends one wants what it does.
-const PIPELINE_NAMES: [(&str, &str); 6] = [
+const PIPELINE_NAMES: [(&str, &str); 9] = [
     ("aggregation_strategy", "aggregation"),
+    ("grouped_entities", "aggregation"),
+    ("ignore_subwords", "aggregation"),
+    ("return_all_scores", "top_k"),
     ("function_to_apply", "function"),
     ("truncation", "truncate"),
     ("handle_impossible_answer", "no_answer"),
@@ -84,6 +87,13 @@ pub(super) fn options(task: Task) -> &'static [&'static str] {
             "offsets",
         ],
     }
+}
+
+/// The options of all tasks.
+fn all_options() -> impl Iterator<Item = &'static str> + Clone {
+    Task::ALL
+        .into_iter()
+        .flat_map(|task| options(task).iter().copied())
 }
 
 /// A request's parameters, sorted by what they concern.
@@ -181,12 +191,8 @@ fn check_request_parameter(
     task: Task,
 ) -> Result<(), ServiceError> {
     let protocol = [PRIORITY, TIMEOUT, BINARY_DATA_OUTPUT];
-    let known = options(task).iter().copied().chain(protocol);
-    let is_other = |option: &&str| *option == name;
-    if Task::ALL
-        .iter()
-        .any(|task| options(task.to_owned()).iter().any(is_other))
-    {
+    let known = all_options().chain(protocol);
+    if all_options().any(|option| option == name) {
         return Err(refused(
             "`parameters`",
             name,
@@ -219,6 +225,10 @@ fn check_ignored(
     value: &ParameterValue,
     ours: impl Iterator<Item = &'static str> + Clone,
 ) -> Result<(), ServiceError> {
+    if all_options().any(|option| option == name) {
+        let hint = "It is an option of the whole request: send it in the request's `parameters`.";
+        return Err(refused(place, name, hint.to_owned()));
+    }
     if name.starts_with(SHARED_MEMORY) {
         let hint = "This server shares no memory with its clients: send the data in the request, and read it from the \
                     answer.";
@@ -242,7 +252,7 @@ fn check_ignored(
             )),
         };
     }
-    match nearer(name, ours, FEWEST_EDITS) {
+    match nearer(&name.to_lowercase(), ours, FEWEST_EDITS) {
         None => Ok(()),
         Some(meant) => Err(refused(place, name, format!("Did you mean `{meant}`?"))),
     }

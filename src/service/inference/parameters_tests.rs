@@ -65,6 +65,8 @@ fn what_is_nearly_an_option_is_refused_with_its_name() {
     };
     check("treshold", Task::Discriminate, "Did you mean `threshold`?");
     check("top_p", Task::Classify, "Did you mean `top_k`?");
+    check("thresold", Task::Classify, "Did you mean `threshold`?");
+    check("TOP_K", Task::Classify, "Did you mean `top_k`?");
     check("prioritie", Task::Tag, "Did you mean `priority`?");
     check("time_out", Task::Tag, "Did you mean `timeout`?");
     check(
@@ -79,6 +81,8 @@ fn what_is_nearly_an_option_is_refused_with_its_name() {
         "its options are `aggregation`, `offsets`",
     );
     check("aggregation_strategy", Task::Tag, "called `aggregation`");
+    check("grouped_entities", Task::Tag, "called `aggregation`");
+    check("return_all_scores", Task::Classify, "called `top_k`");
     check("truncation", Task::Classify, "called `truncate`");
     check("model", Task::Tag, "which model is asked");
 }
@@ -183,6 +187,16 @@ fn tensors_have_parameters_of_their_own() {
         "{mistyped}"
     );
     let size = |name: &str, value| binary_data_size("i", &one(name, value));
+    for misplaced in [
+        output("top_k", Int64(1)).unwrap_err(),
+        size("top_k", Int64(1)).unwrap_err(),
+    ] {
+        let misplaced = misplaced.to_string();
+        assert!(
+            misplaced.contains("in the request's `parameters`"),
+            "{misplaced}"
+        );
+    }
     assert_eq!(size("binary_data_size", Int64(7)), Ok(Some(7)));
     assert_eq!(
         size("binary_data_size", Int64(-7)).unwrap_err().code(),
