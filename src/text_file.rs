@@ -11,10 +11,13 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Why bytes are no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum EncodingError {
+    /// Another kind of file, told by its first bytes.
+    #[error("it is {}", .0.advice())]
+    Binary(FileKind),
     /// What Windows calls Unicode: every other byte of it can look like text.
     #[error("it is encoded as UTF-16; convert it to UTF-8, as `iconv -f UTF-16 -t UTF-8` does")]
     Utf16,
-    /// Latin-1, a compressed file, and so on.
+    /// Latin-1, and so on.
     #[error(
         "its line {line} is not UTF-8; convert it, as `iconv -f ENCODING -t UTF-8` does, or give another file"
     )]
@@ -22,6 +25,51 @@ pub enum EncodingError {
         /// Counted from 1.
         line: usize,
     },
+}
+
+/// Files that are handed in instead of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// Tables as data sets have them.
+    Parquet,
+    /// An archive, or a spreadsheet.
+    Zip,
+    /// Compressed.
+    Gzip,
+    /// Compressed.
+    Zstd,
+}
+
+impl FileKind {
+    fn of(start: &[u8]) -> Option<Self> {
+        match start {
+            // A text may begin with these letters; in Parquet no character of a text follows them.
+            [b'P', b'A', b'R', b'1', next, ..] if *next >= 0x80 || is_control(*next) => {
+                Some(Self::Parquet)
+            }
+            [b'P', b'K', 3, 4, ..] => Some(Self::Zip),
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// What it is, and what to do.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Parquet => "a Parquet file, not text; save its table as TSV or CSV",
+            Self::Zip => {
+                "a zip archive, as .xlsx spreadsheets are, not text; unpack it, or save the spreadsheet as TSV or CSV"
+            }
+            Self::Gzip => "compressed with gzip; unpack it, as `gunzip` does",
+            Self::Zstd => "compressed with zstd; unpack it, as `unzstd` does",
+        }
+    }
+}
+
+/// Whether it is a control character that does not stand in a text.
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && !byte.is_ascii_whitespace()
 }
 
 impl From<EncodingError> for io::Error {
@@ -50,8 +98,12 @@ pub fn read(path: &Path) -> io::Result<String> {
 /// The start of a file or stream without its byte order mark.
 ///
 /// # Errors
-/// Where it is the start of UTF-16, by its mark or by first letters of which each has a half that is zero.
+/// Where it is the start of another kind of file; or of UTF-16, by its mark or by first letters of which each has a half
+/// that is zero.
 pub fn without_mark(start: &[u8]) -> Result<&[u8], EncodingError> {
+    if let Some(kind) = FileKind::of(start) {
+        return Err(EncodingError::Binary(kind));
+    }
     match start {
         [0xff, 0xfe, ..]
         | [0xfe, 0xff, ..]
@@ -83,6 +135,31 @@ mod tests {
             ("a\0b", "a\0b"),
         ] {
             assert_eq!(read_bytes(bytes.as_bytes()).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn other_kinds_of_files_are_named() {
+        for (bytes, named) in [
+            (&b"PAR1\x15\x04\x15\x10"[..], "a Parquet file"),
+            (b"PAR1\xff\xfe", "a Parquet file"),
+            (b"PK\x03\x04\x14\0\x06\0", ".xlsx"),
+            (b"\x1f\x8b\x08\0", "compressed with gzip; unpack it"),
+            (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd; unpack it"),
+        ] {
+            let error = read_bytes(bytes).unwrap_err();
+            assert!(error.contains(named), "{error}");
+            assert!(without_mark(bytes).is_err());
+        }
+        for text in [
+            "PAR1",
+            "PAR1 is a gene",
+            "PAR1\tO\n",
+            "PAR1\r\n",
+            "PK",
+            "(a",
+        ] {
+            assert_eq!(read_bytes(text.as_bytes()).as_deref(), Ok(text));
         }
     }
 
