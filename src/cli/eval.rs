@@ -28,7 +28,7 @@ pub struct EvalArguments {
     /// The model to score
     #[arg(value_name = "MODEL")]
     model: String,
-    /// Labelled data: for classify columns separated by tabs or commas, as GLUE's files or CSV; for tag CoNLL's columns;
+    /// Labelled data: for classify columns separated by tabs or commas, as GLUE's files or CSV; for tag CoNLL's columns, CoNLL-U's among them;
     /// for qa SQuAD's JSON, 1.1 or 2.0, or rows of it; for discriminate a JSON object a line, with text and replaced, a list of [start, end] in code
     /// points
     #[arg(long, value_name = "FILE")]
@@ -36,7 +36,7 @@ pub struct EvalArguments {
     /// Another model to score beside it, such as the same in another precision; may be repeated
     #[arg(long, value_name = "MODEL")]
     against: Vec<String>,
-    /// The column of the text or word, by its name or, counted from 1, its number [default: recognised by its name]
+    /// The column of the text or word, by its name or, counted from 1, its number [default: recognised by its name; of words the first, or the second after their numbers]
     #[arg(long, value_name = "COLUMN")]
     text_column: Option<Column>,
     /// The column of a pair's second text
@@ -54,7 +54,7 @@ pub struct EvalArguments {
     /// For classify: whether quotes hold a text together, or are letters of it [default: recognised]
     #[arg(long, value_name = "on|off")]
     quotes: Option<Switch>,
-    /// For tag: whether lines that begin with # before a sentence are comments [default: if they are not like the others]
+    /// For tag: whether lines that begin with # before a sentence are comments [default: if they have fewer columns, or hold " = "]
     #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on")]
     comments: Option<Switch>,
     /// What the data calls the model's labels, in the model's order [default: as the model does, or by their numbers]

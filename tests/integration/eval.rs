@@ -165,6 +165,36 @@ fn files_of_other_programs_are_read_alike() {
         &chunks,
     );
 
+    // As GermEval and CoNLL-U number words, and as pandas writes a header.
+    let mut numbered = String::from("#\thttp://de.wikipedia.org/ [2009-10-17]\n");
+    let mut number = 0;
+    let chunks = read("chunks.txt");
+    for line in chunks.lines() {
+        if line.is_empty() || line.starts_with("-DOCSTART-") {
+            number = 0;
+            numbered += "\n";
+            continue;
+        }
+        if number == 0 {
+            numbered += "1-2\tTheold\t_\t_\n";
+        }
+        number += 1;
+        numbered.extend([&number.to_string(), "\t", &line.replace(' ', "\t"), "\n"]);
+    }
+    check(
+        "electra-mini-chunker",
+        "chunks.txt",
+        "numbered.tsv",
+        &numbered,
+    );
+    let with_header = format!("word\tpos\ttag\n{}", chunks.replace(' ', "\t"));
+    check(
+        "electra-mini-chunker",
+        "chunks.txt",
+        "header.tsv",
+        &with_header,
+    );
+
     // As Hugging Face's data sets have questions: a row a line, with answers as lists, and numbers for ids.
     let questions: Value = serde_json::from_str(&read("questions.json")).expect("JSON");
     let mut rows = Vec::new();

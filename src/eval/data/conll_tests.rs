@@ -118,20 +118,16 @@ fn tabs_keep_spaces_in_words() {
 
 #[test]
 fn comments_are_told_from_words() {
-    // CoNLL-U, MultiCoNER, GermEval.
+    // MultiCoNER, and others.
     check(
-        "# sent_id = 1\n# text = He ran to # 5 now\n1\tHe\tO\n2\tran\tO\n\n# text = No\n1\tNo\tO\n",
-        &[(3, "1|2", "O O"), (7, "1", "O")],
+        "# sent_id = 1\n# text = He ran to # 5 now\nHe\tO\nran\tO\n\n# text = No\nNo\tO\n",
+        &[(3, "He|ran", "O O"), (7, "No", "O")],
     );
     check(
         "# id 5628d2b1-98c2\tdomain=en\nit _ _ O\nsung _ _ B-PER\n\n# id 77\tdomain=en\nno _ _ O\n",
         &[(2, "it|sung", "O B-PER"), (6, "no", "O")],
     );
-    check(
-        "#\thttp://de.wikipedia.org/ [2009-10-17]\n1\tAuf\tO\tO\n",
-        &[(2, "1", "O")],
-    );
-    check("# a sentence about the man\nHe O\n", &[(2, "He", "O")]);
+    check("# nothing\nHe PRP O\n", &[(2, "He", "O")]);
     // A word that begins with # has a tag as the others have.
     check("#fun O\n# O\nrun O\n", &[(1, "#fun|#|run", "O O O")]);
     check("He B-NP\n# domain=en\n", &[(1, "He|#", "B-NP domain=en")]);
@@ -146,6 +142,126 @@ fn comments_are_told_from_words() {
     check_with(&comments(true), unclear, &[(2, "He", "O")]);
     check_with(&comments(true), "#fun O\nHe O\n", &[(2, "He", "O")]);
     check("#fun O\n", &[(1, "#fun", "O")]);
+}
+
+#[test]
+fn comments_of_another_width_are_told_from_words_or_refused() {
+    let auto = ColumnOptions::default();
+    let wide = "# The man ran B-NP\nThe B-NP\nman I-NP\n";
+    refused(
+        &auto,
+        wide,
+        1,
+        "5 columns where other lines have 2; say by --comments on",
+    );
+    check_with(&comments(true), wide, &[(2, "The|man", "B-NP I-NP")]);
+    refused(&comments(false), wide, 1, "--comments on");
+    refused(&auto, "#text The man\nThe B-NP\n", 1, "--comments on");
+    let later = "The B-NP\n\n# The man ran B-NP\nman I-NP\n";
+    refused(&auto, later, 3, "--comments on");
+    refused(
+        &label_column("2"),
+        "# B-NP was that\nThe B-NP\n",
+        1,
+        "--comments on",
+    );
+    // With tabs and the tag's column, sentences may be of any width.
+    check_with(
+        &label_column("2"),
+        "#fun\tB-NP\tx\nThe\tB-NP\n",
+        &[(1, "#fun|The", "B-NP B-NP")],
+    );
+    check("# id 7 of\tdomain=en\nThe B-NP\n", &[(2, "The", "B-NP")]);
+    // Within a sentence nothing is a comment.
+    refused(&auto, "The B-NP\n# The man\n", 2, "3 columns");
+}
+
+#[test]
+fn numbers_of_words_are_no_words() {
+    // GermEval, Universal NER, and CoNLL-U with a multiword token and an empty node.
+    check(
+        "#\thttp://de.wikipedia.org/ [2009-10-17]\n1\tThe\tO\tB-NP\n2\tman\tB-NP\tI-NP\n\n#\tx\n1\tYes\tO\tO\n",
+        &[(2, "The|man", "B-NP I-NP"), (6, "Yes", "O")],
+    );
+    check(
+        "#\thttp://de.wikipedia.org/\n1\tAuf\tO\tO\n",
+        &[(2, "Auf", "O")],
+    );
+    check_with(
+        &label_column("3"),
+        "# text = He ran\n1\tHe\tB-PER\t-\t-\n2\tran\tO\t-\t-\n",
+        &[(2, "He|ran", "B-PER O")],
+    );
+    let multiword = "# a comment that has a lot of columns\n1-2\tzum\t_\t_\n1\tzu\tO\tO\n2\tdem\tO\tO\n2.1\tx\t_\t_\n3\tEnde\tO\tB-X\n";
+    let expected = [(3, "zu|dem|Ende", "O O B-X")];
+    check(multiword, &expected);
+    check(&multiword.replace('\t', " "), &expected);
+    let second = ColumnOptions {
+        text: Some("2".parse().unwrap()),
+        ..ColumnOptions::default()
+    };
+    check_with(&second, multiword, &expected);
+    let first = ColumnOptions {
+        text: Some("1".parse().unwrap()),
+        ..ColumnOptions::default()
+    };
+    check_with(&first, "1\tHe\tO\n2\tran\tO\n", &[(1, "1|2", "O O")]);
+    check(
+        "1-2\tzum\t\t\n1\tzu\tO\tO\n2\tdem\tO\tO\n",
+        &[(2, "zu|dem", "O O")],
+    );
+    // Numbers that are words: without another column, or not counting.
+    check("1\tO\n2\tO\n", &[(1, "1|2", "O O")]);
+    check("1 CD O\nof IN O\n", &[(1, "1|of", "O O")]);
+    // Numbers that count something else can be no words either.
+    for text in [
+        "0 He O\n1 ran O\n",
+        "7 He O\n7 ran O\n",
+        "1 He O\n\n2 ran O\n",
+    ] {
+        refused(&ColumnOptions::default(), text, 1, "--text-column 2");
+    }
+}
+
+#[test]
+fn a_header_is_no_word() {
+    check(
+        "word\ttag\nThe\tB-NP\nman\tI-NP\n",
+        &[(2, "The|man", "B-NP I-NP")],
+    );
+    check("Token POS NER_Tags\n\nThe DT O\n", &[(3, "The", "O")]);
+    check(
+        "ID\tFORM\tTAG\n1\tThe\tO\n2\tman\tO\n",
+        &[(2, "The|man", "O O")],
+    );
+    check(
+        "sentence_id words labels\n0 The O\n0 man O\n",
+        &[(2, "The|man", "O O")],
+    );
+    check("word\ttag\n# He ran on\nThe\tO\n", &[(3, "The", "O")]);
+    check("# a = b\n\nword tag\nThe O\n", &[(4, "The", "O")]);
+    check_with(
+        &separator(","),
+        "\"word\",\"tag\"\nThe,O\n",
+        &[(2, "The", "O")],
+    );
+    check_with(
+        &label_column("2"),
+        "text\tlabel\tsource\nThe\tO\tx\n",
+        &[(2, "The", "O")],
+    );
+    // Both must be names, in the first line.
+    check("word O\nof O\n", &[(1, "word|of", "O O")]);
+    check("The tag\nman O\n", &[(1, "The|man", "tag O")]);
+    check("The O\nword tag\n", &[(1, "The|word", "O tag")]);
+    check_with(
+        &ColumnOptions {
+            text: Some("2".parse().unwrap()),
+            ..ColumnOptions::default()
+        },
+        "word He tag\nman ran O\n",
+        &[(1, "He|ran", "tag O")],
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod columns;
 pub mod conll;
 pub mod replaced;
 pub mod squad;
+mod tag_layout;
 
 use thiserror::Error;
 
