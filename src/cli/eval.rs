@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::eval::data::Dataset;
 use crate::eval::data::columns::{Column, ColumnOptions, Separator};
 use crate::eval::scores::{Score, Value};
+use crate::quote::quoted;
 use crate::repository::ModelState;
 use crate::service::eval::{EvalError, EvalOptions, Evaluation};
 use crate::service::{Count, Threshold};
@@ -241,7 +242,8 @@ fn load(app: &App, names: &[&str]) -> Result<Task, CliError> {
             let known = repository.names();
             let hint = suggestion(name, known.iter().map(AsRef::as_ref));
             return Err(CliError::Usage(format!(
-                "There is no model `{name}`. {hint}"
+                "There is no model `{}`. {hint}",
+                quoted(name)
             )));
         }
     }

@@ -2,6 +2,7 @@
 
 use super::data::DataError;
 use super::data::columns::LabelledText;
+use crate::quote::quoted;
 
 /// The labels as numbers, for regression.
 ///
@@ -15,8 +16,9 @@ pub fn numbers(texts: &[LabelledText]) -> Result<Vec<f64>, DataError> {
             _ => Err(DataError {
                 line: text.line,
                 reason: format!(
-                    "the label `{}` is no number, and the model gives numbers",
-                    text.label
+                    "the label `{}` is no number, and the model gives numbers{}",
+                    quoted(&text.label),
+                    of_quotes(&text.label)
                 ),
             }),
         })
@@ -50,13 +52,23 @@ pub fn labels(
                 line: text.line,
                 reason: format!(
                     "`{}` is none of the model's labels ({}), nor the number of one. If the data calls them otherwise, give \
-                     its names in the model's order: --labels NAME,NAME",
-                    text.label,
-                    labels.join(", ")
+                     its names in the model's order: --labels NAME,NAME{}",
+                    quoted(&text.label),
+                    labels.join(", "),
+                    of_quotes(&text.label)
                 ),
             })
         })
         .collect()
+}
+
+/// What to do where a label's quotes were not removed with those of its text.
+fn of_quotes(label: &str) -> &'static str {
+    if label.len() > 1 && label.starts_with('"') && label.ends_with('"') {
+        ". Quotes around cells are removed by --quotes on"
+    } else {
+        ""
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +124,33 @@ mod tests {
             "{error}"
         );
         assert!(labels(&texts(&["2"]), &names(&sentiment), &names(&sentiment)).is_err());
+    }
+
+    #[test]
+    fn a_label_in_quotes_is_told_of_them_and_a_long_one_is_cut() {
+        let sentiment = names(&["negative", "positive"]);
+        let refused = |label: &str| {
+            [
+                labels(&texts(&[label]), &sentiment, &sentiment).map(|_| ()),
+                numbers(&texts(&[label])).map(|_| ()),
+            ]
+            .map(|result| result.unwrap_err().reason)
+        };
+        for error in refused("\"1\"") {
+            assert!(
+                error.contains("`\"1\"`") && error.contains("--quotes on"),
+                "{error}"
+            );
+        }
+        for error in refused("\"") {
+            assert!(!error.contains("--quotes"), "{error}");
+        }
+        for error in refused(&"x".repeat(300_000)) {
+            assert!(
+                error.contains("x…`") && error.chars().count() < 400,
+                "{error}"
+            );
+        }
     }
 
     #[test]

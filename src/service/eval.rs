@@ -32,6 +32,7 @@ use crate::eval::scores::{Scores, count};
 use crate::eval::words::{JoinedWords, first_tokens};
 use crate::heads::classify::{ProblemType, rank};
 use crate::heads::scheme::{OUTSIDE, Scheme};
+use crate::quote::quoted;
 use crate::repository::{LoadedModel, ModelInfo};
 
 /// Inputs that are worked on at a time: enough to fill the workers' batches.
@@ -149,7 +150,7 @@ impl Run<'_> {
         let answers = self
             .answers(questions, |question| {
                 let (service, context) = (self.service.clone(), self.context);
-                let place = format!("question {}", question.id);
+                let place = format!("question {}", quoted(&question.id));
                 let request = QaRequest {
                     question: Some(question.question.clone()),
                     context: Some(question.context.to_string()),
@@ -318,7 +319,9 @@ impl Run<'_> {
             return Ok(());
         }
         Err(EvalError::Unsuited(format!(
-            "None of the data's tags, such as `{first}`, is a label of the model: {}.",
+            "None of the data's tags, such as `{}`, is a label of the model: {}. Tags are in the last column, or in the one \
+             of --label-column.",
+            quoted(first),
             labels.join(", ")
         )))
     }

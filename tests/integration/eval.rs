@@ -292,20 +292,103 @@ fn precisions_stand_side_by_side() {
     );
 }
 
+/// Quotes that are kept may be meant as such, or not: the user is told, until it is said.
+#[test]
+fn quotes_that_are_kept_are_warned_of() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "text\tlabel\n\"A warm film\"\t1\n").expect("a file");
+    for (more, expected) in [
+        (&[][..], true),
+        (&["--quotes", "on"], false),
+        (&["--quotes", "off"], false),
+    ] {
+        let mut command = eval(&default_models(), "electra-mini-sentiment", file.path());
+        let output = run(command.args(more));
+        assert!(output.status.success(), "{}", stderr(&output));
+        let is_warned = stderr(&output).contains("--quotes on removes them");
+        assert_eq!(is_warned, expected, "{}", stderr(&output));
+    }
+}
+
+/// Has a model score a file that can't be scored: the exit code, and what is said of it.
+#[track_caller]
+fn check_mistake(
+    file: &Path,
+    content: &str,
+    model: &str,
+    more: &[&str],
+    code: i32,
+    expected: &[&str],
+) {
+    std::fs::write(file, content).expect("a file");
+    let output = run(eval(&default_models(), model, file).args(more));
+    assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+    for expected in expected {
+        assert!(
+            stderr(&output).contains(expected),
+            "{expected} is not in {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn layouts_that_are_unclear_are_named_with_the_flag_that_decides() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let check = |content: &str, model: &str, more: &[&str], code: i32, expected: &[&str]| {
+        check_mistake(file.path(), content, model, more, code, expected);
+    };
+    let name = file.path().to_str().expect("UTF-8");
+    let sentiment = "electra-mini-sentiment";
+    check(
+        "# The man ran B-NP\nThe B-NP\n",
+        "electra-mini-chunker",
+        &[],
+        1,
+        &[name, "line 1", "--comments on"],
+    );
+    check(
+        "# text\n1\tHe\tB-NP\t-\n",
+        "electra-mini-chunker",
+        &[],
+        1,
+        &["such as `-`", "--label-column"],
+    );
+    check(
+        "text\tlabel\nfine\t\"positive\"\n",
+        sentiment,
+        &[],
+        1,
+        &[
+            name,
+            "line 2",
+            "WARN",
+            "line=2",
+            "Quotes around cells are removed by --quotes on",
+        ],
+    );
+    check(
+        "New York B-NP\nis O\n",
+        "electra-mini-chunker",
+        &[],
+        1,
+        &[name, "line 2", "--separator"],
+    );
+    check(
+        "#fun B-TAG\nis O\n",
+        "electra-mini-chunker",
+        &[],
+        1,
+        &[name, "line 1", "--comments on"],
+    );
+    check("PAR1\u{15}", sentiment, &[], 1, &[name, "a Parquet file"]);
+}
+
 #[test]
 fn mistakes_name_the_file_and_the_line() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let check = |content: &str, model: &str, more: &[&str], code: i32, expected: &[&str]| {
-        std::fs::write(file.path(), content).expect("a file");
-        let output = run(eval(&default_models(), model, file.path()).args(more));
-        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
-        for expected in expected {
-            assert!(
-                stderr(&output).contains(expected),
-                "{expected} is not in {}",
-                stderr(&output)
-            );
-        }
+        check_mistake(file.path(), content, model, more, code, expected);
     };
     let name = file.path().to_str().expect("UTF-8");
     let sentiment = "electra-mini-sentiment";
@@ -352,20 +435,6 @@ fn mistakes_name_the_file_and_the_line() {
         &[],
         1,
         &[name, "line 2", "3 columns"],
-    );
-    check(
-        "New York B-NP\nis O\n",
-        "electra-mini-chunker",
-        &[],
-        1,
-        &[name, "line 2", "--separator"],
-    );
-    check(
-        "#fun B-TAG\nis O\n",
-        "electra-mini-chunker",
-        &[],
-        1,
-        &[name, "line 1", "--comments on"],
     );
     check(
         "{\"data\": [{\"paragraphs\": [{\"context\": \"a\", \"qas\": [\n{\"id\": 7, \"question\": \"b?\"}]}]}]}",

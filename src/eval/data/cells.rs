@@ -36,6 +36,17 @@ impl Row<'_> {
     pub fn is_blank(&self) -> bool {
         self.cells.iter().all(|cell| cell.trim().is_empty())
     }
+
+    /// Whether some cell of a row whose quotes are letters would be well quoted: it begins and ends with a quote, and those
+    /// between are doubled.
+    pub fn has_quoted_cell(&self) -> bool {
+        self.cells.iter().any(|cell| {
+            let between = cell
+                .strip_prefix('"')
+                .and_then(|cell| cell.strip_suffix('"'));
+            between.is_some_and(|between| !between.replace("\"\"", "").contains('"'))
+        })
+    }
 }
 
 /// The rows of a text, to the first that is badly quoted.
@@ -230,6 +241,23 @@ mod tests {
         assert_eq!(rows("a\r", ',', true), [row(1, &["a"])]);
         assert_eq!(rows("a,\"b\"\r", ',', true), [row(1, &["a", "b"])]);
         assert_eq!(rows("", ',', true), []);
+    }
+
+    #[test]
+    fn a_cell_that_would_be_well_quoted_is_found() {
+        for (text, expected) in [
+            ("\"a\",1", true),
+            ("1,\"\"", true),
+            ("\"a \"\"b\"\"\",1", true),
+            ("\"a\" b,1", false),
+            ("\"a\" or \"b\",1", false),
+            ("\"\"a\"\" b,1", false),
+            ("\",1", false),
+            ("a,1", false),
+        ] {
+            let row = Rows::new(text, ',', false).next().unwrap().unwrap();
+            assert_eq!(row.has_quoted_cell(), expected, "{text}");
+        }
     }
 
     #[test]

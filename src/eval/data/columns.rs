@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use super::DataError;
 use super::cells::{Row, Rows, are_quotes};
+use crate::quote::{MOST_CHARACTERS, quoted};
 
 /// A text or a pair of texts, and what was said of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +164,12 @@ const COLA: Places = Places {
 /// Separators of files that are not said to be separated by tabs.
 const OTHER_SEPARATORS: [char; 2] = [',', ';'];
 
+/// The most columns whose names an error shows.
+const NAMES_SHOWN: usize = 20;
+
+/// A cell of more words is a text.
+const WORDS_OF_A_NAME: usize = 4;
+
 /// Reads a file's text.
 ///
 /// # Errors
@@ -182,9 +189,18 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<LabelledText>, Da
         places(&first.cells, options, &between).map_err(|reason| DataError::at(1, reason))?;
     // A line without a header says what the columns are as well, but tabs may follow that are not looked at.
     let width = (places.header > 0 || separator != '\t').then_some(first.cells.len());
+    let mut is_unsure = options.quotes.is_none() && !quotes;
+    if is_unsure && first.has_quoted_cell() {
+        warn_of_quotes(&first);
+        is_unsure = false;
+    }
     let mut texts = Vec::new();
     for row in rows.skip(places.header) {
         let row = row?;
+        if is_unsure && row.has_quoted_cell() {
+            warn_of_quotes(&row);
+            is_unsure = false;
+        }
         if row.is_blank() {
             continue;
         }
@@ -213,6 +229,14 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<LabelledText>, Da
         });
     }
     Ok(texts)
+}
+
+/// Quotes that may well be none of a text's letters are not kept in silence.
+fn warn_of_quotes(row: &Row<'_>) {
+    tracing::warn!(
+        line = row.line,
+        "quotes around a text are read as letters of it; --quotes on removes them, --quotes off is for texts in quotes"
+    );
 }
 
 /// A row with more cells than there are columns has a separator within a text, of which the rest would be lost.
@@ -287,12 +311,15 @@ fn places(
     let place = |column: &Column| match column {
         Column::Number(number) => Ok(number.get() - 1),
         Column::Name(name) if options.no_header => Err(format!(
-            "there is no header to find the column `{name}` in; give its number"
+            "there is no header to find the column `{}` in; give its number",
+            quoted(name)
         )),
         Column::Name(name) => named(name).ok_or_else(|| {
             format!(
-                "there is no column `{name}`; the columns are: {}",
-                first.join(", ")
+                "there is no column `{}`; the first line has {}: {}",
+                quoted(name),
+                columns_of(first),
+                names(first)
             )
         }),
     };
@@ -322,9 +349,10 @@ fn places(
     }
     let unknown = |what: &str, flag: &str| {
         format!(
-            "no column is known to hold the {what}; name it by {flag}, or give numbers with --no-header. The columns, \
-             separated by {between}, are: {}",
-            first.join(", ")
+            "no column is known to hold the {what}; name it by {flag}, or give numbers with --no-header. The first line has \
+             {}, separated by {between}: {}",
+            columns_of(first),
+            names(first)
         )
     };
     let found_label = LABEL_COLUMNS.iter().find_map(|name| named(name));
@@ -353,6 +381,30 @@ fn places(
         label,
         header,
     })
+}
+
+fn columns_of(first: &[Cow<'_, str>]) -> String {
+    match first.len() {
+        1 => "1 column".to_owned(),
+        count => format!("{count} columns"),
+    }
+}
+
+/// The names of columns, as an error shows them. A first line that is no header holds a text, which is not shown.
+fn names(first: &[Cow<'_, str>]) -> String {
+    let shown = first.iter().take(NAMES_SHOWN).map(|cell| {
+        let characters = cell.chars().count();
+        if characters > MOST_CHARACTERS || cell.split_whitespace().count() > WORDS_OF_A_NAME {
+            Cow::Owned(format!("a text of {characters} characters"))
+        } else {
+            Cow::Borrowed(&**cell)
+        }
+    });
+    let mut names = shown.collect::<Vec<_>>().join(", ");
+    if first.len() > NAMES_SHOWN {
+        names.push_str(", …");
+    }
+    names
 }
 
 fn is_cola(first: &[Cow<'_, str>]) -> bool {

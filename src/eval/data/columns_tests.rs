@@ -144,7 +144,7 @@ fn what_is_not_found_is_said_with_the_way_out() {
         "a\tb\n",
         &options("c", "", "b", false),
         1,
-        "no column `c`; the columns are: a, b",
+        "no column `c`; the first line has 2 columns: a, b",
     );
     check("a\t1\n", &options("a", "", "2", true), 1, "give its number");
     check(
@@ -153,6 +153,30 @@ fn what_is_not_found_is_said_with_the_way_out() {
         1,
         "--text-column 1 --label-column 2",
     );
+}
+
+#[test]
+fn errors_show_names_of_columns_and_no_texts() {
+    let reason = |file: &str, options: &ColumnOptions| read(file, options).unwrap_err().reason;
+    let auto = ColumnOptions::default();
+    let secret = "My name is John and I am ill";
+    let error = reason(&format!("{secret}\t1\nfine\t0\n"), &auto);
+    assert!(
+        error.ends_with("2 columns, separated by tabs: a text of 28 characters, 1"),
+        "{error}"
+    );
+    let long = "x".repeat(300_000);
+    let many = "abc\t".repeat(100_000);
+    let missing = options(&"y".repeat(300_000), "", "", false);
+    for file in [format!("{long}\tb\n"), many, format!("b\tlabel\t{long}\n")] {
+        for options in [&auto, &missing] {
+            let error = reason(&file, options);
+            assert!(error.chars().count() < 500, "{error}");
+        }
+    }
+    let without_header = options(&long, "", "", true);
+    let error = reason("a\tb\n", &without_header);
+    assert!(error.chars().count() < 200, "{error}");
 }
 
 #[test]
@@ -243,7 +267,9 @@ fn csv_is_read_by_its_header_or_its_name() {
     );
     let error = line("a,b\n1,2\n", &named);
     assert!(
-        error.reason.contains("separated by commas, are: a, b"),
+        error
+            .reason
+            .contains("2 columns, separated by commas: a, b"),
         "{error}"
     );
     // Lines are counted as an editor does, whatever cells hold.

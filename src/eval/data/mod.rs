@@ -49,9 +49,24 @@ impl DataError {
     fn of_json(error: &serde_json::Error, wanted: &str) -> Self {
         let message = error.to_string();
         // The line stands before the sentence, and is another one in a file of lines.
-        let message = message.split(" at line ").next().unwrap_or_default();
+        let message = match message.rsplit_once(" at line ") {
+            Some((message, _)) if error.line() > 0 => message,
+            _ => &message,
+        };
+        let message = without_texts(message);
         let reason = format!("column {}: {message}; {wanted}", error.column());
         Self::at(error.line().max(1), reason)
+    }
+}
+
+/// serde's words, without the string that they may quote: it may be a text.
+fn without_texts(message: &str) -> String {
+    let wrong = message.rsplit_once(", expected ");
+    match wrong.and_then(|(found, expected)| Some((found.split_once(": string \"")?.0, expected))) {
+        Some((kind, expected)) if kind.starts_with("invalid ") => {
+            format!("{kind}: a string, expected {expected}")
+        }
+        _ => message.to_owned(),
     }
 }
 

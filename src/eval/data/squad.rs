@@ -9,6 +9,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
 use super::DataError;
+use crate::quote::quoted;
 
 /// A question with the text that should answer it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,8 +202,8 @@ impl TryFrom<AskedFields> for Asked {
             Id::Number(id) => id.to_string(),
         });
         let name = || match &id {
-            Some(id) => format!("the question `{id}`"),
-            None => format!("the question “{}”", fields.question),
+            Some(id) => format!("the question `{}`", quoted(id)),
+            None => "a question without an `id`".to_owned(),
         };
         let answers = match fields.answers {
             Some(answers) => answers.texts(),
@@ -350,7 +351,7 @@ mod tests {
                 r#", "id": "a", "answers": null"#,
                 "the question `a` has no `answers`",
             ),
-            ("", "the question “What?” has no `answers`"),
+            ("", "a question without an `id` has no `answers`"),
             (
                 r#", "id": "a", "answers": [{"text": "A"}], "is_impossible": true"#,
                 "the question `a` has answers",
@@ -364,6 +365,29 @@ mod tests {
             let error = read(&asked(fields)).unwrap_err();
             assert_eq!(error.line, 2, "{error}");
             assert!(error.reason.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn errors_quote_no_text_and_little_of_an_id() {
+        let long = "x at line 7, expected ".repeat(10_000);
+        for (file, reason) in [
+            (
+                asked(&format!(", \"id\": \"{long}\"")),
+                "…` has no `answers`",
+            ),
+            (
+                format!("{{\"data\": \"{long}\"}}"),
+                "invalid type: a string, expected a sequence",
+            ),
+            (
+                format!("\"{long}\""),
+                "a string, expected an object with `data`",
+            ),
+        ] {
+            let error = read(&file).unwrap_err().reason;
+            assert!(error.contains(reason), "{error}");
+            assert!(error.chars().count() < 500, "{error}");
         }
     }
 
