@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::checkpoint::is_checkpoint;
 use crate::quote::quoted;
 
 /// What describes an adapter; a model has none.
@@ -97,20 +98,23 @@ pub fn is_adapter(has: impl Fn(&str) -> bool) -> bool {
     has(ADAPTER_CONFIG) || ADAPTER_WEIGHTS.iter().any(|file| has(file))
 }
 
-/// Refuses a folder that holds an adapter and no model's weights. Where a model lies beside it, that is what is meant, and the
-/// log says that the adapter is not.
+/// Says in the log that an adapter beside a model's weights is not what is meant, if `has` finds one among the files of
+/// `checkpoint`.
+pub fn warn_of_unapplied(checkpoint: impl fmt::Display, has: impl Fn(&str) -> bool) {
+    if is_adapter(has) {
+        tracing::warn!(
+            %checkpoint,
+            "an adapter lies beside the model's weights and is not applied; merge it with peft if it is meant to be"
+        );
+    }
+}
+
+/// Refuses a folder that holds an adapter and no model's weights.
 ///
 /// # Errors
 /// [`AdapterError`].
 pub fn refuse(folder: &Path) -> Result<(), AdapterError> {
-    if !is_adapter(|file| folder.join(file).is_file()) {
-        return Ok(());
-    }
-    if super::checkpoint::is_checkpoint(folder) {
-        tracing::warn!(
-            folder = %folder.display(),
-            "an adapter lies beside the model's weights and is not applied; merge it with peft if it is meant to be"
-        );
+    if is_checkpoint(folder) || !is_adapter(|file| folder.join(file).is_file()) {
         return Ok(());
     }
     let json = std::fs::read(folder.join(ADAPTER_CONFIG)).unwrap_or_default();

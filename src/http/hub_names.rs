@@ -40,9 +40,14 @@ fn joined_path(path: &str, is_model: impl Fn(&str) -> bool) -> Option<String> {
     let (prefix, rest) = prefixes.find_map(|prefix| Some((prefix, path.strip_prefix(prefix)?)))?;
     let (organization, after) = rest.split_once('/')?;
     let (name, tail) = after.split_at(after.find('/').unwrap_or(after.len()));
+    // The usual path, of a model and what it is asked for, is told by one look at its name.
+    let follows = FOLLOWING.contains(&name);
+    if follows && is_model(organization) {
+        return None;
+    }
     let both = &rest[..rest.len() - tail.len()];
     // Of a model's path with a mistake in it the route is what is not found.
-    let is_name = is_model(both) || !(FOLLOWING.contains(&name) || is_model(organization));
+    let is_name = is_model(both) || !(follows || is_model(organization));
     (!name.is_empty() && is_name).then(|| format!("{prefix}{organization}%2F{name}{tail}"))
 }
 
@@ -52,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_name_of_a_model_becomes_one_segment() {
-        let is_model = |name: &str| ["org/name", "org/name@2", "qa"].contains(&name);
+        let is_model = |name: &str| ["org/name", "org/name@2", "qa", "qa/info"].contains(&name);
         for (uri, expected) in [
             ("/models/org/name", Some("/models/org%2Fname")),
             ("/models/org/name@2", Some("/models/org%2Fname@2")),
@@ -81,6 +86,7 @@ mod tests {
             ("/models/other/health", None),
             ("/v2/models/other/versions/1/infer", None),
             ("/models/qa/helth", None),
+            ("/models/qa/info", None),
             ("/models/org%2Fname", None),
             ("/models/org", None),
             ("/models/org/", None),

@@ -148,12 +148,8 @@ impl Hub {
                 &json,
             ))));
         }
-        if adapter::is_adapter(|file| listing.files.iter().any(|listed| listed == file)) {
-            tracing::warn!(
-                model = %reference.name,
-                "an adapter lies beside the model's weights and is not applied; merge it with peft if it is meant to be"
-            );
-        }
+        let is_listed = |file: &str| listing.files.iter().any(|listed| listed == file);
+        adapter::warn_of_unapplied(&reference.name, is_listed);
         let Selection { files, index } = select(&listing.files).map_err(unfit)?;
         for file in &files {
             download(file)?;

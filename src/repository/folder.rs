@@ -135,8 +135,12 @@ fn as_model(folder: &Path) -> Option<FoundModel> {
             content: content(folder, graph)?,
         });
     }
-    // The note lies in the model's folder, or in that of a version.
-    let places = versions.iter().rev().map(|version| version.path.as_path());
+    // The note lies in the model's folder, or in that of a version, where versions have folders of their own.
+    let numbered = versions
+        .iter()
+        .rev()
+        .filter(|version| version.parent.is_some());
+    let places = numbered.map(|version| version.path.as_path());
     let hub_name = std::iter::once(folder)
         .chain(places)
         .find_map(|place| Source::read(place)?.checkpoint.into_hub_name());

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use self::compare::{Samples, compare};
 use crate::engine::{Device, EngineError, Runtime, RuntimeError, usable_device};
+use crate::export::adapter::warn_of_unapplied;
 use crate::export::comparison::Comparison;
 use crate::export::{
     DATA_FILE, ExportError, Exported, GRAPH_FILE, Precision, PrecisionChoice, Source, export_graph,
@@ -195,6 +196,8 @@ impl ExportFailure {
 /// decisions.
 pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
     let shape = Source::open(&request.checkpoint)?.shape;
+    let checkpoint = &request.checkpoint;
+    warn_of_unapplied(checkpoint.display(), |file| checkpoint.join(file).is_file());
     let tokenizer = Tokenizer::from_folder(&request.checkpoint)?.for_rows(shape.vocab_size)?;
     let output = &request.output;
     std::fs::create_dir_all(output).map_err(|error| unwritable(output, error))?;
