@@ -44,6 +44,25 @@ pub fn cut_quotation(sentence: &str) -> String {
     }
 }
 
+/// serde's words without the string that they may quote, which may be a text; numbers and names are cut short.
+#[must_use]
+pub fn without_texts(reason: &str) -> String {
+    let (found, expected) = match reason.rsplit_once(", expected ") {
+        Some((found, expected)) => (found, Some(expected)),
+        None => (reason, None),
+    };
+    let found = match found.split_once(": string \"") {
+        Some((kind, _)) if kind.starts_with("invalid ") => format!("{kind}: a string"),
+        _ => cut_quotation(found),
+    };
+    match expected {
+        // What serde says of an enum, of which ours are all written as strings.
+        Some("string or map") => format!("{found}, expected a string"),
+        Some(expected) => format!("{found}, expected {expected}"),
+        None => found,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,25 +13,28 @@ pub fn suggestion<'a>(typed: &str, names: impl Iterator<Item = &'a str> + Clone)
 
 /// The nearest of the names, if it is near enough to be meant.
 pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .map(|name| (distance(typed, name), name))
-        .min_by_key(|(distance, _)| *distance)
+    closest(typed, names)
         // A third of the letters may differ: more is another word.
         .filter(|(distance, name)| distance * 3 <= name.chars().count().max(3))
         .map(|(_, name)| name)
 }
 
-/// The nearest of the names that fewer than so many edits away from what was typed.
+/// The nearest of the names, if it is fewer than so many edits away from what was typed.
 pub fn nearer<'a>(
     typed: &str,
     names: impl Iterator<Item = &'a str>,
     edits: usize,
 ) -> Option<&'a str> {
+    closest(typed, names)
+        .filter(|(distance, _)| *distance < edits)
+        .map(|(_, name)| name)
+}
+
+/// The name with the least distance to what was typed, and that distance.
+fn closest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<(usize, &'a str)> {
     names
         .map(|name| (distance(typed, name), name))
         .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| *distance < edits)
-        .map(|(_, name)| name)
 }
 
 /// Levenshtein's distance: insertions, deletions and replacements of characters.

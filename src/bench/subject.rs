@@ -8,7 +8,7 @@ use super::BenchError;
 use crate::engine::fuse_for_cpu;
 use crate::export::graph::products::Products;
 use crate::export::graph::{LAYOUT_KEY, TASK_KEY};
-use crate::model_config::{ModelConfig, ModelShape};
+use crate::model_config::ModelConfig;
 use crate::onnx;
 use crate::repository::{Content, FoundModel};
 use crate::service::QA_WINDOW_TOKENS;
@@ -92,8 +92,7 @@ impl Subject {
             .task()
             .or_else(|| says(TASK_KEY).and_then(Task::named));
         let task = task.ok_or_else(|| failed("nothing says what it does".to_owned()))?;
-        let shape =
-            ModelShape::new(&config, &|_| None).map_err(|error| failed(error.to_string()))?;
+        let shape = config.shape().map_err(|error| failed(error.to_string()))?;
         let tokenizer = Tokenizer::from_folder(&folder.path)
             .and_then(|tokenizer| tokenizer.for_rows(shape.vocab_size))
             .map_err(|error| failed(error.to_string()))?;

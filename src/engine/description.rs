@@ -10,7 +10,7 @@ use super::detach::{self, Detached};
 use super::fusion::fuse_for_cpu;
 use super::{EngineError, Layout, Precision};
 use crate::export::graph::{FusedGraph, LAYOUT_KEY, PRECISION_KEY};
-use crate::model_config::{ModelConfig, ModelShape};
+use crate::model_config::ModelConfig;
 use crate::onnx::{self, DataType, DimensionValue};
 
 /// The value of [`LAYOUT_KEY`] in `electra export`'s graphs.
@@ -90,7 +90,7 @@ impl Description {
     pub fn fused(&self) -> Option<FusedGraph> {
         let folder = self.file.path.parent()?;
         let config = ModelConfig::from_folder(folder).ok()?;
-        let shape = ModelShape::new(&config, &|_| None).ok()?;
+        let shape = config.shape().ok()?;
         fuse_for_cpu(&self.model, &shape)
     }
 

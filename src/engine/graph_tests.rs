@@ -12,7 +12,7 @@ use crate::engine::sessions::{configure, find_weights};
 use crate::engine::testing::{ExportedGraph, runtime};
 use crate::export::graph::fuse;
 use crate::export::graph::fused::{ByteProducts, INTEGER_LINEAR, LINEAR};
-use crate::model_config::{ModelConfig, ModelShape};
+use crate::model_config::ModelConfig;
 
 /// Of unequal lengths, which attention runs in three groups.
 const LENGTHS: [usize; 7] = [3, 40, 17, 40, 5, 9, 23];
@@ -43,7 +43,7 @@ fn run(checkpoint: &str, precision: Precision, kind: Kind) -> (Products, Vec<Vec
         Kind::Exported => (description.file.bytes.clone(), LinearWeights::default()),
         Kind::Fused(byte_products) => {
             let config = ModelConfig::from_folder(exported.folder.path()).unwrap();
-            let shape = ModelShape::new(&config, &|_| None).unwrap();
+            let shape = config.shape().unwrap();
             let fused = fuse(&description.model, &shape, byte_products).unwrap();
             let linear_weights =
                 read_linear(&fused.linear_weights, &path, &runtime.weights).unwrap();

@@ -22,11 +22,12 @@ pub(super) fn read(entries: &Entries) -> Result<Option<Vec<String>>, ConfigError
         let reason = format!("is {count}, but must be at most {MOST_LABELS}");
         return Err(ConfigError::value("num_labels", reason));
     }
-    Ok(Some((0..count).map(default_name).collect()))
+    Ok(Some((0..count).map(default_label).collect()))
 }
 
 /// transformers' name of a label that has none.
-pub(super) fn default_name(id: usize) -> String {
+#[must_use]
+pub fn default_label(id: usize) -> String {
     format!("LABEL_{id}")
 }
 
@@ -52,7 +53,7 @@ fn named(ids: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
             Value::String(name) => name.clone(),
             // Of labels that were columns of numbers or truth values; transformers takes them as they are.
             Value::Number(_) | Value::Bool(_) => value.to_string(),
-            Value::Null => default_name(key.trim().parse().unwrap_or_default()),
+            Value::Null => default_label(key.trim().parse().unwrap_or_default()),
             Value::Array(_) | Value::Object(_) => {
                 return Err(refused(&path(), value, "must be a label's name"));
             }

@@ -18,6 +18,7 @@ use crate::heads::classify::ProblemType;
 use crate::quote::quoted;
 use crate::task::{Architecture, Task};
 
+pub use self::labels::default_label;
 pub use self::shape::ModelShape;
 
 /// The file's name in a model folder or a checkpoint.
@@ -137,6 +138,14 @@ impl ModelConfig {
             Architecture::Served(task) => Some(task),
             Architecture::NotServed(_) => None,
         }
+    }
+
+    /// The shape of the graph that this config.json stands beside: an export writes all sizes into it.
+    ///
+    /// # Errors
+    /// As [`ModelShape::new`].
+    pub fn shape(&self) -> Result<ModelShape, ConfigError> {
+        ModelShape::new(self, &|_| None)
     }
 
     /// The content of a config.json for a graph of this shape: every size that the graph was built with is there, and what

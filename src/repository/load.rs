@@ -14,7 +14,7 @@ use crate::config::Limits;
 use crate::engine::{Device, EngineError, EngineOptions, Graph, PaddedInput, Runtime};
 use crate::export::{GRAPH_FILE, PrecisionChoice};
 use crate::heads::scheme::Scheme;
-use crate::model_config::{ConfigError, ModelConfig};
+use crate::model_config::{ConfigError, ModelConfig, default_label};
 use crate::service::check_qa_defaults;
 use crate::service::export::{ExportFailure, ExportOptions};
 use crate::service::source::Source;
@@ -264,8 +264,7 @@ fn labels(task: Task, named: Option<Vec<String>>, width: usize) -> Result<Vec<St
         Task::Qa => 2,
         Task::Classify | Task::Tag => {
             // transformers' names where config.json has none.
-            let labels =
-                named.unwrap_or_else(|| (0..width).map(|label| format!("LABEL_{label}")).collect());
+            let labels = named.unwrap_or_else(|| (0..width).map(default_label).collect());
             if labels.len() == width {
                 return Ok(labels);
             }

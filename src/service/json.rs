@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Answer;
 use super::input::Object;
 use crate::error::ServiceError;
-use crate::quote::{cut_quotation, quoted};
+use crate::quote::{quoted, without_texts};
 use crate::suggest::suggestion;
 
 /// Parses one JSON object into a request. A byte order mark before it is no part of it.
@@ -122,24 +122,6 @@ fn explain(root: &str, path: &str, reason: &str) -> ServiceError {
         ServiceError::InvalidType { place, reason }
     } else {
         ServiceError::InvalidValue { place, reason }
-    }
-}
-
-/// serde's words without the string that they may quote, which may be a text; numbers and names are cut short.
-fn without_texts(reason: &str) -> String {
-    let (found, expected) = match reason.rsplit_once(", expected ") {
-        Some((found, expected)) => (found, Some(expected)),
-        None => (reason, None),
-    };
-    let found = match found.split_once(": string \"") {
-        Some((kind, _)) if kind.starts_with("invalid ") => format!("{kind}: a string"),
-        _ => cut_quotation(found),
-    };
-    match expected {
-        // What serde says of an enum, of which ours are all written as strings.
-        Some("string or map") => format!("{found}, expected a string"),
-        Some(expected) => format!("{found}, expected {expected}"),
-        None => found,
     }
 }
 

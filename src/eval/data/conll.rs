@@ -27,11 +27,7 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<TaggedSentence>, 
     let mut within = false;
     let mut width = layout.width.filter(|_| layout.tag_column.is_none());
     for (index, text) in text.lines().enumerate() {
-        let line = Line {
-            number: index + 1,
-            text,
-            starts: !within,
-        };
+        let line = Line::new(index, text, !within);
         if line.is_between() {
             within = false;
             // With a column more for each predicate, as in CoNLL-2012, sentences are of different widths.

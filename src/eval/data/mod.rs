@@ -13,6 +13,7 @@ use self::columns::{ColumnOptions, LabelledText};
 use self::conll::TaggedSentence;
 use self::replaced::ReplacedText;
 use self::squad::Question;
+use crate::quote::without_texts;
 use crate::task::Task;
 
 /// The labelled data of one task.
@@ -56,17 +57,6 @@ impl DataError {
         let message = without_texts(message);
         let reason = format!("column {}: {message}; {wanted}", error.column());
         Self::at(error.line().max(1), reason)
-    }
-}
-
-/// serde's words, without the string that they may quote: it may be a text.
-fn without_texts(message: &str) -> String {
-    let wrong = message.rsplit_once(", expected ");
-    match wrong.and_then(|(found, expected)| Some((found.split_once(": string \"")?.0, expected))) {
-        Some((kind, expected)) if kind.starts_with("invalid ") => {
-            format!("{kind}: a string, expected {expected}")
-        }
-        _ => message.to_owned(),
     }
 }
 

@@ -222,7 +222,16 @@ pub struct Line<'t> {
     pub starts: bool,
 }
 
-impl Line<'_> {
+impl<'t> Line<'t> {
+    /// The line with this index, counted from 0.
+    pub fn new(index: usize, text: &'t str, starts: bool) -> Self {
+        Self {
+            number: index + 1,
+            text,
+            starts,
+        }
+    }
+
     /// Whether it stands between sentences.
     pub fn is_between(&self) -> bool {
         let first = self.text.split_whitespace().next();
@@ -239,11 +248,7 @@ fn certain_words(text: &str, comments: Option<bool>, header: Option<usize>) -> V
     let mut words = Vec::new();
     let mut within = false;
     for (index, text) in text.lines().enumerate() {
-        let line = Line {
-            number: index + 1,
-            text,
-            starts: !within,
-        };
+        let line = Line::new(index, text, !within);
         if line.is_between() {
             within = false;
         } else if header != Some(line.number)
@@ -361,11 +366,8 @@ fn are_numbered(lines: &[Line<'_>], separator: Separator) -> bool {
 
 /// The line of the columns' names, and the column that it calls that of the words, if the first line is a header.
 fn header(text: &str, separator: Option<Separator>, numbers: Numbers) -> Option<(usize, usize)> {
-    let lines = text.lines().enumerate().map(|(index, text)| Line {
-        number: index + 1,
-        text,
-        starts: true,
-    });
+    let lines = text.lines().enumerate();
+    let lines = lines.map(|(index, text)| Line::new(index, text, true));
     let mut of_words = lines.filter(|line| !line.is_between() && !line.text.starts_with('#'));
     let first = of_words.next()?;
     let separator = separator.unwrap_or(if first.text.contains('\t') {

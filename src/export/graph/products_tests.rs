@@ -32,7 +32,7 @@ fn shape() -> ModelShape {
         "num_attention_heads": 2, "intermediate_size": 64,
     });
     let config = ModelConfig::parse(json.to_string().as_bytes()).unwrap();
-    ModelShape::new(&config, &|_| None).unwrap()
+    config.shape().unwrap()
 }
 
 fn products(head: Head, precision: Precision, kind: Kind) -> Products {
