@@ -13,13 +13,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::batch::{Scheduler, SchedulerOptions};
-use crate::config::{Config, Timeouts};
+use crate::config::Config;
 use crate::engine::{Runtime, RuntimeError};
 use crate::grpc::{self, GrpcState};
 use crate::http::{self, HttpState};
-use crate::repository::{
-    Commands, Control, DeviceFailure, Loader, Manager, Repository, ScanError, scan,
-};
+use crate::limits::Timeouts;
+use crate::loading::{DeviceFailure, Loader, Manager};
+use crate::model_folder::{ScanError, scan};
+use crate::registry::{Commands, Control, Registry};
 use crate::service::Service;
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
@@ -80,7 +81,7 @@ pub struct App {
 /// # Errors
 /// Where there is nothing to serve, or nothing to serve it with.
 pub fn build(config: &Config) -> Result<App, StartError> {
-    let repository = Arc::new(Repository::of(&scan(&config.models)?));
+    let registry = Arc::new(Registry::new(&scan(&config.models)?));
     let runtime = Runtime::load(config.onnxruntime_library.as_deref())?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let workers = within_cores(config.workers);
@@ -102,13 +103,13 @@ pub fn build(config: &Config) -> Result<App, StartError> {
     };
     let manager = Manager::new(
         config.models.clone(),
-        Arc::clone(&repository),
+        Arc::clone(&registry),
         loader,
         metrics.clone(),
         task_routes(config.grpc.is_some()),
     );
     let (control, commands) = Control::new();
-    let service = Service::new(repository, control, config.limits, workers.get());
+    let service = Service::new(registry, control, config.limits, workers.get());
     Ok(App {
         service,
         metrics,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::batch::BatchError;
+use crate::heads::qa_bounds::BoundError;
 use crate::quote::quoted;
 use crate::task::Task;
 
@@ -268,6 +269,15 @@ pub enum ServiceError {
         "The request's deadline passed before its answer was there. Send less at once, or allow it more time."
     )]
     DeadlineExceeded,
+}
+
+impl From<BoundError> for ServiceError {
+    fn from(error: BoundError) -> Self {
+        Self::InvalidValue {
+            place: format!("`{}`", error.field()),
+            reason: error.to_string(),
+        }
+    }
 }
 
 impl ServiceError {

@@ -4,14 +4,15 @@ use std::hint::black_box;
 use std::num::NonZeroUsize;
 
 use criterion::Criterion;
-use electra_server::heads::classify::{ScoreFunction, rank, scores};
+use electra_server::heads::classify::{rank, scores};
 use electra_server::heads::discriminate::{replaced_probability, score_words};
 use electra_server::heads::qa::{QaOptions, QaWindow, decode};
 use electra_server::heads::scheme::Scheme;
-use electra_server::heads::tag::{Aggregation, Grouping, TaggedToken, entities};
+use electra_server::heads::tag::{Grouping, TaggedToken, entities};
 use electra_server::text::TokenizedText;
 
 use crate::samples::{PARAGRAPH, logits, tokenizer};
+use electra_server::fields::{Aggregation, ScoreFunction};
 
 pub fn bench(criterion: &mut Criterion) {
     let tokens = tokenizer().tokenize(PARAGRAPH).expect("an English text");

@@ -1,10 +1,10 @@
 //! The load's target over gRPC: one connection, with all requests in flight on it.
 
 use super::BenchError;
+use super::grpc_client::{Client, Message, Unanswered};
 use super::load::{Failure, LONGEST_ANSWER, Outcome, Target};
 use super::requests::{Content, Request};
 use super::subject::Subject;
-use crate::grpc::client::{Client, Message, Unanswered};
 use crate::grpc::proto::electra as proto;
 use crate::task::Task;
 

@@ -5,6 +5,7 @@ pub mod batches;
 pub mod drive;
 pub mod engine;
 pub mod grpc;
+mod grpc_client;
 pub mod http;
 pub mod lengths;
 pub mod limit;
@@ -32,7 +33,7 @@ use self::drive::Load;
 use self::lengths::Lengths;
 use crate::app::{RunError, StartError};
 use crate::engine::{EngineError, RuntimeError};
-use crate::repository::ScanError;
+use crate::model_folder::ScanError;
 
 pub use run::run;
 

@@ -10,8 +10,9 @@ use super::lengths::Lengths;
 use super::subject::Subject;
 use super::texts::{TextError, Words};
 use crate::batch::Sequence;
-use crate::service::{self, QaItem};
+use crate::service::QaItem;
 use crate::task::Task;
+use crate::text::sequence::{pair, single};
 use crate::text_file;
 
 /// Distinct requests made of each model: enough that their mean length is close to the distribution's.
@@ -183,13 +184,13 @@ fn made_of(
     let special = subject.tokenizer.special_tokens();
     if subject.task != Task::Qa {
         let (text, ids) = text(length.saturating_sub(2))?;
-        return Ok((Content::Text(text), service::single(special, &ids)));
+        return Ok((Content::Text(text), single(special, &ids)));
     }
     let room = length.saturating_sub(3);
     let asked = (room / 3).clamp(1, QUESTION_TOKENS);
     let (question, question_ids) = text(asked)?;
     let (context, context_ids) = text(room.saturating_sub(asked))?;
-    let sequence = service::pair(special, &question_ids, &context_ids);
+    let sequence = pair(special, &question_ids, &context_ids);
     Ok((Content::Question(QaItem { question, context }), sequence))
 }
 
@@ -224,10 +225,10 @@ fn parse(subject: &Subject, line: &str) -> Result<Asked, String> {
         let item: QaItem = serde_json::from_str(line).map_err(|error| {
             format!("a JSON object with `question` and `context` is wanted ({error})")
         })?;
-        let sequence = service::pair(special, &ids(&item.question)?, &ids(&item.context)?);
+        let sequence = pair(special, &ids(&item.question)?, &ids(&item.context)?);
         (Content::Question(item), sequence)
     } else {
-        let sequence = service::single(special, &ids(line)?);
+        let sequence = single(special, &ids(line)?);
         (Content::Text(line.to_owned()), sequence)
     };
     let (length, most) = (sequence.len(), subject.longest_sequence);

@@ -18,8 +18,8 @@ use crate::app;
 use crate::batch::{Cores, Model as _, Sequence};
 use crate::config::Config;
 use crate::engine::{BatchShape, Graph, Runtime};
+use crate::model_folder::scan;
 use crate::numbers::float;
-use crate::repository::scan;
 
 /// Batches whose shapes the limit is measured on, at most.
 const SHAPES: usize = 64;

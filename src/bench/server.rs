@@ -11,7 +11,7 @@ use super::BenchError;
 use super::subject::Subject;
 use crate::app::{self, App, Listeners, RunError};
 use crate::config::Config;
-use crate::repository::ModelState;
+use crate::registry::ModelState;
 use crate::telemetry::metrics::Metrics;
 
 /// Builds a server and loads the models, on a runtime of as many threads as a server has.
@@ -30,7 +30,7 @@ pub fn build(config: &Config, subjects: &[Subject]) -> Result<(Runtime, App), Be
     let wanted = |name: &str| subjects.iter().any(|subject| subject.name == name);
     app.load(wanted).map_err(RunError::from)?;
     for subject in subjects {
-        let state = app.service().repository().state(&subject.name);
+        let state = app.service().registry().state(&subject.name);
         if let Some(ModelState::Failed { reason }) = state {
             let name = subject.name.clone();
             return Err(BenchError::Model { name, reason });
@@ -111,7 +111,7 @@ pub fn client_runtime() -> Result<Runtime, BenchError> {
 /// Whether the models run on the CPU, whose limit can be measured.
 pub fn on_cpu(app: &App, subjects: &[Subject]) -> bool {
     subjects.iter().all(|subject| {
-        let state = app.service().repository().state(&subject.name);
+        let state = app.service().registry().state(&subject.name);
         matches!(state, Some(ModelState::Ready(model)) if !model.info.device.is_gpu())
     })
 }

@@ -8,10 +8,10 @@ use super::BenchError;
 use crate::engine::fuse_for_cpu;
 use crate::export::graph::products::Products;
 use crate::export::graph::{LAYOUT_KEY, TASK_KEY};
+use crate::heads::qa_bounds::WINDOW_TOKENS;
 use crate::model_config::ModelConfig;
+use crate::model_folder::{Content, FoundModel};
 use crate::onnx;
-use crate::repository::{Content, FoundModel};
-use crate::service::QA_WINDOW_TOKENS;
 use crate::suggest::suggestion;
 use crate::task::Task;
 use crate::text::Tokenizer;
@@ -107,7 +107,7 @@ impl Subject {
                 |fused| Products::of_fused(&fused, &shape),
             ),
             longest_sequence: match task {
-                Task::Qa => max_tokens.min(QA_WINDOW_TOKENS),
+                Task::Qa => max_tokens.min(WINDOW_TOKENS),
                 _ => max_tokens,
             },
         })

@@ -24,8 +24,8 @@ use super::statistics::Summary;
 use super::subject::Subject;
 use crate::batch::BatchSizing;
 use crate::engine::{EngineError, EngineOptions, Graph, Runtime};
+use crate::loading::WarmUp;
 use crate::numbers::float;
-use crate::repository::WarmUp;
 
 impl Bench<'_> {
     /// Runs full batches of tokens through the graphs, on threads of its own.

@@ -14,11 +14,11 @@ use super::settings::{Local, Settings};
 use crate::app::App;
 use crate::eval::data::Dataset;
 use crate::eval::data::columns::{Column, ColumnOptions, Separator};
+use crate::eval::run::{EvalError, EvalOptions, Evaluation};
 use crate::eval::scores::{Score, Value};
+use crate::fields::{Count, Threshold};
 use crate::quote::quoted;
-use crate::repository::ModelState;
-use crate::service::eval::{EvalError, EvalOptions, Evaluation};
-use crate::service::{Count, Threshold};
+use crate::registry::ModelState;
 use crate::suggest::suggestion;
 use crate::task::Task;
 use crate::text_file;
@@ -236,10 +236,10 @@ fn in_file(path: &Path, error: &impl std::fmt::Display) -> CliError {
 
 /// Loads the models and tells the task of the first.
 fn load(app: &App, names: &[&str]) -> Result<Task, CliError> {
-    let repository = app.service().repository();
+    let registry = app.service().registry();
     for name in names {
-        if repository.find(name).is_none() {
-            let known = repository.names();
+        if registry.find(name).is_none() {
+            let known = registry.names();
             let hint = suggestion(name, known.iter().map(AsRef::as_ref));
             return Err(CliError::Usage(format!(
                 "There is no model `{}`. {hint}",
@@ -250,13 +250,13 @@ fn load(app: &App, names: &[&str]) -> Result<Task, CliError> {
     // Names may be aliases, or name a version.
     let wanted: Vec<_> = names
         .iter()
-        .filter_map(|name| repository.find(name))
+        .filter_map(|name| registry.find(name))
         .collect();
     app.load(|found| wanted.iter().any(|name| **name == *found))
         .map_err(CliError::failed)?;
     let mut tasks = Vec::new();
     for name in names {
-        match repository.state(name) {
+        match registry.state(name) {
             Some(ModelState::Ready(model)) => tasks.push(model.info.task),
             Some(ModelState::Failed { reason }) => {
                 return Err(CliError::Failed(format!(

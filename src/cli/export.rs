@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::CliError;
+use crate::convert::{ExportOptions, ExportReport, ExportRequest, export};
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
-use crate::service::export::{ExportOptions, ExportReport, ExportRequest, export};
 use crate::task::Task;
 
 /// What `export` takes.

@@ -21,7 +21,7 @@ use super::{CliError, configuration, log_of_a_short_command};
 use crate::app::{self, App};
 use crate::batch::Priority;
 use crate::error::ServiceError;
-use crate::repository::{DefaultModel, ModelState};
+use crate::registry::{DefaultModel, ModelState};
 use crate::service::{RequestContext, Service, json};
 use crate::task::Task;
 use crate::telemetry::tracing;
@@ -164,8 +164,8 @@ fn check_options(task: Task, options: &Options) -> Result<(), CliError> {
 
 /// Loads the model that answers a request, if that was not done yet.
 fn load(app: &App, task: Task, asked: Option<&str>) -> Result<(), CliError> {
-    let repository = app.service().repository();
-    let load_one = |address: &str| match (repository.state(address), repository.find(address)) {
+    let registry = app.service().registry();
+    let load_one = |address: &str| match (registry.state(address), registry.find(address)) {
         (Some(ModelState::Loading), Some(name)) => {
             app.load(|found| found == &*name).map_err(CliError::failed)
         }
@@ -174,10 +174,10 @@ fn load(app: &App, task: Task, asked: Option<&str>) -> Result<(), CliError> {
     if let Some(name) = asked {
         return load_one(name);
     }
-    while let DefaultModel::Awaits(name) = repository.default_model(task) {
+    while let DefaultModel::Awaits(name) = registry.default_model(task) {
         load_one(&name)?;
     }
-    match repository.default_model(task) {
+    match registry.default_model(task) {
         DefaultModel::Is(name) => load_one(&name),
         DefaultModel::Awaits(_) | DefaultModel::None => Ok(()),
     }

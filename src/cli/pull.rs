@@ -9,8 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::export::{self, OptionArguments};
 use super::settings::{Repository, Settings};
 use super::{CliError, configuration};
+use crate::convert::{PullRequest, Pulled, pull};
+use crate::hub::Origin;
 use crate::hub::{Hub, HubError, HubSettings, Observer};
-use crate::service::pull::{Origin, PullRequest, Pulled, pull};
 use crate::telemetry::tracing;
 
 /// What `pull` takes.

@@ -10,8 +10,8 @@ use super::settings::{All, Settings};
 use super::{CliError, configuration, pull};
 use crate::app::{self, Listeners};
 use crate::config::Config;
-use crate::service::export::ExportOptions;
-use crate::service::pull::{PullRequest, provide};
+use crate::convert::ExportOptions;
+use crate::convert::{PullRequest, provide};
 use crate::telemetry::tracing;
 
 /// What `serve` takes.

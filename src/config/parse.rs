@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use crate::engine::Device;
-use crate::service::pull::{Origin, OriginError};
+use crate::hub::{Origin, OriginError};
 use crate::telemetry::tracing::LogFormat;
 
 /// A path; it need not exist.

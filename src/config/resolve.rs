@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, ConfigError, Limits, Mistake, SETTINGS, Setting, Timeouts, parse};
+use super::{Config, ConfigError, Mistake, SETTINGS, Setting, parse};
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
+use crate::limits::{Limits, Timeouts};
 use crate::suggest::suggestion;
 use crate::telemetry::tracing::{LogFormat, LogOptions};
 use crate::text_file;

@@ -3,5 +3,6 @@
 pub mod data;
 pub mod gold;
 pub mod metrics;
+pub mod run;
 pub mod scores;
 pub mod words;

@@ -9,8 +9,8 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response};
 
 use crate::batch::{Priority, WhenFull};
-use crate::config::Timeouts;
 use crate::error::ServiceError;
+use crate::limits::Timeouts;
 use crate::service::{RequestContext, Timings, context};
 
 const TIMEOUT: &str = "grpc-timeout";

@@ -1,17 +1,8 @@
-//! The table of services and their methods.
+//! The names of services and methods.
 
-use tonic::codec::CompressionEncoding;
-use tonic::server::NamedService;
-use tonic::service::Routes;
-use tonic_health::pb::health_server::HealthServer;
-
-use super::electra::ElectraAdapter;
-use super::health::HealthAdapter;
-use super::inference::InferenceAdapter;
 use super::proto::METHODS;
-use super::proto::electra::electra_server::ElectraServer;
-use super::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
-use super::{GrpcState, reflection};
+use super::proto::electra::electra_server;
+use super::proto::inference::grpc_inference_service_server;
 use crate::error::ServiceError;
 use crate::task::Task;
 
@@ -25,30 +16,9 @@ const COMMON_METHODS: &[&str] = &[
 
 /// The services whose health is that of the server.
 pub const SERVICES: &[&str] = &[
-    ElectraServer::<ElectraAdapter>::NAME,
-    GrpcInferenceServiceServer::<InferenceAdapter>::NAME,
+    electra_server::SERVICE_NAME,
+    grpc_inference_service_server::SERVICE_NAME,
 ];
-
-/// Every service there is.
-pub fn routes(state: &GrpcState) -> Routes {
-    let most_bytes = state.service.limits().max_body_bytes;
-    let electra = ElectraServer::new(ElectraAdapter::new(state.service.clone()))
-        .max_decoding_message_size(most_bytes)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Deflate)
-        .send_compressed(CompressionEncoding::Gzip);
-    let health = HealthServer::new(HealthAdapter::new(state.service.clone()));
-    let inference = GrpcInferenceServiceServer::new(InferenceAdapter::new(state.service.clone()))
-        .max_decoding_message_size(most_bytes)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Deflate)
-        .send_compressed(CompressionEncoding::Gzip);
-    let routes = Routes::default()
-        .add_service(electra)
-        .add_service(inference)
-        .add_service(health);
-    reflection::add(routes).prepare()
-}
 
 /// The method at a path, as the metrics name it.
 pub fn find(path: &str) -> Result<&'static str, ServiceError> {
@@ -80,6 +50,11 @@ pub fn of_task(task: Task) -> [&'static str; 2] {
             "/electra.v1.Electra/AnswerStream",
         ],
     }
+}
+
+/// The methods of a task, as the metrics name them.
+pub fn task_routes(task: Task) -> impl Iterator<Item = String> {
+    of_task(task).into_iter().map(str::to_owned)
 }
 
 /// Whether a method has models compute; a stopping server takes no more of them.

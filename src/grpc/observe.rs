@@ -17,7 +17,8 @@ use tower_http::catch_panic::{CatchPanic, ResponseForPanic};
 use tracing::{Instrument, Span};
 
 use super::call::{Call, Noted};
-use super::{GrpcState, methods, reflection, status};
+use super::state::GrpcState;
+use super::{methods, reflection, services, status};
 use crate::error::ServiceError;
 use crate::quote::quoted;
 use crate::telemetry::request::{REQUEST_ID, TRACE_PARENT, Tally, UNMATCHED, request_id, span};
@@ -32,7 +33,7 @@ pub fn observed(
     state: GrpcState,
 ) -> impl Service<Request<Incoming>, Response = Response<ObservedBody>, Error = Infallible, Future: Send>
 + Clone {
-    let routes: Caught = CatchPanic::custom(methods::routes(&state), Panicked);
+    let routes: Caught = CatchPanic::custom(services::routes(&state), Panicked);
     service_fn(move |request| observe(state.clone(), routes.clone(), request))
 }
 

@@ -6,18 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{sigmoid, softmax};
-
-/// How logits become scores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ScoreFunction {
-    /// Probabilities of labels that exclude each other: they sum to 1.
-    Softmax,
-    /// A probability for each label by itself.
-    Sigmoid,
-    /// The logits as they are.
-    None,
-}
+use crate::fields::ScoreFunction;
 
 /// `problem_type` of config.json: what a model was trained for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -3,6 +3,7 @@
 pub mod classify;
 pub mod discriminate;
 pub mod qa;
+pub mod qa_bounds;
 pub mod qa_pipeline;
 pub mod scheme;
 pub mod tag;

@@ -3,27 +3,9 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 use super::scheme::{Place, Scheme};
 use super::softmax;
-
-/// How tokens become entities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Aggregation {
-    /// Every token is an entity of its own, with its whole label (`B-NP`).
-    None,
-    /// Adjacent tokens of one label join, whether they are a whole word or a part of one.
-    #[default]
-    Simple,
-    /// As simple, but a word has the label of its first token.
-    First,
-    /// As simple, but a word has the label with the highest mean probability over its tokens.
-    Average,
-    /// As simple, but a word has the label of its most certain token.
-    Max,
-}
+use crate::fields::Aggregation;
 
 /// Which neighbours are one entity, and what it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

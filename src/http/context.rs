@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::config::Timeouts;
 use crate::error::{ServiceError, seconds};
+use crate::limits::Timeouts;
 use crate::service::{RequestContext, context};
 
 /// The context of a request that arrived at `now`.

@@ -16,8 +16,8 @@ const FOLLOWING: [&str; 9] = [
 /// The request with such a name as one segment of its path, if a model has that name or nothing else can be meant. The router
 /// sees one segment then, and all that it says of a model's name holds for this one too.
 pub fn joined<B>(state: &HttpState, mut request: Request<B>) -> Request<B> {
-    let repository = state.service.repository();
-    let is_model = |name: &str| repository.find(name).is_some();
+    let registry = state.service.registry();
+    let is_model = |name: &str| registry.find(name).is_some();
     if let Some(uri) = joined_uri(request.uri(), is_model) {
         *request.uri_mut() = uri;
     }

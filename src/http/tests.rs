@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{HttpState, router};
-use crate::config::{Limits, Timeouts};
+use crate::limits::{Limits, Timeouts};
 use crate::service::testing::{Fixture, fail, loading_service};
 use crate::task::Task;
 

@@ -12,6 +12,7 @@ mod client;
 mod download;
 mod error;
 mod name;
+mod origin;
 mod refusal;
 mod retry;
 mod selection;
@@ -24,6 +25,7 @@ pub use checksum::Checksum;
 pub use client::Pause;
 pub use error::HubError;
 pub use name::{Commit, ModelName, ModelReference, NameError, check_part};
+pub use origin::{Origin, OriginError};
 pub use selection::{Selection, SelectionError, select};
 pub use settings::{HubSettings, Token};
 

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::input::{Count, Inputs, check_length};
+use super::input::{Inputs, check_length};
 use super::run::Run;
-use super::windowed::{pair, single};
 use super::{Answer, RequestContext, Service};
 use crate::batch::{Sequence, SequenceOutput};
-use crate::config::Limits;
 use crate::error::ServiceError;
-use crate::heads::classify::{ScoreFunction, default_function, rank, scores};
-use crate::repository::LoadedModel;
+use crate::fields::{Count, ScoreFunction};
+use crate::heads::classify::{default_function, rank, scores};
+use crate::limits::Limits;
+use crate::registry::LoadedModel;
 use crate::task::Task;
 use crate::text::TokenizedText;
+use crate::text::sequence::{pair, single};
 
 /// What the texts of a pair are called where each comes in a list of its own.
 const PARTS: [&str; 2] = ["text", "text_pair"];

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::batch::{Priority, Schedule, WhenFull};
-use crate::config::Timeouts;
 use crate::error::ServiceError;
+use crate::limits::Timeouts;
 
 /// The header, or metadata, of a request's priority.
 pub const PRIORITY: &str = "x-request-priority";

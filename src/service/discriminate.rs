@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::input::{Inputs, Threshold};
+use super::input::Inputs;
 use super::windowed::{ScoredText, slice};
 use super::{Answer, RequestContext, Service};
 use crate::error::ServiceError;
+use crate::fields::{Level, Threshold};
 use crate::heads::discriminate::{self, is_replaced, replaced_probability, score_words};
-use crate::repository::LoadedModel;
+use crate::registry::LoadedModel;
 use crate::task::Task;
 use crate::text::{OffsetEncoding, OffsetMap};
 
@@ -27,17 +28,6 @@ pub struct DiscriminateRequest {
     pub level: Option<Level>,
     /// The unit of offsets.
     pub offsets: Option<OffsetEncoding>,
-}
-
-/// What is scored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Each token of the model's vocabulary.
-    #[default]
-    Token,
-    /// Each word as the tokenizer splits a text before it looks at its vocabulary.
-    Word,
 }
 
 /// What was found in one text, in its order; nothing for a text of white space.
@@ -173,7 +163,7 @@ fn words(scored: &ScoredText, threshold: f32, offsets: &OffsetMap<'_>) -> Vec<Sc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Limits;
+    use crate::limits::Limits;
     use crate::service::json;
     use crate::service::testing::{Fixture, MAX_TOKENS, context};
 

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::num::NonZeroUsize;
 
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{
-    Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+    Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
 
-use crate::config::Limits;
 use crate::error::ServiceError;
+use crate::limits::Limits;
 
 /// One input or a list of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,137 +232,6 @@ pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(list.map(|list| list.into_iter().map(|Object(item)| item).collect()))
 }
 
-/// A whole number of at least `MINIMUM`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Count<const MINIMUM: usize>(usize);
-
-impl<const MINIMUM: usize> Count<MINIMUM> {
-    /// The number, if it is large enough.
-    #[must_use]
-    pub fn new(number: usize) -> Option<Self> {
-        (number >= MINIMUM).then_some(Self(number))
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> usize {
-        self.0
-    }
-}
-
-impl From<Count<1>> for NonZeroUsize {
-    fn from(count: Count<1>) -> Self {
-        Self::new(count.0).unwrap_or(Self::MIN)
-    }
-}
-
-impl<'de, const MINIMUM: usize> Deserialize<'de> for Count<MINIMUM> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct CountVisitor<const MINIMUM: usize>;
-
-        impl<const MINIMUM: usize> Visitor<'_> for CountVisitor<MINIMUM> {
-            type Value = Count<MINIMUM>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, "a whole number of at least {MINIMUM}")
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-                usize::try_from(number)
-                    .ok()
-                    .and_then(Count::new)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-                match u64::try_from(number) {
-                    Ok(number) => self.visit_u64(number),
-                    Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
-                }
-            }
-
-            /// JSON knows one kind of number: `2.0` is 2.
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-                /// The first number that is beyond u64: 2^64.
-                const BEYOND: f64 = 18_446_744_073_709_551_616.0;
-                #[allow(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "whole, and within the bounds"
-                )]
-                if number.fract() == 0.0 && (0.0..BEYOND).contains(&number) {
-                    self.visit_u64(number as u64)
-                } else if number.fract() == 0.0 {
-                    Err(E::invalid_value(Unexpected::Float(number), &self))
-                } else {
-                    Err(E::invalid_type(Unexpected::Float(number), &self))
-                }
-            }
-        }
-
-        deserializer.deserialize_any(CountVisitor)
-    }
-}
-
-/// A number from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub struct Threshold(f32);
-
-impl Threshold {
-    /// The number, if it is from 0 to 1.
-    #[must_use]
-    pub fn new(number: f64) -> Option<Self> {
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "scores are f32: a threshold need not be finer"
-        )]
-        (0.0..=1.0).contains(&number).then_some(Self(number as f32))
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> f32 {
-        self.0
-    }
-}
-
-impl Default for Threshold {
-    fn default() -> Self {
-        Self(0.5)
-    }
-}
-
-impl<'de> Deserialize<'de> for Threshold {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ThresholdVisitor;
-
-        impl Visitor<'_> for ThresholdVisitor {
-            type Value = Threshold;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a number from 0 to 1")
-            }
-
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-                Threshold::new(number)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-                #[allow(clippy::cast_precision_loss, reason = "only 0 and 1 are taken")]
-                self.visit_f64(number as f64)
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-                #[allow(clippy::cast_precision_loss, reason = "only 0 and 1 are taken")]
-                self.visit_f64(number as f64)
-            }
-        }
-
-        deserializer.deserialize_any(ThresholdVisitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,31 +263,5 @@ mod tests {
         check(&["a", "b", "c"], Some("too_many_inputs"));
         check(&["a", "abcd"], Some("text_too_long"));
         check(&["éé"], Some("text_too_long"));
-    }
-
-    #[test]
-    fn thresholds_are_probabilities() {
-        let threshold = |json: &str| {
-            serde_json::from_str::<Threshold>(json)
-                .ok()
-                .map(Threshold::get)
-        };
-        assert_eq!(threshold("0"), Some(0.0));
-        assert_eq!(threshold("1.0"), Some(1.0));
-        assert_eq!(threshold("0.25"), Some(0.25));
-        for wrong in ["-0.1", "2", "-1", "1.0001", "\"0.5\"", "true"] {
-            assert_eq!(threshold(wrong), None, "{wrong}");
-        }
-        assert_eq!(Threshold::new(f64::NAN), None);
-    }
-
-    #[test]
-    fn counts_start_at_their_minimum() {
-        assert_eq!(serde_json::from_str::<Count<0>>("0").unwrap().get(), 0);
-        assert_eq!(serde_json::from_str::<Count<1>>("7").unwrap().get(), 7);
-        assert_eq!(serde_json::from_str::<Count<1>>("7.0").unwrap().get(), 7);
-        for wrong in ["0", "-3", "1.5", "\"1\"", "1e30"] {
-            assert!(serde_json::from_str::<Count<1>>(wrong).is_err(), "{wrong}");
-        }
     }
 }

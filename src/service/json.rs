@@ -151,7 +151,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::service::input::{Count, Inputs};
+    use crate::fields::Count;
+    use crate::service::input::Inputs;
     use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest, Timings};
 
     fn check<T: DeserializeOwned>(body: &str, code: &str, sentence_part: &str) {
@@ -270,7 +271,7 @@ mod tests {
         #[serde(rename = "list")]
         _list: Option<Vec<String>>,
         #[serde(rename = "level")]
-        _level: Option<crate::heads::tag::Aggregation>,
+        _level: Option<crate::fields::Aggregation>,
         #[serde(rename = "free")]
         _free: Option<std::collections::BTreeMap<String, bool>>,
     }

@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use super::Service;
 use crate::error::ServiceError;
-use crate::repository::{
-    ControlError, DefaultModel, ModelInfo, ModelStatus, Version, VersionState,
-};
+use crate::model_folder::Version;
+use crate::registry::{ControlError, DefaultModel, ModelInfo, ModelStatus, VersionState};
 use crate::task::Task;
 
 /// One model as GET /models shows it. What is known only of a loaded model is absent from the others.
@@ -94,7 +93,7 @@ impl Service {
     /// All models by name.
     #[must_use]
     pub fn models(&self) -> Vec<ModelReport> {
-        let statuses = self.repository().statuses();
+        let statuses = self.registry().statuses();
         statuses.iter().map(|status| self.report(status)).collect()
     }
 
@@ -103,7 +102,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::ModelNotFound`].
     pub fn model_report(&self, name: &str) -> Result<ModelReport, ServiceError> {
-        let status = self.repository().status(name);
+        let status = self.registry().status(name);
         let status = status.ok_or_else(|| self.not_found(name))?;
         Ok(self.report(&status))
     }
@@ -153,7 +152,7 @@ impl Service {
         let version_states: Vec<_> = status.versions.iter().map(VersionReport::of).collect();
         let serving = status.state.model();
         let default = status.task.is_some_and(|task| {
-            self.repository().default_model(task) == DefaultModel::Is(Arc::clone(&status.name))
+            self.registry().default_model(task) == DefaultModel::Is(Arc::clone(&status.name))
         });
         let highest_reason = version_states
             .iter()

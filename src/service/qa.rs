@@ -6,28 +6,25 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::input::{Count, Inputs, check_length, objects};
+use super::input::{Inputs, check_length, objects};
 use super::run::Run;
-use super::windowed::{pair, slice};
+use super::windowed::slice;
 use super::{Answer, RequestContext, Service};
 use crate::batch::{Sequence, SequenceOutput};
-use crate::config::Limits;
 use crate::error::ServiceError;
+use crate::fields::Count;
 use crate::heads::qa::{QaOptions, QaWindow, Span, decode};
-use crate::repository::{LoadedModel, RequestDefaults};
+use crate::heads::qa_bounds::{
+    DEFAULT_ANSWER_TOKENS, DEFAULT_STRIDE, WINDOW_TOKENS, check_stride, check_top_k,
+};
+use crate::limits::Limits;
+use crate::model_folder::RequestDefaults;
+use crate::registry::LoadedModel;
 use crate::task::Task;
+use crate::text::sequence::pair;
 use crate::text::windows::{self, Window};
 use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 
-/// Longest sequence of question and window, as in transformers' pipeline, where the model takes more.
-pub(crate) const WINDOW_TOKENS: usize = 384;
-/// Tokens that two windows share if a request does not say, as in transformers' pipeline, where the window is not
-/// shorter than twice as many.
-pub(crate) const DEFAULT_STRIDE: usize = 128;
-/// Longest answer in tokens if a request does not say.
-pub(crate) const DEFAULT_ANSWER_TOKENS: usize = 30;
-/// Most answers a request may ask for an item.
-pub(crate) const MAX_TOP_K: usize = 100;
 /// Spans that end in the same words count once; so more are decoded than are asked for.
 const SPANS_AN_ANSWER: usize = 4;
 
@@ -160,30 +157,10 @@ struct Prepared {
     windows: Vec<Window>,
 }
 
-/// Checks what electra.toml sets for requests that do not say, to a model that takes so many tokens.
-///
-/// # Errors
-/// What every such request would be refused with.
-pub(crate) fn check_defaults(
-    defaults: &RequestDefaults,
-    max_tokens: usize,
-) -> Result<(), ServiceError> {
-    choice(&QaRequest::default(), defaults)?;
-    check_stride(
-        defaults.stride.map(Count::get),
-        max_tokens.min(WINDOW_TOKENS),
-    )
-}
-
 fn choice(request: &QaRequest, defaults: &RequestDefaults) -> Result<Choice, ServiceError> {
     let top_k = request.top_k.or(defaults.top_k);
     let top_k = top_k.map_or(NonZeroUsize::MIN, NonZeroUsize::from);
-    if top_k.get() > MAX_TOP_K {
-        return Err(ServiceError::InvalidValue {
-            place: "`top_k`".to_owned(),
-            reason: format!("it is {top_k}, and at most {MAX_TOP_K} answers can be asked for"),
-        });
-    }
+    check_top_k(top_k)?;
     Ok(Choice {
         top_k,
         max_answer_tokens: request
@@ -241,19 +218,6 @@ fn window_tokens(model: &LoadedModel) -> usize {
 }
 
 /// More than half a window would run most of the context more than twice.
-fn check_stride(stride: Option<usize>, window: usize) -> Result<(), ServiceError> {
-    match stride {
-        Some(stride) if stride > window / 2 => Err(ServiceError::InvalidValue {
-            place: "`stride`".to_owned(),
-            reason: format!(
-                "it is {stride}, and windows of {window} tokens may share at most {}",
-                window / 2
-            ),
-        }),
-        _ => Ok(()),
-    }
-}
-
 fn prepare_all(
     model: &LoadedModel,
     items: &Inputs<QaItem>,

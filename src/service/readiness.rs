@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::Service;
 use crate::error::ServiceError;
-use crate::repository::ModelState;
+use crate::registry::ModelState;
 
 impl Service {
     /// Ready means: every model that was there at the start is loaded, unless it was unloaded since, and the server is not
@@ -17,8 +17,8 @@ impl Service {
             return Err(ServiceError::Draining);
         }
         let mut loading = Vec::new();
-        let starting = !self.repository().is_settled();
-        for status in self.repository().statuses() {
+        let starting = !self.registry().is_settled();
+        for status in self.registry().statuses() {
             let is_loading = |state: &ModelState| matches!(state, ModelState::Loading);
             let mut versions = status.versions.iter();
             if starting && versions.any(|(_, version)| is_loading(&version.state)) {
@@ -65,7 +65,7 @@ impl Service {
     /// Whether a model, by its name, an alias or with a version, answers requests; None where there is none such.
     #[must_use]
     pub fn is_answering(&self, model: &str) -> Option<bool> {
-        let state = self.repository().state(model)?;
+        let state = self.registry().state(model)?;
         Some(state.model().is_some() && !self.is_draining())
     }
 
@@ -73,7 +73,7 @@ impl Service {
     /// of which [`Self::until_draining`] tells.
     #[must_use]
     pub fn model_changes(&self) -> watch::Receiver<()> {
-        self.repository().changes()
+        self.registry().changes()
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{RequestContext, Service, Timings};
 use crate::batch::{Sequence, SequenceOutput};
 use crate::error::ServiceError;
-use crate::repository::LoadedModel;
+use crate::registry::LoadedModel;
 use crate::telemetry::statistics::{ModelStatistics, RequestDurations};
 
 /// The parts of a request that are its task's own.

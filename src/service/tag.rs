@@ -8,10 +8,9 @@ use super::input::Inputs;
 use super::windowed::{ScoredText, slice};
 use super::{Answer, RequestContext, Service};
 use crate::error::ServiceError;
-use crate::heads::tag::{
-    Aggregation, Entity, Grouping, TaggedToken, entities, looks_like_continuation,
-};
-use crate::repository::LoadedModel;
+use crate::fields::Aggregation;
+use crate::heads::tag::{Entity, Grouping, TaggedToken, entities, looks_like_continuation};
+use crate::registry::LoadedModel;
 use crate::task::Task;
 use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 

@@ -13,13 +13,13 @@ use super::{RequestContext, Service};
 use crate::batch::{
     BatchSizing, Cores, Model, Priority, QueueOptions, Scheduler, SchedulerOptions, Sequence,
 };
-use crate::config::Limits;
 use crate::engine::{Device, Layout, Precision};
 use crate::heads::scheme::Scheme;
-use crate::repository::{
-    Content, Control, FoundModel, LoadedModel, ModelFolder, ModelInfo, ModelSettings, Repository,
-    RequestDefaults, Version,
+use crate::limits::Limits;
+use crate::model_folder::{
+    Content, FoundModel, ModelFolder, ModelSettings, RequestDefaults, Version,
 };
+use crate::registry::{Control, LoadedModel, ModelInfo, Registry};
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 use crate::text::Tokenizer;
@@ -154,17 +154,17 @@ impl Fixture {
         };
         let queue = scheduler.add_model("model", model.clone(), options);
         let found = found("model");
-        let repository = Arc::new(Repository::of(std::slice::from_ref(&found)));
+        let registry = Arc::new(Registry::new(std::slice::from_ref(&found)));
         let loaded = LoadedModel {
             info: info(task, limits),
             tokenizer: Arc::new(tokenizer()),
             sizing,
             queue,
         };
-        repository.loaded(&found.versions[0], Arc::new(loaded));
+        registry.mark_loaded(&found.versions[0], Arc::new(loaded));
         let (control, _) = Control::new();
         Self {
-            service: Service::new(repository, control, limits, 2),
+            service: Service::new(registry, control, limits, 2),
             model,
             metrics,
             scheduler,
@@ -181,17 +181,17 @@ impl Drop for Fixture {
 /// A service whose models are all still loading.
 pub fn loading_service(names: &[&str]) -> Service {
     let found: Vec<_> = names.iter().map(|name| found(name)).collect();
-    let repository = Arc::new(Repository::of(&found));
+    let registry = Arc::new(Registry::new(&found));
     let (control, _) = Control::new();
-    Service::new(repository, control, Limits::default(), 1)
+    Service::new(registry, control, Limits::default(), 1)
 }
 
 /// Has a model of [`loading_service`] fail to load.
 pub fn fail(service: &Service, name: &str, reason: &str) {
     let found = found(name);
     service
-        .repository()
-        .failed(&found.versions[0], reason.to_owned());
+        .registry()
+        .mark_failed(&found.versions[0], reason.to_owned());
 }
 
 /// A context with plenty of time.

@@ -4,13 +4,16 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::context::RequestContext;
 use super::run::Run;
-use super::{RequestContext, Service, Timings};
+use super::service::Service;
+use super::timings::Timings;
 use crate::batch::{Sequence, SequenceOutput};
 use crate::error::ServiceError;
-use crate::repository::LoadedModel;
+use crate::registry::LoadedModel;
+use crate::text::TokenizedText;
+use crate::text::sequence::single;
 use crate::text::windows::{self, Window};
-use crate::text::{SpecialTokens, TokenizedText};
 
 /// Tokens two neighbouring windows share, where a window has room for twice as many: each token has at least half of
 /// them as context on either side.
@@ -44,7 +47,7 @@ struct WindowedText {
 
 impl Service {
     /// Scores the tokens of texts, `width` logits each, and makes a result of each text by `decode`.
-    pub(super) async fn score_tokens<R: Send + 'static>(
+    pub(crate) async fn score_tokens<R: Send + 'static>(
         &self,
         model: &Arc<LoadedModel>,
         texts: Vec<String>,
@@ -148,46 +151,8 @@ pub(super) fn rows(
         })
 }
 
-/// `[CLS] ids [SEP]`.
-pub(crate) fn single(special: SpecialTokens, ids: &[u32]) -> Sequence {
-    let ids: Vec<u32> = [&[special.cls], ids, &[special.sep]].concat();
-    Sequence {
-        type_ids: vec![0; ids.len()],
-        ids,
-    }
-}
-
-/// `[CLS] first [SEP] second [SEP]`, the second and what follows it of type 1.
-pub(crate) fn pair(special: SpecialTokens, first: &[u32], second: &[u32]) -> Sequence {
-    let ids = [
-        &[special.cls],
-        first,
-        &[special.sep],
-        second,
-        &[special.sep],
-    ]
-    .concat();
-    let mut type_ids = vec![0; first.len() + 2];
-    type_ids.resize(ids.len(), 1);
-    Sequence { ids, type_ids }
-}
-
 /// A stretch of a text. Tokens' offsets lie on character boundaries in the order of the text; were that ever not so, an
 /// empty stretch is better than no answer.
 pub(super) fn slice(text: &str, bytes: Range<usize>) -> &str {
     text.get(bytes).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sequences_have_special_tokens_and_types() {
-        let special = SpecialTokens { cls: 2, sep: 3 };
-        assert_eq!(single(special, &[7, 8]).ids, [2, 7, 8, 3]);
-        let pair = pair(special, &[7], &[8, 9]);
-        assert_eq!(pair.ids, [2, 7, 3, 8, 9, 3]);
-        assert_eq!(pair.type_ids, [0, 0, 0, 1, 1, 1]);
-    }
 }

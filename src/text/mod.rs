@@ -3,6 +3,7 @@
 mod definition;
 mod normalizer;
 pub mod offsets;
+pub mod sequence;
 mod shared;
 pub mod tokenizer;
 mod tokenizer_config;

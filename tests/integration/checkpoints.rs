@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use electra_server::convert::{ExportReport, export};
 use electra_server::export::Precision;
-use electra_server::service::export::{ExportReport, export};
 use serde_json::{Map, Value, json};
 
 use crate::export::rewrite;

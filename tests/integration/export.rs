@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use electra_server::convert::{ExportFailure, Selection, export};
 use electra_server::engine::Device;
 use electra_server::export::{Precision, PrecisionChoice};
-use electra_server::service::export::{ExportFailure, Selection, export};
 use electra_server::task::Task;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::path::Path;
 use electra_server::export::Precision;
 
 use crate::harness::{checkpoint, copy_folder, export_request, exported, project};
-use electra_server::service::export::export;
+use electra_server::convert::export;
 
 #[test]
 fn every_layout_exports_to_the_same_bytes() {

@@ -9,10 +9,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use electra_server::app::{self, Listeners};
-use electra_server::config::{Config, Limits, Timeouts};
+use electra_server::config::Config;
+use electra_server::convert::{ExportOptions, ExportRequest, export};
 use electra_server::engine::Device;
 use electra_server::export::{Precision, PrecisionChoice};
-use electra_server::service::export::{ExportOptions, ExportRequest, export};
+use electra_server::limits::{Limits, Timeouts};
 use electra_server::telemetry::tracing::{LogFormat, LogOptions};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value;

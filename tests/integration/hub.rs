@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use electra_server::convert::ExportOptions;
+use electra_server::convert::{PullError, PullRequest, Pulled, provide, pull};
 use electra_server::export::{Precision, PrecisionChoice};
 use electra_server::hub::{Hub, HubError, HubSettings, Observer, Token};
-use electra_server::service::export::ExportOptions;
-use electra_server::service::pull::{PullError, PullRequest, Pulled, provide, pull};
 use hyper::body::Bytes;
 use reqwest::Client;
 use serde_json::{Value, json};

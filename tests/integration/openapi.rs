@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use electra_server::config::Limits;
+use electra_server::limits::Limits;
 use jsonschema::Validator;
 use reqwest::{Method, Response};
 use serde_json::{Map, Value, json};

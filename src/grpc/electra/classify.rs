@@ -3,8 +3,8 @@
 use super::TaskRequest;
 use super::options::{count, invalid, named};
 use crate::error::ServiceError;
+use crate::fields::ScoreFunction;
 use crate::grpc::proto::electra as proto;
-use crate::heads::classify::ScoreFunction;
 use crate::service::{
     Classification, ClassifyInput, ClassifyRequest, Inputs, LabelScore, RequestContext, Service,
     Timings,

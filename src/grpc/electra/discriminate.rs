@@ -3,10 +3,11 @@
 use super::TaskRequest;
 use super::options::{invalid, named, offsets, wide};
 use crate::error::ServiceError;
+use crate::fields::{Level, Threshold};
 use crate::grpc::proto::electra as proto;
 use crate::service::{
-    DiscriminateRequest, Discrimination, Inputs, Level, RequestContext, ScoredToken, ScoredWord,
-    Service, Threshold, Timings,
+    DiscriminateRequest, Discrimination, Inputs, RequestContext, ScoredToken, ScoredWord, Service,
+    Timings,
 };
 use crate::task::Task;
 

@@ -1,8 +1,8 @@
 //! The options that several tasks have: proto3's numbers -> the service's types.
 
 use crate::error::ServiceError;
+use crate::fields::Count;
 use crate::grpc::proto::electra as proto;
-use crate::service::Count;
 use crate::text::OffsetEncoding;
 
 /// The unit of offsets.

@@ -3,8 +3,8 @@
 use super::TaskRequest;
 use super::options::{named, offsets, wide};
 use crate::error::ServiceError;
+use crate::fields::Aggregation;
 use crate::grpc::proto::electra as proto;
-use crate::heads::tag::Aggregation;
 use crate::service::{Inputs, RequestContext, Service, TagRequest, TaggedEntity, Tagging, Timings};
 use crate::task::Task;
 

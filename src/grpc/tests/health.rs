@@ -80,13 +80,13 @@ async fn a_watch_tells_of_changes_alone() {
     let mut whole = Watch::start(&served, "").await;
     model.expect(Serving).await;
     whole.expect(Serving).await;
-    let version = crate::repository::Version::ONLY;
-    let repository = fixture.service.repository();
-    let unloaded = repository.unloaded("model", version);
+    let version = crate::model_folder::Version::ONLY;
+    let registry = fixture.service.registry();
+    let unloaded = registry.mark_unloaded("model", version);
     assert!(unloaded.is_some());
     model.expect(NotServing).await;
     assert_eq!(check(&served, "model").await.unwrap(), NotServing);
-    repository.gone("model", version);
+    registry.remove("model", version);
     // Without a model that it should have, the server is ready all the same, so its watch has heard of nothing.
     model.expect(ServiceUnknown).await;
     fixture.service.start_draining();

@@ -19,7 +19,7 @@ use tonic::{Code, Request, Status};
 use super::proto::electra::TagRequest;
 use super::proto::electra::electra_client::ElectraClient;
 use super::{GrpcState, serve};
-use crate::config::{Limits, Timeouts};
+use crate::limits::{Limits, Timeouts};
 use crate::service::Service;
 use crate::service::testing::Fixture;
 use crate::task::Task;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::schema::{answer, one_of_names, string};
-use crate::config::Limits;
 use crate::error::ServiceError;
+use crate::limits::Limits;
 use crate::task::Task;
 
 /// The name of a status's response in `components/responses`, and what it means.

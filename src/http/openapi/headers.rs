@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::huggingface;
 use super::schema::{count, string};
-use crate::config::Timeouts;
 use crate::http::docs;
+use crate::limits::Timeouts;
 
 /// `components/parameters`.
 pub fn parameters(timeouts: &Timeouts) -> Value {

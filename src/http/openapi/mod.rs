@@ -1,122 +1,18 @@
-//! The OpenAPI 3.1 document of all routes, with the limits that this server runs with.
-//!
-//! It is made by hand of `serde_json` values, not derived from the types: many of these read their JSON by hand, which a
-//! derived schema would say again beside them, and the bounds are known only when the server runs. Tests hold it to the
-//! router, to the errors, and to what the server takes and answers.
+//! The OpenAPI 3.1 document of all routes.
 
+mod document;
 mod errors;
 mod headers;
 mod huggingface;
-mod inference;
 mod models;
+mod oip;
 mod operation;
 mod operations;
 mod schema;
+mod tags;
 mod tasks;
 
 #[cfg(test)]
 mod tests;
 
-use serde_json::{Map, Value, json};
-
-use crate::config::{Limits, Timeouts};
-use operation::Operation;
-
-const TASKS: &str = "Tasks";
-const MODELS: &str = "Models";
-const HUGGING_FACE: &str = "Hugging Face";
-const INFERENCE: &str = "Open Inference Protocol";
-const OPERATIONS: &str = "Operations";
-
-/// The tags and what stands under them, in the order in which they are shown.
-const TAGS: &[(&str, &str)] = &[
-    (
-        TASKS,
-        "Replaced-token detection, classification, tagging and question answering. Each takes one input or a list, and answers \
-         with one result for each, in order.",
-    ),
-    (
-        MODELS,
-        "What models there are, and loading and unloading them.",
-    ),
-    (
-        HUGGING_FACE,
-        "What Hugging Face's inference clients send and read: `InferenceClient(model=\"http://host:8080/models/NAME\")`.",
-    ),
-    (
-        INFERENCE,
-        "The Open Inference Protocol, version 2, with the extensions for binary tensors, statistics and configurations.",
-    ),
-    (OPERATIONS, "For who runs the server."),
-];
-
-const DESCRIPTION: &str = "\
-Serves ELECTRA models: replaced-token detection, classification, tagging and question answering.
-
-All JSON is in UTF-8. A field that a request does not know is refused; one that is null is as if it were absent. Answers may \
-gain fields in later versions.
-
-Whatever goes wrong, the answer is `{\"error\": \"what is wrong, where, and what to do\", \"code\": \"…\"}`. A path that \
-there is none of is 404 (`route_not_found`), a method that a path does not take is 405 (`method_not_allowed`), with the \
-header `allow`.";
-
-/// The document of a server that has these limits.
-pub fn document(limits: &Limits, timeouts: &Timeouts) -> Value {
-    let mut paths = Map::new();
-    for operation in operations() {
-        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method] = operation.document;
-    }
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "electra",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": DESCRIPTION,
-            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
-        },
-        "servers": [{"url": "/"}],
-        // Nobody is asked who they are: that is for what stands in front of the server.
-        "security": [],
-        "tags": TAGS
-            .iter()
-            .map(|(name, description)| json!({"name": name, "description": description}))
-            .collect::<Vec<_>>(),
-        "paths": paths,
-        "components": {
-            "schemas": schemas(limits),
-            "parameters": headers::parameters(timeouts),
-            "headers": headers::headers(),
-            "responses": errors::responses(limits),
-        },
-    })
-}
-
-/// Every operation there is.
-fn operations() -> Vec<Operation> {
-    [
-        tasks::operations(),
-        models::operations(),
-        huggingface::operations(),
-        inference::operations(),
-        operations::operations(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn schemas(limits: &Limits) -> Map<String, Value> {
-    [
-        tasks::schemas(limits),
-        models::schemas(),
-        huggingface::schemas(limits),
-        inference::schemas(),
-        operations::schemas(),
-        vec![("Error", errors::schema(limits))],
-    ]
-    .into_iter()
-    .flatten()
-    .map(|(name, schema)| (name.to_owned(), schema))
-    .collect()
-}
+pub use document::document;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::MODELS;
 use super::operation::{Operation, example};
 use super::schema::{answer, count, list, one_of_names, reference, string};
+use super::tags::MODELS;
 
 const STATES: &[&str] = &["loading", "ready", "failed", "unloaded"];
 /// How graphs' numbers are called.

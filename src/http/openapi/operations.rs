@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::OPERATIONS;
 use super::operation::{Operation, example};
 use super::schema::{answer, one_of_names, string, with};
+use super::tags::OPERATIONS;
 
 /// GET /health, /health/live, /health/ready, /metrics, /openapi.json, /docs, /docs/{file}.
 pub fn operations() -> Vec<Operation> {

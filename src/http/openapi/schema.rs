@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::Limits;
+use crate::limits::Limits;
 
 /// A JSON object, field by field.
 pub struct Object {

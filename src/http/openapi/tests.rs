@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{document, errors, operations};
-use crate::config::{Limits, Timeouts};
-use crate::http::router;
+use super::document::{document, operations};
+use super::errors;
+use crate::http::routes;
+use crate::limits::{Limits, Timeouts};
 
 fn default_document() -> Value {
     document(&Limits::default(), &Timeouts::default())
@@ -18,7 +19,7 @@ fn every_route_is_described_and_nothing_else() {
         .iter()
         .map(|operation| (operation.method.to_uppercase(), operation.path))
         .collect();
-    let routed: Vec<(String, &str)> = router::routes()
+    let routed: Vec<(String, &str)> = routes::routes()
         .iter()
         .map(|route| (route.method.to_string(), route.path))
         .collect();

@@ -5,9 +5,9 @@ mod requests;
 
 use serde_json::{Value, json};
 
-use super::HUGGING_FACE;
 use super::operation::{Example, Operation, example};
-use crate::config::Limits;
+use super::tags::HUGGING_FACE;
+use crate::limits::Limits;
 
 /// POST /models/{name}, GET /models/{name}/health, /models/{name}/info.
 pub fn operations() -> Vec<Operation> {

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::config::Limits;
+use crate::heads::qa_bounds::{DEFAULT_STRIDE, MAX_TOP_K, WINDOW_TOKENS};
 use crate::http::openapi::schema::{
     Object, list, reference, request, several, string, text, whole_number, with,
 };
-use crate::service::{QA_MAX_TOP_K, QA_STRIDE, QA_WINDOW_TOKENS};
+use crate::limits::Limits;
 
 /// The schemas of requests, by their names.
 pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
@@ -184,20 +184,20 @@ fn question_answering(limits: &Limits) -> Object {
             "The text that holds their answers, or one for each.",
         );
     let inputs = json!({"anyOf": [item, several(&item, limits), Value::from(lists)]});
-    let top_k = json!({"type": "integer", "minimum": 1, "maximum": QA_MAX_TOP_K});
+    let top_k = json!({"type": "integer", "minimum": 1, "maximum": MAX_TOP_K});
     let flag = |default: bool| with(flag(), "default", default);
     let parameters = request("Parameters of question-answering.")
         .optional("top_k", with(top_k.clone(), "default", 1), "How many answers, best first.")
         .optional("topk", top_k, "The older name of `top_k`, which goes before it.")
         .optional(
             "doc_stride",
-            with(whole_number(0), "default", QA_STRIDE),
+            with(whole_number(0), "default", DEFAULT_STRIDE),
             "Tokens of a long context that neighbouring windows share, fewer than the question leaves of a window.",
         )
         .optional("max_answer_len", with(whole_number(1), "default", 15), "The longest answer, in tokens.")
         .optional(
             "max_seq_len",
-            with(whole_number(1), "default", QA_WINDOW_TOKENS),
+            with(whole_number(1), "default", WINDOW_TOKENS),
             "The longest window in tokens, with the question; no longer than what the model reads.",
         )
         .optional("max_question_len", whole_number(1), "Of no effect, as with transformers' fast tokenizers: questions are not cut.")

@@ -5,9 +5,9 @@ mod requests;
 
 use serde_json::{Value, json};
 
-use super::TASKS;
 use super::operation::{Example, Operation, example};
-use crate::config::Limits;
+use super::tags::TASKS;
+use crate::limits::Limits;
 
 /// What each of the four operations may end in.
 const STATUSES: &[u16] = &[400, 404, 413, 415, 422, 429, 503, 504];

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::config::Limits;
+use crate::heads::qa_bounds::{DEFAULT_ANSWER_TOKENS, DEFAULT_STRIDE, MAX_TOP_K, WINDOW_TOKENS};
 use crate::http::openapi::schema::{
     Object, one_of_names, probability, reference, request, several, string, text, whole_number,
     with,
 };
-use crate::service::{QA_ANSWER_TOKENS, QA_MAX_TOP_K, QA_STRIDE, QA_WINDOW_TOKENS};
+use crate::limits::Limits;
 
 const MODEL: &str = "The name or an alias of a model of this task, or either with `@` and a version. Where it is absent, the task's default.";
 const OFFSETS: &str = "The unit of `start` and `end`: code points, as Python counts; bytes of UTF-8; or UTF-16 code units, as \
@@ -130,8 +130,8 @@ fn question_and_context(object: Object, limits: &Limits) -> Object {
 }
 
 fn qa_options(object: Object) -> Object {
-    let top_k = json!({"type": "integer", "minimum": 1, "maximum": QA_MAX_TOP_K, "default": 1});
-    let stride = json!({"type": "integer", "minimum": 0, "maximum": QA_WINDOW_TOKENS / 2, "default": QA_STRIDE});
+    let top_k = json!({"type": "integer", "minimum": 1, "maximum": MAX_TOP_K, "default": 1});
+    let stride = json!({"type": "integer", "minimum": 0, "maximum": WINDOW_TOKENS / 2, "default": DEFAULT_STRIDE});
     object
         .optional("model", string(), MODEL)
         .optional("top_k", top_k, "How many answers, best first.")
@@ -142,7 +142,7 @@ fn qa_options(object: Object) -> Object {
         )
         .optional(
             "max_answer_tokens",
-            with(whole_number(1), "default", QA_ANSWER_TOKENS),
+            with(whole_number(1), "default", DEFAULT_ANSWER_TOKENS),
             "The longest answer, in tokens.",
         )
         .optional(

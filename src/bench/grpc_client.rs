@@ -1,0 +1,118 @@
+//! A client of `electra.v1.Electra`: what `electra bench` asks a server by.
+
+use std::error::Error;
+
+use thiserror::Error;
+use tonic::transport::{self, Channel, Endpoint};
+use tonic::{Code, Response, Status};
+
+use crate::grpc::proto::electra as proto;
+use crate::grpc::proto::electra::electra_client::ElectraClient;
+use crate::service::Timings;
+
+/// A client of one server, over one connection.
+pub struct Client(ElectraClient<Channel>);
+
+/// A request of one of the tasks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// For replaced-token detection.
+    Discriminate(proto::DiscriminateRequest),
+    /// For sequence classification.
+    Classify(proto::ClassifyRequest),
+    /// For token tagging.
+    Tag(proto::TagRequest),
+    /// For question answering.
+    Answer(proto::AnswerRequest),
+}
+
+/// Why a request was not answered.
+#[derive(Debug, Error)]
+pub enum Unanswered {
+    /// The server refused it.
+    #[error("{status}: {reason}")]
+    Refused {
+        /// The status, as gRPC spells it.
+        status: &'static str,
+        /// What the server says.
+        reason: String,
+    },
+    /// There is no connection, or it broke.
+    #[error(transparent)]
+    Broken(Box<dyn Error + Send + Sync>),
+}
+
+impl Client {
+    /// A client of the server at HOST:PORT, which is connected to by the first request. Answers of more than
+    /// `longest_answer` bytes are not read. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// Where the address is none.
+    pub fn new(address: &str, longest_answer: usize) -> Result<Self, transport::Error> {
+        let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
+        let client = ElectraClient::new(channel).max_decoding_message_size(longest_answer);
+        Ok(Self(client))
+    }
+
+    /// Sends a request, waits for its answer, and returns what the server says of its time.
+    ///
+    /// # Errors
+    /// Where it was not answered.
+    pub async fn ask(&self, message: Message) -> Result<Option<Timings>, Unanswered> {
+        let mut client = self.0.clone();
+        let answered = match message {
+            Message::Discriminate(message) => client
+                .discriminate(message)
+                .await
+                .map(|answer| timings(&answer)),
+            Message::Classify(message) => client
+                .classify(message)
+                .await
+                .map(|answer| timings(&answer)),
+            Message::Tag(message) => client.tag(message).await.map(|answer| timings(&answer)),
+            Message::Answer(message) => client.answer(message).await.map(|answer| timings(&answer)),
+        };
+        answered.map_err(Into::into)
+    }
+}
+
+fn timings<R>(response: &Response<R>) -> Option<Timings> {
+    let text = response.metadata().get(Timings::HEADER)?;
+    text.to_str().ok()?.parse().ok()
+}
+
+impl From<Status> for Unanswered {
+    fn from(status: Status) -> Self {
+        // A status that has a cause was made on this side.
+        if status.source().is_some() {
+            return Self::Broken(Box::new(status));
+        }
+        Self::Refused {
+            status: name(status.code()),
+            reason: status.message().to_owned(),
+        }
+    }
+}
+
+/// What gRPC's specification calls a status.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

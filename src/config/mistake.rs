@@ -1,0 +1,32 @@
+//! What is wrong with a configuration, all of it at once.
+
+use std::fmt;
+
+/// One mistake in the configuration and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The flag, the environment variable, or the file and its key.
+    pub source: String,
+    /// What is wrong and what would be right.
+    pub reason: String,
+}
+
+/// All mistakes of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// At least one.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mistakes.len() {
+            1 => write!(formatter, "The configuration has a mistake:")?,
+            count => write!(formatter, "The configuration has {count} mistakes:")?,
+        }
+        for Mistake { source, reason } in &self.mistakes {
+            write!(formatter, "\n  {source}: {reason}")?;
+        }
+        Ok(())
+    }
+}

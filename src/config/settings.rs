@@ -1,0 +1,199 @@
+//! The table of settings: what flags, environment variables, keys of the file and help texts are made from.
+
+/// One setting: the row its flag, environment variable, file key and help text are made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The key in the TOML file, snake case.
+    pub key: &'static str,
+    /// The flag without its dashes: the key with hyphens.
+    pub long: &'static str,
+    /// What stands for its value in the help text.
+    pub value: &'static str,
+    /// What it does, a phrase for the help text.
+    pub help: &'static str,
+    /// The default as the help text shows it.
+    pub default: &'static str,
+    /// Whether it takes several values: a flag more than once, an array in the file, commas elsewhere.
+    pub is_list: bool,
+}
+
+impl Setting {
+    /// The row of a key, if there is one.
+    #[must_use]
+    pub fn named(key: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// The flag: `--queue-capacity`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        format!("--{}", self.long)
+    }
+
+    /// The environment variable: `ELECTRA_QUEUE_CAPACITY`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("ELECTRA_{}", self.key.to_uppercase())
+    }
+}
+
+const fn setting(
+    key: &'static str,
+    long: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        long,
+        value,
+        help,
+        default,
+        is_list: false,
+    }
+}
+
+const fn list(setting: Setting) -> Setting {
+    Setting {
+        is_list: true,
+        ..setting
+    }
+}
+
+/// Every setting there is, in the order of the help text.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "models",
+        "models",
+        "FOLDER",
+        "models",
+        "The model repository: a folder of model folders, or one model folder",
+    ),
+    list(setting(
+        "model",
+        "model",
+        "NAME[@REVISION]",
+        "none",
+        "Models of the Hugging Face hub, or checkpoint folders, to put into the repository first where they are not there",
+    )),
+    setting(
+        "http",
+        "http",
+        "ADDRESS",
+        "0.0.0.0:8080",
+        "Where to listen for HTTP, as HOST:PORT",
+    ),
+    setting(
+        "grpc",
+        "grpc",
+        "ADDRESS",
+        "0.0.0.0:9000",
+        "Where to listen for gRPC, as HOST:PORT, or off",
+    ),
+    setting(
+        "device",
+        "device",
+        "DEVICE",
+        "auto",
+        "What computes: auto, cpu, cuda[:N] or tensorrt[:N]",
+    ),
+    setting(
+        "onnxruntime_library",
+        "onnxruntime-library",
+        "FILE",
+        "searched for",
+        "The ONNX Runtime library, where it is not next to this program, in .onnxruntime or in the system",
+    ),
+    setting(
+        "workers",
+        "workers",
+        "COUNT",
+        "the cores this process may use",
+        "Threads that run models, at most one a core",
+    ),
+    setting(
+        "queue_capacity",
+        "queue-capacity",
+        "SEQUENCES",
+        "1024",
+        "Sequences that may wait for one model; beyond it requests get 429",
+    ),
+    setting(
+        "batch_tokens",
+        "batch-tokens",
+        "TOKENS",
+        "measured when a model loads",
+        "Most tokens of a batch of several sequences",
+    ),
+    setting(
+        "precision",
+        "precision",
+        "PRECISION",
+        "auto",
+        "What checkpoints in the model repository are exported to: auto, fp32, fp16 or int8",
+    ),
+    setting(
+        "watch_interval_ms",
+        "watch-interval-ms",
+        "MILLISECONDS",
+        "2000",
+        "How often the model repository is looked through for changes; 0 for never",
+    ),
+    setting(
+        "max_body_bytes",
+        "max-body-bytes",
+        "BYTES",
+        "2097152",
+        "Longest request body",
+    ),
+    setting(
+        "max_inputs",
+        "max-inputs",
+        "COUNT",
+        "256",
+        "Most inputs in one request",
+    ),
+    setting(
+        "max_text_bytes",
+        "max-text-bytes",
+        "BYTES",
+        "131072",
+        "Longest text, in bytes of UTF-8",
+    ),
+    setting(
+        "request_timeout_ms",
+        "request-timeout-ms",
+        "MILLISECONDS",
+        "30000",
+        "Time a request has when it does not say",
+    ),
+    setting(
+        "max_request_timeout_ms",
+        "max-request-timeout-ms",
+        "MILLISECONDS",
+        "300000",
+        "Most time a request may ask for",
+    ),
+    setting(
+        "drain_timeout_ms",
+        "drain-timeout-ms",
+        "MILLISECONDS",
+        "30000",
+        "Time accepted requests have to be answered once the server is stopping",
+    ),
+    setting(
+        "log_format",
+        "log-format",
+        "FORMAT",
+        "text",
+        "How log lines are written: text or json",
+    ),
+    setting(
+        "log",
+        "log",
+        "FILTER",
+        "info,ort=warn",
+        "What is logged: a level (error, warn, info, debug, trace) or TARGET=LEVEL,…",
+    ),
+];

@@ -1,0 +1,77 @@
+//! Runs the samples through two graphs of one checkpoint and compares what they decide.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use super::failure::ExportFailure;
+use super::samples::{self, SampleSequence};
+use crate::batch::{Cores, Model};
+use crate::engine::{Device, EngineOptions, Graph, Runtime};
+use crate::export::comparison::{Comparison, DecisionRule, SampleLogits};
+use crate::export::head::Head;
+use crate::export::{Exported, GRAPH_FILE, Precision};
+use crate::text::{Tokenizer, TokenizerError};
+
+/// What a comparison takes beside the graphs.
+pub struct Samples<'a> {
+    /// The checkpoint's tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// The file of samples; the built-in ones where `None`.
+    pub file: Option<&'a Path>,
+}
+
+/// Compares the graph in `candidate` with the one in `reference`, both run on `device`.
+///
+/// # Errors
+/// Where the samples can't be read, or a graph does not run.
+pub fn compare(
+    runtime: &Runtime,
+    device: Device,
+    samples: &Samples,
+    exported: &Exported,
+    reference: &Path,
+    candidate: &Path,
+) -> Result<Comparison, ExportFailure> {
+    let max_positions = exported.shape.max_position_embeddings;
+    let max_tokens = samples.tokenizer.max_tokens(max_positions);
+    let sequences = samples::read(samples.file, exported.head)?
+        .iter()
+        .map(|sample| sample.sequence(samples.tokenizer, max_tokens))
+        .collect::<Result<Vec<_>, TokenizerError>>()?;
+    let logits = |folder: &Path, precision| {
+        logits(runtime, device, folder, &sequences, exported.head)
+            .map_err(|reason| ExportFailure::Run { precision, reason })
+    };
+    let reference = logits(reference, Precision::Fp32)?;
+    let candidate = logits(candidate, exported.precision)?;
+    let rule = DecisionRule::of(exported.head, exported.config.problem_type);
+    let width = exported.head.width();
+    Ok(Comparison::new(&reference, &candidate, width, rule))
+}
+
+fn logits(
+    runtime: &Runtime,
+    device: Device,
+    folder: &Path,
+    sequences: &[SampleSequence],
+    head: Head,
+) -> Result<Vec<SampleLogits>, String> {
+    let options = EngineOptions {
+        device,
+        sessions: NonZeroUsize::MIN,
+    };
+    let graph = Graph::load(runtime, &folder.join(GRAPH_FILE), &options)
+        .map_err(|error| error.to_string())?;
+    sequences
+        .iter()
+        .map(|sample| {
+            let logits = graph.run(&[&sample.sequence], Cores::One)?.concat();
+            let rows = if matches!(head, Head::Sequence { .. }) {
+                0..1
+            } else {
+                sample.rows.clone()
+            };
+            Ok(SampleLogits { logits, rows })
+        })
+        .collect()
+}

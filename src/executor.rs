@@ -1,0 +1,82 @@
+//! Keeps computing off the threads that serve connections: what takes long goes to a bounded number of blocking threads.
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::ServiceError;
+
+/// Work on less input than this is done in place: tokenizing it takes some 500 microseconds, about as long as a
+/// connection's thread may be held.
+const IN_PLACE_BYTES: usize = 8 << 10;
+
+/// Bounds how much is computed beside the models at a time.
+pub struct Executor {
+    slots: Semaphore,
+}
+
+impl Executor {
+    /// At most `threads` pieces of work at a time.
+    pub fn new(threads: usize) -> Self {
+        Self {
+            slots: Semaphore::new(threads.clamp(1, Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    /// Does `work` on `input_bytes` of input.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        input_bytes: usize,
+        deadline: Instant,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        if input_bytes < IN_PLACE_BYTES {
+            return Ok(work());
+        }
+        let executored = async {
+            let _slot = self.slots.acquire().await.map_err(ServiceError::internal)?;
+            tokio::task::spawn_blocking(work)
+                .await
+                .map_err(ServiceError::internal)
+        };
+        timeout_at(deadline, executored)
+            .await
+            .unwrap_or(Err(ServiceError::DeadlineExceeded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn small_work_stays_and_large_work_moves() {
+        let executor = Executor::new(1);
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let here = std::thread::current().id();
+        let small = executor
+            .run(10, deadline, || std::thread::current().id())
+            .await
+            .unwrap();
+        let large = executor
+            .run(IN_PLACE_BYTES, deadline, || std::thread::current().id())
+            .await
+            .unwrap();
+        assert_eq!(small, here);
+        assert_ne!(large, here);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_and_a_deadline_is_kept() {
+        let executor = Executor::new(1);
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let panicked = executor
+            .run(IN_PLACE_BYTES, deadline, || panic!("wrong"))
+            .await;
+        assert_eq!(panicked, Err::<(), _>(ServiceError::Internal));
+        let _slot = executor.slots.acquire().await.unwrap();
+        let late = executor.run(IN_PLACE_BYTES, Instant::now(), || ()).await;
+        assert_eq!(late, Err(ServiceError::DeadlineExceeded));
+    }
+}

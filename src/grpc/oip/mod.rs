@@ -1,0 +1,163 @@
+//! `inference.GRPCInferenceService`: the Open Inference Protocol (v2) over gRPC.
+
+mod infer;
+mod metadata;
+mod parameters;
+
+use tonic::{Request, Response, Status};
+
+use super::call::{Call, timed};
+use super::proto::inference as proto;
+use super::proto::inference::grpc_inference_service_server::GrpcInferenceService;
+use crate::error::ServiceError;
+use crate::quote::quoted;
+use crate::service::Service;
+use crate::service::oip::{address, check_load_parameters, check_unload_parameters};
+
+/// The methods.
+pub struct InferenceAdapter {
+    service: Service,
+}
+
+impl InferenceAdapter {
+    pub fn new(service: Service) -> Self {
+        Self { service }
+    }
+}
+
+#[tonic::async_trait]
+impl GrpcInferenceService for InferenceAdapter {
+    async fn server_live(
+        &self,
+        _: Request<proto::ServerLiveRequest>,
+    ) -> Result<Response<proto::ServerLiveResponse>, Status> {
+        Ok(Response::new(proto::ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(
+        &self,
+        _: Request<proto::ServerReadyRequest>,
+    ) -> Result<Response<proto::ServerReadyResponse>, Status> {
+        let ready = self.service.readiness().is_ok();
+        Ok(Response::new(proto::ServerReadyResponse { ready }))
+    }
+
+    async fn model_ready(
+        &self,
+        request: Request<proto::ModelReadyRequest>,
+    ) -> Result<Response<proto::ModelReadyResponse>, Status> {
+        let proto::ModelReadyRequest { name, version } = request.into_inner();
+        let readiness = self.service.model_readiness(&address(&name, &version));
+        let ready = readiness.is_ok();
+        Ok(Response::new(proto::ModelReadyResponse { ready }))
+    }
+
+    async fn server_metadata(
+        &self,
+        _: Request<proto::ServerMetadataRequest>,
+    ) -> Result<Response<proto::ServerMetadataResponse>, Status> {
+        Ok(Response::new(self.service.server_metadata().into()))
+    }
+
+    async fn model_metadata(
+        &self,
+        request: Request<proto::ModelMetadataRequest>,
+    ) -> Result<Response<proto::ModelMetadataResponse>, Status> {
+        let proto::ModelMetadataRequest { name, version } = request.into_inner();
+        let metadata = self.service.model_metadata(&address(&name, &version))?;
+        Ok(Response::new(metadata.into()))
+    }
+
+    async fn model_infer(
+        &self,
+        request: Request<proto::ModelInferRequest>,
+    ) -> Result<Response<proto::ModelInferResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let model = address(&request.model_name, &request.model_version);
+        call.note_model(self.service.registry().find(&model));
+        let context = call.context();
+        let work = infer::size(&request);
+        let request = (self.service)
+            .compute(work, context.latest, move || infer::read(request))
+            .await??;
+        let response = self.service.infer(request, &context).await?;
+        let timings = response.timings;
+        let work = response.outputs.iter().map(|output| output.data().size());
+        let response = (self.service)
+            .compute(work.sum(), context.latest, move || infer::write(response))
+            .await?;
+        Ok(timed(response, timings))
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<proto::ModelConfigRequest>,
+    ) -> Result<Response<proto::ModelConfigResponse>, Status> {
+        let proto::ModelConfigRequest { name, version } = request.into_inner();
+        let config = self.service.model_config(&address(&name, &version))?;
+        let config = Some(config.into());
+        Ok(Response::new(proto::ModelConfigResponse { config }))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<proto::ModelStatisticsRequest>,
+    ) -> Result<Response<proto::ModelStatisticsResponse>, Status> {
+        let proto::ModelStatisticsRequest { name, version } = request.into_inner();
+        let model = (!name.is_empty()).then(|| address(&name, &version));
+        let statistics = self.service.model_statistics(model.as_deref())?;
+        let model_stats = statistics.model_stats.into_iter().map(Into::into);
+        Ok(Response::new(proto::ModelStatisticsResponse {
+            model_stats: model_stats.collect(),
+        }))
+    }
+
+    async fn repository_index(
+        &self,
+        request: Request<proto::RepositoryIndexRequest>,
+    ) -> Result<Response<proto::RepositoryIndexResponse>, Status> {
+        let request = request.into_inner();
+        check_repository(&request.repository_name)?;
+        let models = self.service.repository_index(request.ready).into_iter();
+        Ok(Response::new(proto::RepositoryIndexResponse {
+            models: models.map(Into::into).collect(),
+        }))
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<proto::RepositoryModelLoadRequest>,
+    ) -> Result<Response<proto::RepositoryModelLoadResponse>, Status> {
+        let request = request.into_inner();
+        check_repository(&request.repository_name)?;
+        check_load_parameters(&parameters::of_repository(request.parameters))?;
+        self.service.load_model(&request.model_name).await?;
+        Ok(Response::new(proto::RepositoryModelLoadResponse {}))
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<proto::RepositoryModelUnloadRequest>,
+    ) -> Result<Response<proto::RepositoryModelUnloadResponse>, Status> {
+        let request = request.into_inner();
+        check_repository(&request.repository_name)?;
+        check_unload_parameters(&parameters::of_repository(request.parameters))?;
+        self.service.unload_model(&request.model_name).await?;
+        Ok(Response::new(proto::RepositoryModelUnloadResponse {}))
+    }
+}
+
+/// There is one repository, without a name.
+fn check_repository(name: &str) -> Result<(), ServiceError> {
+    if name.is_empty() {
+        return Ok(());
+    }
+    Err(ServiceError::InvalidValue {
+        place: "`repository_name`".to_owned(),
+        reason: format!(
+            "it is `{}`, and the one repository of this server has no name; leave it out",
+            quoted(name)
+        ),
+    })
+}

@@ -1,0 +1,14 @@
+//! Serves the methods on a listener.
+
+use std::future::Future;
+
+use tokio::net::TcpListener;
+
+use super::observe;
+use super::state::GrpcState;
+use crate::connections::{self, Protocol};
+
+/// Serves until `stop` is done, and returns when what was accepted is answered.
+pub async fn serve(listener: TcpListener, state: GrpcState, stop: impl Future<Output = ()> + Send) {
+    connections::serve(listener, Protocol::Http2, observe::observed(state), stop).await;
+}

@@ -1,0 +1,73 @@
+//! POST /v2/repository/…: the model-repository extension.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Addressed;
+use crate::error::ServiceError;
+use crate::http::HttpState;
+use crate::http::posted::{JsonOrBinary, Received};
+use crate::service::json;
+use crate::service::oip::{IndexEntry, Parameters, check_load_parameters, check_unload_parameters};
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IndexRequest {
+    ready: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ControlRequest {
+    parameters: Option<Parameters>,
+}
+
+/// An answer that says nothing but that it was done.
+#[derive(serde::Serialize)]
+pub struct Done {}
+
+/// POST /v2/repository/index.
+pub async fn index(
+    State(http): State<HttpState>,
+    received: Received<JsonOrBinary>,
+) -> Result<Json<Vec<IndexEntry>>, ServiceError> {
+    let request: IndexRequest = optional(&received)?;
+    let only_ready = request.ready.unwrap_or(false);
+    Ok(Json(http.service.repository_index(only_ready)))
+}
+
+/// POST /v2/repository/models/{name}/load.
+pub async fn load(
+    State(http): State<HttpState>,
+    model: Addressed,
+    received: Received<JsonOrBinary>,
+) -> Result<Json<Done>, ServiceError> {
+    let request: ControlRequest = optional(&received)?;
+    check_load_parameters(&request.parameters.unwrap_or_default())?;
+    http.service.load_model(&model.name).await?;
+    Ok(Json(Done {}))
+}
+
+/// POST /v2/repository/models/{name}/unload.
+pub async fn unload(
+    State(http): State<HttpState>,
+    model: Addressed,
+    received: Received<JsonOrBinary>,
+) -> Result<Json<Done>, ServiceError> {
+    let request: ControlRequest = optional(&received)?;
+    check_unload_parameters(&request.parameters.unwrap_or_default())?;
+    http.service.unload_model(&model.name).await?;
+    Ok(Json(Done {}))
+}
+
+/// A body that may be left out.
+fn optional<T: Default + DeserializeOwned>(
+    received: &Received<JsonOrBinary>,
+) -> Result<T, ServiceError> {
+    if received.body.is_empty() {
+        return Ok(T::default());
+    }
+    json::parse(&received.body)
+}

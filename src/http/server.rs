@@ -1,0 +1,17 @@
+//! Serves the routes on a listener.
+
+use std::future::Future;
+
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+
+use super::state::HttpState;
+use super::{hub_names, router};
+use crate::connections::{self, Protocol};
+
+/// Serves until `stop` is done, and returns when what was accepted is answered.
+pub async fn serve(listener: TcpListener, state: HttpState, stop: impl Future<Output = ()> + Send) {
+    let routes = router::router(state.clone());
+    let service = routes.map_request(move |request| hub_names::joined(&state, request));
+    connections::serve(listener, Protocol::Any, service, stop).await;
+}

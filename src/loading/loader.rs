@@ -1,0 +1,281 @@
+//! Loads a model folder: graph, tokenizer and description, checked against each other and warmed.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::load_error::LoadError;
+use super::prepare::prepare;
+use super::task;
+use super::warm_up::WarmUp;
+use crate::batch::{QueueOptions, Scheduler};
+use crate::convert::ExportOptions;
+use crate::engine::{Device, EngineOptions, Graph, PaddedInput, Runtime};
+use crate::export::{GRAPH_FILE, PrecisionChoice};
+use crate::heads::scheme::Scheme;
+use crate::limits::Limits;
+use crate::model_config::{ModelConfig, default_label};
+use crate::model_folder::{Content, ModelFolder, ModelSettings, Source};
+use crate::registry::{LoadedModel, ModelInfo};
+use crate::task::Task;
+use crate::text::SharedTokenizers;
+
+/// What loading takes.
+#[derive(Clone)]
+pub struct Loader {
+    /// ONNX Runtime.
+    pub runtime: Runtime,
+    /// What computes.
+    pub device: Device,
+    /// Threads that run models: as many sessions a model has.
+    pub workers: NonZeroUsize,
+    /// The tokenizers of the models that are loaded.
+    pub tokenizers: SharedTokenizers,
+    /// The token budget, where it is not to be measured.
+    pub batch_tokens: Option<NonZeroUsize>,
+    /// What checkpoints are exported to, where their electra.toml does not say.
+    pub precision: PrecisionChoice,
+    /// What a request may hold, where a model's electra.toml does not say.
+    pub limits: Limits,
+    /// Where loaded models queue.
+    pub scheduler: Arc<Scheduler>,
+}
+
+impl Loader {
+    /// Loads, checks and warms one model; blocks. `predecessor` is what it is to take over from, if anything is.
+    ///
+    /// # Errors
+    /// What is wrong with the folder, in a sentence.
+    pub fn load(
+        &self,
+        folder: &ModelFolder,
+        predecessor: Option<&LoadedModel>,
+    ) -> Result<LoadedModel, LoadError> {
+        let settings = folder.settings().map_err(LoadError::Config)?;
+        let prepared;
+        let (files, graph) = match &folder.content {
+            Content::Graph(graph) => (&folder.path, graph.clone()),
+            Content::Unclear(graphs) => return Err(unclear(graphs)),
+            Content::Checkpoint => {
+                prepared = prepare(folder, self.export(&settings))?;
+                (&prepared.path, prepared.path.join(GRAPH_FILE))
+            }
+        };
+        let config = ModelConfig::from_folder(files)?;
+        let tokenizer = self.tokenizers.of_folder(files, config.vocabulary_size)?;
+        let max_tokens = max_tokens(tokenizer.max_tokens(config.max_tokens), &settings)?;
+        let options = EngineOptions {
+            device: self.device,
+            sessions: self.workers,
+        };
+        let mut graph = Graph::load(&self.runtime, &graph, &options)?;
+        let task = task::of(&config, graph.task(), graph.output_width(), settings.task)?;
+        task::check_rows(task, graph.output_rows()).map_err(LoadError::Mismatch)?;
+        check_settings(&settings, task, max_tokens)?;
+        let named = settings.labels.or(config.labels);
+        let labels = labels(task, named, graph.output_width())?;
+        let info = ModelInfo {
+            name: folder.name.clone(),
+            version: folder.version,
+            task,
+            precision: graph.precision(),
+            device: graph.device(),
+            layout: graph.layout(),
+            max_tokens,
+            token_types: token_types(config.token_types, &graph),
+            scheme: Scheme::of(labels.iter().map(String::as_str)),
+            labels,
+            problem_type: config.problem_type,
+            limits: settings.limits.over(self.limits),
+            defaults: settings.defaults,
+            inputs: graph.inputs().to_vec(),
+            outputs: graph.outputs().to_vec(),
+            size_bytes: size(files),
+            source: Source::read(&folder.path).map(|source| source.checkpoint.to_string()),
+        };
+        let warm_up = WarmUp {
+            graph: &graph,
+            special_tokens: tokenizer.special_tokens(),
+            max_tokens,
+        };
+        let batch_tokens = settings.limits.batch_tokens.or(self.batch_tokens);
+        // While others are served, measuring would find what they leave over.
+        let alike = predecessor.filter(|model| is_alike(&model.info, &info));
+        let sizing = warm_up.run(self.workers, batch_tokens, alike.map(|model| model.sizing))?;
+        tracing::info!(
+            model = info.name,
+            batch_tokens = sizing.batch_tokens,
+            all_cores_from = sizing.all_cores_from,
+            "batches are sized"
+        );
+        if sizing.all_cores_from.is_none() {
+            graph.keep_to_one_core();
+        }
+        let options = QueueOptions {
+            sizing,
+            capacity: settings.limits.queue_capacity,
+        };
+        let queue = self
+            .scheduler
+            .add_model(&info.name, Arc::new(graph), options);
+        Ok(LoadedModel {
+            info,
+            tokenizer,
+            sizing,
+            queue,
+        })
+    }
+
+    /// How a checkpoint is made a graph of.
+    fn export(&self, settings: &ModelSettings) -> ExportOptions {
+        ExportOptions {
+            precision: settings.precision.unwrap_or(self.precision),
+            device: self.device,
+            task: settings.task,
+            onnxruntime_library: Some(self.runtime.library().to_owned()),
+            ..ExportOptions::default()
+        }
+    }
+}
+
+/// Several graphs, of which none is the usual one.
+fn unclear(graphs: &[PathBuf]) -> LoadError {
+    let names: Vec<_> = graphs
+        .iter()
+        .map(|graph| format!("`{}`", graph.display()))
+        .collect();
+    LoadError::Config(format!(
+        "The folder has the graphs {} and none named model.onnx: say which to serve by the key `graph` in electra.toml",
+        names.join(", ")
+    ))
+}
+
+/// Whether two models take as long for a batch.
+fn is_alike(one: &ModelInfo, other: &ModelInfo) -> bool {
+    let kind = |info: &ModelInfo| (info.precision, info.layout, info.device, info.max_tokens);
+    // The weights decide: of two graphs of one size nine tenths of the bytes or more are the same.
+    let least = one.size_bytes.min(other.size_bytes);
+    let most = one.size_bytes.max(other.size_bytes);
+    kind(one) == kind(other) && least >= most / 10 * 9
+}
+
+/// The longest sequence that is run, where the model and its tokenizer take `most` tokens.
+fn max_tokens(most: usize, settings: &ModelSettings) -> Result<usize, LoadError> {
+    match settings.limits.max_tokens.map(NonZeroUsize::get) {
+        None => Ok(most),
+        Some(asked) if (4..=most).contains(&asked) => Ok(asked),
+        Some(asked) => Err(LoadError::Mismatch(format!(
+            "electra.toml says max_tokens = {asked}, and this model takes sequences of 4 to {most} tokens"
+        ))),
+    }
+}
+
+/// What electra.toml says must be of use to a model of this task.
+fn check_settings(
+    settings: &ModelSettings,
+    task: Task,
+    max_tokens: usize,
+) -> Result<(), LoadError> {
+    if let Some(other) = settings.task.filter(|other| *other != task) {
+        return Err(LoadError::Mismatch(format!(
+            "electra.toml says task = \"{other}\", and config.json or the graph says that this model does {task}; take \
+             the line out"
+        )));
+    }
+    let foreign = settings.defaults.foreign_to(task);
+    if !foreign.is_empty() {
+        return Err(LoadError::Mismatch(format!(
+            "electra.toml sets defaults that no request for {task} has: {}",
+            foreign.join(", ")
+        )));
+    }
+    match task {
+        Task::Qa => settings.defaults.check_qa(max_tokens),
+        Task::Discriminate | Task::Classify | Task::Tag => Ok(()),
+    }
+    .map_err(|error| {
+        LoadError::Mismatch(format!(
+            "A default of electra.toml can't be used: `{}` can't be used: {error}",
+            error.field()
+        ))
+    })
+}
+
+/// The labels a task's answers name, checked against the width of the graph's output.
+fn labels(task: Task, named: Option<Vec<String>>, width: usize) -> Result<Vec<String>, LoadError> {
+    let wanted = match task {
+        Task::Discriminate => 1,
+        Task::Qa => 2,
+        Task::Classify | Task::Tag => {
+            // transformers' names where config.json has none.
+            let labels = named.unwrap_or_else(|| (0..width).map(default_label).collect());
+            if labels.len() == width {
+                return Ok(labels);
+            }
+            return Err(LoadError::Mismatch(format!(
+                "config.json names {} labels but the graph gives {width} scores",
+                labels.len()
+            )));
+        }
+    };
+    if width == wanted {
+        return Ok(Vec::new());
+    }
+    Err(LoadError::Mismatch(format!(
+        "The task {task} needs {wanted} scores a token but the graph gives {width}"
+    )))
+}
+
+/// Bytes of the files in a folder and in its folders; what can't be read counts as nothing.
+fn size(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let size_of = |entry: std::fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => size(&entry.path()),
+        _ => std::fs::metadata(entry.path()).map_or(0, |metadata| metadata.len()),
+    };
+    entries.flatten().map(size_of).sum()
+}
+
+/// How many token types a model knows. A graph that reads none minds neither of the two that texts have.
+fn token_types(declared: usize, graph: &Graph) -> usize {
+    let reads_types = graph
+        .inputs()
+        .iter()
+        .any(|input| input.name == PaddedInput::TokenTypeIds.name());
+    if reads_types {
+        declared
+    } else {
+        declared.max(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_must_fit_the_graph() {
+        let names = |count: usize| Some((0..count).map(|index| index.to_string()).collect());
+        assert_eq!(labels(Task::Classify, names(3), 3).unwrap().len(), 3);
+        assert_eq!(labels(Task::Tag, None, 2).unwrap(), ["LABEL_0", "LABEL_1"]);
+        assert!(labels(Task::Discriminate, names(2), 1).unwrap().is_empty());
+        for (task, named, width) in [
+            (Task::Tag, names(3), 2),
+            (Task::Qa, None, 3),
+            (Task::Discriminate, None, 2),
+        ] {
+            assert!(labels(task, named, width).is_err(), "{task}");
+        }
+    }
+
+    #[test]
+    fn size_counts_files_of_inner_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("onnx")).unwrap();
+        std::fs::write(folder.path().join("onnx/model.onnx"), "12345").unwrap();
+        std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+        assert_eq!(size(folder.path()), 7);
+    }
+}

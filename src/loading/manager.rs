@@ -1,0 +1,353 @@
+//! Changes which models are loaded: all of them at the start, one when it is asked for, and what changed in the folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use thiserror::Error;
+
+use super::load_error::LoadError;
+use super::loader::Loader;
+use super::watch::{Change, Snapshot, changes};
+use crate::engine::Device;
+use crate::model_folder::{FoundModel, ModelFolder, ScanError, Version, scan};
+use crate::registry::{DefaultModel, LoadedModel, ModelInfo, ModelState, Registry};
+use crate::task::Task;
+use crate::telemetry::metrics::{Metrics, ModelDescription};
+
+/// Loads and unloads the models of one repository; one at a time, on its caller's thread.
+pub struct Manager {
+    path: PathBuf,
+    registry: Arc<Registry>,
+    loader: Loader,
+    metrics: Metrics,
+    /// The routes of each task, as the metrics name them.
+    routes: Vec<(Task, String)>,
+    /// The files of each version that were last loaded, or tried.
+    tried: Snapshot,
+    /// What was there at the last look.
+    before: Snapshot,
+    /// Models that an operator unloaded: they stay so until one loads them.
+    unloaded: BTreeSet<String>,
+    /// What the metrics say of each model.
+    described: BTreeMap<String, ModelDescription>,
+    /// Whether the last look at the folder failed, which was said then.
+    is_unreadable: bool,
+    /// Models that are out of service and still answer what they had accepted.
+    leaving: Vec<Arc<LoadedModel>>,
+}
+
+/// The device that was asked for by name does not work; there is no silent fall-back.
+#[derive(Debug, Error)]
+#[error("{source}")]
+pub struct DeviceFailure {
+    /// As asked for.
+    pub device: Device,
+    /// Why.
+    pub source: LoadError,
+}
+
+/// What became of models that are out of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// Some have gone now.
+    pub gone: bool,
+    /// Some still answer what they had accepted.
+    pub some_stay: bool,
+}
+
+impl Manager {
+    /// A manager of the models in a folder, which `registry` lists. Of each model `metrics` show the `routes` of its task
+    /// from the start.
+    #[must_use]
+    pub fn new(
+        path: PathBuf,
+        registry: Arc<Registry>,
+        loader: Loader,
+        metrics: Metrics,
+        routes: Vec<(Task, String)>,
+    ) -> Self {
+        Self {
+            path,
+            registry,
+            loader,
+            metrics,
+            routes,
+            tried: Snapshot::new(),
+            before: Snapshot::new(),
+            unloaded: BTreeSet::new(),
+            described: BTreeMap::new(),
+            is_unreadable: false,
+            leaving: Vec::new(),
+        }
+    }
+
+    /// Loads the models that `wanted` says. One that can't be loaded does not stop the others.
+    ///
+    /// # Errors
+    /// Only where the device that was asked for by name does not work.
+    pub fn load_all(&mut self, mut wanted: impl FnMut(&str) -> bool) -> Result<(), DeviceFailure> {
+        for model in self.take_snapshot().unwrap_or_default() {
+            // The one that serves first.
+            for folder in model.versions.iter().rev() {
+                if model.takes(folder.version) && wanted(&model.name) {
+                    self.load_version(folder)?;
+                }
+            }
+        }
+        for task in Task::ALL {
+            if let DefaultModel::Is(model) = self.registry.default_model(task) {
+                tracing::info!(%task, %model, "default model");
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that what was there at the start is loaded, or tried.
+    pub fn settle(&self) {
+        self.registry.mark_settled();
+    }
+
+    /// Loads a model, or those of its versions whose files are others than when they were loaded.
+    ///
+    /// # Errors
+    /// None where there is no such model; else why its highest version can't be loaded.
+    pub fn load(&mut self, name: &str) -> Result<(), Option<String>> {
+        let found = self.take_snapshot().map_err(Some)?;
+        let name = self.registry.find(name).ok_or(None)?;
+        let model = found
+            .iter()
+            .find(|model| *model.name == *name)
+            .ok_or(None)?;
+        self.unloaded.remove(&*name);
+        for folder in model.versions.iter().rev() {
+            let key = (model.name.clone(), folder.version);
+            let address = format!("{name}@{}", folder.version);
+            let state = self.registry.state(&address);
+            let ready = state.is_some_and(|state| state.model().is_some());
+            let changed = self.tried.get(&key) != self.before.get(&key);
+            if model.takes(folder.version) && (changed || !ready) {
+                // What the device lacks is said as any other reason is.
+                let _ = self.load_version(folder);
+            }
+        }
+        let problem = self.registry.status(&name).and_then(|status| {
+            let (_, highest) = status.versions.into_iter().next_back()?;
+            highest.problem
+        });
+        problem.map_or(Ok(()), |problem| Err(Some(problem)))
+    }
+
+    /// Takes a model out of service, in all its versions. Its memory is given back when the last request that it had
+    /// accepted is answered. Returns whether there is such a model.
+    pub fn unload(&mut self, name: &str) -> bool {
+        let Some(status) = self.registry.status(name) else {
+            return false;
+        };
+        self.unloaded.insert(status.name.to_string());
+        for (version, _) in status.versions {
+            self.unload_version(&status.name, version);
+        }
+        tracing::info!(model = %status.name, "model unloaded");
+        true
+    }
+
+    /// Snapshots at the folder, and loads and unloads what changed since.
+    pub fn follow(&mut self) {
+        let last = self.before.clone();
+        let found = match self.take_snapshot() {
+            Ok(found) => found,
+            Err(reason) => {
+                // Nothing is let go for a folder that can't be read.
+                if !self.is_unreadable {
+                    tracing::warn!(reason, "the model repository can't be looked through");
+                }
+                self.is_unreadable = true;
+                return;
+            }
+        };
+        self.is_unreadable = false;
+        let folders: BTreeMap<_, _> = found
+            .iter()
+            .flat_map(|model| &model.versions)
+            .map(|folder| ((folder.name.clone(), folder.version), folder))
+            .collect();
+        let wanted = |look: &Snapshot| -> Snapshot {
+            let taken = |(name, version): &(String, Version)| {
+                let model = found.iter().find(|model| model.name == *name);
+                // A model that is out of sight counts as wanted still.
+                model.is_none_or(|model| model.takes(*version)) && !self.unloaded.contains(name)
+            };
+            let look = look.iter().filter(|(key, _)| taken(key));
+            look.map(|(key, files)| (key.clone(), files.clone()))
+                .collect()
+        };
+        for change in changes(&self.tried, &wanted(&last), &wanted(&self.before)) {
+            match change {
+                Change::Load(name, version) => {
+                    if let Some(folder) = folders.get(&(name, version)) {
+                        // Said in the log, in GET /models and in the metrics; the server goes on.
+                        let _ = self.load_version(folder);
+                    }
+                }
+                Change::Remove(name, version) => {
+                    // What electra.toml passes over now goes once what it wants instead has come.
+                    let is_there = folders.contains_key(&(name.clone(), version));
+                    if !is_there || self.has_higher(&name, version) {
+                        self.unload_version(&name, version);
+                        tracing::info!(model = name, %version, "version unloaded");
+                    }
+                }
+            }
+        }
+        for status in self.registry.statuses() {
+            for (version, _) in status.versions {
+                let key = (status.name.to_string(), version);
+                if !folders.contains_key(&key) && !last.contains_key(&key) {
+                    self.leaving.extend(self.registry.remove(&key.0, version));
+                    self.update_metrics(&key.0);
+                    // Another model may come by that name.
+                    if self.registry.find(&key.0).is_none() {
+                        self.unloaded.remove(&key.0);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives back the memory of models that have answered the last they had accepted.
+    ///
+    /// It is this thread that took the memory, and an allocator has what another thread gives back wait for its owner.
+    pub fn release(&mut self) -> Released {
+        let before = self.leaving.len();
+        // Nobody can take hold of a model that the repository has let go but who holds it already.
+        self.leaving.retain(|model| Arc::strong_count(model) > 1);
+        Released {
+            gone: self.leaving.len() < before,
+            some_stay: !self.leaving.is_empty(),
+        }
+    }
+
+    /// Lists what is there now, and remembers it.
+    fn take_snapshot(&mut self) -> Result<Vec<FoundModel>, String> {
+        let found = match scan(&self.path) {
+            Ok(found) => found,
+            // Whoever takes the last model out means it.
+            Err(ScanError::Empty { .. }) => Vec::new(),
+            Err(error) => return Err(error.to_string()),
+        };
+        for model in &found {
+            self.registry.add(model, false);
+        }
+        self.before = found
+            .iter()
+            .flat_map(|model| &model.versions)
+            .map(|folder| ((folder.name.clone(), folder.version), folder.fingerprint()))
+            .collect();
+        Ok(found)
+    }
+
+    /// Loads one version and puts it in service.
+    fn load_version(&mut self, folder: &ModelFolder) -> Result<(), DeviceFailure> {
+        let started = Instant::now();
+        let (model, version) = (folder.name.as_str(), folder.version);
+        let key = (folder.name.clone(), version);
+        self.tried.insert(key, folder.fingerprint());
+        self.registry.mark_loading(folder);
+        let state = self.registry.state(model);
+        let serving = state.as_ref().and_then(ModelState::model);
+        let outcome = self.loader.load(folder, serving.map(AsRef::as_ref));
+        // What serves must not be held here once it is replaced.
+        drop(state);
+        let milliseconds = started.elapsed().as_millis();
+        let result = match outcome {
+            Ok(loaded) => {
+                let info = &loaded.info;
+                let (task, device, precision) = (info.task, info.device, info.precision);
+                tracing::info!(model, %version, %task, %device, %precision, milliseconds, "model ready");
+                for (_, route) in self.routes.iter().filter(|(of, _)| *of == task) {
+                    self.metrics.declare_route(route, model);
+                }
+                let replaced = self.registry.mark_loaded(folder, Arc::new(loaded));
+                self.leaving.extend(replaced);
+                Ok(())
+            }
+            Err(source) => {
+                tracing::error!(model, %version, error = %source, "the model could not be loaded");
+                self.registry.mark_failed(folder, source.to_string());
+                let device = self.loader.device;
+                if source.is_device() && device != Device::Auto {
+                    Err(DeviceFailure { device, source })
+                } else {
+                    Ok(())
+                }
+            }
+        };
+        self.update_metrics(&folder.name);
+        result
+    }
+
+    fn unload_version(&mut self, name: &str, version: Version) {
+        self.tried.remove(&(name.to_owned(), version));
+        self.leaving
+            .extend(self.registry.mark_unloaded(name, version));
+        self.metrics.forget_load(name, version);
+        self.update_metrics(name);
+    }
+
+    /// Whether a higher version of a model answers.
+    fn has_higher(&self, name: &str, version: Version) -> bool {
+        let status = self.registry.status(name);
+        status.is_some_and(|status| {
+            let mut versions = status.versions.iter();
+            versions.any(|(other, found)| *other > version && found.state.model().is_some())
+        })
+    }
+
+    /// Brings the metrics of a model up to date.
+    fn update_metrics(&mut self, name: &str) {
+        let status = self.registry.status(name);
+        for (version, state) in status.iter().flat_map(|status| &status.versions) {
+            if !matches!(state.state, ModelState::Unloaded) {
+                self.metrics
+                    .load_failed(name, *version, state.problem.is_some());
+            }
+        }
+        let description = status.and_then(|status| match &status.state {
+            ModelState::Ready(model) => Some((described(&model.info), true)),
+            ModelState::Failed { .. } => Some((undescribed(name, status.task), false)),
+            ModelState::Loading | ModelState::Unloaded => None,
+        });
+        let ready = description.as_ref().is_some_and(|(_, ready)| *ready);
+        let description = description.map(|(description, _)| description);
+        if let Some(before) = self.described.remove(name)
+            && Some(&before) != description.as_ref()
+        {
+            self.metrics.forget_model(&before);
+        }
+        if let Some(description) = description {
+            self.metrics.model_ready(&description, ready);
+            self.described.insert(name.to_owned(), description);
+        }
+    }
+}
+
+fn described(model: &ModelInfo) -> ModelDescription {
+    ModelDescription {
+        model: model.name.clone(),
+        task: model.task.to_string(),
+        precision: model.precision.to_string(),
+        device: model.device.to_string(),
+    }
+}
+
+/// A model that could not be loaded: of it, only its files tell.
+fn undescribed(name: &str, task: Option<Task>) -> ModelDescription {
+    ModelDescription {
+        model: name.to_owned(),
+        task: task.map(|task| task.to_string()).unwrap_or_default(),
+        precision: String::new(),
+        device: String::new(),
+    }
+}

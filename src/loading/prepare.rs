@@ -1,0 +1,97 @@
+//! Makes a graph for a folder that holds a checkpoint alone, and keeps it there for the next start.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::load_error::LoadError;
+use crate::convert::{ExportOptions, ExportReport, ExportRequest, export};
+use crate::export::GRAPH_FILE;
+use crate::model_folder::ModelFolder;
+
+/// Where exports are kept, in the checkpoint's folder.
+const KEPT: &str = ".electra";
+/// What says which files an export was made of; written last.
+const SOURCE: &str = "source.txt";
+
+/// A folder with a graph of the checkpoint.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The folder: graph, tokenizer and config.json.
+    pub path: PathBuf,
+    /// Kept until the graph is loaded, where the checkpoint's own folder can't be written to.
+    _temporary: Option<TempDir>,
+}
+
+/// The export that was made of the checkpoint's files as they are now, or a new one.
+///
+/// # Errors
+/// What keeps the checkpoint from being exported.
+pub fn prepare(folder: &ModelFolder, options: ExportOptions) -> Result<Prepared, LoadError> {
+    let kept = folder.path.join(KEPT).join(options.precision.to_string());
+    // Another release may build another graph; another device may take another precision.
+    let source = format!(
+        "{} {} {:?}\n",
+        env!("CARGO_PKG_VERSION"),
+        options.device,
+        folder.fingerprint()
+    );
+    let is_current = |path: &Path| {
+        path.join(GRAPH_FILE).is_file()
+            && std::fs::read_to_string(path.join(SOURCE)).is_ok_and(|text| text == source)
+    };
+    if is_current(&kept) {
+        return Ok(Prepared {
+            path: kept,
+            _temporary: None,
+        });
+    }
+    let (path, temporary) = match writable(&kept) {
+        Ok(()) => (kept, None),
+        Err(error) => {
+            tracing::info!(
+                model = folder.name,
+                %error,
+                "the export of this checkpoint can't be kept in its folder and is made at every start"
+            );
+            let temporary = tempfile::tempdir().map_err(|error| LoadError::Keeping {
+                folder: std::env::temp_dir(),
+                error,
+            })?;
+            (temporary.path().to_owned(), Some(temporary))
+        }
+    };
+    let started = std::time::Instant::now();
+    let report = export(&ExportRequest {
+        checkpoint: folder.path.clone(),
+        output: path.clone(),
+        options,
+    })?;
+    tell(folder, &report, started.elapsed().as_millis());
+    let marked = std::fs::write(path.join(SOURCE), source);
+    if let Err(error) = marked.as_ref()
+        && temporary.is_none()
+    {
+        tracing::warn!(model = folder.name, %error, "this export will be made again at the next start");
+    }
+    Ok(Prepared {
+        path,
+        _temporary: temporary,
+    })
+}
+
+/// Makes the folder, and makes sure that what is in it counts as no export until the next one is complete.
+fn writable(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join(SOURCE), "")
+}
+
+fn tell(folder: &ModelFolder, report: &ExportReport, milliseconds: u128) {
+    let (model, precision) = (&folder.name, report.exported.precision);
+    let reason = report.selection.as_ref().map(ToString::to_string);
+    let comparison = report.comparison.as_ref().map(ToString::to_string);
+    if let Some(unused) = report.exported.unused_tensors() {
+        tracing::warn!(model, "{unused}");
+    }
+    tracing::info!(model, %precision, reason, comparison, milliseconds, "checkpoint exported");
+}

@@ -1,0 +1,109 @@
+//! What a model does, where its files and its graph say it or leave it to be concluded.
+
+use super::load_error::LoadError;
+use crate::engine::{ConcludedTask, OutputRows};
+use crate::model_config::ModelConfig;
+use crate::task::{Architecture, Task};
+
+/// What a model does: as config.json says, or else as its graph tells, or else as electra.toml says. A score for each word
+/// of the vocabulary is a language model's, and tells none of the tasks.
+///
+/// `width` is that of the graph's rows, `settings` what electra.toml says.
+///
+/// # Errors
+/// [`LoadError::HeadNotServed`] if config.json names a head without a task and electra.toml does not name a task, and
+/// [`LoadError::UnknownTask`] if nothing does.
+pub fn of(
+    config: &ModelConfig,
+    graph: Option<ConcludedTask>,
+    width: usize,
+    settings: Option<Task>,
+) -> Result<Task, LoadError> {
+    let graph = match (config.architecture(), settings) {
+        // A graph may have another head than the checkpoint that its config.json came from: then electra.toml says so.
+        (Some(Architecture::Served(task)), _) | (Some(Architecture::NotServed(_)), Some(task)) => {
+            return Ok(task);
+        }
+        (Some(Architecture::NotServed(head)), None) => return Err(LoadError::HeadNotServed(head)),
+        (None, _) => graph.filter(|_| config.vocabulary_size != Some(width)),
+    };
+    if let Some(ConcludedTask { task, from }) = &graph {
+        tracing::info!(%task, "config.json names no task; it is concluded from the graph: {from}");
+    }
+    let concluded = graph.map(|concluded| concluded.task);
+    concluded.or(settings).ok_or(LoadError::UnknownTask)
+}
+
+/// A task has scores either of tokens or of whole texts.
+///
+/// # Errors
+/// A sentence without its full stop, where the graph gives the others.
+pub fn check_rows(task: Task, rows: OutputRows) -> Result<(), String> {
+    match (task, rows) {
+        (Task::Classify, OutputRows::Tokens) => Err(
+            "The task classify needs scores of a text but the graph gives scores of its tokens"
+                .to_owned(),
+        ),
+        (Task::Discriminate | Task::Tag | Task::Qa, OutputRows::Sequences) => Err(format!(
+            "The task {task} needs scores of tokens but the graph gives scores of a whole text"
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_task_is_what_is_said_or_else_concluded() {
+        let find = |config: &str, settings, width| {
+            let config = ModelConfig::parse(config.as_bytes()).unwrap();
+            let concluded = ConcludedTask {
+                task: Task::Tag,
+                from: "its outputs".to_owned(),
+            };
+            of(&config, Some(concluded), width, settings)
+        };
+        let bare = r#"{"vocab_size": 40}"#;
+        assert_eq!(find(bare, None, 3).unwrap(), Task::Tag);
+        let said = r#"{"architectures": ["ElectraForQuestionAnswering"]}"#;
+        assert_eq!(find(said, None, 2).unwrap(), Task::Qa);
+        // A language model's head.
+        assert!(matches!(find(bare, None, 40), Err(LoadError::UnknownTask)));
+        let discriminate = Some(Task::Discriminate);
+        assert_eq!(find(bare, discriminate, 40).unwrap(), Task::Discriminate);
+    }
+
+    #[test]
+    fn heads_that_are_not_served_are_refused_by_name() {
+        for (class, name) in [
+            ("ElectraForMultipleChoice", "multiple choice"),
+            ("ElectraForMaskedLM", "generator"),
+            ("BertForMaskedLM", "language model"),
+        ] {
+            let config = format!(r#"{{"architectures": ["{class}"]}}"#);
+            let config = ModelConfig::parse(config.as_bytes()).unwrap();
+            let error = of(&config, None, 1, None).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+            assert_eq!(of(&config, None, 1, Some(Task::Tag)).unwrap(), Task::Tag);
+        }
+    }
+
+    #[test]
+    fn rows_must_be_those_of_the_task() {
+        for task in Task::ALL {
+            let fitting = |rows| check_rows(task, rows).is_ok();
+            assert_eq!(
+                fitting(OutputRows::Sequences),
+                task == Task::Classify,
+                "{task}"
+            );
+            assert_eq!(
+                fitting(OutputRows::Tokens),
+                task != Task::Classify,
+                "{task}"
+            );
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! A model as it lies on disk: its folder and versions, electra.toml, and the note of where it came from.
+
+mod folder;
+mod provenance;
+mod settings;
+mod version;
+
+pub use folder::{Content, Fingerprint, FoundModel, ModelFolder, ScanError, scan, usual_graph};
+pub use provenance::{Checkpoint, SOURCE_FILE, Source};
+pub use settings::{LimitSettings, ModelSettings, RequestDefaults, SETTINGS_FILE, VersionPolicy};
+pub use version::{Address, Version};

@@ -1,0 +1,230 @@
+//! The list of models that requests look into; whoever loads and unloads models changes it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use tokio::sync::watch::{Receiver, Sender};
+
+use super::entry::{Entry, VersionEntry};
+use super::model::{LoadedModel, ModelState};
+use super::status::{DefaultModel, ModelStatus};
+use crate::model_folder::{Address, FoundModel, ModelFolder, Version};
+use crate::task::Task;
+
+/// All models of a model repository by name, each with the state of its versions. Shared by those who ask models and the
+/// one who changes them; every method holds its lock for moments.
+#[derive(Debug, Default)]
+pub struct Registry {
+    models: RwLock<BTreeMap<Arc<str>, Entry>>,
+    /// Whether all that was there at the start has been loaded, or tried.
+    settled: AtomicBool,
+    /// Told of each change, once it can be seen.
+    changed: Sender<()>,
+}
+
+impl Registry {
+    /// A registry of these models, all still to be loaded.
+    #[must_use]
+    pub fn new(found: &[FoundModel]) -> Self {
+        let registry = Self::default();
+        for model in found {
+            registry.add(model, true);
+            model
+                .versions
+                .iter()
+                .for_each(|folder| registry.declare(folder));
+        }
+        registry
+    }
+
+    /// The names, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.read().keys().cloned().collect()
+    }
+
+    /// The name of the model that an address (a name, an alias, with or without a version) means.
+    #[must_use]
+    pub fn find(&self, address: &str) -> Option<Arc<str>> {
+        let models = self.read();
+        resolve(&models, Address::from(address)).map(|(name, _)| Arc::clone(name))
+    }
+
+    /// The state of the version that an address means; without a number, of the one that serves.
+    #[must_use]
+    pub fn state(&self, address: &str) -> Option<ModelState> {
+        let models = self.read();
+        let address = Address::from(address);
+        let (_, entry) = resolve(&models, address)?;
+        entry.state(address.version)
+    }
+
+    /// What a model does, where it is known yet.
+    #[must_use]
+    pub fn task(&self, address: &str) -> Option<Task> {
+        let models = self.read();
+        let address = Address::from(address);
+        resolve(&models, address)?.1.task(address.version)
+    }
+
+    /// A model, in all that can be told of it.
+    #[must_use]
+    pub fn status(&self, address: &str) -> Option<ModelStatus> {
+        let models = self.read();
+        let (name, entry) = resolve(&models, Address::from(address))?;
+        Some(entry.status(name))
+    }
+
+    /// All models by name.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<ModelStatus> {
+        let models = self.read();
+        models
+            .iter()
+            .map(|(name, entry)| entry.status(name))
+            .collect()
+    }
+
+    /// The model a task's route uses when the request names none. A model that was unloaded is passed over.
+    #[must_use]
+    pub fn default_model(&self, task: Task) -> DefaultModel {
+        let models = self.read();
+        for route in [Some(true), None] {
+            for (name, entry) in models.iter().filter(|(_, entry)| entry.route == route) {
+                match (entry.task(None), entry.state(None)) {
+                    (_, Some(ModelState::Unloaded) | None) => {}
+                    (Some(found), _) if found == task => return DefaultModel::Is(Arc::clone(name)),
+                    (None, Some(ModelState::Loading)) => {
+                        return DefaultModel::Awaits(Arc::clone(name));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        DefaultModel::None
+    }
+
+    /// Whether all that was there at the start has been loaded, or tried.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// Notes that all that was there at the start has been loaded, or tried.
+    pub fn mark_settled(&self) {
+        self.settled.store(true, Ordering::Release);
+        self.changed.send_replace(());
+    }
+
+    /// Hears of each change from now on.
+    #[must_use]
+    pub fn changes(&self) -> Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Lists a model as it was found: new versions are to be loaded; what is listed already keeps its state.
+    pub fn add(&self, model: &FoundModel, required: bool) {
+        self.alter(|models| {
+            let entry = models
+                .entry(model.name.as_str().into())
+                .or_insert_with(|| Entry::new(required));
+            entry.update(model);
+        });
+    }
+
+    /// Notes that a version is loading, or again.
+    pub fn mark_loading(&self, folder: &ModelFolder) {
+        self.declare(folder);
+        self.change(folder, VersionEntry::begin);
+    }
+
+    /// Notes which task a version's files name.
+    fn declare(&self, folder: &ModelFolder) {
+        // Read before the lock is taken.
+        let task = folder.declared_task();
+        self.change(folder, |version| version.declare(task));
+    }
+
+    /// Puts a loaded model in its version's place. Who asks from now on gets it; who asked before is still answered by
+    /// the one that was there, which is returned.
+    pub fn mark_loaded(
+        &self,
+        folder: &ModelFolder,
+        model: Arc<LoadedModel>,
+    ) -> Option<Arc<LoadedModel>> {
+        self.change(folder, |version| version.loaded(model))
+            .flatten()
+    }
+
+    /// Notes why a version could not be loaded. One that was loaded before from other files stays.
+    pub fn mark_failed(&self, folder: &ModelFolder, reason: String) {
+        self.change(folder, |version| version.failed(reason));
+    }
+
+    /// Takes a version off the list that is not there any more, and the model with its last version. Returns what was
+    /// loaded.
+    pub fn remove(&self, name: &str, version: Version) -> Option<Arc<LoadedModel>> {
+        let removed = self.alter(|models| {
+            let entry = models.get_mut(name);
+            let removed = entry.and_then(|entry| entry.versions.remove(&version));
+            if models
+                .get(name)
+                .is_some_and(|entry| entry.versions.is_empty())
+            {
+                models.remove(name);
+            }
+            removed
+        });
+        removed.and_then(VersionEntry::into_model)
+    }
+
+    /// Takes a version out of service and returns what was loaded; it stays listed.
+    pub fn mark_unloaded(&self, name: &str, version: Version) -> Option<Arc<LoadedModel>> {
+        self.alter(|models| {
+            let entry = models.get_mut(name)?;
+            entry.versions.get_mut(&version)?.unload()
+        })
+    }
+
+    fn change<R>(
+        &self,
+        folder: &ModelFolder,
+        change: impl FnOnce(&mut VersionEntry) -> R,
+    ) -> Option<R> {
+        self.alter(|models| {
+            let entry = models.get_mut(folder.name.as_str())?;
+            entry.versions.get_mut(&folder.version).map(change)
+        })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Arc<str>, Entry>> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alter<R>(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, Entry>) -> R) -> R {
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        let outcome = change(&mut models);
+        drop(models);
+        self.changed.send_replace(());
+        outcome
+    }
+}
+
+/// The model that an address means: by its name, or else the first by name that has the alias, or else the first that was
+/// pulled by that name.
+fn resolve<'m>(
+    models: &'m BTreeMap<Arc<str>, Entry>,
+    address: Address<'_>,
+) -> Option<(&'m Arc<str>, &'m Entry)> {
+    let name = address.name;
+    let first = |has: &dyn Fn(&Entry) -> bool| models.iter().find(|(_, entry)| has(entry));
+    models
+        .get_key_value(name)
+        .or_else(|| first(&|entry| entry.aliases.iter().any(|alias| alias == name)))
+        .or_else(|| first(&|entry| entry.hub_name.as_deref() == Some(name)))
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

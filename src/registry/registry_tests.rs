@@ -1,0 +1,171 @@
+//! How models are listed, found and chosen.
+
+use super::*;
+use crate::model_folder::Content;
+
+fn model(name: &str, versions: &[&str], settings: &str) -> FoundModel {
+    let folder = |version: &&str| ModelFolder {
+        name: name.to_owned(),
+        version: Version::named(version).unwrap(),
+        path: "no/such/folder".into(),
+        parent: None,
+        content: Content::Checkpoint,
+    };
+    FoundModel {
+        name: name.to_owned(),
+        settings: Ok(toml::from_str(settings).unwrap()),
+        hub_name: None,
+        versions: versions.iter().map(folder).collect(),
+    }
+}
+
+/// Models of which one version each is there, whose files name the task.
+fn registry(tasks: &[(&str, Option<Task>)]) -> Registry {
+    let registry = Registry::default();
+    for (name, task) in tasks {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(task) = task {
+            std::fs::write(
+                folder.path().join("electra.toml"),
+                format!("task = \"{task}\""),
+            )
+            .unwrap();
+        }
+        std::fs::write(
+            folder.path().join("config.json"),
+            r#"{"max_position_embeddings": 8}"#,
+        )
+        .unwrap();
+        let mut model = model(name, &["1"], "");
+        folder.path().clone_into(&mut model.versions[0].path);
+        registry.add(&model, true);
+        registry.declare(&model.versions[0]);
+    }
+    registry
+}
+
+fn fail(registry: &Registry, name: &str, version: &str) {
+    let model = model(name, &[version], "");
+    registry.mark_failed(&model.versions[0], "broken".to_owned());
+}
+
+fn is(name: &str) -> DefaultModel {
+    DefaultModel::Is(name.into())
+}
+
+#[test]
+fn the_first_by_name_is_a_routes_default_even_if_it_failed() {
+    let models = registry(&[
+        ("b", Some(Task::Qa)),
+        ("a", Some(Task::Tag)),
+        ("c", Some(Task::Qa)),
+    ]);
+    assert_eq!(models.default_model(Task::Qa), is("b"));
+    fail(&models, "b", "1");
+    assert_eq!(models.default_model(Task::Qa), is("b"));
+    assert_eq!(models.default_model(Task::Classify), DefaultModel::None);
+    models.mark_unloaded("b", Version::ONLY);
+    assert_eq!(models.default_model(Task::Qa), is("c"));
+    models.remove("c", Version::ONLY);
+    assert_eq!(models.default_model(Task::Qa), DefaultModel::None);
+}
+
+#[test]
+fn the_default_waits_for_a_model_whose_task_only_its_graph_says() {
+    let models = registry(&[("a", None), ("b", Some(Task::Qa))]);
+    assert_eq!(
+        models.default_model(Task::Qa),
+        DefaultModel::Awaits("a".into())
+    );
+    fail(&models, "a", "1");
+    assert_eq!(models.default_model(Task::Qa), is("b"));
+}
+
+#[test]
+fn electra_toml_gives_a_route_to_a_model() {
+    let models = registry(&[
+        ("a", Some(Task::Qa)),
+        ("b", Some(Task::Qa)),
+        ("c", Some(Task::Qa)),
+    ]);
+    let set = |name: &str, settings: &str| models.add(&model(name, &["1"], settings), true);
+    set("c", "route = true");
+    assert_eq!(models.default_model(Task::Qa), is("c"));
+    set("c", "route = false");
+    set("a", "route = false");
+    assert_eq!(models.default_model(Task::Qa), is("b"));
+}
+
+#[test]
+fn a_pulled_model_is_found_by_its_name_on_the_hub() {
+    let models = Registry::default();
+    let pulled = |name: &str, hub_name: &str| FoundModel {
+        hub_name: Some(hub_name.to_owned()),
+        ..model(name, &["1", "2"], "")
+    };
+    models.add(&pulled("a", "org/x"), true);
+    models.add(&pulled("b", "org/x"), true);
+    models.add(&pulled("c", "org/y"), true);
+    models.add(&model("d", &["1"], "aliases = [\"z\"]"), true);
+    models.add(&pulled("e", "z"), true);
+    let found = |address: &str| models.find(address).map(|name| name.to_string());
+    // Of two that came from the same place the first by name; a name and an alias go before it.
+    for (address, name) in [
+        ("org/x", Some("a")),
+        ("org/x@2", Some("a")),
+        ("org/y", Some("c")),
+        ("z", Some("d")),
+        ("e", Some("e")),
+        ("org/z", None),
+    ] {
+        assert_eq!(found(address).as_deref(), name, "{address}");
+    }
+    assert!(models.state("org/x@3").is_none());
+    assert_eq!(models.status("b").unwrap().aliases, ["org/x"]);
+    // One that was put in its place by hand has lost it.
+    models.add(&model("c", &["1"], ""), false);
+    assert_eq!(found("org/y"), None);
+}
+
+#[test]
+fn models_are_found_by_name_alias_and_version() {
+    let models = registry(&[]);
+    models.add(&model("a", &["1", "3"], "aliases = [\"x\", \"b\"]"), true);
+    models.add(&model("b", &["2"], "aliases = [\"x\", \"y\"]"), true);
+    let find = |address: &str| models.find(address).map(|name| name.to_string());
+    for (address, expected) in [
+        ("a", Some("a")),
+        ("a@3", Some("a")),
+        // A name goes before an alias, and of two models with one alias the first by name has it.
+        ("b", Some("b")),
+        ("x", Some("a")),
+        ("y@2", Some("b")),
+        ("z", None),
+    ] {
+        assert_eq!(find(address).as_deref(), expected, "{address}");
+    }
+    fail(&models, "a", "3");
+    assert!(matches!(
+        models.state("x@3"),
+        Some(ModelState::Failed { .. })
+    ));
+    assert!(matches!(models.state("x@1"), Some(ModelState::Loading)));
+    assert!(models.state("a@2").is_none(), "there is no version 2");
+}
+
+#[test]
+fn versions_that_electra_toml_passes_over_are_listed_and_not_loaded() {
+    let models = registry(&[]);
+    models.add(&model("a", &["1", "2", "3"], "versions = \"latest\""), true);
+    let states = |name: &str| -> Vec<&'static str> {
+        let versions = models.status(name).unwrap().versions;
+        versions
+            .iter()
+            .map(|(_, version)| version.state.name())
+            .collect()
+    };
+    assert_eq!(states("a"), ["unloaded", "unloaded", "loading"]);
+    assert_eq!(models.state("a").unwrap().name(), "loading");
+    fail(&models, "a", "3");
+    assert_eq!(models.state("a").unwrap().name(), "failed");
+}

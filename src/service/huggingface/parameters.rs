@@ -1,0 +1,114 @@
+//! What the pipelines' parameters have in common: how they are read, and those that are of no effect or of no use here.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{StrDeserializer, StringDeserializer};
+use serde::de::{DeserializeOwned, Error, IntoDeserializer, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::super::input::Object;
+use super::super::json;
+use crate::error::ServiceError;
+use crate::fields::Count;
+
+/// A parameter that a pipeline or its tokenizer has and this server can't honour, and why.
+pub(super) type Refused = (&'static str, &'static str);
+
+/// The field `parameters`. A null parameter is as if it were absent, save one that says itself what null is.
+pub(super) fn read<T: DeserializeOwned + Default>(
+    value: Option<Value>,
+    refused: &[Refused],
+) -> Result<T, ServiceError> {
+    let mut value = match value {
+        None | Some(Value::Null) => return Ok(T::default()),
+        Some(value) => value,
+    };
+    if let Some(given) = value.as_object_mut() {
+        for (name, reason) in refused {
+            match given.remove(*name) {
+                None | Some(Value::Null) => {}
+                Some(_) => return Err(unusable(name, (*reason).to_owned())),
+            }
+        }
+    }
+    json::read(value, "parameters").map(|Object(parameters)| parameters)
+}
+
+/// A parameter with a value of no use.
+pub(super) fn unusable(name: &str, reason: String) -> ServiceError {
+    ServiceError::InvalidValue {
+        place: format!("`parameters.{name}`"),
+        reason,
+    }
+}
+
+/// What every pipeline takes to decide what runs together, which is the server's to decide: it changes no answer.
+pub(super) type BatchSize = Count<1>;
+/// The same of the processes that read inputs.
+pub(super) type NumWorkers = Count<0>;
+
+/// True, false, or a name, as tokenizers take `truncation` and `padding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Switch<T> {
+    Off,
+    On,
+    Named(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Switch<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SwitchVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for SwitchVisitor<T> {
+            type Value = Switch<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("true, false or a string")
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+                Ok(if value { Switch::On } else { Switch::Off })
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+                let name: StrDeserializer<'_, E> = name.into_deserializer();
+                T::deserialize(name).map(Switch::Named)
+            }
+        }
+
+        deserializer.deserialize_any(SwitchVisitor(PhantomData))
+    }
+}
+
+/// The tokenizer's names of what it cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Truncation {
+    LongestFirst,
+    OnlyFirst,
+    OnlySecond,
+    DoNotTruncate,
+}
+
+/// How far a tokenizer fills inputs up. Here each is as long as it is, which changes no answer: what is filled up is masked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Padding {
+    Longest,
+    MaxLength,
+    DoNotPad,
+}
+
+/// A name in upper, lower or mixed case, as transformers takes those of its enums.
+pub(super) fn any_case<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    let read = |name: String| {
+        let name: StringDeserializer<D::Error> = name.to_ascii_lowercase().into_deserializer();
+        T::deserialize(name)
+    };
+    name.map(read).transpose()
+}

@@ -1,0 +1,392 @@
+//! transformers' question-answering pipeline.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::input::{Inputs, check_length};
+use super::super::windowed::slice;
+use super::budget::{fewest_new_tokens, is_affordable};
+use super::output::{PipelineAnswer, PipelineAnswers, PipelineOutput};
+use super::parameters::{self, BatchSize, NumWorkers, Padding, Switch, Truncation, unusable};
+use super::pipeline::Pipeline;
+use super::questions::{Item, items};
+use crate::batch::{Sequence, SequenceOutput};
+use crate::error::ServiceError;
+use crate::fields::Count;
+use crate::heads::qa_bounds::{MAX_TOP_K, WINDOW_TOKENS};
+use crate::heads::qa_pipeline::{PipelineWindow, WindowSpan, best_spans};
+use crate::registry::LoadedModel;
+use crate::text::sequence::pair;
+use crate::text::windows::{self, Window};
+use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
+
+/// Tokens that two windows share if a request does not say, where windows are not shorter than twice as many.
+const DEFAULT_STRIDE: usize = 128;
+/// Longest answer in tokens if a request does not say.
+const DEFAULT_ANSWER_TOKENS: usize = 15;
+/// `[CLS] question [SEP] context [SEP]`.
+const SPECIAL_TOKENS: usize = 3;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    /// How many answers, best first; 1 if absent.
+    top_k: Option<Count<1>>,
+    /// Its older name, which counts where `top_k` is absent.
+    topk: Option<Count<1>>,
+    /// Tokens of the context that neighbouring windows share.
+    doc_stride: Option<Count<0>>,
+    /// Longest answer in tokens.
+    max_answer_len: Option<Count<1>>,
+    /// Longest window in tokens, with the question and special tokens.
+    max_seq_len: Option<Count<1>>,
+    /// Of no effect, as with transformers' fast tokenizers: questions are not cut.
+    #[serde(rename = "max_question_len")]
+    _max_question_len: Option<Count<1>>,
+    /// Whether no answer joins the list, as an empty one.
+    handle_impossible_answer: Option<bool>,
+    /// Whether answers are whole words; true if absent.
+    align_to_words: Option<bool>,
+    #[serde(rename = "padding")]
+    _padding: Option<Switch<Padding>>,
+    /// Of no effect, as with transformers, which reads long contexts in windows.
+    #[serde(rename = "truncation")]
+    _truncation: Option<Switch<Truncation>>,
+    /// Of no effect, as with transformers: a window's length is `max_seq_len`.
+    #[serde(rename = "max_length")]
+    _max_length: Option<Count<1>>,
+    #[serde(rename = "batch_size")]
+    _batch_size: Option<BatchSize>,
+    #[serde(rename = "num_workers")]
+    _num_workers: Option<NumWorkers>,
+}
+
+pub(super) struct QuestionAnswering {
+    items: Inputs<Item>,
+    choice: Choice,
+    cut: Cut,
+}
+
+/// How contexts are cut into windows.
+#[derive(Clone, Copy)]
+struct Cut {
+    window_tokens: usize,
+    stride: usize,
+    /// Whether the request says so.
+    stride_is_asked: bool,
+}
+
+/// How logits become an answer.
+struct Choice {
+    top_k: usize,
+    max_answer_tokens: NonZeroUsize,
+    no_answer: bool,
+    whole_words: bool,
+}
+
+pub(super) struct Prepared {
+    items: Vec<PreparedItem>,
+    choice: Choice,
+}
+
+/// A question and its context as tokens, and the context's windows.
+struct PreparedItem {
+    question: Vec<u32>,
+    context: Arc<str>,
+    tokens: TokenizedText,
+    windows: Vec<Window>,
+}
+
+impl Pipeline for QuestionAnswering {
+    type Prepared = Prepared;
+
+    fn read(
+        inputs: Value,
+        parameters: Option<Value>,
+        model: &LoadedModel,
+    ) -> Result<Self, ServiceError> {
+        let parameters: Parameters = parameters::read(parameters, &[])?;
+        let cut = Cut::of(&parameters, model)?;
+        let choice = Choice::of(&parameters)?;
+        let limits = &model.info.limits;
+        let items = items(inputs)?;
+        items.check_count("inputs", limits)?;
+        for part in items.items().iter().flat_map(Item::parts) {
+            if part.text.is_empty() {
+                let place = part.place.clone();
+                return Err(ServiceError::EmptyText { place });
+            }
+            check_length(&part.text, limits, || part.place.clone())?;
+        }
+        let asked = Self { items, choice, cut };
+        // A context that many questions share is read for each of them.
+        if asked.bytes() > limits.max_body_bytes {
+            let limit = limits.max_body_bytes;
+            return Err(ServiceError::BodyTooLarge { limit });
+        }
+        Ok(asked)
+    }
+
+    fn bytes(&self) -> usize {
+        let parts = self.items.items().iter().flat_map(Item::parts);
+        parts.map(|part| part.text.len()).sum()
+    }
+
+    fn prepare(self, model: &LoadedModel) -> Result<(Prepared, Vec<Sequence>), ServiceError> {
+        let special = model.tokenizer.special_tokens();
+        let mut sequences = Vec::new();
+        let mut items = Vec::with_capacity(self.items.items().len());
+        for Item { question, context } in self.items.into_items() {
+            let tokenize = |text| {
+                let tokens = model.tokenizer.tokenize(text);
+                tokens.map_err(ServiceError::internal)
+            };
+            let place = question.place;
+            let question = tokenize(&question.text)?.ids;
+            let tokens = tokenize(&context.text)?;
+            let windows = self.cut.windows(question.len(), tokens.len(), place)?;
+            let sequence =
+                |window: &Window| pair(special, &question, &tokens.ids[window.tokens.clone()]);
+            sequences.extend(windows.iter().map(sequence));
+            items.push(PreparedItem {
+                question,
+                context: context.text,
+                tokens,
+                windows,
+            });
+        }
+        let choice = self.choice;
+        Ok((Prepared { items, choice }, sequences))
+    }
+
+    fn decode(
+        prepared: Prepared,
+        model: &LoadedModel,
+        outputs: &[SequenceOutput],
+    ) -> Result<PipelineOutput, ServiceError> {
+        let cls = model.tokenizer.special_tokens().cls;
+        let mut outputs = outputs;
+        let mut results = Vec::with_capacity(prepared.items.len());
+        for item in &prepared.items {
+            let (own, others) = outputs.split_at(item.windows.len().min(outputs.len()));
+            outputs = others;
+            results.push(item.answers(own, cls, &prepared.choice));
+        }
+        // A list of one question is answered as that question is.
+        Ok(match results.pop() {
+            Some(only) if results.is_empty() => PipelineOutput::Answers(only),
+            last => {
+                results.extend(last);
+                PipelineOutput::AnswerLists(results)
+            }
+        })
+    }
+}
+
+impl Choice {
+    fn of(parameters: &Parameters) -> Result<Self, ServiceError> {
+        let (name, top_k) = match (parameters.top_k, parameters.topk) {
+            (None, Some(topk)) => ("topk", topk.get()),
+            (top_k, _) => ("top_k", top_k.map_or(1, Count::get)),
+        };
+        if top_k > MAX_TOP_K {
+            let reason = format!("it is {top_k}, and at most {MAX_TOP_K} answers can be asked for");
+            return Err(unusable(name, reason));
+        }
+        let asked = parameters.max_answer_len.map(NonZeroUsize::from);
+        let usual = NonZeroUsize::new(DEFAULT_ANSWER_TOKENS).unwrap_or(NonZeroUsize::MIN);
+        Ok(Self {
+            top_k,
+            max_answer_tokens: asked.unwrap_or(usual),
+            no_answer: parameters.handle_impossible_answer.unwrap_or(false),
+            whole_words: parameters.align_to_words.unwrap_or(true),
+        })
+    }
+
+    /// Spans to take of a window: some fall together when they are widened to words.
+    fn spans_a_window(&self) -> NonZeroUsize {
+        let spans = if self.whole_words {
+            self.top_k * 2 + 10
+        } else {
+            self.top_k
+        };
+        NonZeroUsize::new(spans).unwrap_or(NonZeroUsize::MIN)
+    }
+}
+
+impl Cut {
+    fn of(parameters: &Parameters, model: &LoadedModel) -> Result<Self, ServiceError> {
+        let most = model.info.max_tokens;
+        // A window longer than what the model reads would only fail in transformers.
+        let window_tokens = parameters
+            .max_seq_len
+            .map_or(WINDOW_TOKENS, Count::get)
+            .min(most);
+        let asked = parameters.doc_stride.map(Count::get);
+        match asked {
+            Some(stride) if stride > window_tokens.saturating_sub(2) => Err(bad_stride(format!(
+                "it is {stride}, and windows of {window_tokens} tokens, special ones included, can't share as many"
+            ))),
+            _ => Ok(Self {
+                window_tokens,
+                stride: asked.unwrap_or(DEFAULT_STRIDE.min(window_tokens / 2)),
+                stride_is_asked: asked.is_some(),
+            }),
+        }
+    }
+
+    /// The windows of a context, given the lengths in tokens and where the question stands.
+    fn windows(
+        &self,
+        question: usize,
+        context: usize,
+        place: String,
+    ) -> Result<Vec<Window>, ServiceError> {
+        let whole = self.window_tokens.saturating_sub(SPECIAL_TOKENS);
+        if question + context <= whole {
+            return Ok(windows::split(context, NonZeroUsize::MAX, 0));
+        }
+        let room = whole.saturating_sub(question);
+        if let Some(room) = NonZeroUsize::new(room).filter(|room| room.get() > self.stride) {
+            let windows = windows::split(context, room, self.stride);
+            if is_affordable(&windows, self.window_tokens) {
+                return Ok(windows);
+            }
+        }
+        let fewest = fewest_new_tokens(self.window_tokens);
+        let longest = whole.saturating_sub(self.stride + fewest);
+        if self.stride_is_asked && question <= whole.saturating_sub(fewest) {
+            return Err(bad_stride(format!(
+                "beside {question} tokens of the question, windows of {} tokens can share at most {}",
+                self.window_tokens,
+                whole - question - fewest
+            )));
+        }
+        Err(ServiceError::QuestionTooLong {
+            place,
+            length: question,
+            limit: longest,
+        })
+    }
+}
+
+fn bad_stride(reason: String) -> ServiceError {
+    unusable("doc_stride", reason)
+}
+
+impl PreparedItem {
+    /// What all windows answer, taken together: equal texts, whatever their case, are one answer, with the place of the
+    /// first and the scores of all.
+    fn answers(&self, outputs: &[SequenceOutput], cls: u32, choice: &Choice) -> PipelineAnswers {
+        let offsets = OffsetMap::new(&self.context, OffsetEncoding::Codepoint);
+        let mut no_answer_score: Option<f32> = None;
+        let mut answers: Vec<PipelineAnswer> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
+        for (window, output) in self.windows.iter().zip(outputs) {
+            let view = View { item: self, window };
+            let counted = view.counted(cls);
+            let found = best_spans(
+                &PipelineWindow {
+                    logits: &output.logits,
+                    counted: &counted,
+                    context: view.context(),
+                },
+                choice.spans_a_window(),
+                choice.max_answer_tokens,
+            );
+            let lowest = no_answer_score.map_or(found.no_answer_score, |score| {
+                score.min(found.no_answer_score)
+            });
+            no_answer_score = Some(lowest);
+            for span in found.spans {
+                let bytes = view.bytes(span, choice.whole_words);
+                let range = offsets.convert(bytes.clone());
+                let answer = slice(&self.context, bytes).to_owned();
+                let score = f64::from(span.score);
+                let index = *known.entry(answer.to_lowercase()).or_insert(answers.len());
+                match answers.get_mut(index) {
+                    Some(answer) => answer.score += score,
+                    None => answers.push(PipelineAnswer {
+                        score,
+                        start: range.start,
+                        end: range.end,
+                        answer,
+                    }),
+                }
+            }
+        }
+        let nothing = |score| PipelineAnswer {
+            score,
+            start: 0,
+            end: 0,
+            answer: String::new(),
+        };
+        if choice.no_answer {
+            answers.push(nothing(f64::from(no_answer_score.unwrap_or(1.0))));
+        } else if answers.is_empty() {
+            // A context of white space.
+            answers.push(nothing(0.0));
+        }
+        // Stable: of equal ones that which was found first stays first.
+        answers.sort_by(|a, b| b.score.total_cmp(&a.score));
+        answers.truncate(choice.top_k);
+        match answers.pop() {
+            Some(only) if answers.is_empty() => PipelineAnswers::One(only),
+            last => {
+                answers.extend(last);
+                PipelineAnswers::Several(answers)
+            }
+        }
+    }
+}
+
+/// A window of an item, and the positions of its sequence.
+struct View<'a> {
+    item: &'a PreparedItem,
+    window: &'a Window,
+}
+
+impl View<'_> {
+    /// The positions that hold the context.
+    fn context(&self) -> Range<usize> {
+        // [CLS] question [SEP]
+        let before = self.item.question.len() + 2;
+        before..before + self.window.tokens.len()
+    }
+
+    /// Whether the softmaxes count a position: the context, and every `[CLS]`, one that the question spells too.
+    fn counted(&self, cls: u32) -> Vec<bool> {
+        let question = self.item.question.iter().map(|id| *id == cls);
+        let context = std::iter::repeat_n(true, self.window.tokens.len());
+        let before = std::iter::once(true).chain(question);
+        before
+            .chain([false])
+            .chain(context)
+            .chain([false])
+            .collect()
+    }
+
+    /// The bytes of the context that a span stands for. Of a word that the window cuts, its part in the window counts.
+    fn bytes(&self, span: WindowSpan, whole_words: bool) -> Range<usize> {
+        let TokenizedText { offsets, words, .. } = &self.item.tokens;
+        let token = |position: usize| {
+            self.window.tokens.start + position.saturating_sub(self.context().start)
+        };
+        let (first, last) = (token(span.first), token(span.last));
+        let (mut start, mut end) = (first, last);
+        if whole_words && words[first].is_some() && words[last].is_some() {
+            while start > self.window.tokens.start && words[start - 1] == words[first] {
+                start -= 1;
+            }
+            while end + 1 < self.window.tokens.end && words[end + 1] == words[last] {
+                end += 1;
+            }
+        }
+        offsets[start].start..offsets[end].end
+    }
+}

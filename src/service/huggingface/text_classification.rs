@@ -1,0 +1,284 @@
+//! transformers' text-classification pipeline.
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::super::classify::{Cut, CutTexts, best, in_order, sequence};
+use super::super::input::{Inputs, Object, check_length};
+use super::super::json;
+use super::output::PipelineOutput;
+use super::parameters::{
+    self, BatchSize, NumWorkers, Padding, Refused, Switch, Truncation, any_case,
+};
+use super::pipeline::{self, Pipeline};
+use crate::batch::{Sequence, SequenceOutput};
+use crate::error::ServiceError;
+use crate::fields::{Count, ScoreFunction};
+use crate::heads::classify::default_function;
+use crate::registry::LoadedModel;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    /// How many labels, best first; all if absent.
+    #[serde(default, deserialize_with = "top_k")]
+    top_k: Option<TopK>,
+    #[serde(default, deserialize_with = "any_case")]
+    function_to_apply: Option<ScoreFunction>,
+    /// What `top_k` was before it: all labels, or one. It counts where `top_k` is absent, and has shapes of its own.
+    return_all_scores: Option<bool>,
+    /// Whether an input beyond the limit is cut instead of refused, and which of its texts.
+    truncation: Option<Switch<Truncation>>,
+    /// The limit in tokens, special ones included: the model's if absent.
+    max_length: Option<Count<3>>,
+    padding: Option<Switch<Padding>>,
+    #[serde(rename = "pad_to_multiple_of")]
+    _pad_to_multiple_of: Option<Count<1>>,
+    #[serde(rename = "verbose")]
+    _verbose: Option<bool>,
+    #[serde(rename = "batch_size")]
+    _batch_size: Option<BatchSize>,
+    #[serde(rename = "num_workers")]
+    _num_workers: Option<NumWorkers>,
+}
+
+/// How many labels. Null is not as if it were absent: it asks for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TopK {
+    All,
+    Best(NonZeroUsize),
+}
+
+fn top_k<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TopK>, D::Error> {
+    let count = Option::<Count<1>>::deserialize(deserializer)?;
+    let best = |count| TopK::Best(NonZeroUsize::from(count));
+    Ok(Some(count.map_or(TopK::All, best)))
+}
+
+/// One input: a text, or two.
+struct Texts {
+    first: Part,
+    second: Option<Part>,
+}
+
+/// A text and where in the request it stands.
+struct Part {
+    text: String,
+    place: String,
+}
+
+/// An input as an object.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pair {
+    text: String,
+    text_pair: Option<String>,
+}
+
+/// The tokenizer's other parameters, which change what the model is given.
+const REFUSED: &[Refused] = &[
+    ("add_special_tokens", BY_HEAD),
+    (
+        "is_split_into_words",
+        "a list is several inputs; join the words of each",
+    ),
+    ("offset_mapping", NO_TENSORS),
+    (
+        "padding_side",
+        "inputs are not filled up here, so there is no side to choose",
+    ),
+    ("return_attention_mask", NO_TENSORS),
+    ("return_length", NO_TENSORS),
+    ("return_offsets_mapping", NO_TENSORS),
+    ("return_overflowing_tokens", ONE_SEQUENCE),
+    ("return_special_tokens_mask", NO_TENSORS),
+    ("return_tensors", NO_TENSORS),
+    ("return_token_type_ids", BY_HEAD),
+    (
+        "split_special_tokens",
+        "it is set where the model is loaded, by its tokenizer_config.json",
+    ),
+    ("stride", ONE_SEQUENCE),
+];
+const BY_HEAD: &str =
+    "the model was trained with special tokens and token types, and is always given them";
+const NO_TENSORS: &str = "the answer holds labels and nothing that the tokenizer returns";
+const ONE_SEQUENCE: &str =
+    "an input is classified as one sequence, whose rest is cut off or refused";
+
+pub(super) struct TextClassification {
+    inputs: Inputs<Texts>,
+    cut: Option<Cut>,
+    choice: Choice,
+}
+
+/// How logits become an answer.
+pub(super) struct Choice {
+    top_k: Option<NonZeroUsize>,
+    function: ScoreFunction,
+    shape: Shape,
+}
+
+/// How labels stand in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// A list for each input, all in a list.
+    Ranked,
+    /// As the pipeline does with `return_all_scores: true`: in the order of the model's outputs, and for a lone pair without
+    /// the list around it.
+    AllScores { is_lone_pair: bool },
+    /// As it does with `return_all_scores: false`: the best one, for a lone pair without a list.
+    BestScore { is_lone_pair: bool },
+}
+
+impl Pipeline for TextClassification {
+    type Prepared = Choice;
+
+    fn read(
+        inputs: Value,
+        parameters: Option<Value>,
+        model: &LoadedModel,
+    ) -> Result<Self, ServiceError> {
+        let parameters: Parameters = parameters::read(parameters, REFUSED)?;
+        let is_lone_pair = inputs.is_object();
+        let inputs = pipeline::inputs(inputs, texts)?;
+        let limits = &model.info.limits;
+        inputs.check_count("inputs", limits)?;
+        for part in inputs.items().iter().flat_map(Texts::parts) {
+            check_length(&part.text, limits, || part.place.clone())?;
+        }
+        let usual = || default_function(model.info.problem_type, model.info.labels.len());
+        let shape = match (parameters.top_k, parameters.return_all_scores) {
+            (None, Some(true)) => Shape::AllScores { is_lone_pair },
+            (None, Some(false)) => Shape::BestScore { is_lone_pair },
+            _ => Shape::Ranked,
+        };
+        Ok(Self {
+            inputs,
+            cut: parameters.cut(model.info.max_tokens),
+            choice: Choice {
+                top_k: match parameters.top_k {
+                    Some(TopK::Best(count)) => Some(count),
+                    Some(TopK::All) | None => None,
+                },
+                function: parameters.function_to_apply.unwrap_or_else(usual),
+                shape,
+            },
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let parts = self.inputs.items().iter().flat_map(Texts::parts);
+        parts.map(|part| part.text.len()).sum()
+    }
+
+    fn prepare(self, model: &LoadedModel) -> Result<(Choice, Vec<Sequence>), ServiceError> {
+        let encode = |(index, texts): (usize, &Texts)| {
+            let tokenize = |part: &Part| model.tokenizer.tokenize(&part.text);
+            let tokens = texts.parts().map(tokenize).collect::<Result<Vec<_>, _>>();
+            let tokens = tokens.map_err(ServiceError::internal)?;
+            let place = self.inputs.place("inputs", index);
+            sequence(model, &tokens, &place, self.cut).map(|(_, sequence)| sequence)
+        };
+        let inputs = self.inputs.items().iter().enumerate();
+        let sequences = inputs.map(encode).collect::<Result<_, _>>()?;
+        Ok((self.choice, sequences))
+    }
+
+    fn decode(
+        choice: Choice,
+        model: &LoadedModel,
+        outputs: &[SequenceOutput],
+    ) -> Result<PipelineOutput, ServiceError> {
+        let Choice {
+            top_k,
+            function,
+            shape,
+        } = choice;
+        let names = &model.info.labels;
+        let ranked =
+            |top_k| move |output: &SequenceOutput| best(&output.logits, names, function, top_k);
+        let outputs = outputs.iter();
+        Ok(match shape {
+            Shape::Ranked => PipelineOutput::Labels(outputs.map(ranked(top_k)).collect()),
+            Shape::AllScores { is_lone_pair } => {
+                let all = outputs.map(|output| in_order(&output.logits, names, function));
+                if is_lone_pair {
+                    PipelineOutput::LabelList(all.flatten().collect())
+                } else {
+                    PipelineOutput::Labels(all.collect())
+                }
+            }
+            Shape::BestScore { is_lone_pair } => {
+                let mut best: Vec<_> = outputs.flat_map(ranked(Some(NonZeroUsize::MIN))).collect();
+                match best.pop() {
+                    Some(only) if is_lone_pair => PipelineOutput::Label(only),
+                    last => {
+                        best.extend(last);
+                        PipelineOutput::LabelList(best)
+                    }
+                }
+            }
+        })
+    }
+}
+
+impl Parameters {
+    /// How inputs are cut, if they are. A limit alone cuts too, unless the request has them filled up instead.
+    fn cut(&self, most_tokens: usize) -> Option<Cut> {
+        let by_limit =
+            self.max_length.is_some() && matches!(self.padding, None | Some(Switch::Off));
+        let texts = match self.truncation {
+            None if by_limit => CutTexts::LongestFirst,
+            None | Some(Switch::Off | Switch::Named(Truncation::DoNotTruncate)) => return None,
+            Some(Switch::On | Switch::Named(Truncation::LongestFirst)) => CutTexts::LongestFirst,
+            Some(Switch::Named(Truncation::OnlyFirst)) => CutTexts::OnlyFirst,
+            Some(Switch::Named(Truncation::OnlySecond)) => CutTexts::OnlySecond,
+        };
+        let tokens = self.max_length.map_or(most_tokens, Count::get);
+        Some(Cut { texts, tokens })
+    }
+}
+
+impl Texts {
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.first).chain(&self.second)
+    }
+}
+
+/// A string, `{"text", "text_pair"}`, or `[["text", "text_pair"]]`, which the pipeline still takes.
+fn texts(value: Value, place: &str) -> Result<Texts, ServiceError> {
+    let part = |text: String, below: &str| Part {
+        text,
+        place: format!("{place}{below}"),
+    };
+    // transformers takes an empty second text for none.
+    let second = |text: String, below| (!text.is_empty()).then(|| part(text, below));
+    match value {
+        Value::Object(_) => {
+            let Object(Pair { text, text_pair }) = json::read(value, place)?;
+            Ok(Texts {
+                first: part(text, ".text"),
+                second: second(text_pair.unwrap_or_default(), ".text_pair"),
+            })
+        }
+        Value::Array(nested) if matches!(nested.as_slice(), [Value::Array(_)]) => {
+            let [(text, text_pair)]: [(String, String); 1] = json::read(nested.into(), place)?;
+            Ok(Texts {
+                first: part(text, "[0][0]"),
+                second: second(text_pair, "[0][1]"),
+            })
+        }
+        Value::Array(_) => Err(ServiceError::InvalidType {
+            place: format!("`{place}`"),
+            reason: "a pair of texts is written as {\"text\": \"…\", \"text_pair\": \"…\"}"
+                .to_owned(),
+        }),
+        text => Ok(Texts {
+            first: part(json::read(text, place)?, ""),
+            second: None,
+        }),
+    }
+}

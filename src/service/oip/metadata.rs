@@ -1,0 +1,202 @@
+//! What the server and its models say of themselves.
+
+use serde::Serialize;
+
+use super::names::{self, Row};
+use crate::error::ServiceError;
+use crate::model_folder::Address;
+use crate::numbers::signed;
+use crate::registry::LoadedModel;
+use crate::service::Service;
+
+/// How the protocol names a runtime of ONNX graphs.
+const PLATFORM: &str = "onnx_onnxv1";
+const BACKEND: &str = "onnxruntime";
+
+/// The server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServerMetadata {
+    /// `electra`
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The extensions of the protocol that it has.
+    pub extensions: &'static [&'static str],
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelMetadata {
+    /// Its name, never an alias.
+    pub name: String,
+    /// The versions that can be asked, the lowest first; the one alone that was asked for.
+    pub versions: Vec<String>,
+    /// `onnx_onnxv1`
+    pub platform: &'static str,
+    /// What it takes: texts first, then token ids. A request sends one or the other.
+    pub inputs: Vec<TensorMetadata>,
+    /// What it gives: decoded results first, which answer texts, then logits, which answer token ids.
+    pub outputs: Vec<TensorMetadata>,
+}
+
+/// A tensor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TensorMetadata {
+    /// Its name.
+    pub name: &'static str,
+    /// Its elements, as the protocol spells them.
+    pub datatype: &'static str,
+    /// Its dimensions, the batch first; -1 where any length will do.
+    pub shape: Vec<i64>,
+}
+
+/// A model's configuration, as Triton shapes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelConfig {
+    /// Its name.
+    pub name: String,
+    /// `onnx_onnxv1`
+    pub platform: &'static str,
+    /// `onnxruntime`
+    pub backend: &'static str,
+    /// Most inputs of a request.
+    pub max_batch_size: i64,
+    /// What it takes.
+    pub input: Vec<ConfigTensor>,
+    /// What it gives.
+    pub output: Vec<ConfigTensor>,
+    /// Present: requests are batched together.
+    pub dynamic_batching: DynamicBatching,
+}
+
+/// How requests are batched; there is nothing to set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct DynamicBatching {}
+
+/// A tensor of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfigTensor {
+    /// Its name.
+    pub name: &'static str,
+    /// Its elements: `TYPE_STRING`.
+    pub data_type: &'static str,
+    /// Its dimensions without the batch's.
+    pub dims: Vec<i64>,
+    /// Whether a request can do without it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+}
+
+impl Service {
+    /// What the server is.
+    #[must_use]
+    pub fn server_metadata(&self) -> ServerMetadata {
+        ServerMetadata {
+            name: "electra",
+            version: env!("CARGO_PKG_VERSION"),
+            extensions: &[
+                "binary_tensor_data",
+                "model_configuration",
+                "model_repository",
+                "parameters",
+                "statistics",
+            ],
+        }
+    }
+
+    /// What a model takes and gives.
+    ///
+    /// # Errors
+    /// Where it can't be asked.
+    pub fn model_metadata(&self, address: &str) -> Result<ModelMetadata, ServiceError> {
+        let model = self.loaded(address)?;
+        let inputs = names::inputs(model.info.task);
+        Ok(ModelMetadata {
+            name: model.info.name.clone(),
+            versions: self.ready_versions(address, &model),
+            platform: PLATFORM,
+            inputs: inputs
+                .iter()
+                .map(|named| tensor_metadata(named, &model))
+                .collect(),
+            outputs: names::outputs(model.info.task)
+                .iter()
+                .map(|named| tensor_metadata(named, &model))
+                .collect(),
+        })
+    }
+
+    /// How a model is configured.
+    ///
+    /// # Errors
+    /// Where it can't be asked.
+    pub fn model_config(&self, address: &str) -> Result<ModelConfig, ServiceError> {
+        let model = self.loaded(address)?;
+        let tensor = |named: &names::Named, optional: bool| ConfigTensor {
+            name: named.name,
+            data_type: named.datatype.config_name(),
+            dims: dimensions(named.row, &model),
+            optional,
+        };
+        Ok(ModelConfig {
+            name: model.info.name.clone(),
+            platform: PLATFORM,
+            backend: BACKEND,
+            max_batch_size: signed(model.info.limits.max_inputs),
+            input: names::inputs(model.info.task)
+                .iter()
+                // Each: a request asks by texts or by token ids, and clients insist on what is not optional.
+                .map(|named| tensor(named, true))
+                .collect(),
+            output: names::outputs(model.info.task)
+                .iter()
+                .map(|named| tensor(named, false))
+                .collect(),
+            dynamic_batching: DynamicBatching {},
+        })
+    }
+
+    /// Checks that a model can be asked.
+    ///
+    /// # Errors
+    /// Why it can't.
+    pub fn model_readiness(&self, address: &str) -> Result<(), ServiceError> {
+        if self.is_draining() {
+            return Err(ServiceError::Draining);
+        }
+        self.loaded(address).map(drop)
+    }
+
+    fn ready_versions(&self, address: &str, model: &LoadedModel) -> Vec<String> {
+        let status = self.registry().status(address);
+        match status.filter(|_| Address::from(address).version.is_none()) {
+            Some(status) => status
+                .versions
+                .iter()
+                .filter(|(_, version)| version.state.model().is_some())
+                .map(|(version, _)| version.to_string())
+                .collect(),
+            None => vec![model.info.version.to_string()],
+        }
+    }
+}
+
+fn tensor_metadata(named: &names::Named, model: &LoadedModel) -> TensorMetadata {
+    let mut shape = dimensions(named.row, model);
+    shape.insert(0, -1);
+    TensorMetadata {
+        name: named.name,
+        datatype: named.datatype.name(),
+        shape,
+    }
+}
+
+fn dimensions(row: Row, model: &LoadedModel) -> Vec<i64> {
+    let labels = signed(model.info.labels.len());
+    match row {
+        Row::One => vec![1],
+        Row::Longest => vec![-1],
+        Row::Labels => vec![labels],
+        Row::LongestByLabels => vec![-1, labels],
+    }
+}

@@ -1,0 +1,103 @@
+//! The model-repository extension: what there is, and what loading and unloading can be told.
+
+use serde::Serialize;
+
+use super::parameters::{self, Parameters};
+use crate::error::ServiceError;
+use crate::quote::quoted;
+use crate::registry::ModelState;
+use crate::service::Service;
+
+/// One version of a model in the index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IndexEntry {
+    /// The model.
+    pub name: String,
+    /// The version.
+    pub version: String,
+    /// Whether it can be asked.
+    pub state: IndexState,
+    /// Why it can't, or why its files as they are now could not be loaded; empty where nothing is wrong.
+    pub reason: String,
+}
+
+/// Whether a version can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum IndexState {
+    /// Yes.
+    Ready,
+    /// Not yet.
+    Loading,
+    /// No.
+    Unavailable,
+}
+
+impl IndexState {
+    /// As the protocol spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "READY",
+            Self::Loading => "LOADING",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+}
+
+impl Service {
+    /// All versions of all models, or those that can be asked.
+    #[must_use]
+    pub fn repository_index(&self, only_ready: bool) -> Vec<IndexEntry> {
+        let mut index = Vec::new();
+        for status in self.registry().statuses() {
+            for (number, version) in &status.versions {
+                let (state, reason) = match &version.state {
+                    ModelState::Ready(_) => (IndexState::Ready, None),
+                    ModelState::Loading => (IndexState::Loading, None),
+                    ModelState::Failed { reason } => {
+                        (IndexState::Unavailable, Some(reason.as_str()))
+                    }
+                    ModelState::Unloaded => (IndexState::Unavailable, Some("unloaded")),
+                };
+                if only_ready && state != IndexState::Ready {
+                    continue;
+                }
+                let reason = reason.or(version.problem.as_deref());
+                index.push(IndexEntry {
+                    name: status.name.to_string(),
+                    version: number.to_string(),
+                    state,
+                    reason: reason.unwrap_or_default().to_owned(),
+                });
+            }
+        }
+        index
+    }
+}
+
+/// Checks what loading a model was told: nothing can be. Triton takes a configuration (`config`) and files (`file:…`),
+/// with which it serves the model until it is loaded again without them.
+///
+/// # Errors
+/// [`ServiceError::InvalidValue`]: a model is what its folder holds.
+pub fn check_load_parameters(parameters: &Parameters) -> Result<(), ServiceError> {
+    match parameters.iter().find(|(_, value)| value.is_given()) {
+        None => Ok(()),
+        Some((name, _)) => Err(ServiceError::InvalidValue {
+            place: format!("`parameters.{}`", quoted(name)),
+            reason: "a model is loaded from its folder alone, and the loaded one stays as it is; change electra.toml or \
+                     the files in that folder, then load the model without parameters, or let the server find the \
+                     change, as it does every watch_interval_ms"
+                .to_owned(),
+        }),
+    }
+}
+
+/// Checks what unloading a model was told.
+///
+/// # Errors
+/// What is not `unload_dependents`, which is true or false alike as no model depends on another.
+pub fn check_unload_parameters(parameters: &Parameters) -> Result<(), ServiceError> {
+    parameters::only_truth(parameters, "unload_dependents")
+}

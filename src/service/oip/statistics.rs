@@ -1,0 +1,70 @@
+//! What models did since they were loaded.
+
+use serde::Serialize;
+
+use crate::error::ServiceError;
+use crate::model_folder::Address;
+use crate::registry::ModelStatus;
+use crate::service::Service;
+use crate::telemetry::statistics::StatisticsSnapshot;
+
+/// The figures of some models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StatisticsReport {
+    /// Each loaded version's, by name and then by version.
+    pub model_stats: Vec<ModelStatisticsReport>,
+}
+
+/// The figures of one loaded version, of all requests to it whichever way they came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelStatisticsReport {
+    /// The model.
+    pub name: String,
+    /// The version.
+    pub version: String,
+    /// The figures.
+    #[serde(flatten)]
+    pub statistics: StatisticsSnapshot,
+}
+
+impl Service {
+    /// The figures of a model's loaded versions, or of the one that the address names; of all models where there is none.
+    ///
+    /// # Errors
+    /// Where the model can't be asked.
+    pub fn model_statistics(
+        &self,
+        address: Option<&str>,
+    ) -> Result<StatisticsReport, ServiceError> {
+        let Some(address) = address else {
+            let statuses = self.registry().statuses();
+            return Ok(StatisticsReport {
+                model_stats: statuses.iter().flat_map(of_loaded).collect(),
+            });
+        };
+        let model = self.loaded(address)?;
+        let mut model_stats = match self.registry().status(address) {
+            Some(status) => of_loaded(&status),
+            None => Vec::new(),
+        };
+        if Address::from(address).version.is_some() {
+            let version = model.info.version.to_string();
+            model_stats.retain(|statistics| statistics.version == version);
+        }
+        Ok(StatisticsReport { model_stats })
+    }
+}
+
+fn of_loaded(status: &ModelStatus) -> Vec<ModelStatisticsReport> {
+    let loaded = status
+        .versions
+        .iter()
+        .filter_map(|(_, version)| version.state.model());
+    loaded
+        .map(|model| ModelStatisticsReport {
+            name: model.info.name.clone(),
+            version: model.info.version.to_string(),
+            statistics: model.queue.statistics().snapshot(),
+        })
+        .collect()
+}
