@@ -1,6 +1,8 @@
-//! Holds the documentation to the code: error codes, settings and metrics that it names, and no others.
+//! Holds the documentation to the code: error codes, settings and metrics that it names, and no others. Holds it together:
+//! every page is in the table of contents, and every link leads somewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use electra_server::config::SETTINGS;
 
@@ -59,27 +61,170 @@ fn every_error_code_is_documented_under_its_status() {
 }
 
 #[test]
-fn every_setting_is_in_the_readme_with_its_default() {
-    let readme = read("README.md");
+fn every_setting_is_documented_with_its_default() {
+    let page = read("docs/configuration.md");
     for setting in SETTINGS {
         let row = format!("| `{}` | {} |", setting.key, setting.default);
-        assert!(readme.contains(&row), "README.md lacks the row `{row}`");
+        assert!(
+            page.contains(&row),
+            "docs/configuration.md lacks the row `{row}`"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_is_in_the_readme_and_no_other() {
+async fn every_metric_is_documented_and_no_other() {
     let server = default_server();
     let metrics = server.metrics().await;
     let families: BTreeSet<&str> = metrics
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
         .collect();
-    let readme = read("README.md");
-    let documented: BTreeSet<&str> = quoted(&readme)
-        .into_iter()
-        .filter(|name| name.starts_with("electra_"))
+    let page = read("docs/metrics.md");
+    let rows: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .map(|name| name.trim_end_matches("_total").trim_end_matches("_info"))
         .collect();
-    assert_eq!(documented, families);
+    assert_eq!(rows, families);
+    // Queries name the series of a family.
+    let mentioned = page
+        .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .filter(|word| word.starts_with("electra_"));
+    for name in mentioned {
+        let family = ["_total", "_info", "_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .unwrap_or(name);
+        assert!(
+            families.contains(family),
+            "docs/metrics.md names {name}, which is no metric"
+        );
+    }
+}
+
+/// The Markdown files of docs/, relative to the project.
+fn pages() -> BTreeSet<String> {
+    let folder = std::fs::read_dir(project().join("docs")).expect("docs/");
+    folder
+        .map(|entry| entry.expect("docs/").file_name())
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| Path::new(name).extension().is_some_and(|it| it == "md"))
+        .map(|name| format!("docs/{name}"))
+        .collect()
+}
+
+/// The lines outside code blocks.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_code = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_fence && !is_code
+    })
+}
+
+/// A line without what stands between backticks.
+fn without_code(line: &str) -> String {
+    line.split('`').step_by(2).collect()
+}
+
+/// The targets of the links `[text](target)`.
+fn links(text: &str) -> Vec<String> {
+    let mut targets = Vec::new();
+    for line in prose(text) {
+        let line = without_code(line);
+        for link in line.split("](").skip(1) {
+            let target = link.split(')').next().unwrap_or_default();
+            targets.push(target.to_owned());
+        }
+    }
+    targets
+}
+
+/// The anchors of the headings, as GitHub and mdBook make them: `## POST /qa` is `post-qa`.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut seen = BTreeMap::new();
+    let headings = prose(text).filter(|line| line.starts_with('#'));
+    let anchors = headings.map(|heading| {
+        let anchor: String = heading
+            .trim_start_matches('#')
+            .trim()
+            .to_lowercase()
+            .chars()
+            .filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'))
+            .map(|letter| if letter == ' ' { '-' } else { letter })
+            .collect();
+        let times: &mut usize = seen.entry(anchor.clone()).or_default();
+        *times += 1;
+        match *times {
+            1 => anchor,
+            times => format!("{anchor}-{}", times - 1),
+        }
+    });
+    anchors.collect()
+}
+
+#[test]
+fn anchors_are_those_of_github() {
+    let text = "# A `b.toml` of /c\n```\n# no heading\n```\n## Twice: x_y\n### Twice: x_y\n";
+    let expected = ["a-btoml-of-c", "twice-x_y", "twice-x_y-1"];
+    assert_eq!(anchors(text), expected.map(str::to_owned).into());
+}
+
+#[test]
+fn every_page_is_in_the_table_of_contents() {
+    let listed = links(&read("docs/SUMMARY.md"));
+    let distinct: BTreeSet<String> = listed.iter().map(|page| format!("docs/{page}")).collect();
+    assert_eq!(distinct.len(), listed.len(), "a page is listed twice");
+    let mut pages = pages();
+    pages.remove("docs/SUMMARY.md");
+    assert_eq!(distinct, pages);
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut files = pages();
+    files.extend(
+        [
+            "README.md",
+            "ARCHITECTURE.md",
+            "deploy/README.md",
+            "models/README.md",
+            "tests/clients/README.md",
+            "bench/peers/README.md",
+        ]
+        .map(str::to_owned),
+    );
+    files.extend(
+        ["CONTRIBUTING.md", "CHANGELOG.md"]
+            .map(str::to_owned)
+            .into_iter()
+            .filter(|file| project().join(file).exists()),
+    );
+    let mut broken = Vec::new();
+    for file in files {
+        let text = read(&file);
+        for link in links(&text) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if path.is_empty() {
+                PathBuf::from(&file)
+            } else {
+                Path::new(&file)
+                    .parent()
+                    .map(|folder| folder.join(path))
+                    .expect("a file is in a folder")
+            };
+            let is_there = project().join(&target).exists()
+                && (anchor.is_empty()
+                    || anchors(&read(&target.to_string_lossy())).contains(anchor));
+            if !is_there {
+                broken.push(format!("{file}: {link}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
 }
