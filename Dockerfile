@@ -1,11 +1,11 @@
 # syntax=docker/dockerfile:1
-# The server's images: `cpu` (the default; x86-64 and arm64) and `cuda` (x86-64, NVIDIA driver 580 or newer).
+# Images of the server: `cpu` (default; x86-64 and arm64) and `cuda` (x86-64, NVIDIA driver 580 or newer).
 #
 #   docker build --tag electra-server .
 #   docker build --tag electra-server:cuda --target cuda .
 #   docker run --rm --publish 8080:8080 --publish 9000:9000 --volume "$PWD/models:/mnt/models:ro" electra-server
 #
-# Models are mounted at /mnt/models, never part of an image.
+# Models are mounted at /mnt/models and never part of an image. See deploy/README.md.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
@@ -17,7 +17,7 @@ RUN --mount=type=cache,id=cargo-registry,target=/usr/local/cargo/registry \
     && install -D target/release/electra /out/electra \
     && strip --strip-debug /out/electra
 
-# ONNX Runtime and CUDA come out of PyPI's wheels, pinned by version and SHA-256 in scripts/*-requirements.txt.
+# ONNX Runtime and CUDA come from PyPI wheels, pinned by version and SHA-256 in scripts/*-requirements.txt.
 FROM python:3.11-slim-bookworm AS onnxruntime-cpu
 COPY scripts/fetch_onnxruntime.py scripts/onnxruntime-requirements.txt /scripts/
 RUN python3 /scripts/fetch_onnxruntime.py --output /onnxruntime
@@ -39,21 +39,21 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY LICENSE /usr/share/doc/electra/LICENSE
 COPY --from=build /out/electra /usr/local/bin/electra
 ENV ELECTRA_MODELS=/mnt/models \
-    # Memory of unloaded models goes back to the system, all of it.
+    # Makes glibc return the memory of unloaded models to the system.
     MALLOC_TRIM_THRESHOLD_=131072 \
     ELECTRA_HTTP=0.0.0.0:8080 \
     ELECTRA_GRPC=0.0.0.0:9000 \
     ELECTRA_LOG_FORMAT=json \
     ELECTRA_ONNXRUNTIME_LIBRARY=/usr/local/lib/libonnxruntime.so
 EXPOSE 8080 9000
-# By number: an orchestrator can see that it is not root without reading /etc/passwd.
+# A number, so that an orchestrator can verify that it is not root without reading /etc/passwd.
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=3 CMD ["electra", "health"]
 ENTRYPOINT ["electra"]
 CMD ["serve"]
 
 FROM server AS cuda
-# What NVIDIA's container runtime reads to put the GPUs and the driver's libraries into the container.
+# NVIDIA's container runtime reads these to mount the GPUs and the driver's libraries.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     LD_LIBRARY_PATH=/usr/local/lib/cuda
