@@ -1,5 +1,5 @@
 #!/bin/sh
-# Names every missing prerequisite of the build at once, each with the way to install it. Usage:
+# Reports all missing prerequisites of the build at once, each with the command that installs it. Usage:
 #   check_prerequisites.sh [cargo] [linker] [python] [lints]
 set -eu
 cd "$(dirname "$0")/.."
@@ -8,13 +8,13 @@ python=${PYTHON:-python3}
 oldest_rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 missing=0
 
-# Prints what is wrong, then the command for this system.
+# missing WHAT INSTALL: reports a missing prerequisite and counts it.
 missing() {
     missing=$((missing + 1))
     printf 'missing: %s\n    install: %s\n' "$1" "$2" >&2
 }
 
-# by_system APT DNF PACMAN MACOS OTHER: the one among its arguments that fits this system.
+# by_system APT DNF PACMAN MACOS OTHER: prints the argument for this system's package manager.
 by_system() {
     if [ "$(uname -s)" = Darwin ]; then
         echo "$4"

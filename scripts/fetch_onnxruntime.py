@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Fetch ONNX Runtime's shared library, pinned by version and SHA-256, out of its wheel on PyPI.
+"""Download ONNX Runtime's shared library, pinned by version and SHA-256, from its wheel on PyPI.
 
 The library, its execution providers and its licence go into `.onnxruntime/` in the project's folder, where the server
-looks for it. Needs Python 3.8 or newer with pip, and nothing else. A second run finds the stamp of the first and ends
-at once, without the network.
+looks for it. Needs Python 3.8 or newer with pip, and nothing else. If the library is already there, nothing is
+downloaded.
 """
 
 import sys
@@ -29,8 +29,8 @@ from pathlib import Path, PurePosixPath
 SCRIPTS = Path(__file__).resolve().parent
 PROJECT = SCRIPTS.parent
 
-# The library inside a wheel does not depend on the Python version that the wheel is for; this one has a wheel on every
-# platform below, so that the hashes hold whatever Python the user runs.
+# The library inside a wheel does not depend on the wheel's Python version. Every platform below has a wheel for this
+# version, so the hashes do not depend on the user's Python.
 WHEEL_PYTHON = "311"
 
 # Platform name -> the wheel's platform tag.
@@ -41,7 +41,7 @@ CPU_WHEELS = {
 }
 GPU_WHEELS = {"linux-x86_64": "manylinux_2_28_x86_64"}
 
-# What the tags above promise to run on.
+# The oldest systems that the tags above support.
 OLDEST_GLIBC = (2, 28)
 OLDEST_MACOS = (14, 0)
 
@@ -49,7 +49,7 @@ NOTICES = ("LICENSE", "ThirdPartyNotices.txt", "Privacy.md")
 
 
 class FetchError(Exception):
-    """What is wrong, where, and what to do about it."""
+    """Says what is wrong, where, and what to do."""
 
 
 def main():
@@ -63,10 +63,10 @@ def main():
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--gpu", action="store_true", help="the build with the CUDA and TensorRT execution providers (Linux x86-64)"
+        "--gpu", action="store_true", help="download the build for CUDA and TensorRT (Linux x86-64)"
     )
     parser.add_argument(
-        "--platform", choices=sorted(CPU_WHEELS), help="fetch for this platform (default: the one this runs on)"
+        "--platform", choices=sorted(CPU_WHEELS), help="platform to download for (default: this one)"
     )
     parser.add_argument(
         "--output", type=Path, default=PROJECT / ".onnxruntime", help="folder to fill (default: %(default)s)"
@@ -75,13 +75,13 @@ def parse_arguments():
 
 
 def fetch(gpu, platform_name, output):
-    """Make `output` hold the pinned ONNX Runtime for the platform, downloading it only where it does not yet."""
+    """Put the pinned ONNX Runtime for the platform into `output`, unless it is already there."""
     requirements = SCRIPTS / ("onnxruntime-gpu-requirements.txt" if gpu else "onnxruntime-requirements.txt")
     tag = (GPU_WHEELS if gpu else CPU_WHEELS).get(platform_name)
     if tag is None:
         raise FetchError(f"ONNX Runtime with CUDA is published for {', '.join(GPU_WHEELS)} only, not for {platform_name}.")
 
-    # The stamp holds everything that decides the result: the platform, the version and the hashes.
+    # The stamp identifies the result: the platform, the version and the hashes.
     stamp = f"{tag}\n{requirements.read_text(encoding='utf-8')}"
     if is_current(output, stamp):
         print(f"ONNX Runtime is in place: {output / 'lib'}")
@@ -89,7 +89,7 @@ def fetch(gpu, platform_name, output):
 
     require_pip()
     output.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the output, hence on the same file system: the result is renamed into place, whole or not at all.
+    # In the output's parent folder, hence on the same file system: renaming puts the result into place atomically.
     with tempfile.TemporaryDirectory(prefix=f"{output.name}-", dir=output.parent) as scratch:
         wheel = download(requirements, tag, Path(scratch, "wheel"))
         fresh = Path(scratch, "fresh")
@@ -113,7 +113,7 @@ def versionless_names(folder):
 
 
 def host_platform():
-    """The name of the platform this runs on, where it can run the wheels' library."""
+    """Name this platform; fail if it can't run the wheels' library."""
     system, machine = platform.system(), platform.machine().lower()
     name = {
         ("Linux", "x86_64"): "linux-x86_64",
@@ -133,7 +133,7 @@ def host_platform():
             raise unsupported(f"glibc {version}, older than {dotted(OLDEST_GLIBC)},")
     else:
         version = platform.mac_ver()[0]
-        # 10.16 is what macOS answers to a Python built before macOS 11; it says nothing about the real version.
+        # macOS reports 10.16 to a Python built before macOS 11, whatever the real version is.
         if parse_version(version) < OLDEST_MACOS and not version.startswith("10.16"):
             raise unsupported(f"macOS {version}, older than {dotted(OLDEST_MACOS)},")
     return name
@@ -173,7 +173,7 @@ def download(requirements, tag, folder):
         "--implementation", "cp", "--python-version", WHEEL_PYTHON, "--abi", f"cp{WHEEL_PYTHON}", "--platform", tag,
         "--dest", str(folder), "--requirement", str(requirements),
     ]  # fmt: skip
-    # A user's setting that pip may only run inside a virtual environment guards installs; nothing is installed here.
+    # PIP_REQUIRE_VIRTUALENV guards installs; nothing is installed here.
     environment = dict(os.environ, PIP_REQUIRE_VIRTUALENV="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
     if subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode != 0:
         raise FetchError(
@@ -187,7 +187,7 @@ def download(requirements, tag, folder):
 
 
 def unpack(wheel, output):
-    """Take the shared libraries and the notices out of the wheel."""
+    """Extract the shared libraries and the notices from the wheel."""
     libraries = output / "lib"
     libraries.mkdir(parents=True)
     with zipfile.ZipFile(wheel) as archive:
@@ -206,7 +206,7 @@ def extract(archive, member, target):
 
 
 def link_versionless_name(libraries, wheel):
-    """Give libonnxruntime.so.1.2.3 (libonnxruntime.1.2.3.dylib) the name without its version that a loader asks for."""
+    """Link libonnxruntime.so (libonnxruntime.dylib), the name that a loader asks for, to the versioned library."""
     versioned = [*libraries.glob("libonnxruntime.so.*"), *libraries.glob("libonnxruntime.*.dylib")]
     if len(versioned) != 1:
         raise FetchError(f"{wheel.name} holds {len(versioned)} ONNX Runtime libraries where one was expected.")
@@ -220,7 +220,7 @@ def replace_folder(target, fresh, discarded):
             target.rename(discarded)
         fresh.rename(target)
     except OSError as error:
-        # Another run of this script may have been faster; what it left is then as good.
+        # If another run of this script was faster, its result is as good.
         if not is_current(target, (fresh / "stamp").read_text(encoding="utf-8")):
             raise FetchError(f"cannot put the fetched library at {target}: {error}") from error
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs pinned Python packages into a folder of the project's, unless they are there already. Usage:
+# Installs pinned Python packages into a folder of the project, unless they are already there. Usage:
 #   install_requirements.sh FOLDER REQUIREMENTS OLDEST_PYTHON WHO_NEEDS_THEM
-# A plain folder for PYTHONPATH; a virtual environment would need more than Python and pip.
+# Uses a plain folder for PYTHONPATH, because a virtual environment needs more than Python and pip.
 set -eu
 
 folder=$1 requirements=$2 oldest=$3 who=$4
@@ -14,7 +14,7 @@ stamp=$("$python" --version && cat "$requirements")
     exit 1
 }
 rm -rf "$folder"
-# Everything is pinned, what packages need too.
+# --no-deps: the requirements pin dependencies too.
 "$python" -m pip install --quiet --no-deps --no-compile --only-binary=:all: --disable-pip-version-check \
     --target "$folder" --requirement "$requirements"
 printf '%s\n' "$stamp" >"$folder/stamp"

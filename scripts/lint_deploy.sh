@@ -1,13 +1,13 @@
 #!/bin/sh
-# Lints the shell scripts, the Dockerfile and deploy/. A linter that can't be had on this system is skipped, saying so;
-# with CI=true, the ones that PyPI has are required.
+# Lints the shell scripts, the Dockerfile and deploy/. A linter that is not available on this system is skipped with a
+# message. With CI=true, the linters from PyPI are required.
 #
-# shellcheck disable=SC2329 # the lint_* functions are handed to `run` by name
+# shellcheck disable=SC2329 # the lint_* functions are passed to `run` by name
 set -eu
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
-# The oldest Kubernetes whose API the manifests must fit.
+# The oldest supported version of Kubernetes.
 kubernetes=1.30
 tools=$PWD/.venv-lint
 
@@ -16,7 +16,7 @@ skipped() {
     echo "skipped: $1 ($2)"
 }
 
-# unless_ci TOOL WHY: skipped on a user's machine, a failure in CI.
+# unless_ci TOOL WHY: skips on a user's machine, fails in CI.
 unless_ci() {
     skipped "$1" "$2"
     [ "${CI:-}" != true ]
@@ -34,25 +34,25 @@ lint_kubernetes() {
             return 1
         }
     done
-    # shellcheck disable=SC2086 # one argument a file
+    # shellcheck disable=SC2086 # one argument per file
     "$tools/bin/kubernetes-validate" --quiet --strict --kubernetes-version "$kubernetes" $manifests
 }
 
 lint_systemd() {
-    # A copy that starts a program every system has, since the server need not be installed here.
+    # Checks a copy that starts /bin/true, because the server may not be installed here.
     copy=$(mktemp -d)
     sed 's|^ExecStart=.*|ExecStart=/bin/true|' deploy/systemd/electra.service >"$copy/electra.service"
     mkdir "$copy/electra.service.d"
     cp deploy/systemd/cuda.conf "$copy/electra.service.d/"
     found=$(systemd-analyze verify --man=no "$copy/electra.service" 2>&1) && status=0 || status=$?
     rm -r "$copy"
-    # Some mistakes, such as an unknown key, are told but not counted.
+    # systemd-analyze reports some mistakes, such as an unknown key, but exits with 0.
     [ -z "$found" ] || echo "$found"
     [ "$status" -eq 0 ] && [ -z "$found" ]
 }
 
 lint_prometheus() {
-    # Debian builds promtool without discovery in Kubernetes, so that a copy is checked with an address in its place.
+    # Debian's promtool lacks Kubernetes service discovery, so a copy with a static address is checked.
     copy=$(mktemp -d)
     cp deploy/prometheus/*.yml "$copy"
     sed -e 's/kubernetes_sd_configs:/static_configs:/' -e 's/- role: pod/- targets: [pod:8080]/' \
@@ -64,7 +64,7 @@ lint_prometheus() {
     return "$status"
 }
 
-# run TOOL COMMAND...: prints one line, and the tool's own words where it found something.
+# run TOOL COMMAND...: prints one line, and the tool's output if it fails.
 failed=0
 run() {
     name=$1

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gets the clients that tests/clients drives, and drives them against the server. Arguments go to pytest.
-# ELECTRA_BINARY names another program than the one that `cargo test` builds.
+# Installs the clients of tests/clients and runs their tests against the server. Arguments go to pytest.
+# ELECTRA_BINARY names another binary than the one that `cargo test` builds.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -8,7 +8,7 @@ python=${PYTHON:-python3}
 clients=$PWD/.venv-clients
 perf_analyzer=$clients/perf_analyzer
 
-# libb64, which perf_analyzer links with, out of Debian's package; nothing is installed.
+# Unpacks libb64, which perf_analyzer links with, from Debian's package without installing it.
 unpack_libb64() {
     package=$(mktemp -d)
     (cd "$package" && apt-get download -qq libb64-0d && dpkg-deb -x libb64-0d_*.deb .) && status=0 || status=$?
@@ -29,7 +29,7 @@ export PYTHONPATH="$clients/packages" PYTHONDONTWRITEBYTECODE=1
 if [ $# -gt 0 ]; then
     exec "$python" -m pytest "$@"
 fi
-# KServe's client can't share a process with tritonclient: both claim the protocol's message names.
+# KServe's client can't share a process with tritonclient: both register the protocol's message names.
 "$python" -m pytest tests/clients --ignore tests/clients/test_kserve.py && status=0 || status=1
 "$python" -m pytest tests/clients/test_kserve.py || status=1
 exit "$status"

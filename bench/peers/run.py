@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare electra with what one would run instead: the same model, texts, threads and load, one table.
+"""Compare electra with other servers: the same model, texts, threads and load, one table.
 
     make bench-peers [ARGS="--size base --write"]
 
@@ -47,15 +47,15 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=["small", "base"], default="small", help="ELECTRA's size (default: small)")
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="a real classifier instead of random weights")
-    parser.add_argument("--texts", type=Path, metavar="FILE", help="texts to send, one a line (default: made ones)")
-    parser.add_argument("--threads", type=int, metavar="COUNT", help="cores for all, the client too (default: all)")
+    parser.add_argument("--texts", type=Path, metavar="FILE", help="texts to send, one a line (default: generated)")
+    parser.add_argument("--threads", type=int, metavar="COUNT", help="cores, shared with the client (default: all)")
     parser.add_argument("--concurrency", type=int, default=16, metavar="COUNT", help="requests in flight (default: 16)")
-    parser.add_argument("--seconds", type=float, default=10, help="measured, a contender and round (default: 10)")
+    parser.add_argument("--seconds", type=float, default=10, help="measured time per contender and round (default: 10)")
     parser.add_argument("--warm-up-seconds", type=float, default=2, metavar="SECONDS", help="before that (default: 2)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="COUNT", help="the median counts (default: 3)")
-    parser.add_argument("--only", nargs="+", choices=KEYS, default=KEYS, help="some of the contenders (default: all)")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
-    parser.add_argument("--electra", type=Path, default=TARGET / "release" / "electra", help="the program")
+    parser.add_argument("--rounds", type=int, default=3, metavar="COUNT", help="rounds; the median counts (default: 3)")
+    parser.add_argument("--only", nargs="+", choices=KEYS, default=KEYS, help="only these contenders (default: all)")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
+    parser.add_argument("--electra", type=Path, default=TARGET / "release" / "electra", help="the electra binary")
     return parser.parse_args()
 
 
