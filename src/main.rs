@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use electra_server::cli;
 
-/// Chosen by measurement: see docs/performance.md.
+/// Chosen by measurement: see docs/performance-history.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
