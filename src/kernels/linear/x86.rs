@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 use multiversion::target::match_target;
 
-use super::bytes::{COLUMNS, DEPTH, Rows, Step};
+use super::byte_weights::{COLUMNS, DEPTH, Rows, Step};
 
 /// Whether ONNX Runtime has no faster instructions for products of bytes than those used here.
 #[must_use]

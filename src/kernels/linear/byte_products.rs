@@ -1,79 +1,22 @@
-//! Weights of signed bytes, which multiply rows of unsigned ones: exact 32-bit sums, which are scaled to floats at once.
+//! Products of signed bytes with rows of unsigned ones: exact 32-bit sums, scaled to floats at once.
 
 use multiversion::multiversion;
 use multiversion::target::match_target;
 
 use super::WrongSize;
+use super::byte_weights::{ByteWeights, DEPTH, Rows};
 
-/// Columns of a panel of weights.
-pub(super) const COLUMNS: usize = 32;
-/// Neighbouring inputs whose products are added in one step.
-pub(super) const DEPTH: usize = 4;
+#[cfg(target_arch = "x86_64")]
+pub use super::x86::multiplies_bytes;
 
-/// The weights of one step, `[COLUMNS, DEPTH]`.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-pub(super) struct Step(pub [i8; COLUMNS * DEPTH]);
-
-/// A layer's weights as signed bytes.
-pub struct ByteWeights {
-    /// Panels of [`COLUMNS`] outputs, each `[inputs / DEPTH]`, filled up with zeros.
-    steps: Vec<Step>,
-    /// What each output's weights add up to, those that fill up included.
-    sums: Vec<i32>,
-    inputs: usize,
-    outputs: usize,
-}
-
-/// Rows to multiply with weights.
-#[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub weights: &'a ByteWeights,
-    /// `[rows, inputs]`.
-    pub bytes: &'a [u8],
-    /// What is taken off each byte.
-    pub zero_point: u8,
-    /// `[outputs]`.
-    pub scales: &'a [f32],
+/// Whether bytes are multiplied here at least as fast as ONNX Runtime does it: not on a processor that nothing is written for.
+#[cfg(not(target_arch = "x86_64"))]
+#[must_use]
+pub fn multiplies_bytes() -> bool {
+    false
 }
 
 impl ByteWeights {
-    /// Lays out weights of `[inputs, outputs]`, row after row. Two neighbours in a column, from an even row on, add up to at
-    /// most 128 in magnitude: AVX2 adds their products in 16 bits.
-    ///
-    /// # Panics
-    /// Where there are more or fewer, or none.
-    #[must_use]
-    pub fn new([inputs, outputs]: [usize; 2], weights: &[i8]) -> Self {
-        assert_eq!(weights.len(), inputs * outputs);
-        let depth = inputs.div_ceil(DEPTH);
-        let panels = outputs.div_ceil(COLUMNS);
-        let mut steps = vec![Step([0; COLUMNS * DEPTH]); panels * depth];
-        let mut sums = vec![0; panels * COLUMNS];
-        for (input, row) in weights.chunks_exact(outputs).enumerate() {
-            for (panel, row) in row.chunks(COLUMNS).enumerate() {
-                let step = &mut steps[panel * depth + input / DEPTH];
-                let sums = &mut sums[panel * COLUMNS..];
-                for (column, (weight, sum)) in row.iter().zip(sums).enumerate() {
-                    step.0[column * DEPTH + input % DEPTH] = *weight;
-                    *sum += i32::from(*weight);
-                }
-            }
-        }
-        Self {
-            steps,
-            sums,
-            inputs,
-            outputs,
-        }
-    }
-
-    /// The width of a row, and of its product.
-    #[must_use]
-    pub fn shape(&self) -> [usize; 2] {
-        [self.inputs, self.outputs]
-    }
-
     /// Multiplies rows, `[rows, inputs]`, of which `zero_point` is taken off first, and their products by `scales`,
     /// `[outputs]`, into `products`, `[rows, outputs]`. Sums are exact up to 2^16 inputs.
     ///
@@ -86,9 +29,10 @@ impl ByteWeights {
         scales: &[f32],
         products: &mut [f32],
     ) -> Result<(), WrongSize> {
-        let whole = rows.len().is_multiple_of(self.inputs);
-        let count = rows.len() / self.inputs;
-        if !whole || products.len() != count * self.outputs || scales.len() != self.outputs {
+        let [inputs, outputs] = self.shape();
+        let whole = rows.len().is_multiple_of(inputs);
+        let count = rows.len() / inputs;
+        if !whole || products.len() != count * outputs || scales.len() != outputs {
             return Err(WrongSize);
         }
         let rows = Rows {
@@ -99,24 +43,6 @@ impl ByteWeights {
         };
         multiply(rows, products);
         Ok(())
-    }
-
-    /// The panels, each with its first column.
-    pub(super) fn panels(&self) -> impl Iterator<Item = (usize, &[Step])> {
-        let panels = self.steps.chunks_exact(self.inputs.div_ceil(DEPTH));
-        (0..).step_by(COLUMNS).zip(panels)
-    }
-
-    /// What the sums of a panel's columns begin with, so that `zero_point` is off each byte in the end.
-    pub(super) fn first_sums(&self, first: usize, zero_point: u8) -> [i32; COLUMNS] {
-        std::array::from_fn(|column| -i32::from(zero_point) * self.sums[first + column])
-    }
-}
-
-impl Rows<'_> {
-    /// The scales of a panel's columns; of those that fill up, zero.
-    pub fn scales(&self, first: usize) -> [f32; COLUMNS] {
-        std::array::from_fn(|column| self.scales.get(first + column).copied().unwrap_or(0.0))
     }
 }
 
@@ -135,9 +61,7 @@ fn multiply(rows: Rows, products: &mut [f32]) {
     reason = "a sum's rounding is far below that of the bytes it is made of"
 )]
 fn multiply_anywhere(rows: Rows, products: &mut [f32]) {
-    let ByteWeights {
-        inputs, outputs, ..
-    } = *rows.weights;
+    let [inputs, outputs] = rows.weights.shape();
     for (first, panel) in rows.weights.panels() {
         let scales = rows.scales(first);
         let all = rows.bytes.chunks_exact(inputs);
