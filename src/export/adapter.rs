@@ -46,7 +46,7 @@ struct AdapterConfig {
 impl AdapterError {
     /// For an adapter of this `adapter_config.json`, as far as that can be read.
     #[must_use]
-    pub fn of_config(json: &[u8]) -> Self {
+    pub fn from_config(json: &[u8]) -> Self {
         let config: AdapterConfig = serde_json::from_slice(json).unwrap_or_default();
         Self {
             kind: config.peft_type,
@@ -118,7 +118,7 @@ pub fn refuse(folder: &Path) -> Result<(), AdapterError> {
         return Ok(());
     }
     let json = std::fs::read(folder.join(ADAPTER_CONFIG)).unwrap_or_default();
-    Err(AdapterError::of_config(&json))
+    Err(AdapterError::from_config(&json))
 }
 
 /// Whether tensors of these names are those of a model with an adapter in it that was not merged.
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_told_what_can_be_done_with_it() {
-        let told = |json: &str| AdapterError::of_config(json.as_bytes()).to_string();
+        let told = |json: &str| AdapterError::from_config(json.as_bytes()).to_string();
         let lora = told(
             r#"{"peft_type": "LORA", "task_type": "TOKEN_CLS", "base_model_name_or_path": "org/base"}"#,
         );

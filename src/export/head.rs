@@ -86,7 +86,7 @@ impl Head {
 
     /// The head that serves a task, with so many logits in a row of its output.
     #[must_use]
-    pub fn of_task(task: Task, labels: usize) -> Self {
+    pub fn from_task(task: Task, labels: usize) -> Self {
         match task {
             Task::Discriminate => Self::Discriminator,
             Task::Classify => Self::Sequence { labels },

@@ -74,7 +74,7 @@ pub struct LinearRecipe {
 impl LinearRecipe {
     /// A single layer, named in the graph as in the checkpoint.
     #[must_use]
-    pub fn of_layer(name: String, inputs: usize, outputs: usize) -> Self {
+    pub fn from_layer(name: String, inputs: usize, outputs: usize) -> Self {
         Self {
             layers: vec![name.clone()],
             name,

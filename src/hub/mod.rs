@@ -146,7 +146,7 @@ impl Hub {
                 download(&file)?;
             }
             let json = std::fs::read(folder.join(file)).unwrap_or_default();
-            return Err(unfit(SelectionError::Adapter(AdapterError::of_config(
+            return Err(unfit(SelectionError::Adapter(AdapterError::from_config(
                 &json,
             ))));
         }

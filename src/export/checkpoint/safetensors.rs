@@ -6,8 +6,8 @@ use std::io::{Read, Seek, SeekFrom};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use super::tensor::{FloatType, NumberType, StoredTensor};
-use super::{Tensors, WeightsError};
+use super::tensor::{FloatType, NumberType, StoredTensor, Tensors};
+use super::weights_error::WeightsError;
 
 /// The safetensors specification's bound on a header, in bytes.
 const MAX_HEADER_BYTES: u64 = 100_000_000;

@@ -7,7 +7,8 @@ use std::path::{Component, Path};
 
 use serde::Deserialize;
 
-use super::WeightsError;
+use super::weights_error::WeightsError;
+use crate::export::ExportError;
 
 /// An index names every tensor once, some hundred of them.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -62,6 +63,15 @@ impl Index {
             .get(name)
             .is_none_or(|listed| listed == shard)
     }
+}
+
+/// The shards that an index names: files beside it, each once, in order.
+///
+/// # Errors
+/// If the index can't be read, or names something else than files beside it.
+pub fn shards_of(index: &Path) -> Result<Vec<String>, ExportError> {
+    let shards = Index::read(index).map_err(|error| error.at(index))?;
+    Ok(shards.shards().into_iter().map(str::to_owned).collect())
 }
 
 /// Whether a name is that of a file in the folder at hand, on any system.

@@ -1,5 +1,6 @@
 //! A tensor's place in a file, and reading it: the one conversion to 32-bit floats.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -159,6 +160,9 @@ fn gather(span: &[f32], shape: &[usize], strides: &[usize]) -> Vec<f32> {
         index[axis + 1..].fill(0);
     }
 }
+
+/// Where the tensors of one file lie, by name.
+pub(super) type Tensors = BTreeMap<String, StoredTensor>;
 
 #[cfg(test)]
 mod tests {

@@ -31,7 +31,7 @@ pub fn build(
     };
     let data_type = attention.data_type;
     let uniform = graph.branch(|graph| vec![(attention.uniform(graph, packing), data_type)]);
-    let grouped = graph.branch(|graph| vec![(attention.grouped(graph, packing), data_type)]);
+    let grouped = graph.branch(|graph| vec![(attention.attend_groups(graph, packing), data_type)]);
     graph.choose(&packing.uniform, uniform, grouped).remove(0)
 }
 
@@ -61,17 +61,17 @@ impl Attention<'_> {
         self.attend(graph, &parts, &packing.groups[0])
     }
 
-    fn grouped(&self, graph: &mut GraphBuilder, packing: &Packing) -> Value {
+    fn attend_groups(&self, graph: &mut GraphBuilder, packing: &Packing) -> Value {
         let contexts: Vec<Value> = packing
             .groups
             .iter()
-            .map(|group| self.group(graph, group))
+            .map(|group| self.attend_group(graph, group))
             .collect();
         let contexts: Vec<&Value> = contexts.iter().collect();
         packing.unpad(graph, &contexts)
     }
 
-    fn group(&self, graph: &mut GraphBuilder, group: &Group) -> Value {
+    fn attend_group(&self, graph: &mut GraphBuilder, group: &Group) -> Value {
         let gather_and_attend = |graph: &mut GraphBuilder| {
             let parts = Packing::pad(graph, &self.query_key_value.rows, self.width, group);
             self.attend(graph, &parts, group)

@@ -4,7 +4,7 @@ use crate::export::weights::Recipe;
 use crate::numbers::signed;
 use crate::onnx::{
     Attribute, AttributeKind, DataType, Dimension, DimensionValue, Graph, MICROSOFT_DOMAIN, Node,
-    Shape, Tensor, TensorType, Type, ValueInfo,
+    OperatorSet, Shape, Tensor, TensorType, Type, ValueInfo,
 };
 
 /// A tensor of the graph, by its name.
@@ -20,7 +20,7 @@ impl Value {
 
     /// A tensor that the graph is fed, or that a [`Recipe`] makes.
     #[must_use]
-    pub fn named(name: impl Into<String>) -> Self {
+    pub fn from_name(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 }
@@ -287,5 +287,14 @@ pub fn declare(name: &str, data_type: DataType, shape: &[Size]) -> ValueInfo {
                 shape: Some(Shape { dim }),
             }),
         }),
+    }
+}
+
+/// A set of operators that a graph uses.
+#[must_use]
+pub fn operator_set(domain: &str, version: i64) -> OperatorSet {
+    OperatorSet {
+        domain: domain.to_owned(),
+        version,
     }
 }

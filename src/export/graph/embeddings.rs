@@ -38,12 +38,12 @@ pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape
     if shape.embedding_size == shape.hidden_size {
         return normalized;
     }
-    let projection = LinearRecipe::of_layer(
+    let projection = LinearRecipe::from_layer(
         "electra.embeddings_project".to_owned(),
         shape.embedding_size,
         shape.hidden_size,
     );
-    let normalized = linear.narrowed(graph, &normalized);
+    let normalized = linear.narrow(graph, &normalized);
     let projected = linear.summand(graph, &normalized, projection, Activations::Signed);
     graph.node("Add", &[&projected.rows, &projected.bias], vec![])
 }
@@ -53,22 +53,22 @@ fn words(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape) ->
     let (rows, width) = (shape.vocab_size, shape.embedding_size);
     if let LinearLayers::Float(float) = linear {
         let words = table(graph, name, "input_ids", rows, width, *float);
-        return linear.widened(graph, &words);
+        return linear.widen(graph, &words);
     }
     graph.weights(Recipe::QuantizedTable {
         name: name.to_owned(),
         rows,
         width,
     });
-    let ids = Value::named("input_ids");
+    let ids = Value::from_name("input_ids");
     let bytes = graph.node(
         "Gather",
-        &[&Value::named(format!("{name}.weight")), &ids],
+        &[&Value::from_name(format!("{name}.weight")), &ids],
         vec![int("axis", 0)],
     );
     let scales = graph.node(
         "Gather",
-        &[&Value::named(format!("{name}.scale")), &ids],
+        &[&Value::from_name(format!("{name}.scale")), &ids],
         vec![int("axis", 0)],
     );
     graph.node("DequantizeLinear", &[&bytes, &scales], vec![int("axis", 0)])
@@ -90,7 +90,10 @@ fn table(
     });
     graph.node(
         "Gather",
-        &[&Value::named(format!("{name}.weight")), &Value::named(ids)],
+        &[
+            &Value::from_name(format!("{name}.weight")),
+            &Value::from_name(ids),
+        ],
         vec![int("axis", 0)],
     )
 }

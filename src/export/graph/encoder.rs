@@ -21,12 +21,12 @@ pub fn build(
     embedded: Value,
 ) -> Value {
     (0..shape.num_hidden_layers).fold(embedded, |rows, index| {
-        let layer = EncoderLayer::of(shape, index);
+        let layer = EncoderLayer::new(shape, index);
         graph.enter(format!("layer.{index}.attention"));
         let context = attend(graph, linear, shape, packing, &layer, &rows);
         let last = index + 1 == shape.num_hidden_layers;
         if last && matches!(head, Head::Sequence { .. }) {
-            let linear = linear.of_sequences(graph, &packing.starts);
+            let linear = linear.for_sequences(graph, &packing.starts);
             let context = packing.first_tokens(graph, &context);
             let rows = packing.first_tokens(graph, &rows);
             transform(graph, &linear, shape, layer, &context, &rows, index)
@@ -63,7 +63,7 @@ fn attend(
     layer: &EncoderLayer,
     rows: &Value,
 ) -> Value {
-    let rows = linear.narrowed(graph, rows);
+    let rows = linear.narrow(graph, rows);
     let query_key_value = layer.query_key_value.clone();
     let product = linear.product(graph, &rows, query_key_value, Activations::Signed);
     attention::build(graph, shape, packing, &product, linear.float())
@@ -82,7 +82,7 @@ fn transform(
     let output = linear.summand(graph, context, layer.attention_output, Activations::Signed);
     let attended = add_and_normalize(graph, &output, rows, &layer.attention_norm);
     graph.enter(format!("layer.{index}.feed_forward"));
-    let narrowed = linear.narrowed(graph, &attended);
+    let narrowed = linear.narrow(graph, &attended);
     let intermediate = linear.product(graph, &narrowed, layer.intermediate, Activations::Signed);
     let activated = activate(graph, shape.hidden_act, &intermediate);
     let depth = shape.hidden_act.depth();
@@ -111,11 +111,11 @@ pub struct EncoderLayer {
 impl EncoderLayer {
     /// By the layer's number.
     #[must_use]
-    pub fn of(shape: &ModelShape, index: usize) -> Self {
+    pub fn new(shape: &ModelShape, index: usize) -> Self {
         let layer = format!("electra.encoder.layer.{index}");
         let (width, wide) = (shape.hidden_size, shape.intermediate_size);
         let linear = |name: &str, inputs, outputs| {
-            LinearRecipe::of_layer(format!("{layer}.{name}"), inputs, outputs)
+            LinearRecipe::from_layer(format!("{layer}.{name}"), inputs, outputs)
         };
         let norm = |name: &str| LayerNorm {
             name: format!("{layer}.{name}"),

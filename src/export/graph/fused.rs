@@ -16,8 +16,9 @@
 
 use super::builder::{GraphBuilder, Value, float, int, text};
 use super::encoder::EncoderLayer;
+use super::interface::OUTPUT;
 use super::linear::{Activations, LayerNorm, LinearLayers, SIGNED_ZERO_POINT};
-use super::{OUTPUT, embeddings, heads, packing};
+use super::{embeddings, heads, packing};
 use crate::activation::Activation;
 use crate::export::Precision;
 use crate::export::data_file::Float;
@@ -119,7 +120,7 @@ struct Encoder<'a> {
 }
 
 /// What a product multiplies.
-enum Fed {
+enum ProductInput {
     Floats(Value),
     Bytes {
         values: Value,
@@ -141,45 +142,50 @@ impl Encoder<'_> {
     fn build(&mut self, head: Head, embedded: Value) -> Value {
         let layers = self.shape.num_hidden_layers;
         self.graph.enter("encoder");
-        let mut fed = self.feed(&embedded);
+        let mut input = self.feed(&embedded);
         let mut rows = embedded;
         for index in 0..layers {
             let last = index + 1 == layers;
             let first_tokens = last && matches!(head, Head::Sequence { .. });
             self.graph.enter(format!("layer.{index}"));
-            let layer = EncoderLayer::of(self.shape, index);
-            let product = self.product(fed, layer.query_key_value, Activations::Signed);
+            let layer = EncoderLayer::new(self.shape, index);
+            let product = self.product(input, layer.query_key_value, Activations::Signed);
             let context = self.attend(&product, first_tokens);
             if first_tokens {
                 let axis = vec![int("axis", 0)];
                 rows = self.graph.node("Gather", &[&rows, &self.starts], axis);
             }
             let product = self.product(context, layer.attention_output, Activations::Signed);
-            (rows, fed) = self.add_and_normalize(&product, &rows, &layer.attention_norm, false);
-            let product = self.product(fed, layer.intermediate, Activations::Signed);
+            (rows, input) = self.add_and_normalize(&product, &rows, &layer.attention_norm, false);
+            let product = self.product(input, layer.intermediate, Activations::Signed);
             let depth = self.shape.hidden_act.depth();
             let positive = Activations::AlmostPositive { depth };
             let activated = self.activate(&product, positive);
             let product = self.product(activated, layer.output, positive);
-            (rows, fed) = self.add_and_normalize(&product, &rows, &layer.output_norm, last);
+            (rows, input) = self.add_and_normalize(&product, &rows, &layer.output_norm, last);
         }
         rows
     }
 
-    fn feed(&mut self, rows: &Value) -> Fed {
+    fn feed(&mut self, rows: &Value) -> ProductInput {
         if !self.quantizes {
-            return Fed::Floats(rows.clone());
+            return ProductInput::Floats(rows.clone());
         }
         let quantized = self.own(QUANTIZE, &[rows], vec![], 2);
         Self::bytes(quantized, Activations::Signed)
     }
 
-    fn product(&mut self, fed: Fed, linear: LinearRecipe, activations: Activations) -> Product {
+    fn product(
+        &mut self,
+        input: ProductInput,
+        linear: LinearRecipe,
+        activations: Activations,
+    ) -> Product {
         let part = |suffix: &str| format!("{}.{suffix}", linear.name);
         let (weight, scale, bias) = (part("weight"), part("scale"), part("bias"));
-        let bias = Value::named(bias);
-        match fed {
-            Fed::Floats(rows) => {
+        let bias = Value::from_name(bias);
+        match input {
+            ProductInput::Floats(rows) => {
                 self.graph.weights(Recipe::Linear {
                     linear,
                     weight: Float::Single,
@@ -192,7 +198,7 @@ impl Encoder<'_> {
                     scales: Value::absent(),
                 }
             }
-            Fed::Bytes {
+            ProductInput::Bytes {
                 values,
                 scales,
                 zero_point,
@@ -202,7 +208,12 @@ impl Encoder<'_> {
                     activation_shift: activations.shift(),
                 });
                 Product {
-                    rows: self.integer_product(&values, zero_point, &weight, &Value::named(scale)),
+                    rows: self.integer_product(
+                        &values,
+                        zero_point,
+                        &weight,
+                        &Value::from_name(scale),
+                    ),
                     bias,
                     scales,
                 }
@@ -227,7 +238,7 @@ impl Encoder<'_> {
                     .remove(0)
             }
             ByteProducts::Runtime => {
-                let (weight, one) = (Value::named(weight), self.graph.float(1.0));
+                let (weight, one) = (Value::from_name(weight), self.graph.float(1.0));
                 let zero_point = match zero_point {
                     0 => Value::absent(),
                     zero_point => self.graph.byte(zero_point),
@@ -239,21 +250,21 @@ impl Encoder<'_> {
         }
     }
 
-    fn attend(&mut self, product: &Product, first_tokens: bool) -> Fed {
-        let starts = Value::named("sequence_starts");
+    fn attend(&mut self, product: &Product, first_tokens: bool) -> ProductInput {
+        let starts = Value::from_name("sequence_starts");
         let inputs = [&product.rows, &product.bias, &starts, &product.scales];
         let attributes = vec![
             int(NUM_HEADS, signed(self.shape.num_attention_heads)),
             int(FIRST_TOKENS, i64::from(first_tokens)),
         ];
-        self.fed(ATTENTION, &inputs, attributes, Activations::Signed)
+        self.product_input(ATTENTION, &inputs, attributes, Activations::Signed)
     }
 
-    fn activate(&mut self, product: &Product, positive: Activations) -> Fed {
+    fn activate(&mut self, product: &Product, positive: Activations) -> ProductInput {
         let operator = activation_operator(self.shape.hidden_act);
         let inputs = [&product.rows, &product.bias, &product.scales];
         let attributes = vec![float(SHIFT, positive.shift())];
-        self.fed(operator, &inputs, attributes, positive)
+        self.product_input(operator, &inputs, attributes, positive)
     }
 
     /// The rows, and what the next product multiplies. After the last layer there is none.
@@ -263,7 +274,7 @@ impl Encoder<'_> {
         skip: &Value,
         norm: &LayerNorm,
         last: bool,
-    ) -> (Value, Fed) {
+    ) -> (Value, ProductInput) {
         self.graph.weights(norm.recipe());
         let [gain, shift] = norm.parameters();
         let Product { rows, bias, scales } = product;
@@ -271,7 +282,7 @@ impl Encoder<'_> {
         let attributes = vec![float(EPSILON, norm.epsilon)];
         if last || !self.quantizes {
             let rows = self.own(ADD_NORMALIZE, &inputs, attributes, 1).remove(0);
-            return (rows.clone(), Fed::Floats(rows));
+            return (rows.clone(), ProductInput::Floats(rows));
         }
         let mut outputs = self.own(&quantized(ADD_NORMALIZE), &inputs, attributes, 3);
         let rows = outputs.remove(0);
@@ -279,25 +290,25 @@ impl Encoder<'_> {
     }
 
     /// Adds an operator whose result is multiplied next.
-    fn fed(
+    fn product_input(
         &mut self,
         operator: &str,
         inputs: &[&Value],
         attributes: Vec<Attribute>,
         activations: Activations,
-    ) -> Fed {
+    ) -> ProductInput {
         if self.quantizes {
             let outputs = self.own(&quantized(operator), inputs, attributes, 2);
             Self::bytes(outputs, activations)
         } else {
-            Fed::Floats(self.own(operator, inputs, attributes, 1).remove(0))
+            ProductInput::Floats(self.own(operator, inputs, attributes, 1).remove(0))
         }
     }
 
-    fn bytes(values_and_scales: Vec<Value>, activations: Activations) -> Fed {
+    fn bytes(values_and_scales: Vec<Value>, activations: Activations) -> ProductInput {
         let mut outputs = values_and_scales.into_iter();
         let mut next = || outputs.next().unwrap_or_else(Value::absent);
-        Fed::Bytes {
+        ProductInput::Bytes {
             values: next(),
             scales: next(),
             zero_point: match activations {

@@ -20,18 +20,18 @@ pub fn build(
 ) -> Value {
     graph.enter("head");
     let hidden = shape.hidden_size;
-    let last = |name: &str| LinearRecipe::of_layer(name.to_owned(), hidden, head.width());
+    let last = |name: &str| LinearRecipe::from_layer(name.to_owned(), hidden, head.width());
     match head {
         Head::Discriminator => {
-            let dense = LinearRecipe::of_layer(
+            let dense = LinearRecipe::from_layer(
                 "discriminator_predictions.dense".to_owned(),
                 hidden,
                 hidden,
             );
-            let encoded = linear.narrowed(graph, encoded);
+            let encoded = linear.narrow(graph, encoded);
             let dense = linear.product(graph, &encoded, dense, Activations::Signed);
             let activated = activate(graph, shape.hidden_act, &dense);
-            let activated = linear.widened(graph, &activated);
+            let activated = linear.widen(graph, &activated);
             LinearLayers::exact(
                 graph,
                 &activated,
@@ -39,13 +39,13 @@ pub fn build(
             )
         }
         Head::Sequence { .. } => {
-            let dense = LinearRecipe::of_layer("classifier.dense".to_owned(), hidden, hidden);
-            let linear = linear.of_sequences(graph, starts);
-            let encoded = linear.narrowed(graph, encoded);
+            let dense = LinearRecipe::from_layer("classifier.dense".to_owned(), hidden, hidden);
+            let linear = linear.for_sequences(graph, starts);
+            let encoded = linear.narrow(graph, encoded);
             let dense = linear.product(graph, &encoded, dense, Activations::Signed);
             // transformers' ElectraClassificationHead applies gelu whatever hidden_act says.
             let activated = activate(graph, Activation::Gelu, &dense);
-            let activated = linear.widened(graph, &activated);
+            let activated = linear.widen(graph, &activated);
             LinearLayers::exact(graph, &activated, last("classifier.out_proj"))
         }
         Head::Token { .. } => LinearLayers::exact(graph, encoded, last("classifier")),

@@ -76,14 +76,14 @@ impl LinearLayers {
             Precision::Fp16 => Self::Float(Float::Half),
             Precision::Int8 => {
                 graph.enter("zero_points");
-                let zero_points = signed_zero_points(graph, &Value::named("input_ids"));
+                let zero_points = signed_zero_points(graph, &Value::from_name("input_ids"));
                 Self::Int8 { zero_points }
             }
         }
     }
 
     /// The same layers, for one row a sequence rather than one a token; `starts` has as many elements.
-    pub fn of_sequences(&self, graph: &mut GraphBuilder, starts: &Value) -> Self {
+    pub fn for_sequences(&self, graph: &mut GraphBuilder, starts: &Value) -> Self {
         match self {
             Self::Float(float) => Self::Float(*float),
             Self::Int8 { .. } => Self::Int8 {
@@ -120,7 +120,7 @@ impl LinearLayers {
             Self::Float(Float::Half) => {
                 let product = float_product(graph, rows, linear, Float::Half, Float::Single);
                 Product {
-                    rows: self.widened(graph, &product.rows),
+                    rows: self.widen(graph, &product.rows),
                     bias: product.bias,
                 }
             }
@@ -129,7 +129,7 @@ impl LinearLayers {
     }
 
     /// 32-bit floats as the products take them.
-    pub fn narrowed(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
+    pub fn narrow(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
         match self.float() {
             Float::Single => rows.clone(),
             Float::Half => graph.cast(rows, DataType::Float16),
@@ -137,7 +137,7 @@ impl LinearLayers {
     }
 
     /// What the products give as 32-bit floats.
-    pub fn widened(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
+    pub fn widen(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
         match self.float() {
             Float::Single => rows.clone(),
             Float::Half => graph.cast(rows, DataType::Float),
@@ -168,7 +168,7 @@ fn float_product(
     weight: Float,
     bias: Float,
 ) -> Product {
-    let part = |suffix: &str| Value::named(format!("{}.{suffix}", linear.name));
+    let part = |suffix: &str| Value::from_name(format!("{}.{suffix}", linear.name));
     let (weights, biases) = (part("weight"), part("bias"));
     graph.weights(Recipe::Linear {
         linear,
@@ -194,7 +194,7 @@ fn int8_product(
         Activations::AlmostPositive { depth: 0.0 } => quantize_positive(graph, rows),
         Activations::AlmostPositive { .. } => quantize_shifted(graph, rows, activation_shift),
     };
-    let part = |suffix: &str| Value::named(format!("{}.{suffix}", linear.name));
+    let part = |suffix: &str| Value::from_name(format!("{}.{suffix}", linear.name));
     let (weight, scale, bias) = (part("weight"), part("scale"), part("bias"));
     graph.weights(Recipe::QuantizedLinear {
         linear,
@@ -347,7 +347,7 @@ impl LayerNorm {
     /// Its gain and its shift.
     #[must_use]
     pub fn parameters(&self) -> [Value; 2] {
-        ["weight", "bias"].map(|suffix| Value::named(format!("{}.{suffix}", self.name)))
+        ["weight", "bias"].map(|suffix| Value::from_name(format!("{}.{suffix}", self.name)))
     }
 
     /// Normalizes rows of 32-bit floats.

@@ -95,13 +95,13 @@ impl Packing {
 
 /// Adds [`Packing::starts`] alone.
 pub fn starts(graph: &mut GraphBuilder) -> Value {
-    let starts_and_end = Value::named("sequence_starts");
+    let starts_and_end = Value::from_name("sequence_starts");
     let (zero, last) = (graph.integers(&[0]), graph.integers(&[-1]));
     graph.node("Slice", &[&starts_and_end, &zero, &last], vec![])
 }
 
 fn boundaries(graph: &mut GraphBuilder) -> Boundaries {
-    let starts_and_end = Value::named("sequence_starts");
+    let starts_and_end = Value::from_name("sequence_starts");
     let (zero, one, last) = (
         graph.integers(&[0]),
         graph.integers(&[1]),
@@ -199,8 +199,8 @@ fn places(graph: &mut GraphBuilder, uniform: &Value, groups: &[Group]) -> Value 
     let types = [DataType::Int64];
     let unused = empty(graph, &[0], &types);
     let gathered = graph.branch(|graph| {
-        let rows = chained(graph, groups, |group| &group.rows);
-        let mask = chained(graph, groups, |group| &group.mask);
+        let rows = chain_parts(graph, groups, |group| &group.rows);
+        let mask = chain_parts(graph, groups, |group| &group.mask);
         let flat = graph.integers(&[-1]);
         let places = graph.node("NonZero", &[&mask], vec![]);
         let places = graph.node("Reshape", &[&places, &flat], vec![]);
@@ -213,7 +213,7 @@ fn places(graph: &mut GraphBuilder, uniform: &Value, groups: &[Group]) -> Value 
 }
 
 /// One of the groups' parts, flat and one after another.
-fn chained(graph: &mut GraphBuilder, groups: &[Group], part: fn(&Group) -> &Value) -> Value {
+fn chain_parts(graph: &mut GraphBuilder, groups: &[Group], part: fn(&Group) -> &Value) -> Value {
     let flat = graph.integers(&[-1]);
     let parts: Vec<Value> = groups
         .iter()

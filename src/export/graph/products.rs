@@ -4,9 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::builder::{GraphBuilder, Size, Value, declare};
+use super::builder::{GraphBuilder, Size, Value, declare, operator_set};
 use super::fused::{self, FIRST_TOKENS, INTEGER_LINEAR, LINEAR, WEIGHTS};
-use super::{FusedGraph, INPUTS, operator_set};
+use super::fusion::FusedGraph;
+use super::interface::INPUTS;
 use crate::model_config::ModelShape;
 use crate::numbers::float;
 use crate::onnx::{
@@ -212,7 +213,7 @@ impl Products {
         for (index, linear) in self.linear.iter().enumerate() {
             let mut node = linear.node.clone();
             node.input[0] = linear.feed.name();
-            let product = Value::named(node.output[0].clone());
+            let product = Value::from_name(node.output[0].clone());
             graph.nodes.push(node);
             let name = format!("product.{index}");
             first_row(&mut graph, &product, &name);
@@ -235,7 +236,7 @@ impl Products {
     #[must_use]
     pub fn attention_graph(&self) -> Model {
         let mut graph = GraphBuilder::default();
-        let inputs = ATTENTION_INPUTS.map(Value::named);
+        let inputs = ATTENTION_INPUTS.map(Value::from_name);
         let mut outputs = Vec::new();
         for layer in 0..self.attention.layers {
             graph.enter(format!("layer.{layer}"));

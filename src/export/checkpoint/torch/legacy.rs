@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-use super::pickle::{Pickle, PickleError, Value};
+use super::pickle::{MAX_PICKLE_BYTES, Pickle, PickleError, Value};
 use super::state_dict::{self, StorageName};
-use super::{MAX_PICKLE_BYTES, Region, Storages};
-use crate::export::checkpoint::{Tensors, WeightsError};
+use super::storage::{BIG_ENDIAN, Region, Storages};
+use crate::export::checkpoint::tensor::Tensors;
+use crate::export::checkpoint::weights_error::WeightsError;
 
 /// 0x1950a86a20f9469cfc6c, `MAGIC_NUMBER` in torch/serialization.py.
 const MAGIC: Value =
@@ -68,7 +69,7 @@ fn check_byte_order(properties: &Pickle) -> Result<(), String> {
     let entries = properties.dictionary(properties.root()).unwrap_or_default();
     let big = (Value::Text("little_endian"), Value::Boolean(false));
     if entries.contains(&big) {
-        return Err(super::BIG_ENDIAN.to_owned());
+        return Err(BIG_ENDIAN.to_owned());
     }
     Ok(())
 }
@@ -77,7 +78,7 @@ fn check_byte_order(properties: &Pickle) -> Result<(), String> {
 fn types<'p>(tensors: &'p Pickle) -> Result<HashMap<&'p str, StorageName<'p>>, String> {
     let mut types = HashMap::new();
     for name in tensors.all_persistent() {
-        let storage = StorageName::of(name)?;
+        let storage = StorageName::from_tuple(name)?;
         types.entry(storage.key).or_insert(storage);
     }
     Ok(types)

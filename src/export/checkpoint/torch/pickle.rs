@@ -10,7 +10,10 @@
 use std::collections::HashMap;
 
 use super::globals::{self, Global};
-use super::pickle_input::{Input, integer};
+use crate::export::checkpoint::weights_error::WeightsError;
+
+/// The most bytes of a pickle: one of an ELECTRA has some ten thousand.
+pub(super) const MAX_PICKLE_BYTES: u64 = 16 << 20;
 
 /// The most instructions of a pickle: a state dict has some thirty a tensor, and the largest ELECTRA 400 tensors.
 const MAX_INSTRUCTIONS: usize = 1 << 18;
@@ -160,6 +163,12 @@ impl PickleError {
         Self::Foreign {
             name: name.escape_debug().to_string(),
         }
+    }
+}
+
+impl From<PickleError> for WeightsError {
+    fn from(error: PickleError) -> Self {
+        Self::Invalid(error.to_string())
     }
 }
 
@@ -452,6 +461,79 @@ impl<'a> Machine<'a> {
             )),
         }
     }
+}
+
+/// The bytes of a pickle that are still to be read.
+struct Input<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Input<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Bytes that were read.
+    fn taken(&self) -> usize {
+        self.at
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], PickleError> {
+        let end = self.at.checked_add(count);
+        let taken = end.and_then(|end| self.bytes.get(self.at..end));
+        let taken = taken.ok_or(PickleError::Damaged("it ends within an instruction"))?;
+        self.at += taken.len();
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
+        let taken = self.take(N)?;
+        taken
+            .try_into()
+            .map_err(|_| PickleError::Damaged("it ends within an instruction"))
+    }
+
+    fn byte(&mut self) -> Result<u8, PickleError> {
+        self.array().map(|[byte]| byte)
+    }
+
+    /// A length of `N` bytes; one beyond this machine's memory is as good as the largest.
+    fn length<const N: usize>(&mut self) -> Result<usize, PickleError> {
+        let mut bytes = [0; 8];
+        for (byte, taken) in bytes.iter_mut().zip(self.array::<N>()?) {
+            *byte = taken;
+        }
+        Ok(usize::try_from(u64::from_le_bytes(bytes)).unwrap_or(usize::MAX))
+    }
+
+    /// Bytes behind a length of `N` bytes.
+    fn counted<const N: usize>(&mut self) -> Result<&'a [u8], PickleError> {
+        let length = self.length::<N>()?;
+        self.take(length)
+    }
+
+    fn line(&mut self) -> Result<&'a str, PickleError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let length = rest.iter().position(|byte| *byte == b'\n');
+        let line = self.take(length.ok_or(PickleError::Damaged("it ends within a name"))?)?;
+        self.take(1)?;
+        std::str::from_utf8(line)
+            .map_err(|_| PickleError::Damaged("it has a name that is no UTF-8"))
+    }
+}
+
+/// An integer of any length: little-endian, two's complement, none of it where it is 0.
+fn integer(bytes: &[u8]) -> Value<'_> {
+    let negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
+    let mut extended = [if negative { 0xff } else { 0 }; 8];
+    if bytes.len() > extended.len() {
+        return Value::LongInteger(bytes);
+    }
+    for (byte, given) in extended.iter_mut().zip(bytes) {
+        *byte = *given;
+    }
+    Value::Integer(i64::from_le_bytes(extended))
 }
 
 #[cfg(test)]

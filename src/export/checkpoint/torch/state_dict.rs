@@ -2,9 +2,8 @@
 
 use super::globals::{Global, Numbers};
 use super::pickle::{Pickle, Value};
-use super::{Region, Storages};
-use crate::export::checkpoint::Tensors;
-use crate::export::checkpoint::tensor::StoredTensor;
+use super::storage::{Region, Storages};
+use crate::export::checkpoint::tensor::{StoredTensor, Tensors};
 
 /// Layers of `_rebuild_parameter` and the like around a tensor; there is one at most.
 const MAX_WRAPPERS: usize = 4;
@@ -25,7 +24,7 @@ pub(super) struct StorageName<'a> {
 impl<'a> StorageName<'a> {
     /// # Errors
     /// What is wrong with it, after "a storage".
-    pub(super) fn of(name: &[Value<'a>]) -> Result<Self, String> {
+    pub(super) fn from_tuple(name: &[Value<'a>]) -> Result<Self, String> {
         // In the older format a sixth value tells of what storage it is a view, and is nothing since torch 0.4.
         let name = name.strip_suffix(&[Value::None]).unwrap_or(name);
         match name {
@@ -102,7 +101,7 @@ fn tensor<'a>(
                 (function, arguments) = (*inner, pickle.tuple(*tuple).ok_or_else(unusual)?);
             }
             (Global::RebuildTensor, [storage, offset, shape, strides, ..]) => {
-                let place = Place::of(pickle, [*storage, *offset, *shape, *strides])?;
+                let place = Place::from_arguments(pickle, [*storage, *offset, *shape, *strides])?;
                 return place.tensor(storages, place.storage.numbers).map(Some);
             }
             (
@@ -118,7 +117,7 @@ fn tensor<'a>(
                     ..,
                 ],
             ) => {
-                let place = Place::of(pickle, [*storage, *offset, *shape, *strides])?;
+                let place = Place::from_arguments(pickle, [*storage, *offset, *shape, *strides])?;
                 return place.tensor(storages, *numbers).map(Some);
             }
             (Global::OrderedDict | Global::Class, _) => return Ok(None),
@@ -137,7 +136,7 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn of(
+    fn from_arguments(
         pickle: &Pickle<'a>,
         [storage, offset, shape, strides]: [Value<'a>; 4],
     ) -> Result<Self, String> {
@@ -151,7 +150,7 @@ impl<'a> Place<'a> {
             values.and_then(|values| values.iter().map(|value| count(*value)).collect())
         };
         let place = Self {
-            storage: StorageName::of(name)?,
+            storage: StorageName::from_tuple(name)?,
             offset: count(offset).ok_or("its offset is no count")?,
             shape: counts(shape)
                 .ok_or_else(|| format!("its shape is not a tuple of at most {MAX_AXES} counts"))?,

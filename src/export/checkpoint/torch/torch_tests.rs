@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::testing::{
+use super::super::testing::{
     Entry, archive, call, dictionary, global, integer, integers, pickle, saved, saved_as_before,
     storage, tensor, text, tuple,
 };

@@ -7,9 +7,11 @@ use std::io::{Read, Seek, SeekFrom};
 
 use rawzip::{CompressionMethod, FileReader, ZipArchive, ZipFileHeaderRecord};
 
-use super::pickle::Pickle;
-use super::{MAX_PICKLE_BYTES, Region, Storages, state_dict};
-use crate::export::checkpoint::{Tensors, WeightsError};
+use super::pickle::{MAX_PICKLE_BYTES, Pickle};
+use super::state_dict;
+use super::storage::{BIG_ENDIAN, Region, Storages};
+use crate::export::checkpoint::tensor::Tensors;
+use crate::export::checkpoint::weights_error::WeightsError;
 
 /// The tensors of a file in this format.
 pub(super) fn tensors(file: &File) -> Result<Tensors, WeightsError> {
@@ -17,7 +19,7 @@ pub(super) fn tensors(file: &File) -> Result<Tensors, WeightsError> {
     if let Some(order) = entries.get("byteorder") {
         match order.bytes(file)?.as_slice() {
             b"little" => {}
-            b"big" => return Err(super::BIG_ENDIAN.to_owned().into()),
+            b"big" => return Err(BIG_ENDIAN.to_owned().into()),
             _ => return Err("it names a byte order that there is not".to_owned().into()),
         }
     }
