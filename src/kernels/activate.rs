@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use pulp::{Scalar, Simd, WithSimd};
 
+use super::dispatch::dispatch;
 use super::functions::{erf, exp};
+use super::product::Product;
 use super::quantize::shifted_row;
-use super::{Product, dispatch};
 use crate::activation::Activation;
 
 /// Activates some rows of a product, into `activated`, `[rows, width]`.

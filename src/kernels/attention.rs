@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::dispatch::dispatch;
 use super::functions::exp;
 use super::panels::{Panels, ROWS};
-use super::{Product, dispatch};
+use super::product::Product;
 use crate::numbers::float32;
 
 /// How a row is divided among attention's heads.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use fastrand::Rng;
+use pulp::Arch;
 
 use super::*;
 use crate::activation::Activation;

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use pulp::{Scalar, Simd, WithSimd};
 
+use super::dispatch::dispatch;
+use super::product::Product;
 use super::quantize::signed_row;
-use super::{Product, dispatch};
 use crate::numbers::float32;
 
 /// A LayerNorm's parameters.

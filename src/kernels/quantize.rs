@@ -2,7 +2,7 @@
 
 use pulp::{Scalar, Simd, WithSimd};
 
-use super::dispatch;
+use super::dispatch::dispatch;
 use super::functions::ROUNDING;
 
 /// The byte of 0 among signed values.
