@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::ConfigError;
+use super::error::ConfigError;
 use crate::quote::quoted;
 
 /// Far above any real model's sizes, and small enough that a product of two of them fits in 64 bits.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::ConfigError;
 use super::entries::{Entries, refused};
+use super::error::ConfigError;
 
 const IDS: &str = "id2label";
 /// More than any real model has; bounds the names that `num_labels` alone makes.
@@ -13,7 +13,7 @@ const MOST_LABELS: usize = 1 << 16;
 /// read. An empty `id2label` is as if it were absent.
 pub(super) fn read(entries: &Entries) -> Result<Option<Vec<String>>, ConfigError> {
     if let Some(ids) = entries.object(IDS)?.filter(|ids| !ids.is_empty()) {
-        return named(ids).map(Some);
+        return names_by_id(ids).map(Some);
     }
     let Some(count) = entries.count("num_labels", 1)? else {
         return Ok(None);
@@ -32,7 +32,7 @@ pub fn default_label(id: usize) -> String {
 }
 
 /// The names in the order of their ids.
-fn named(ids: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
+fn names_by_id(ids: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
     let mut names = vec![None; ids.len()];
     for (key, value) in ids {
         let path = || format!("{IDS}.{key}");

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::config_json::{DEFAULT_MAX_TOKENS, DEFAULT_TOKEN_TYPES, ModelConfig};
 use super::entries::{Entries, refused};
-use super::{ConfigError, DEFAULT_MAX_TOKENS, DEFAULT_TOKEN_TYPES, ModelConfig};
+use super::error::ConfigError;
 use crate::activation::Activation;
 use crate::quote::quoted;
 
-pub(super) const PRUNED_HEADS: &str = "pruned_heads";
+const PRUNED_HEADS: &str = "pruned_heads";
 
 /// The sizes of an ELECTRA model, by their names in transformers' `ElectraConfig`.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +105,7 @@ impl ModelShape {
     }
 
     /// The sizes by their keys in config.json.
-    pub(super) fn sizes(&self) -> [(&'static str, usize); 8] {
+    fn sizes(&self) -> [(&'static str, usize); 8] {
         [
             ("vocab_size", self.vocab_size),
             ("embedding_size", self.embedding_size),
@@ -115,6 +116,30 @@ impl ModelShape {
             ("max_position_embeddings", self.max_position_embeddings),
             ("type_vocab_size", self.type_vocab_size),
         ]
+    }
+}
+
+impl ModelConfig {
+    /// The shape of the graph that this config.json stands beside: an export writes all sizes into it.
+    ///
+    /// # Errors
+    /// As [`ModelShape::new`].
+    pub fn shape(&self) -> Result<ModelShape, ConfigError> {
+        ModelShape::new(self, &|_| None)
+    }
+
+    /// The content of a config.json for a graph of this shape: every size that the graph was built with is there, and what
+    /// the graph does not have, such as pruned heads, is not.
+    #[must_use]
+    pub fn json_of(&self, shape: &ModelShape) -> String {
+        let mut entries = self.entries.all().clone();
+        entries.remove(PRUNED_HEADS);
+        for (key, size) in shape.sizes() {
+            entries.insert(key.to_owned(), size.into());
+        }
+        let mut json = serde_json::to_string_pretty(&entries).unwrap_or_default();
+        json.push('\n');
+        json
     }
 }
 
