@@ -6,13 +6,14 @@
 //! The reference is what `AutoTokenizer` makes of a folder: the fast tokenizer, `ElectraTokenizerFast`. Of the options of
 //! the slow one it ignores `do_basic_tokenize`, `never_split` and `wordpieces_prefix`, and so does this.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::tokenizer::TokenizerError;
-use super::tokenizer_config::Config;
+use super::added_tokens::{add_token, is_added};
+use super::error::TokenizerError;
+use super::json_file::{object, read_file};
+use super::tokenizer_config::TokenizerConfig;
 use super::vocabulary::wordpiece_definition;
 
 /// A definition and the file that most of it came from, for messages.
@@ -28,7 +29,7 @@ pub(super) struct Definition {
 /// Reads tokenizer.json, or vocab.txt where there is none, with `tokenizer_config.json`, `special_tokens_map.json` and
 /// `added_tokens.json` where there are such.
 pub(super) fn read(folder: &Path) -> Result<Definition, TokenizerError> {
-    let config = Config::read(folder)?;
+    let config = TokenizerConfig::read(folder)?;
     let tokenizer_json = folder.join("tokenizer.json");
     let vocab_txt = folder.join("vocab.txt");
     let max_tokens = config.max_tokens()?;
@@ -61,89 +62,5 @@ pub(super) fn read(folder: &Path) -> Result<Definition, TokenizerError> {
         json,
         source,
         max_tokens,
-    })
-}
-
-/// The `added_tokens` of a definition.
-pub(super) fn added_tokens(definition: &Value) -> impl Iterator<Item = &Value> {
-    definition["added_tokens"].as_array().into_iter().flatten()
-}
-
-/// Adds a token; one of the same spelling keeps its id, and takes the other properties of the new one, as in transformers.
-pub(super) fn add_token(definition: &mut Value, mut token: Value) {
-    if !definition["added_tokens"].is_array() {
-        definition["added_tokens"] = json!([]);
-    }
-    let Some(tokens) = definition["added_tokens"].as_array_mut() else {
-        return;
-    };
-    match tokens
-        .iter_mut()
-        .find(|known| known["content"] == token["content"])
-    {
-        Some(known) => {
-            token["id"] = known["id"].clone();
-            *known = token;
-        }
-        None => tokens.push(token),
-    }
-}
-
-pub(super) fn is_added(definition: &Value, content: &Value) -> bool {
-    added_tokens(definition).any(|added| added["content"] == *content)
-}
-
-pub(super) fn added_token(content: &str, id: u32, special: bool) -> Value {
-    json!({
-        "id": id,
-        "content": content,
-        "single_word": false,
-        "lstrip": false,
-        "rstrip": false,
-        "normalized": !special,
-        "special": special,
-    })
-}
-
-/// The id of a token in the definition's vocabulary or among its added tokens.
-pub(super) fn vocabulary_id(definition: &Value, token: &str) -> Option<u32> {
-    let id = definition["model"]["vocab"].get(token).or_else(|| {
-        added_tokens(definition)
-            .find(|added| added["content"] == token)
-            .and_then(|added| added.get("id"))
-    })?;
-    u32::try_from(id.as_u64()?).ok()
-}
-
-/// The id after the highest of the vocabulary and the added tokens.
-pub(super) fn next_id(definition: &Value) -> u32 {
-    let vocabulary = definition["model"]["vocab"].as_object().into_iter();
-    let ids = vocabulary.flat_map(Map::values);
-    let ids = ids.chain(added_tokens(definition).filter_map(|added| added.get("id")));
-    let highest = ids.filter_map(Value::as_u64).max();
-    highest
-        .and_then(|id| u32::try_from(id + 1).ok())
-        .unwrap_or_default()
-}
-
-/// The text of a file without a byte order mark, None where there is no such file.
-pub(super) fn read_file(path: &Path) -> Result<Option<String>, TokenizerError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(match text.strip_prefix('\u{feff}') {
-            Some(text) => text.to_owned(),
-            None => text,
-        })),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(TokenizerError::Unreadable {
-            path: path.to_owned(),
-            source,
-        }),
-    }
-}
-
-pub(super) fn object(text: &str, path: &Path) -> Result<Map<String, Value>, TokenizerError> {
-    serde_json::from_str(text).map_err(|error| TokenizerError::Invalid {
-        path: path.to_owned(),
-        reason: format!("it is not a JSON object: {error}"),
     })
 }

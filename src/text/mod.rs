@@ -1,17 +1,23 @@
 //! Text to tokens and back: tokenizer, windows over long texts, offsets into the text as it was sent.
 
+mod added_tokens;
 mod definition;
+mod error;
+mod json_file;
 mod normalizer;
 pub mod offsets;
 pub mod sequence;
 mod shared;
-pub mod tokenizer;
+mod tokenized_text;
+mod tokenizer;
 mod tokenizer_config;
 mod vocabulary;
 pub mod windows;
 mod word_cache;
 
+pub use error::TokenizerError;
 pub use offsets::{OffsetEncoding, OffsetMap};
 pub use shared::SharedTokenizers;
-pub use tokenizer::{SpecialTokens, TokenizedText, Tokenizer, TokenizerError};
+pub use tokenized_text::TokenizedText;
+pub use tokenizer::{SpecialTokens, Tokenizer};
 pub use windows::Window;

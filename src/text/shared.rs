@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::definition;
-use super::tokenizer::{Tokenizer, TokenizerError};
+use super::error::TokenizerError;
+use super::tokenizer::Tokenizer;
 
 /// The tokenizers in use. Cheap to clone; clones share.
 #[derive(Clone, Default)]
@@ -43,7 +44,7 @@ impl SharedTokenizers {
         if let Some(tokenizer) = known {
             return Ok(tokenizer);
         }
-        let tokenizer = Tokenizer::of(&definition, &text)?;
+        let tokenizer = Tokenizer::from_definition(&definition, &text)?;
         let tokenizer = Arc::new(match rows {
             Some(rows) => tokenizer.for_rows(rows)?,
             None => tokenizer,

@@ -7,23 +7,25 @@
 //! A checkpoint that wants special tokens read as plain text says `"split_special_tokens": true` in
 //! `tokenizer_config.json`.
 
-use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 use tokenizers::{
     Decoder, DecoderWrapper, ModelWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
 };
 
+use super::added_tokens::added_tokens;
 use super::definition::{self, Definition};
+use super::error::TokenizerError;
 use super::normalizer::TextNormalizer;
+use super::tokenized_text::TokenizedText;
 use super::tokenizer_config::FAST_CLASS;
 use super::word_cache::WordCache;
 use crate::panics::{Panic, caught};
 
 /// As tokenizer.json describes it.
-type Pipeline = TokenizerImpl<
+type HuggingFaceTokenizer = TokenizerImpl<
     ModelWrapper,
     TextNormalizer,
     PreTokenizerWrapper,
@@ -37,7 +39,7 @@ const PROBE: &str = "A text, read once.";
 /// A checkpoint's tokenizer.
 #[derive(Debug)]
 pub struct Tokenizer {
-    inner: Pipeline,
+    inner: HuggingFaceTokenizer,
     /// None where the words of a text can't be tokenized one by one.
     words: Option<WordCache>,
     special_tokens: SpecialTokens,
@@ -60,93 +62,6 @@ pub struct SpecialTokens {
     pub sep: u32,
 }
 
-/// The tokens of a text, without special tokens around them; the three lists are of equal length.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TokenizedText {
-    /// Token ids.
-    pub ids: Vec<u32>,
-    /// For each token the bytes of the text as it was sent, on character boundaries, never beyond the text.
-    ///
-    /// Tokens may share bytes, where one character became several tokens.
-    pub offsets: Vec<Range<usize>>,
-    /// For each token the index of its word, as the pre-tokenizer splits the text.
-    pub words: Vec<Option<u32>>,
-}
-
-impl TokenizedText {
-    /// How many tokens the text has.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// Whether the text has no token at all.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
-    /// Whether a token belongs to the same word as the one before it.
-    #[must_use]
-    pub fn continues_word(&self, token: usize) -> bool {
-        let word = |token: usize| self.words.get(token).copied().flatten();
-        word(token).is_some() && token > 0 && word(token) == word(token - 1)
-    }
-}
-
-/// Why a tokenizer can't be loaded or used.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenizerError {
-    /// Neither of the files that define a tokenizer is there.
-    #[error(
-        "{} has no tokenizer: put the checkpoint's tokenizer.json there, or its vocab.txt with tokenizer_config.json",
-        .folder.display()
-    )]
-    Missing {
-        /// The model folder.
-        folder: PathBuf,
-    },
-    /// A file is there but can't be read.
-    #[error("{} cannot be read: {source}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A file holds something else than it should.
-    #[error("{} is not usable: {reason}", .path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and what would be right.
-        reason: String,
-    },
-    /// The tokenizer failed on a text.
-    #[error("The text cannot be tokenized: {reason}")]
-    Text {
-        /// What the tokenizer says.
-        reason: String,
-    },
-    /// Some token has no row in the model's embeddings.
-    #[error(
-        "The tokenizer has {tokens} tokens, and the model, by config.json's vocab_size, only {rows}: they do not belong \
-         together"
-    )]
-    Vocabulary {
-        /// Tokens of the tokenizer.
-        tokens: usize,
-        /// Rows of the word embedding.
-        rows: usize,
-    },
-    /// The tokenizer can't be written.
-    #[error("The tokenizer cannot be written as JSON: {reason}")]
-    Json {
-        /// What the tokenizer says.
-        reason: String,
-    },
-}
-
 impl Tokenizer {
     /// Loads the tokenizer of a model folder: tokenizer.json, or vocab.txt where there is none, with the settings of
     /// `tokenizer_config.json`. Truncation and padding of its own are switched off.
@@ -155,11 +70,14 @@ impl Tokenizer {
     /// Names the file that is missing, unreadable or not that of an ELECTRA tokenizer.
     pub fn from_folder(folder: &Path) -> Result<Self, TokenizerError> {
         let definition = definition::read(folder)?;
-        Self::of(&definition, &definition.json.to_string())
+        Self::from_definition(&definition, &definition.json.to_string())
     }
 
     /// The tokenizer of a definition, which is given as JSON and as the text of it.
-    pub(super) fn of(definition: &Definition, text: &str) -> Result<Self, TokenizerError> {
+    pub(super) fn from_definition(
+        definition: &Definition,
+        text: &str,
+    ) -> Result<Self, TokenizerError> {
         let Definition {
             json,
             source,
@@ -176,12 +94,12 @@ impl Tokenizer {
                 "it contradicts itself, and the tokenizers library fails on it: {message} ({place})"
             ))
         };
-        let inner: Pipeline = caught(|| serde_json::from_str(text))
+        let inner: HuggingFaceTokenizer = caught(|| serde_json::from_str(text))
             .map_err(panicked)?
             .map_err(|error| invalid(format!("it does not define a tokenizer: {error}")))?;
         let id = |token: &str| inner.token_to_id(token);
 
-        for added in definition::added_tokens(json) {
+        for added in added_tokens(json) {
             let content = added["content"].as_str().unwrap_or_default();
             if id(content).map(u64::from) != added["id"].as_u64() {
                 return Err(invalid(format!(
@@ -386,7 +304,7 @@ impl Tokenizer {
 }
 
 /// What the post-processor puts around texts, or why that is not what ELECTRA takes.
-fn special_tokens(tokenizer: &Pipeline) -> Result<SpecialTokens, String> {
+fn special_tokens(tokenizer: &HuggingFaceTokenizer) -> Result<SpecialTokens, String> {
     let ids = |encoding: tokenizers::Result<tokenizers::Encoding>| {
         encoding
             .map(|encoding| encoding.get_ids().to_vec())
@@ -417,7 +335,7 @@ fn special_tokens(tokenizer: &Pipeline) -> Result<SpecialTokens, String> {
 }
 
 /// Whether each word has the same tokens wherever it stands.
-fn words_stand_alone(tokenizer: &Pipeline) -> bool {
+fn words_stand_alone(tokenizer: &HuggingFaceTokenizer) -> bool {
     let (Some(normalizer), Some(pre_tokenizer)) =
         (tokenizer.get_normalizer(), tokenizer.get_pre_tokenizer())
     else {

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::definition::{
-    add_token, added_token, is_added, next_id, object, read_file, vocabulary_id,
-};
-use super::tokenizer::TokenizerError;
+use super::added_tokens::{add_token, added_token, is_added, next_id, vocabulary_id};
+use super::error::TokenizerError;
+use super::json_file::{object, read_file};
 
 /// The least tokens of a sequence that hold anything of two texts.
 const LEAST_TOKENS: u64 = 4;
@@ -59,14 +58,14 @@ const NORMALIZING_CLASSES: [&str; 10] = [
 const SPLIT: &str = "split_special_tokens";
 
 /// `tokenizer_config.json`, with the names of `special_tokens_map.json`.
-pub(super) struct Config {
+pub(super) struct TokenizerConfig {
     path: PathBuf,
     /// Whether there is a `tokenizer_config.json`.
     is_there: bool,
     entries: Map<String, Value>,
 }
 
-impl Config {
+impl TokenizerConfig {
     pub(super) fn read(folder: &Path) -> Result<Self, TokenizerError> {
         let path = folder.join("tokenizer_config.json");
         let text = read_file(&path)?;
@@ -90,12 +89,12 @@ impl Config {
     }
 
     /// The spelling of a special token: a string, or the `content` of an object. None where it is not named.
-    fn named(&self, role: &str) -> Option<&str> {
+    fn spelling(&self, role: &str) -> Option<&str> {
         content_of(self.entries.get(role)?)
     }
 
     pub(super) fn special_token(&self, role: &str, usual: &str) -> String {
-        self.named(role).unwrap_or(usual).to_owned()
+        self.spelling(role).unwrap_or(usual).to_owned()
     }
 
     /// The tokens beside the vocabulary, by id: `added_tokens_decoder`, or `added_tokens.json` of older checkpoints.
@@ -254,7 +253,7 @@ impl Config {
             if let Some(content) = content_of(token)
                 && vocabulary_id(definition, content).is_none()
             {
-                let added = flagged(token, content, next_id(definition));
+                let added = with_flags(token, content, next_id(definition));
                 add_token(definition, added);
             }
         }
@@ -272,7 +271,7 @@ impl Config {
             if !is_added(definition, &content.into())
                 && let Some(id) = vocabulary_id(definition, content)
             {
-                add_token(definition, flagged(&token, content, id));
+                add_token(definition, with_flags(&token, content, id));
             }
         }
         if self.splits_special_tokens()
@@ -325,7 +324,7 @@ fn content_of(token: &Value) -> Option<&str> {
 }
 
 /// A special token with the properties that it is listed with.
-fn flagged(token: &Value, content: &str, id: u32) -> Value {
+fn with_flags(token: &Value, content: &str, id: u32) -> Value {
     let mut added = added_token(content, id, true);
     for flag in ["lstrip", "rstrip", "single_word", "normalized"] {
         if let Some(Value::Bool(set)) = token.get(flag) {

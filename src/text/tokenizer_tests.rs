@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::text::added_tokens::{add_token, added_token, vocabulary_id};
 use crate::text::{OffsetEncoding, OffsetMap};
 
 /// [CLS] and [SEP] are not where BERT has them.
@@ -791,12 +792,12 @@ fn words_are_remembered_where_their_tokens_depend_on_nothing_else() {
         let content = added["content"].as_str().unwrap_or("fox");
         let size = definition["model"]["vocab"].as_object().unwrap().len();
         let new_id = u32::try_from(size).unwrap();
-        let id = definition::vocabulary_id(&definition, content).unwrap_or(new_id);
-        let mut token = definition::added_token(content, id, false);
+        let id = vocabulary_id(&definition, content).unwrap_or(new_id);
+        let mut token = added_token(content, id, false);
         for (property, value) in added.as_object().unwrap() {
             token[property] = value.clone();
         }
-        definition::add_token(&mut definition, token);
+        add_token(&mut definition, token);
         let tokenizer = load(&[("tokenizer.json", &definition.to_string())]).unwrap();
         assert_eq!(tokenizer.words.is_some(), remembers, "{added}");
         let text = format!("the  {content} .The{content}s\u{a0}the ");

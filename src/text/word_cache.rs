@@ -12,7 +12,7 @@ use quick_cache::sync::Cache;
 use tokenizers::{AddedToken, NormalizedString, Normalizer, PreTokenizerWrapper};
 
 use super::normalizer::TextNormalizer;
-use super::tokenizer::TokenizedText;
+use super::tokenized_text::TokenizedText;
 
 /// More than the words that a language uses day by day, in the spellings they have between spaces. Full, that is less than
 /// five megabytes.

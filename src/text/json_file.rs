@@ -1,0 +1,30 @@
+//! The files of a tokenizer, which may be absent.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::error::TokenizerError;
+
+/// The text of a file without a byte order mark, None where there is no such file.
+pub(super) fn read_file(path: &Path) -> Result<Option<String>, TokenizerError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(match text.strip_prefix('\u{feff}') {
+            Some(text) => text.to_owned(),
+            None => text,
+        })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(TokenizerError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+pub(super) fn object(text: &str, path: &Path) -> Result<Map<String, Value>, TokenizerError> {
+    serde_json::from_str(text).map_err(|error| TokenizerError::Invalid {
+        path: path.to_owned(),
+        reason: format!("it is not a JSON object: {error}"),
+    })
+}
