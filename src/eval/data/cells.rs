@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::DataError;
+use super::data_error::DataError;
 
 /// Lines that are looked through before quotes are taken for letters or for quotes.
 const LINES_LOOKED_AT: usize = 100;

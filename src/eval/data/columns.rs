@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-use super::DataError;
 use super::cells::{Row, Rows, are_quotes};
+use super::data_error::DataError;
 use crate::quote::{MOST_CHARACTERS, quoted};
 
 /// A text or a pair of texts, and what was said of it.

@@ -1,8 +1,8 @@
 //! CoNLL's columns: a word a line, its tag in the last column, an empty line after a sentence.
 
-use super::DataError;
 use super::columns::ColumnOptions;
-use super::tag_layout::{Layout, Line};
+use super::data_error::DataError;
+use super::tag_layout::{Line, TagLayout};
 
 /// A sentence with a tag a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct TaggedSentence {
 /// # Errors
 /// The first line that is not as the others are, or options that name a column.
 pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<TaggedSentence>, DataError> {
-    let layout = Layout::of(text, options)?;
+    let layout = TagLayout::detect(text, options)?;
     let mut sentences: Vec<TaggedSentence> = Vec::new();
     let mut within = false;
     let mut width = layout.width.filter(|_| layout.tag_column.is_none());
@@ -65,7 +65,7 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<TaggedSentence>, 
 }
 
 /// Numbers instead of words are what another program counted by: sentences, or words from 0.
-fn check_words(layout: &Layout<'_>, sentences: &[TaggedSentence]) -> Result<(), DataError> {
+fn check_words(layout: &TagLayout<'_>, sentences: &[TaggedSentence]) -> Result<(), DataError> {
     let mut words = sentences.iter().flat_map(|sentence| &sentence.words);
     let is_number = |word: &String| word.bytes().all(|byte| byte.is_ascii_digit());
     match sentences.first() {

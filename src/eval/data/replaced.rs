@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 
-use super::DataError;
+use super::data_error::DataError;
 
 /// A text, and which stretches of it stand where others should.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn read(text: &str) -> Result<Vec<ReplacedText>, DataError> {
                 let wanted = "a line is {\"text\": \"…\", \"replaced\": [[start, end], …]}";
                 DataError {
                     line: number,
-                    ..DataError::of_json(&error, wanted)
+                    ..DataError::from_json(&error, wanted)
                 }
             })?;
             let length = text.chars().count();

@@ -8,7 +8,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
-use super::DataError;
+use super::data_error::DataError;
 use crate::quote::quoted;
 
 /// A question with the text that should answer it.
@@ -33,7 +33,7 @@ pub fn read(text: &str) -> Result<Vec<Question>, DataError> {
                   `question` and `answers`; rows have `id`, `question`, `context` and `answers`";
     let mut questions = Vec::new();
     for document in serde_json::Deserializer::from_str(text).into_iter::<Document>() {
-        let document = document.map_err(|error| DataError::of_json(&error, wanted))?;
+        let document = document.map_err(|error| DataError::from_json(&error, wanted))?;
         for Entry { paragraphs } in document.entries {
             for Paragraph { context, qas } in paragraphs {
                 let context: Arc<str> = context.into();

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::DataError;
 use super::columns::{Column, ColumnOptions, Separator};
+use super::data_error::DataError;
 use crate::quote::quoted;
 
 /// What stands between documents instead of a sentence.
@@ -33,7 +33,7 @@ const TAG_NAMES: [&str; 16] = [
 ];
 
 /// How a file has its columns.
-pub struct Layout<'t> {
+pub struct TagLayout<'t> {
     separator: Separator,
     /// Counted from 0, as the tag's.
     pub word_column: usize,
@@ -50,10 +50,10 @@ pub struct Layout<'t> {
     tags: HashSet<&'t str>,
 }
 
-impl<'t> Layout<'t> {
+impl<'t> TagLayout<'t> {
     /// Finds what the options do not say by the lines that are certainly words.
-    pub fn of(text: &'t str, options: &ColumnOptions) -> Result<Self, DataError> {
-        let numbers = Numbers::of(options)?;
+    pub fn detect(text: &'t str, options: &ColumnOptions) -> Result<Self, DataError> {
+        let numbers = ColumnNumbers::from_options(options)?;
         let (header, named) = match header(text, options.separator, numbers) {
             Some((line, column)) => (Some(line), Some(column)),
             None => (None, None),
@@ -102,7 +102,7 @@ impl<'t> Layout<'t> {
     }
 
     fn tag<'l>(&self, columns: &[&'l str]) -> Option<&'l str> {
-        let numbers = Numbers {
+        let numbers = ColumnNumbers {
             word: Some(self.word_column),
             tag: self.tag_column,
         };
@@ -281,14 +281,14 @@ fn cut(line: &str, separator: Separator) -> Vec<&str> {
 
 /// The columns of the words and of the tags, where the options give them.
 #[derive(Clone, Copy)]
-struct Numbers {
+struct ColumnNumbers {
     word: Option<usize>,
     /// The last if `None`.
     tag: Option<usize>,
 }
 
-impl Numbers {
-    fn of(options: &ColumnOptions) -> Result<Self, DataError> {
+impl ColumnNumbers {
+    fn from_options(options: &ColumnOptions) -> Result<Self, DataError> {
         let number = |column: &Option<Column>| match column {
             None => Ok(None),
             Some(Column::Number(number)) => Ok(Some(number.get() - 1)),
@@ -365,7 +365,11 @@ fn are_numbered(lines: &[Line<'_>], separator: Separator) -> bool {
 }
 
 /// The line of the columns' names, and the column that it calls that of the words, if the first line is a header.
-fn header(text: &str, separator: Option<Separator>, numbers: Numbers) -> Option<(usize, usize)> {
+fn header(
+    text: &str,
+    separator: Option<Separator>,
+    numbers: ColumnNumbers,
+) -> Option<(usize, usize)> {
     let lines = text.lines().enumerate();
     let lines = lines.map(|(index, text)| Line::new(index, text, true));
     let mut of_words = lines.filter(|line| !line.is_between() && !line.text.starts_with('#'));
