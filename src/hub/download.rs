@@ -10,8 +10,9 @@ use ureq::http::{Response, StatusCode};
 use super::cache::ModelCache;
 use super::checksum::Checksum;
 use super::client::{Client, Metadata};
+use super::error::HubError;
 use super::name::{Commit, ModelReference};
-use super::{HubError, Observer};
+use super::observer::Observer;
 
 const BUFFER_BYTES: usize = 1 << 17;
 
@@ -33,7 +34,7 @@ pub struct Download<'d> {
 }
 
 /// How a try ended.
-enum Ended {
+enum BodyEnd {
     /// The body came to its end.
     Complete,
     /// The connection was lost.
@@ -85,9 +86,9 @@ impl Download<'_> {
                 .receive(response, metadata.size, &mut file, &mut received)
                 .map_err(failed())?;
             let reason = match ended {
-                Ended::Complete if metadata.size.is_none_or(|size| received >= size) => break,
-                Ended::Complete => "the connection was closed".to_owned(),
-                Ended::Broken(reason) => reason,
+                BodyEnd::Complete if metadata.size.is_none_or(|size| received >= size) => break,
+                BodyEnd::Complete => "the connection was closed".to_owned(),
+                BodyEnd::Broken(reason) => reason,
             };
             failures = if received > before { 1 } else { failures + 1 };
             if !self.client.wait(failures, None, &reason) {
@@ -108,7 +109,7 @@ impl Download<'_> {
         size: Option<u64>,
         file: &mut File,
         received: &mut u64,
-    ) -> io::Result<Ended> {
+    ) -> io::Result<BodyEnd> {
         let is_rest = response.status() == StatusCode::PARTIAL_CONTENT
             && range_start(&response) == Some(*received);
         if *received > 0 && !is_rest {
@@ -118,7 +119,7 @@ impl Download<'_> {
             self.observer.restarted(self.file);
         }
         if !is_rest && response.status() != StatusCode::OK {
-            return Ok(Ended::Broken(format!(
+            return Ok(BodyEnd::Broken(format!(
                 "the range was answered {}",
                 response.status()
             )));
@@ -131,10 +132,10 @@ impl Download<'_> {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             let read = match body.read(&mut buffer) {
-                Ok(0) => return Ok(Ended::Complete),
+                Ok(0) => return Ok(BodyEnd::Complete),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Ok(Ended::Broken(error.to_string())),
+                Err(error) => return Ok(BodyEnd::Broken(error.to_string())),
             };
             file.write_all(buffer.get(..read).unwrap_or_default())?;
             *received = received.saturating_add(read as u64);

@@ -6,6 +6,7 @@
 //! hub sends on to; those of 1.0 start anew when they break, check no content, know neither `Retry-After` nor `HF_HUB_OFFLINE`,
 //! and bring over a hundred crates.
 
+mod access;
 mod cache;
 mod checksum;
 mod client;
@@ -13,190 +14,19 @@ mod download;
 mod error;
 mod name;
 mod origin;
+mod observer;
 mod refusal;
 mod retry;
 mod selection;
 mod settings;
 mod url;
 
-use std::path::PathBuf;
-
+pub use access::{Found, Hub};
 pub use checksum::Checksum;
 pub use client::Pause;
 pub use error::HubError;
 pub use name::{Commit, ModelName, ModelReference, NameError, check_part};
 pub use origin::{Origin, OriginError};
+pub use observer::Observer;
 pub use selection::{Selection, SelectionError, select};
 pub use settings::{HubSettings, Token};
-
-use self::cache::ModelCache;
-use self::client::{Client, Listing};
-use self::download::Download;
-use crate::export::adapter::{self, ADAPTER_CONFIG, AdapterError};
-use crate::export::checkpoint::shards_of;
-
-/// The hub, or its cache where it must not be asked.
-pub struct Hub {
-    client: Client,
-}
-
-/// A revision of a model, found.
-#[derive(Clone, Debug)]
-pub struct Found {
-    reference: ModelReference,
-    listing: Listing,
-}
-
-/// Follows transfers as they happen.
-pub trait Observer {
-    /// A transfer of `bytes`, where they are known, begins; so many of them are there already.
-    fn started(&self, file: &str, bytes: Option<u64>, received: u64);
-    /// So many bytes came.
-    fn received(&self, file: &str, bytes: u64);
-    /// What had come is of no use; it begins anew.
-    fn restarted(&self, file: &str);
-    /// The file is complete, and what it should be.
-    fn finished(&self, file: &str);
-}
-
-impl Found {
-    /// The commit that the revision is at.
-    #[must_use]
-    pub fn commit(&self) -> &Commit {
-        &self.listing.commit
-    }
-}
-
-impl Hub {
-    /// Asks nothing yet.
-    ///
-    /// # Errors
-    /// Where the certificates that the environment names can't be read.
-    pub fn new(settings: HubSettings) -> Result<Self, HubError> {
-        Self::with_pause(settings, Box::new(std::thread::sleep))
-    }
-
-    /// The same, with something else than sleep between two tries.
-    ///
-    /// # Errors
-    /// As for [`Self::new`].
-    pub fn with_pause(settings: HubSettings, pause: Pause) -> Result<Self, HubError> {
-        Ok(Self {
-            client: Client::new(settings, pause)?,
-        })
-    }
-
-    /// The hub's address.
-    #[must_use]
-    pub fn endpoint(&self) -> &str {
-        &self.settings().endpoint
-    }
-
-    /// Finds out which commit a revision is, and which files it has; offline, those in the cache.
-    ///
-    /// # Errors
-    /// Where the hub can't be reached, or has no such model for who asks.
-    pub fn find(&self, reference: &ModelReference) -> Result<Found, HubError> {
-        let listing = if self.settings().offline {
-            let cache = self.cache(reference);
-            let commit = cache.commit(reference);
-            let commit = commit.ok_or_else(|| {
-                self.not_in_cache(reference, "nothing was ever fetched of it".to_owned())
-            })?;
-            Listing {
-                files: cache.files(&commit),
-                commit,
-            }
-        } else {
-            self.client.listing(reference)?
-        };
-        Ok(Found {
-            reference: reference.clone(),
-            listing,
-        })
-    }
-
-    /// Fetches what an export needs and the cache has not; the checkpoint's folder. Blocks.
-    ///
-    /// # Errors
-    /// Where the repository has not what a model needs, the hub or the network fails, a file is not what was announced, or
-    /// the cache can't be written.
-    pub fn fetch(&self, found: &Found, observer: &dyn Observer) -> Result<PathBuf, HubError> {
-        let Found { reference, listing } = found;
-        let cache = self.cache(reference);
-        let download = |file: &str| {
-            if cache.has(&listing.commit, file) {
-                return Ok(());
-            }
-            let download = Download {
-                client: &self.client,
-                cache: &cache,
-                reference,
-                commit: &listing.commit,
-                file,
-                observer,
-            };
-            download.run()
-        };
-        let unfit = |reason| self.unfit(reference, reason);
-        let folder = cache.snapshot(&listing.commit);
-        if selection::is_adapter(&listing.files) {
-            let file = ADAPTER_CONFIG.to_owned();
-            if listing.files.contains(&file) {
-                download(&file)?;
-            }
-            let json = std::fs::read(folder.join(file)).unwrap_or_default();
-            return Err(unfit(SelectionError::Adapter(AdapterError::from_config(
-                &json,
-            ))));
-        }
-        let is_listed = |file: &str| listing.files.iter().any(|listed| listed == file);
-        adapter::warn_of_unapplied(&reference.name, is_listed);
-        let Selection { files, index } = select(&listing.files).map_err(unfit)?;
-        for file in &files {
-            download(file)?;
-        }
-        if let Some(index) = index {
-            let named = shards_of(&folder.join(&index))
-                .map_err(|error| unfit(SelectionError::Index(error.to_string())))?;
-            for shard in selection::shards(&listing.files, &index, named).map_err(unfit)? {
-                download(&shard)?;
-            }
-        }
-        // Last, so that a branch never leads to a commit of which files are missing.
-        cache.remember(reference, &listing.commit)?;
-        Ok(folder)
-    }
-
-    /// What is there is not what a model needs.
-    fn unfit(&self, reference: &ModelReference, reason: SelectionError) -> HubError {
-        // What a file says would be the same if the hub were asked.
-        let is_known = matches!(
-            reason,
-            SelectionError::Adapter(_) | SelectionError::Index(_)
-        );
-        if self.settings().offline && !is_known {
-            return self.not_in_cache(reference, reason.to_string());
-        }
-        HubError::Selection {
-            name: reference.name.to_string(),
-            reason,
-        }
-    }
-
-    fn settings(&self) -> &HubSettings {
-        self.client.settings()
-    }
-
-    fn cache(&self, reference: &ModelReference) -> ModelCache {
-        ModelCache::new(&self.settings().cache, &reference.name)
-    }
-
-    fn not_in_cache(&self, reference: &ModelReference, missing: String) -> HubError {
-        HubError::Offline {
-            model: reference.to_string(),
-            cache: self.settings().cache.clone(),
-            missing,
-        }
-    }
-}
