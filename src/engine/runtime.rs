@@ -89,7 +89,7 @@ impl Runtime {
             .build()
             .map_err(failed)?;
         environment.set_log_level(ort::logging::LogLevel::Warning);
-        operators::make_known(&environment).map_err(failed)?;
+        operators::register_domain(&environment).map_err(failed)?;
         let runtime = Self {
             environment,
             weights: SharedWeights::default(),

@@ -4,8 +4,8 @@ use ort::operator::{
     ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput,
 };
 
-use super::call::{Inputs, each, output, rows_of, rows_of_a_part};
-use super::{Results, attribute, floats, optional_floats};
+use super::call::{CallInputs, output, rows_in_part, rows_per_part, run_parts};
+use super::declaration::{Results, attribute, floats, optional_floats};
 use crate::activation::Activation;
 use crate::batch::Cores;
 use crate::export::graph::fused::{SHIFT, activation_operator};
@@ -66,20 +66,25 @@ pub struct ActivateKernel {
 
 impl Kernel for ActivateKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let inputs = Inputs::of(context, SCALES + 1)?;
+        let inputs = CallInputs::new(context, SCALES + 1)?;
         let (product, count) = inputs.product(SCALES)?;
         let (activation, shift, width) = (self.activation, self.shift, product.bias.len());
-        let size = rows_of_a_part(count, self.cores);
+        let size = rows_per_part(count, self.cores);
         let mut rows = output(context, 0, &[count, width])?;
         match self.results {
             Results::Floats => {
                 let rows = rows.try_extract_tensor_mut()?.1.chunks_mut(size * width);
-                each(
+                run_parts(
                     context,
                     self.cores,
                     rows.enumerate(),
                     |(part, activated)| {
-                        activate(activation, &product, rows_of(part, size, count), activated);
+                        activate(
+                            activation,
+                            &product,
+                            rows_in_part(part, size, count),
+                            activated,
+                        );
                     },
                 )
             }
@@ -88,8 +93,8 @@ impl Kernel for ActivateKernel {
                 let bytes = rows.try_extract_tensor_mut()?.1.chunks_mut(size * width);
                 let scales = scales.try_extract_tensor_mut()?.1.chunks_mut(size);
                 let parts = bytes.zip(scales).enumerate();
-                each(context, self.cores, parts, |(part, (bytes, scales))| {
-                    let rows = rows_of(part, size, count);
+                run_parts(context, self.cores, parts, |(part, (bytes, scales))| {
+                    let rows = rows_in_part(part, size, count);
                     activate_and_quantize(activation, &product, rows, shift, bytes, scales);
                 })
             }

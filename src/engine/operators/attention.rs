@@ -7,8 +7,8 @@ use ort::operator::{
 };
 use ort::value::TensorElementType;
 
-use super::call::{Inputs, each, output};
-use super::{Results, attribute, floats, optional_floats};
+use super::call::{CallInputs, output, run_parts};
+use super::declaration::{Results, attribute, floats, optional_floats};
 use crate::batch::Cores;
 use crate::export::graph::fused::{ATTENTION, FIRST_TOKENS, NUM_HEADS};
 use crate::kernels::{Heads, attend, quantize_signed};
@@ -81,7 +81,7 @@ struct Part {
 
 impl Kernel for AttentionKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let inputs = Inputs::of(context, SCALES + 1)?;
+        let inputs = CallInputs::new(context, SCALES + 1)?;
         let (product, count) = inputs.product(SCALES)?;
         let sequences = sequences(inputs.elements(STARTS)?, count)?;
         let heads = self.divide(product.bias.len())?;
@@ -96,7 +96,7 @@ impl Kernel for AttentionKernel {
             Results::Floats => {
                 let rows = result.try_extract_tensor_mut()?.1;
                 let parts = split(parts, |part| part.queries.len() * width, rows);
-                each(context, self.cores, parts.into_iter(), |(part, context)| {
+                run_parts(context, self.cores, parts.into_iter(), |(part, context)| {
                     attend(&product, heads, &part.sequence, part.queries, context);
                 })
             }
@@ -109,7 +109,7 @@ impl Kernel for AttentionKernel {
                 let parts = split(parts, |part| part.queries.len() * width, bytes);
                 let parts = split(parts, |(part, _)| part.queries.len(), scales);
                 let parts = parts.into_iter();
-                each(context, self.cores, parts, |((part, bytes), scales)| {
+                run_parts(context, self.cores, parts, |((part, bytes), scales)| {
                     let mut context = vec![0.0; bytes.len()];
                     attend(&product, heads, &part.sequence, part.queries, &mut context);
                     quantize_signed(&context, width, bytes, scales);

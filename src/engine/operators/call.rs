@@ -16,13 +16,13 @@ const PARTS: usize = 8;
 const LEAST_ROWS: usize = 8;
 
 /// The inputs of a call.
-pub struct Inputs<'c> {
+pub struct CallInputs<'c> {
     values: Vec<Option<ValueRef<'c>>>,
 }
 
-impl<'c> Inputs<'c> {
+impl<'c> CallInputs<'c> {
     /// The first `count` inputs.
-    pub fn of(context: &'c ComputeContext, count: usize) -> ort::Result<Self> {
+    pub fn new(context: &'c ComputeContext, count: usize) -> ort::Result<Self> {
         let values = (0..count).map(|index| context.input(index));
         Ok(Self {
             values: values.collect::<ort::Result<_>>()?,
@@ -90,7 +90,7 @@ pub fn output<'c>(
 }
 
 /// How many of so many rows are done at a time.
-pub fn rows_of_a_part(rows: usize, cores: Cores) -> usize {
+pub fn rows_per_part(rows: usize, cores: Cores) -> usize {
     match cores {
         Cores::One => rows.max(1),
         Cores::All => rows.div_ceil(PARTS).max(LEAST_ROWS),
@@ -98,13 +98,13 @@ pub fn rows_of_a_part(rows: usize, cores: Cores) -> usize {
 }
 
 /// Some rows, by the place of their part.
-pub fn rows_of(part: usize, size: usize, rows: usize) -> Range<usize> {
+pub fn rows_in_part(part: usize, size: usize, rows: usize) -> Range<usize> {
     let start = part * size;
     start..rows.min(start + size)
 }
 
 /// Does every part of the work, on the threads of the runtime's pool too where all cores are meant.
-pub fn each<T: Send>(
+pub fn run_parts<T: Send>(
     context: &ComputeContext,
     cores: Cores,
     parts: impl Iterator<Item = T>,

@@ -7,8 +7,8 @@ use ort::operator::{
 };
 use ort::value::{PrimitiveTensorElementType, TensorElementType};
 
-use super::call::{Inputs, count_of_rows, each, output, rows_of_a_part};
-use super::{Results, attribute, floats};
+use super::call::{CallInputs, count_of_rows, output, rows_per_part, run_parts};
+use super::declaration::{Results, attribute, floats};
 use crate::batch::Cores;
 use crate::engine::linear_weights::LinearWeights;
 use crate::export::graph::fused::{INTEGER_LINEAR, LINEAR, WEIGHTS, ZERO_POINT};
@@ -55,7 +55,7 @@ pub struct LinearKernel {
 
 impl Kernel for LinearKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let inputs = Inputs::of(context, 1)?;
+        let inputs = CallInputs::new(context, 1)?;
         let (rows, shape) = (inputs.elements(0)?, self.weights.shape());
         multiply(context, self.cores, rows, shape, |rows, products| {
             self.weights.multiply(rows, products)
@@ -108,7 +108,7 @@ pub struct IntegerLinearKernel {
 
 impl Kernel for IntegerLinearKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let inputs = Inputs::of(context, 2)?;
+        let inputs = CallInputs::new(context, 2)?;
         let (rows, shape) = (inputs.elements(0)?, self.weights.shape());
         let scales = inputs.elements(1)?;
         multiply(context, self.cores, rows, shape, |rows, products| {
@@ -138,11 +138,11 @@ fn multiply<T: PrimitiveTensorElementType + Sync>(
     let count = count_of_rows(rows.len(), inputs)?;
     let mut products = output(context, 0, &[count, outputs])?;
     let products = products.try_extract_tensor_mut()?.1;
-    let size = rows_of_a_part(count, cores);
+    let size = rows_per_part(count, cores);
     let parts = rows.chunks(size * inputs);
     let parts = parts.zip(products.chunks_mut(size * outputs));
     let failed = Mutex::new(None);
-    each(context, cores, parts, |(rows, products)| {
+    run_parts(context, cores, parts, |(rows, products)| {
         if let Err(error) = multiply(rows, products) {
             *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }

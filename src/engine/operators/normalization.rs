@@ -5,8 +5,8 @@ use ort::operator::{
 };
 use ort::value::TensorElementType;
 
-use super::call::{Inputs, check_length, each, output, rows_of, rows_of_a_part};
-use super::{Results, attribute, floats, optional_floats};
+use super::call::{CallInputs, check_length, output, rows_in_part, rows_per_part, run_parts};
+use super::declaration::{Results, attribute, floats, optional_floats};
 use crate::batch::Cores;
 use crate::export::graph::fused::{ADD_NORMALIZE, EPSILON};
 use crate::kernels::{Norm, add_and_normalize};
@@ -77,7 +77,7 @@ pub struct AddNormalizeKernel {
 
 impl Kernel for AddNormalizeKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let inputs = Inputs::of(context, SCALES + 1)?;
+        let inputs = CallInputs::new(context, SCALES + 1)?;
         let (product, count) = inputs.product(SCALES)?;
         let (skip, width) = (inputs.elements(SKIP)?, product.bias.len());
         check_length("elements to add", skip.len(), count * width)?;
@@ -89,19 +89,19 @@ impl Kernel for AddNormalizeKernel {
         check_length("gains", norm.gain.len(), width)?;
         check_length("shifts", norm.shift.len(), width)?;
 
-        let size = rows_of_a_part(count, self.cores);
+        let size = rows_per_part(count, self.cores);
         let mut normalized = output(context, 0, &[count, width])?;
         let normalized = normalized
             .try_extract_tensor_mut()?
             .1
             .chunks_mut(size * width);
         match self.results {
-            Results::Floats => each(
+            Results::Floats => run_parts(
                 context,
                 self.cores,
                 normalized.enumerate(),
                 |(part, normalized)| {
-                    let rows = rows_of(part, size, count);
+                    let rows = rows_in_part(part, size, count);
                     add_and_normalize(&product, skip, norm, rows, normalized, None);
                 },
             ),
@@ -111,12 +111,12 @@ impl Kernel for AddNormalizeKernel {
                 let bytes = bytes.try_extract_tensor_mut()?.1.chunks_mut(size * width);
                 let scales = scales.try_extract_tensor_mut()?.1.chunks_mut(size);
                 let parts = normalized.zip(bytes.zip(scales)).enumerate();
-                each(
+                run_parts(
                     context,
                     self.cores,
                     parts,
                     |(part, (normalized, quantized))| {
-                        let rows = rows_of(part, size, count);
+                        let rows = rows_in_part(part, size, count);
                         add_and_normalize(&product, skip, norm, rows, normalized, Some(quantized));
                     },
                 )

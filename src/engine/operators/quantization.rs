@@ -4,8 +4,8 @@ use ort::operator::{
     ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput,
 };
 
-use super::call::{count_of_rows, each, output, rows_of_a_part};
-use super::{Results, floats};
+use super::call::{count_of_rows, output, rows_per_part, run_parts};
+use super::declaration::{Results, floats};
 use crate::batch::Cores;
 use crate::export::graph::fused::QUANTIZE;
 use crate::kernels::quantize_signed;
@@ -54,11 +54,11 @@ impl Kernel for QuantizeKernel {
         let count = count_of_rows(rows.len(), width)?;
         let mut bytes = output(context, 0, &[count, width])?;
         let mut scales = output(context, 1, &[count])?;
-        let size = rows_of_a_part(count, self.cores);
+        let size = rows_per_part(count, self.cores);
         let bytes = bytes.try_extract_tensor_mut()?.1.chunks_mut(size * width);
         let scales = scales.try_extract_tensor_mut()?.1.chunks_mut(size);
         let parts = rows.chunks(size * width).zip(bytes.zip(scales));
-        each(context, self.cores, parts, |(rows, (bytes, scales))| {
+        run_parts(context, self.cores, parts, |(rows, (bytes, scales))| {
             quantize_signed(rows, width, bytes, scales);
         })
     }

@@ -1,0 +1,74 @@
+//! The domain of the operators, and how ONNX Runtime gets to know it.
+
+use ort::environment::Environment;
+use ort::operator::OperatorDomain;
+use ort::session::Session;
+use prost::Message as _;
+
+use super::activation::Activate;
+use super::attention::Attention;
+use super::declaration::Results;
+use super::linear::{IntegerLinear, Linear};
+use super::normalization::AddNormalize;
+use super::quantization::Quantize;
+use crate::activation::Activation;
+use crate::batch::Cores;
+use crate::engine::linear_weights::LinearWeights;
+use crate::export::graph::fused::DOMAIN;
+use crate::onnx::{
+    DataType, Graph, IR_VERSION, Model, OPSET, OperatorSet, Shape, TensorType, Type, ValueInfo,
+};
+
+/// All operators, multiplying with these weights, on the caller's thread alone or on those of the runtime's pool too.
+pub fn domain(cores: Cores, weights: &LinearWeights) -> ort::Result<OperatorDomain> {
+    let mut domain = OperatorDomain::new(DOMAIN)?
+        .add(Linear::new(cores, weights.clone()))?
+        .add(IntegerLinear::new(cores, weights.clone()))?
+        .add(Quantize::new(cores))?;
+    for results in [Results::Floats, Results::Bytes] {
+        domain = domain
+            .add(Attention::new(cores, results))?
+            .add(AddNormalize::new(cores, results))?;
+        for activation in Activation::ALL {
+            domain = domain.add(Activate::new(cores, results, activation))?;
+        }
+    }
+    Ok(domain)
+}
+
+/// Opens a session of a graph that gives out what it is given, for ONNX Runtime to know the domain from then on. It notes a
+/// domain for the whole process when the first session that has it is opened, without a lock: of two threads that do so at
+/// once, one gets the error that the domain is there already.
+///
+/// # Errors
+/// What ONNX Runtime says.
+pub fn register_domain(environment: &Environment) -> ort::Result<()> {
+    let value = ValueInfo {
+        name: "value".to_owned(),
+        r#type: Some(Type {
+            tensor_type: Some(TensorType {
+                elem_type: DataType::Float.into(),
+                shape: Some(Shape::default()),
+            }),
+        }),
+    };
+    let unchanged = Model {
+        ir_version: IR_VERSION,
+        opset_import: vec![OperatorSet {
+            domain: String::new(),
+            version: OPSET,
+        }],
+        graph: Some(Graph {
+            name: DOMAIN.to_owned(),
+            input: vec![value.clone()],
+            output: vec![value],
+            ..Graph::default()
+        }),
+        ..Model::default()
+    };
+    let operators = domain(Cores::One, &LinearWeights::default())?;
+    Session::builder(environment)?
+        .with_operators(operators)?
+        .commit_from_memory(&unchanged.encode_to_vec())?;
+    Ok(())
+}
