@@ -8,27 +8,37 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::model::{Cores, Model, Sequence};
+use super::output::{BatchError, SequenceOutput};
 use super::policy::{self, BatchLimit, LOOK_AHEAD, Urgency};
+use super::schedule::Schedule;
+use super::sizing::BatchSizing;
 use super::throughput::Throughput;
-use super::{BatchError, BatchSizing, Cores, Model, Schedule, Sequence, SequenceOutput};
 use crate::telemetry::metrics::{DropReason, ModelMetrics};
 
-/// A sequence's position in its request, and what became of it.
-pub type Answer = (usize, Result<SequenceOutput, BatchError>);
+/// What became of a sequence.
+pub struct SequenceAnswer {
+    /// The sequence's position in its request.
+    pub position: usize,
+    pub outcome: Result<SequenceOutput, BatchError>,
+}
 
 /// One waiting sequence.
-pub struct Entry {
+pub struct QueuedSequence {
     pub sequence: Sequence,
     /// Its position in the request.
     pub position: usize,
     pub queued_at: Instant,
-    answers: UnboundedSender<Answer>,
+    answers: UnboundedSender<SequenceAnswer>,
 }
 
-impl Entry {
+impl QueuedSequence {
     /// Tells the request what became of this sequence; a request that nobody waits for any more hears nothing.
     pub fn answer(self, outcome: Result<SequenceOutput, BatchError>) {
-        let _ = self.answers.send((self.position, outcome));
+        let _ = self.answers.send(SequenceAnswer {
+            position: self.position,
+            outcome,
+        });
     }
 }
 
@@ -44,7 +54,7 @@ pub struct Batch {
     pub name: Arc<str>,
     pub model: Arc<dyn Model>,
     pub metrics: ModelMetrics,
-    pub entries: Vec<Entry>,
+    pub entries: Vec<QueuedSequence>,
 }
 
 impl Batch {
@@ -62,7 +72,7 @@ pub struct Queue {
     /// Sequences that may wait.
     capacity: NonZeroUsize,
     metrics: ModelMetrics,
-    entries: BTreeMap<Urgency, Entry>,
+    entries: BTreeMap<Urgency, QueuedSequence>,
     tokens: usize,
     throughput: Throughput,
     /// Sequences that the metrics show as waiting here; queues of one name add up there.
@@ -131,12 +141,12 @@ impl Queue {
         schedule: Schedule,
         first_arrival: u64,
         now: Instant,
-        answers: &UnboundedSender<Answer>,
+        answers: &UnboundedSender<SequenceAnswer>,
     ) -> Ticket {
         let mut arrival = first_arrival;
         for (position, sequence) in sequences.into_iter().enumerate() {
             self.tokens += sequence.len();
-            let entry = Entry {
+            let entry = QueuedSequence {
                 sequence,
                 position,
                 queued_at: now,
@@ -211,7 +221,7 @@ impl Queue {
         self.throughput.record(tokens, elapsed);
     }
 
-    fn remove(&mut self, urgency: Urgency) -> Option<Entry> {
+    fn remove(&mut self, urgency: Urgency) -> Option<QueuedSequence> {
         let entry = self.entries.remove(&urgency)?;
         self.tokens -= entry.sequence.len();
         Some(entry)

@@ -2,24 +2,25 @@
 
 use tokio::time::Instant;
 
+use super::model::{Cores, Model, Sequence};
+use super::output::{BatchError, SequenceOutput};
+use super::pool::{Assignment, Pool};
 use super::queue::Batch;
-use super::scheduler::{Assignment, Shared};
-use super::{BatchError, Cores, Model, Sequence, SequenceOutput};
 use crate::panics::caught;
 
 /// Runs batches until the scheduler is closed and nothing waits.
-pub(super) fn serve(shared: &Shared) {
+pub(super) fn serve(pool: &Pool) {
     while let Some(Assignment {
         queue,
         batch,
         cores,
-    }) = shared.next_batch()
+    }) = pool.next_batch()
     {
         let tokens = batch.tokens();
         let started = Instant::now();
         let outputs = infer(&batch, cores);
         let elapsed = started.elapsed();
-        shared.finished(queue, cores, tokens, elapsed);
+        pool.finish(queue, cores, tokens, elapsed);
         batch
             .metrics
             .batch_run(batch.entries.len(), tokens, elapsed);
