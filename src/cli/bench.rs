@@ -10,8 +10,9 @@ use hyper::Uri;
 use hyper::http::uri::Authority;
 use indicatif::ProgressBar;
 
-use super::settings::{Benched, Settings};
-use super::{CliError, configuration, log_of_a_short_command};
+use super::configuration::{configuration, short_command_log};
+use super::error::CliError;
+use super::settings::{BenchSettings, Settings};
 use crate::bench::drive::Load;
 use crate::bench::lengths::Lengths;
 use crate::bench::table::table;
@@ -67,7 +68,7 @@ pub struct BenchArguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: Settings<Benched>,
+    settings: Settings<BenchSettings>,
 }
 
 /// Where requests go.
@@ -94,7 +95,7 @@ pub fn run(arguments: &BenchArguments) -> Result<(), CliError> {
     let options = options(arguments)?;
     let settings = &arguments.settings.arguments;
     let config = configuration(settings)?;
-    tracing::init(&log_of_a_short_command(&config, settings))?;
+    tracing::init(&short_command_log(&config, settings))?;
     let progress = progress(&options);
     let report = bench::run(&options, &config);
     progress.finish_and_clear();

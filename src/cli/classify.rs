@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
-use super::CliError;
+use super::error::CliError;
 use super::lines::Options;
-use super::one_shot::{self, Common};
+use super::one_shot::{self, CommonArguments};
 use crate::task::Task;
 
 /// What `classify` takes.
@@ -27,7 +27,7 @@ pub struct ClassifyArguments {
     #[arg(long)]
     truncate: bool,
     #[command(flatten)]
-    common: Common,
+    common: CommonArguments,
 }
 
 /// Prints a line of labels and scores for each text.

@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::{Number, json};
 
-use super::CliError;
+use super::error::CliError;
 use super::lines::Options;
-use super::one_shot::{self, Common, number};
+use super::one_shot::{self, CommonArguments, number};
 use crate::task::Task;
 
 /// What `discriminate` takes.
@@ -24,7 +24,7 @@ pub struct DiscriminateArguments {
     #[arg(long, value_name = "UNIT")]
     offsets: Option<String>,
     #[command(flatten)]
-    common: Common,
+    common: CommonArguments,
 }
 
 /// Prints a line of scored tokens or words for each text.

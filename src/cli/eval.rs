@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::CliError;
+use super::error::CliError;
 use super::grid::grid;
-use super::one_shot::{self, patient};
-use super::settings::{Local, Settings};
+use super::one_shot::{self, patient_context};
+use super::settings::{LocalSettings, Settings};
 use crate::app::App;
 use crate::eval::data::Dataset;
 use crate::eval::data::columns::{Column, ColumnOptions, Separator};
@@ -71,7 +71,7 @@ pub struct EvalArguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: Settings<Local>,
+    settings: Settings<LocalSettings>,
 }
 
 /// Whether something is so.
@@ -123,7 +123,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), CliError> {
         .map(|name| {
             let done = || progress.inc(1);
             let service = app.service();
-            runtime.block_on(service.evaluate(name, &data, &options, patient(), done))
+            runtime.block_on(service.evaluate(name, &data, &options, patient_context(), done))
         })
         .collect::<Result<Vec<_>, _>>();
     progress.finish_and_clear();

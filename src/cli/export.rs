@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::CliError;
+use super::error::CliError;
 use crate::convert::{ExportOptions, ExportReport, ExportRequest, export};
 use crate::engine::Device;
 use crate::export::PrecisionChoice;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::CliError;
+use super::error::CliError;
 
 /// How long connecting, and each wait for more of the answer, may take.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -64,7 +64,7 @@ pub type Lines = mpsc::Receiver<io::Result<Line>>;
 
 /// The lines that bodies given as arguments stand for.
 #[must_use]
-pub fn of(bodies: &[Value]) -> Lines {
+pub fn from_bodies(bodies: &[Value]) -> Lines {
     let (sender, lines) = mpsc::channel(bodies.len().max(1));
     for body in bodies {
         // There is room for all of them.

@@ -4,9 +4,10 @@ use std::io::{self, ErrorKind, Write};
 
 use clap::Args;
 
+use super::error::CliError;
 use super::grid::grid;
-use super::settings::{Local, Settings};
-use super::{CliError, one_shot};
+use super::one_shot;
+use super::settings::{LocalSettings, Settings};
 use crate::service::ModelReport;
 use crate::task::Task;
 
@@ -17,7 +18,7 @@ pub struct ModelsArguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: Settings<Local>,
+    settings: Settings<LocalSettings>,
 }
 
 /// Loads every model of the repository and prints what each is.

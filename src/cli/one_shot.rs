@@ -15,9 +15,10 @@ use tokio::runtime::{self, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::configuration::{configuration, short_command_log};
+use super::error::CliError;
 use super::lines::{self, IN_FLIGHT, InputFormat, Line, Lines, Options};
-use super::settings::{Local, Settings};
-use super::{CliError, configuration, log_of_a_short_command};
+use super::settings::{LocalSettings, Settings};
 use crate::app::{self, App};
 use crate::batch::Priority;
 use crate::error::ServiceError;
@@ -31,7 +32,7 @@ const PATIENCE: Duration = Duration::from_hours(30 * 24);
 
 /// What all of them take.
 #[derive(Debug, Args)]
-pub struct Common {
+pub struct CommonArguments {
     /// The model to ask; the first by name that does the task if not given
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
@@ -39,7 +40,7 @@ pub struct Common {
     #[arg(long, value_name = "FORMAT")]
     input_format: Option<InputFormat>,
     #[command(flatten)]
-    settings: Settings<Local>,
+    settings: Settings<LocalSettings>,
 }
 
 /// Reads a flag's number as JSON does: neither NaN nor infinite.
@@ -56,7 +57,7 @@ pub fn number(text: &str) -> Result<serde_json::Number, String> {
 /// Where it was called wrongly, the model can't be asked, or one of the inputs could not be answered.
 pub fn run(
     task: Task,
-    common: &Common,
+    common: &CommonArguments,
     options: Options,
     bodies: &[Value],
 ) -> Result<(), CliError> {
@@ -76,7 +77,7 @@ pub fn run(
     let lines = if from_stdin {
         lines::read_stdin(format)
     } else {
-        lines::of(bodies)
+        lines::from_bodies(bodies)
     };
     let progress = if from_stdin {
         progress()
@@ -96,14 +97,14 @@ pub fn run(
 }
 
 /// Builds what a server has, without a server, for a command that answers and ends.
-pub(super) fn start(common: &Common) -> Result<(Runtime, App), CliError> {
+pub(super) fn start(common: &CommonArguments) -> Result<(Runtime, App), CliError> {
     start_with(&common.settings.arguments)
 }
 
 /// As [`start`].
 pub(super) fn start_with(settings: &crate::config::Arguments) -> Result<(Runtime, App), CliError> {
     let mut config = configuration(settings)?;
-    tracing::init(&log_of_a_short_command(&config, settings))?;
+    tracing::init(&short_command_log(&config, settings))?;
     // The lines in flight bound what waits.
     config.queue_capacity = NonZeroUsize::MAX;
     let runtime = runtime::Builder::new_multi_thread()
@@ -119,7 +120,11 @@ pub(super) fn start_with(settings: &crate::config::Arguments) -> Result<(Runtime
 }
 
 /// Questions have two parts, which only JSON can tell apart.
-fn input_format(task: Task, common: &Common, from_stdin: bool) -> Result<InputFormat, CliError> {
+fn input_format(
+    task: Task,
+    common: &CommonArguments,
+    from_stdin: bool,
+) -> Result<InputFormat, CliError> {
     match (task, common.input_format) {
         (_, Some(_)) if !from_stdin => Err(CliError::Usage(
             "--input-format is for lines of standard input; a text that is given as an argument is read as it stands."
@@ -135,7 +140,7 @@ fn input_format(task: Task, common: &Common, from_stdin: bool) -> Result<InputFo
 }
 
 /// The context of a request that whoever asked waits for.
-pub(super) fn patient() -> RequestContext {
+pub(super) fn patient_context() -> RequestContext {
     RequestContext::new(Priority::default(), Instant::now() + PATIENCE)
 }
 
@@ -284,7 +289,7 @@ fn begin(
 async fn answer(service: &Service, task: Task, body: &Value) -> Result<String, ServiceError> {
     let body = body.to_string();
     let body = body.as_bytes();
-    let context = patient();
+    let context = patient_context();
     match task {
         Task::Discriminate => {
             json::write(&service.discriminate(json::parse(body)?, &context).await?)

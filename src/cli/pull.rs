@@ -6,12 +6,12 @@ use std::io::{IsTerminal, stderr};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::configuration::configuration;
+use super::error::CliError;
 use super::export::{self, OptionArguments};
-use super::settings::{Repository, Settings};
-use super::{CliError, configuration};
+use super::settings::{RepositorySettings, Settings};
 use crate::convert::{PullRequest, Pulled, pull};
-use crate::hub::Origin;
-use crate::hub::{Hub, HubError, HubSettings, Observer};
+use crate::hub::{Hub, HubError, HubSettings, Observer, Origin};
 use crate::telemetry::tracing;
 
 /// What `pull` takes.
@@ -31,7 +31,7 @@ pub struct PullArguments {
     #[command(flatten)]
     options: OptionArguments,
     #[command(flatten)]
-    settings: Settings<Repository>,
+    settings: Settings<RepositorySettings>,
 }
 
 const ENVIRONMENT: &str = "\

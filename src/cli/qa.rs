@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
-use super::CliError;
+use super::error::CliError;
 use super::lines::Options;
-use super::one_shot::{self, Common};
+use super::one_shot::{self, CommonArguments};
 use crate::task::Task;
 
 /// What `qa` takes.
@@ -32,7 +32,7 @@ pub struct QaArguments {
     #[arg(long, value_name = "UNIT")]
     offsets: Option<String>,
     #[command(flatten)]
-    common: Common,
+    common: CommonArguments,
 }
 
 /// Prints a line of answers for each question.

@@ -6,8 +6,10 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::runtime;
 
-use super::settings::{All, Settings};
-use super::{CliError, configuration, pull};
+use super::configuration::configuration;
+use super::error::CliError;
+use super::pull;
+use super::settings::{AllSettings, Settings};
 use crate::app::{self, Listeners};
 use crate::config::Config;
 use crate::convert::ExportOptions;
@@ -18,7 +20,7 @@ use crate::telemetry::tracing;
 #[derive(Debug, Args)]
 pub struct ServeArguments {
     #[command(flatten)]
-    settings: Settings<All>,
+    settings: Settings<AllSettings>,
 }
 
 /// Serves until SIGTERM or an interrupt, and answers what it accepted.

@@ -13,9 +13,9 @@ pub trait Selection {
 
 /// Every setting.
 #[derive(Clone, Copy, Debug)]
-pub struct All;
+pub struct AllSettings;
 
-impl Selection for All {
+impl Selection for AllSettings {
     fn takes(_: &str) -> bool {
         true
     }
@@ -23,9 +23,9 @@ impl Selection for All {
 
 /// What a command that runs models without serving them takes.
 #[derive(Clone, Copy, Debug)]
-pub struct Local;
+pub struct LocalSettings;
 
-impl Selection for Local {
+impl Selection for LocalSettings {
     fn takes(key: &str) -> bool {
         matches!(
             key,
@@ -43,9 +43,9 @@ impl Selection for Local {
 
 /// What a command that brings a model into the repository takes.
 #[derive(Clone, Copy, Debug)]
-pub struct Repository;
+pub struct RepositorySettings;
 
-impl Selection for Repository {
+impl Selection for RepositorySettings {
     fn takes(key: &str) -> bool {
         matches!(key, "models" | "onnxruntime_library" | "log_format" | "log")
     }
@@ -53,9 +53,9 @@ impl Selection for Repository {
 
 /// What a command that puts load on a server of its own takes: it listens where it likes, on models that are there.
 #[derive(Clone, Copy, Debug)]
-pub struct Benched;
+pub struct BenchSettings;
 
-impl Selection for Benched {
+impl Selection for BenchSettings {
     fn takes(key: &str) -> bool {
         !matches!(key, "http" | "grpc" | "model")
     }
@@ -145,7 +145,7 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Serve {
         #[command(flatten)]
-        settings: Settings<All>,
+        settings: Settings<AllSettings>,
     }
 
     #[test]

@@ -1,0 +1,24 @@
+//! The configuration and the log that a command runs with.
+
+use crate::config::{self, Arguments, Config, ConfigError};
+use crate::telemetry::tracing::LogOptions;
+
+/// Reads the configuration out of flags, the process's environment and the file they name.
+pub(super) fn configuration(settings: &Arguments) -> Result<Config, ConfigError> {
+    config::load(settings, |name| std::env::var(name).ok())
+}
+
+/// Commands that answer and end log only what goes wrong, unless told otherwise.
+pub(super) fn short_command_log(config: &Config, settings: &Arguments) -> LogOptions {
+    let told = settings.settings.contains_key("log")
+        || std::env::var("ELECTRA_LOG").is_ok_and(|log| !log.is_empty());
+    let filter = if told {
+        config.log.filter.clone()
+    } else {
+        "warn".to_owned()
+    };
+    LogOptions {
+        format: config.log.format,
+        filter,
+    }
+}
