@@ -175,7 +175,6 @@ impl Reader<'_> {
                 (rename.rename.to_string(), names)
             }
             UseTree::Glob(_) => ("*".to_owned(), names),
-            _ => return,
         };
         if is_arrow {
             self.refer(names.clone());
