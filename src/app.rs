@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::batch::{Scheduler, SchedulerOptions};
 use crate::config::Config;
 use crate::engine::{Runtime, RuntimeError};
+use crate::executor::Executor;
 use crate::grpc::{self, GrpcState};
 use crate::http::{self, HttpState};
 use crate::limits::Timeouts;
@@ -109,7 +110,12 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         task_routes(config.grpc.is_some()),
     );
     let (control, commands) = Control::new();
-    let service = Service::new(registry, control, config.limits, workers.get());
+    let service = Service::new(
+        registry,
+        control,
+        config.limits,
+        Executor::new(workers.get()),
+    );
     Ok(App {
         service,
         metrics,

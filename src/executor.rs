@@ -1,5 +1,7 @@
 //! Keeps computing off the threads that serve connections: what takes long goes to a bounded number of blocking threads.
 
+use std::sync::Arc;
+
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -9,20 +11,25 @@ use crate::error::ServiceError;
 /// connection's thread may be held.
 const IN_PLACE_BYTES: usize = 8 << 10;
 
-/// Bounds how much is computed beside the models at a time.
+/// Runs work that is not a model's, such as parsing, tokenizing and decoding; cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Executor {
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
 }
 
 impl Executor {
-    /// At most `threads` pieces of work at a time.
+    /// At most `threads` pieces of large work at a time.
+    #[must_use]
     pub fn new(threads: usize) -> Self {
         Self {
-            slots: Semaphore::new(threads.clamp(1, Semaphore::MAX_PERMITS)),
+            slots: Arc::new(Semaphore::new(threads.clamp(1, Semaphore::MAX_PERMITS))),
         }
     }
 
-    /// Does `work` on `input_bytes` of input.
+    /// Runs `work` on `input_bytes` of input: in place if that is little, else on a blocking thread.
+    ///
+    /// # Errors
+    /// [`ServiceError::DeadlineExceeded`], or [`ServiceError::Internal`] if the work panicked.
     pub async fn run<T: Send + 'static>(
         &self,
         input_bytes: usize,

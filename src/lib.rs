@@ -22,6 +22,7 @@ pub mod grpc;
 pub mod heads;
 pub mod http;
 pub mod hub;
+pub mod inference;
 pub mod kernels;
 pub mod limits;
 pub mod loading;

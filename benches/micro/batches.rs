@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::num::NonZeroUsize;
 
 use criterion::{Criterion, Throughput};
-use electra_server::batch::Sequence;
 use electra_server::batch::policy::{BatchLimit, LOOK_AHEAD, choose, share};
 use electra_server::engine::PackedBatch;
+use electra_server::inference::Sequence;
 
 const BUDGET: NonZeroUsize = NonZeroUsize::new(1024).expect("1024");
 const WORKERS: NonZeroUsize = NonZeroUsize::new(8).expect("8");

@@ -3,7 +3,6 @@
 //! A batch forms when a worker frees, never before: the worker takes the model whose most urgent sequence is the most
 //! urgent of all, and fills the token budget with what waits near it in urgency and length.
 
-mod model;
 mod output;
 pub mod policy;
 mod pool;
@@ -17,7 +16,6 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use model::{Cores, Model, Sequence};
 pub use output::{BatchError, SequenceOutput};
 pub use policy::{InvalidPriority, Priority};
 pub use schedule::{Schedule, WhenFull};

@@ -10,11 +10,11 @@ use tokio::sync::futures::Notified;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::model::{Cores, Sequence};
 use super::output::BatchError;
 use super::policy;
 use super::queue::{Batch, Queue, SequenceAnswer, Ticket};
 use super::schedule::Schedule;
+use crate::inference::{Cores, Sequence};
 use crate::telemetry::metrics::DropReason;
 
 /// Bounds of the advice given with [`BatchError::QueueFull`]: clients count in whole seconds, and an estimate beyond a

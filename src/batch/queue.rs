@@ -8,12 +8,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::model::{Cores, Model, Sequence};
 use super::output::{BatchError, SequenceOutput};
 use super::policy::{self, BatchLimit, LOOK_AHEAD, Urgency};
 use super::schedule::Schedule;
 use super::sizing::BatchSizing;
 use super::throughput::Throughput;
+use crate::inference::{Cores, Model, Sequence};
 use crate::telemetry::metrics::{DropReason, ModelMetrics};
 
 /// What became of a sequence.

@@ -10,13 +10,13 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
-use super::model::{Model, Sequence};
 use super::output::{BatchError, SequenceOutput};
 use super::pool::{Pool, QueueId};
 use super::queue::{Queue, SequenceAnswer, Ticket};
 use super::schedule::{Schedule, WhenFull};
 use super::sizing::BatchSizing;
 use super::worker;
+use crate::inference::{Model, Sequence};
 use crate::telemetry::metrics::{DropReason, Metrics, ModelMetrics};
 use crate::telemetry::statistics::ModelStatistics;
 

@@ -2,10 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::model::{Cores, Model, Sequence};
 use super::output::{BatchError, SequenceOutput};
 use super::pool::{Assignment, Pool};
 use super::queue::Batch;
+use crate::inference::{Cores, Model, Sequence};
 use crate::panics::caught;
 
 /// Runs batches until the scheduler is closed and nothing waits.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::load::Sample;
 use crate::batch::policy::{self, BatchLimit, LOOK_AHEAD};
-use crate::batch::{Cores, Model, Sequence};
+use crate::inference::{Cores, Model, Sequence};
 
 /// A batch: positions in the list of requests.
 pub type Batch = Vec<usize>;

@@ -9,7 +9,7 @@ use super::BenchError;
 use super::lengths::Lengths;
 use super::subject::Subject;
 use super::texts::{TextError, Words};
-use crate::batch::Sequence;
+use crate::inference::Sequence;
 use crate::service::QaItem;
 use crate::task::Task;
 use crate::text::sequence::{pair, single};

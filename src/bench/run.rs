@@ -15,9 +15,10 @@ use super::statistics::Summary;
 use super::subject::Subject;
 use super::{BenchError, BenchOptions, Texts, Via};
 use crate::app;
-use crate::batch::{Cores, Model as _, Sequence};
 use crate::config::Config;
 use crate::engine::{BatchShape, Graph, Runtime};
+use crate::inference::Model as _;
+use crate::inference::{Cores, Sequence};
 use crate::model_folder::scan;
 use crate::numbers::float;
 

@@ -1,8 +1,9 @@
 //! The load's target inside the process: requests go to the service itself, with no transport.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::load::{Failure, Outcome, Target};
@@ -11,30 +12,50 @@ use super::subject::Subject;
 use crate::batch::Priority;
 use crate::error::ServiceError;
 use crate::service::{
-    Answer, ClassifyRequest, DiscriminateRequest, QaRequest, RequestContext, Service, TagRequest,
-    json,
+    ClassifyRequest, DiscriminateRequest, QaRequest, RequestContext, Service, TagRequest,
+    TaskOperation, json,
 };
 use crate::task::Task;
 
 /// A service and the requests for it.
 pub struct ServiceTarget {
     service: Service,
-    requests: Vec<Prepared>,
+    requests: Vec<Box<dyn Prepared>>,
     timeout: Duration,
 }
 
-enum Prepared {
-    Discriminate(DiscriminateRequest),
-    Classify(ClassifyRequest),
-    Tag(TagRequest),
-    Qa(QaRequest),
+/// A request of any task, ready to be sent again and again.
+trait Prepared: Send + Sync {
+    fn send<'a>(
+        &'a self,
+        service: &'a Service,
+        context: RequestContext,
+    ) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+}
+
+impl<O: TaskOperation> Prepared for O {
+    fn send<'a>(
+        &'a self,
+        service: &'a Service,
+        context: RequestContext,
+    ) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>> {
+        Box::pin(async move {
+            match service.answer(self.clone(), &context).await {
+                Ok(answer) => Ok(Some(answer.timings)),
+                Err(error) => Err(Failure {
+                    kind: error.http_status().to_string(),
+                    reason: error.to_string(),
+                }),
+            }
+        })
+    }
 }
 
 impl ServiceTarget {
-    /// Prepares requests to a service whose models are loaded; each has so much time to be answered.
+    /// Prepares requests to a service whose models are loaded; each has `timeout` to be answered.
     ///
     /// # Errors
-    /// Where a request is none that the service takes.
+    /// If the service does not accept a request.
     pub fn new(
         service: Service,
         subjects: &[Subject],
@@ -44,17 +65,14 @@ impl ServiceTarget {
         let prepare = |request: &Request| {
             let Subject { name, task, .. } = &subjects[request.subject];
             let body = request.body(name).to_string();
-            Ok(match task {
-                Task::Discriminate => Prepared::Discriminate(parse(&body)?),
-                Task::Classify => Prepared::Classify(parse(&body)?),
-                Task::Tag => Prepared::Tag(parse(&body)?),
-                Task::Qa => Prepared::Qa(parse(&body)?),
-            })
+            match task {
+                Task::Discriminate => prepared::<DiscriminateRequest>(&body),
+                Task::Classify => prepared::<ClassifyRequest>(&body),
+                Task::Tag => prepared::<TagRequest>(&body),
+                Task::Qa => prepared::<QaRequest>(&body),
+            }
         };
-        let requests = requests
-            .iter()
-            .map(prepare)
-            .collect::<Result<_, ServiceError>>()?;
+        let requests = requests.iter().map(prepare).collect::<Result<_, _>>()?;
         Ok(Self {
             service,
             requests,
@@ -63,33 +81,14 @@ impl ServiceTarget {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &str) -> Result<T, ServiceError> {
-    json::parse(body.as_bytes())
+fn prepared<O: TaskOperation>(body: &str) -> Result<Box<dyn Prepared>, ServiceError> {
+    let operation: O = json::parse(body.as_bytes())?;
+    Ok(Box::new(operation))
 }
 
 impl Target for ServiceTarget {
     async fn send(&self, request: usize) -> Outcome {
         let context = RequestContext::new(Priority::default(), Instant::now() + self.timeout);
-        let service = &self.service;
-        match &self.requests[request] {
-            Prepared::Discriminate(request) => {
-                outcome(service.discriminate(request.clone(), &context).await)
-            }
-            Prepared::Classify(request) => {
-                outcome(service.classify(request.clone(), &context).await)
-            }
-            Prepared::Tag(request) => outcome(service.tag(request.clone(), &context).await),
-            Prepared::Qa(request) => outcome(service.answer(request.clone(), &context).await),
-        }
-    }
-}
-
-fn outcome<R>(answer: Result<Answer<R>, ServiceError>) -> Outcome {
-    match answer {
-        Ok(answer) => Ok(Some(answer.timings)),
-        Err(error) => Err(Failure {
-            kind: error.http_status().to_string(),
-            reason: error.to_string(),
-        }),
+        self.requests[request].send(&self.service, context).await
     }
 }

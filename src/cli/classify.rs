@@ -6,7 +6,7 @@ use serde_json::json;
 use super::error::CliError;
 use super::lines::Options;
 use super::one_shot::{self, CommonArguments};
-use crate::task::Task;
+use crate::service::ClassifyRequest;
 
 /// What `classify` takes.
 #[derive(Debug, Args)]
@@ -44,5 +44,5 @@ pub fn run(arguments: &ClassifyArguments) -> Result<(), CliError> {
         None => json!({"text": text}),
     };
     let bodies: Vec<_> = arguments.texts.iter().map(body).collect();
-    one_shot::run(Task::Classify, &arguments.common, options, &bodies)
+    one_shot::run::<ClassifyRequest>(&arguments.common, options, &bodies)
 }

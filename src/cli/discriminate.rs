@@ -6,7 +6,7 @@ use serde_json::{Number, json};
 use super::error::CliError;
 use super::lines::Options;
 use super::one_shot::{self, CommonArguments, number};
-use crate::task::Task;
+use crate::service::DiscriminateRequest;
 
 /// What `discriminate` takes.
 #[derive(Debug, Args)]
@@ -41,5 +41,5 @@ pub fn run(arguments: &DiscriminateArguments) -> Result<(), CliError> {
         .iter()
         .map(|text| json!({"text": text}))
         .collect();
-    one_shot::run(Task::Discriminate, &arguments.common, options, &bodies)
+    one_shot::run::<DiscriminateRequest>(&arguments.common, options, &bodies)
 }

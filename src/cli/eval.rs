@@ -14,7 +14,7 @@ use super::settings::{LocalSettings, Settings};
 use crate::app::App;
 use crate::eval::data::Dataset;
 use crate::eval::data::columns::{Column, ColumnOptions, Separator};
-use crate::eval::run::{EvalError, EvalOptions, Evaluation};
+use crate::eval::run::{EvalError, EvalOptions, Evaluation, evaluate};
 use crate::eval::scores::{Score, Value};
 use crate::fields::{Count, Threshold};
 use crate::quote::quoted;
@@ -123,7 +123,14 @@ pub fn run(arguments: &EvalArguments) -> Result<(), CliError> {
         .map(|name| {
             let done = || progress.inc(1);
             let service = app.service();
-            runtime.block_on(service.evaluate(name, &data, &options, patient_context(), done))
+            runtime.block_on(evaluate(
+                service,
+                name,
+                &data,
+                &options,
+                patient_context(),
+                done,
+            ))
         })
         .collect::<Result<Vec<_>, _>>();
     progress.finish_and_clear();

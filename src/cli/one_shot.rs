@@ -9,7 +9,6 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 use tokio::task::JoinHandle;
@@ -23,7 +22,7 @@ use crate::app::{self, App};
 use crate::batch::Priority;
 use crate::error::ServiceError;
 use crate::registry::{DefaultModel, ModelState};
-use crate::service::{RequestContext, Service, json};
+use crate::service::{RequestContext, Service, TaskOperation, json};
 use crate::task::Task;
 use crate::telemetry::tracing;
 
@@ -55,14 +54,14 @@ pub fn number(text: &str) -> Result<serde_json::Number, String> {
 ///
 /// # Errors
 /// Where it was called wrongly, the model can't be asked, or one of the inputs could not be answered.
-pub fn run(
-    task: Task,
+pub fn run<O: TaskOperation>(
     common: &CommonArguments,
     options: Options,
     bodies: &[Value],
 ) -> Result<(), CliError> {
+    let task = O::TASK;
     let options = options.with("model", common.model.clone());
-    check_options(task, &options)?;
+    check_options::<O>(&options)?;
     let from_stdin = bodies.is_empty();
     if from_stdin && io::stdin().is_terminal() {
         return Err(CliError::Usage(format!(
@@ -73,7 +72,10 @@ pub fn run(
     let (runtime, app) = start(common)?;
     let name = common.model.as_deref();
     load(&app, task, name)?;
-    app.service().model(task, name).map_err(CliError::failed)?;
+    app.service()
+        .find(task, name)
+        .model
+        .map_err(CliError::failed)?;
     let lines = if from_stdin {
         lines::read_stdin(format)
     } else {
@@ -84,9 +86,8 @@ pub fn run(
     } else {
         ProgressBar::hidden()
     };
-    let outcome = runtime.block_on(answer_all(
+    let outcome = runtime.block_on(answer_all::<O>(
         &app,
-        task,
         &options,
         lines,
         &mut io::stdout().lock(),
@@ -145,11 +146,8 @@ pub(super) fn patient_context() -> RequestContext {
 }
 
 /// Wrong options are the caller's mistake, not each input's.
-fn check_options(task: Task, options: &Options) -> Result<(), CliError> {
-    fn parses<T: DeserializeOwned>(body: &[u8]) -> Result<(), ServiceError> {
-        json::parse::<T>(body).map(drop)
-    }
-    let mut body = if task == Task::Qa {
+fn check_options<O: TaskOperation>(options: &Options) -> Result<(), CliError> {
+    let mut body = if O::TASK == Task::Qa {
         json!({"question": "a", "context": "a"})
     } else {
         json!({"text": "a"})
@@ -157,14 +155,10 @@ fn check_options(task: Task, options: &Options) -> Result<(), CliError> {
     if let Some(body) = body.as_object_mut() {
         body.extend(options.0.clone());
     }
-    let body = body.to_string();
-    let checked = match task {
-        Task::Discriminate => parses::<crate::service::DiscriminateRequest>(body.as_bytes()),
-        Task::Classify => parses::<crate::service::ClassifyRequest>(body.as_bytes()),
-        Task::Tag => parses::<crate::service::TagRequest>(body.as_bytes()),
-        Task::Qa => parses::<crate::service::QaRequest>(body.as_bytes()),
-    };
-    checked.map_err(|error| CliError::Usage(error.to_string()))
+    match json::parse::<O>(body.to_string().as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(CliError::Usage(error.to_string())),
+    }
 }
 
 /// Loads the model that answers a request, if that was not done yet.
@@ -199,9 +193,8 @@ fn progress() -> ProgressBar {
 }
 
 /// Answers lines as they come, several at a time, and writes one line each in their order.
-async fn answer_all(
+async fn answer_all<O: TaskOperation>(
     app: &App,
-    task: Task,
     options: &Options,
     mut lines: Lines,
     output: &mut impl Write,
@@ -226,7 +219,7 @@ async fn answer_all(
             line = lines.recv(), if more && running.len() < IN_FLIGHT => match line {
                 Some(line) => {
                     let line = line.map_err(|error| CliError::Failed(format!("Standard input can't be read: {error}")))?;
-                    running.push_back(begin(app, task, options, &line)?);
+                    running.push_back(begin::<O>(app, options, &line)?);
                 }
                 None => more = false,
             },
@@ -265,62 +258,47 @@ fn written(answer: Result<String, ServiceError>) -> (String, bool) {
     }
 }
 
-fn begin(
+fn begin<O: TaskOperation>(
     app: &App,
-    task: Task,
     options: &Options,
     line: &Line,
 ) -> Result<JoinHandle<Result<String, ServiceError>>, CliError> {
-    let body = lines::body(task, line, options);
+    let body = lines::body(O::TASK, line, options);
     if let Some(name) = body
         .as_ref()
         .ok()
         .and_then(|body| body.get("model"))
         .and_then(Value::as_str)
     {
-        tokio::task::block_in_place(|| load(app, task, Some(name)))?;
+        tokio::task::block_in_place(|| load(app, O::TASK, Some(name)))?;
     }
     let service = app.service().clone();
     Ok(tokio::spawn(async move {
-        answer(&service, task, &Value::Object(body?)).await
+        answer::<O>(&service, &Value::Object(body?)).await
     }))
 }
 
-async fn answer(service: &Service, task: Task, body: &Value) -> Result<String, ServiceError> {
-    let body = body.to_string();
-    let body = body.as_bytes();
-    let context = patient_context();
-    match task {
-        Task::Discriminate => {
-            json::write(&service.discriminate(json::parse(body)?, &context).await?)
-        }
-        Task::Classify => json::write(&service.classify(json::parse(body)?, &context).await?),
-        Task::Tag => json::write(&service.tag(json::parse(body)?, &context).await?),
-        Task::Qa => json::write(&service.answer(json::parse(body)?, &context).await?),
-    }
+async fn answer<O: TaskOperation>(service: &Service, body: &Value) -> Result<String, ServiceError> {
+    let operation: O = json::parse(body.to_string().as_bytes())?;
+    let answer = service.answer(operation, &patient_context()).await?;
+    json::write(&answer.output)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest, TagRequest};
 
     #[test]
     fn wrong_options_are_found_before_anything_is_loaded() {
-        let options = |field: &str, value: Value| Options::default().with(field, Some(value));
-        assert!(check_options(Task::Qa, &options("top_k", json!(3))).is_ok());
-        for (task, field, value) in [
-            (Task::Qa, "top_k", json!(0)),
-            (Task::Tag, "aggregation", json!("frist")),
-            (Task::Discriminate, "threshold", json!(2)),
-            (Task::Classify, "function", json!("softmx")),
-        ] {
-            assert!(
-                matches!(
-                    check_options(task, &options(field, value)),
-                    Err(CliError::Usage(_))
-                ),
-                "{field}"
-            );
+        fn refuses<O: TaskOperation>(field: &str, value: Value) -> bool {
+            let options = Options::default().with(field, Some(value));
+            matches!(check_options::<O>(&options), Err(CliError::Usage(_)))
         }
+        assert!(!refuses::<QaRequest>("top_k", json!(3)));
+        assert!(refuses::<QaRequest>("top_k", json!(0)));
+        assert!(refuses::<TagRequest>("aggregation", json!("frist")));
+        assert!(refuses::<DiscriminateRequest>("threshold", json!(2)));
+        assert!(refuses::<ClassifyRequest>("function", json!("softmx")));
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::error::CliError;
 use super::lines::Options;
 use super::one_shot::{self, CommonArguments};
-use crate::task::Task;
+use crate::service::QaRequest;
 
 /// What `qa` takes.
 #[derive(Debug, Args)]
@@ -50,5 +50,5 @@ pub fn run(arguments: &QaArguments) -> Result<(), CliError> {
         (Some(question), Some(context)) => vec![json!({"question": question, "context": context})],
         _ => Vec::new(),
     };
-    one_shot::run(Task::Qa, &arguments.common, options, &bodies)
+    one_shot::run::<QaRequest>(&arguments.common, options, &bodies)
 }

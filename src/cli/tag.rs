@@ -6,7 +6,7 @@ use serde_json::json;
 use super::error::CliError;
 use super::lines::Options;
 use super::one_shot::{self, CommonArguments};
-use crate::task::Task;
+use crate::service::TagRequest;
 
 /// What `tag` takes.
 #[derive(Debug, Args)]
@@ -37,5 +37,5 @@ pub fn run(arguments: &TagArguments) -> Result<(), CliError> {
         .iter()
         .map(|text| json!({"text": text}))
         .collect();
-    one_shot::run(Task::Tag, &arguments.common, options, &bodies)
+    one_shot::run::<TagRequest>(&arguments.common, options, &bodies)
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::failure::ExportFailure;
 use super::samples::{self, SampleSequence};
-use crate::batch::{Cores, Model};
 use crate::engine::{Device, EngineOptions, Graph, Runtime};
 use crate::export::comparison::{Comparison, DecisionRule, SampleLogits};
 use crate::export::head::Head;
 use crate::export::{Exported, GRAPH_FILE, Precision};
+use crate::inference::{Cores, Model};
 use crate::text::{Tokenizer, TokenizerError};
 
 /// What a comparison takes beside the graphs.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::failure::ExportFailure;
-use crate::batch::Sequence;
 use crate::export::ExportError;
 use crate::export::head::Head;
+use crate::inference::Sequence;
 use crate::text::sequence::{pair, single};
 use crate::text::{Tokenizer, TokenizerError};
 use crate::text_file;

@@ -12,9 +12,9 @@ use super::sessions::{SessionGraph, Sessions, usable_device};
 use super::signature::{ConcludedTask, OutputRows, Signature};
 use super::weights::{read_external, read_linear};
 use super::{Device, EngineError, Layout, Runtime, TensorInfo};
-use crate::batch::{Cores, Model, Sequence};
 use crate::export::Precision;
 use crate::export::graph::{FusedGraph, TASK_KEY};
+use crate::inference::{Cores, Model, Sequence};
 use crate::kernels;
 use crate::task::Task;
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::batch::Sequence;
+use crate::inference::Sequence;
 use crate::numbers::signed;
 
 /// A batch as the packed graph takes it.

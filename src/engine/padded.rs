@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::batch::Sequence;
+use crate::inference::Sequence;
 use crate::numbers::signed;
 
 /// Token id, and whatever else, of padding: the mask keeps it out of every answer, so any id of the vocabulary would do.

@@ -12,8 +12,8 @@ use prost::Message as _;
 use super::sessions::{configure, find_weights, share_weights};
 use super::weights::{read_external, read_linear};
 use super::{Device, EngineError, Runtime, operators};
-use crate::batch::Cores;
 use crate::export::graph::products::{ATTENTION_INPUTS, Element, Feed, Products, Rows};
+use crate::inference::Cores;
 use crate::onnx;
 
 /// What the products of a batch depend on.

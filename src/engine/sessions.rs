@@ -10,7 +10,7 @@ use ort::session::builder::{PrepackedWeights, SessionBuilder};
 use super::linear_weights::LinearWeights;
 use super::weights::SharedWeight;
 use super::{Device, EngineError, Runtime, operators};
-use crate::batch::Cores;
+use crate::inference::Cores;
 
 /// The sessions of one graph, by the cores they compute on.
 #[derive(Debug)]

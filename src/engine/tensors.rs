@@ -11,8 +11,8 @@ use super::EngineError;
 use super::packed::PackedBatch;
 use super::padded::PaddedBatch;
 use super::signature::{Inputs, Integer, Logits, Output, OutputRows, START_AND_END};
-use crate::batch::Sequence;
 use crate::export::graph::INPUTS;
+use crate::inference::Sequence;
 
 /// Tensors by the names of the inputs that take them.
 pub(super) type Feed = Vec<(&'static str, DynValue)>;

@@ -32,8 +32,8 @@ use crate::quote::quoted;
 use crate::registry::{LoadedModel, ModelInfo};
 use crate::service::ScoredText;
 use crate::service::{
-    ClassifyInput, ClassifyRequest, DiscriminateRequest, Discrimination, Inputs, LabelScore,
-    QaAnswers, QaRequest, RequestContext, Service,
+    Answer, ClassifyInput, ClassifyRequest, DiscriminateRequest, Discrimination, Inputs,
+    LabelScore, QaAnswers, QaRequest, RequestContext, Results, Service,
 };
 
 /// Inputs that are worked on at a time: enough to fill the workers' batches.
@@ -93,52 +93,50 @@ impl From<DataError> for EvalError {
     }
 }
 
-impl Service {
-    /// Has a model answer all of the data and scores its answers. `done` is called after each.
-    ///
-    /// # Errors
-    /// Where the model can't be asked or does another task, an input can't be answered, or a label is none of the model's.
-    pub async fn evaluate(
-        &self,
-        model: &str,
-        data: &Dataset,
-        options: &EvalOptions,
-        context: RequestContext,
-        done: impl Fn(),
-    ) -> Result<Evaluation, EvalError> {
-        let loaded = self.model(data.task(), Some(model));
-        let loaded = loaded.map_err(EvalError::Model)?;
-        let run = Run {
-            service: self,
-            model: &loaded,
-            options,
-            context,
-            done: &done,
-        };
-        let scores = match data {
-            Dataset::Questions(questions) => run.questions(questions).await?,
-            Dataset::Texts(texts) => run.texts(texts).await?,
-            Dataset::Sentences(sentences) => run.sentences(sentences).await?,
-            Dataset::Replaced(texts) => run.replaced(texts).await?,
-        };
-        let ModelInfo {
-            name,
-            precision,
-            device,
-            ..
-        } = &loaded.info;
-        Ok(Evaluation {
-            model: name.clone(),
-            precision: *precision,
-            device: *device,
-            inputs: data.len(),
-            scores,
-        })
-    }
+/// Has a model answer all of the data and scores its answers. `done` is called after each.
+///
+/// # Errors
+/// Where the model can't be asked or does another task, an input can't be answered, or a label is none of the model's.
+pub async fn evaluate(
+    service: &Service,
+    model: &str,
+    data: &Dataset,
+    options: &EvalOptions,
+    context: RequestContext,
+    done: impl Fn(),
+) -> Result<Evaluation, EvalError> {
+    let loaded = service.find(data.task(), Some(model)).model;
+    let loaded = loaded.map_err(EvalError::Model)?;
+    let run = Evaluator {
+        service,
+        model: &loaded,
+        options,
+        context,
+        done: &done,
+    };
+    let scores = match data {
+        Dataset::Questions(questions) => run.questions(questions).await?,
+        Dataset::Texts(texts) => run.texts(texts).await?,
+        Dataset::Sentences(sentences) => run.sentences(sentences).await?,
+        Dataset::Replaced(texts) => run.replaced(texts).await?,
+    };
+    let ModelInfo {
+        name,
+        precision,
+        device,
+        ..
+    } = &loaded.info;
+    Ok(Evaluation {
+        model: name.clone(),
+        precision: *precision,
+        device: *device,
+        inputs: data.len(),
+        scores,
+    })
 }
 
 /// One evaluation.
-struct Run<'a> {
+struct Evaluator<'a> {
     service: &'a Service,
     model: &'a Arc<LoadedModel>,
     options: &'a EvalOptions,
@@ -146,7 +144,7 @@ struct Run<'a> {
     done: &'a dyn Fn(),
 }
 
-impl Run<'_> {
+impl Evaluator<'_> {
     async fn questions(&self, questions: &[Question]) -> Result<Scores, EvalError> {
         let answers = self
             .answers(questions, |question| {
@@ -189,7 +187,7 @@ impl Run<'_> {
                     function: None,
                     truncate: Some(true),
                 };
-                async move { only(place, service.classify(request, &context).await) }
+                async move { only(place, service.answer(request, &context).await) }
             })
             .await?;
         let best = answers.iter().map(|answer| answer.labels.first());
@@ -282,7 +280,7 @@ impl Run<'_> {
                     level: None,
                     offsets: None,
                 };
-                async move { only(place, service.discriminate(request, &context).await) }
+                async move { only(place, service.answer(request, &context).await) }
             })
             .await?;
         let mut tokens = Vec::new();
@@ -373,10 +371,10 @@ enum Gold {
 /// The result of a request with one input.
 fn only<R>(
     place: String,
-    answer: Result<crate::service::Answer<R>, ServiceError>,
+    answer: Result<Answer<Results<R>>, ServiceError>,
 ) -> Result<R, EvalError> {
     let result = answer.and_then(|mut answer| {
-        let result = answer.results.pop();
+        let result = answer.output.results.pop();
         result.ok_or_else(|| ServiceError::internal("an input got no result"))
     });
     result.map_err(|error| unanswered(place, &error))

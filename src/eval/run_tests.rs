@@ -8,16 +8,14 @@ use crate::eval::scores::Value;
 use crate::service::testing::{Fixture, context};
 use crate::task::Task;
 
-async fn evaluate(task: Task, data: &str, options: &EvalOptions) -> Result<Scores, EvalError> {
+async fn scores_of(task: Task, data: &str, options: &EvalOptions) -> Result<Scores, EvalError> {
     let fixture = Fixture::new(task);
     let data = Dataset::read(task, data, &ColumnOptions::default()).unwrap();
     let done = Cell::new(0);
-    let evaluation = fixture
-        .service
-        .evaluate("model", &data, options, context(), || {
-            done.set(done.get() + 1);
-        })
-        .await?;
+    let evaluation = evaluate(&fixture.service, "model", &data, options, context(), || {
+        done.set(done.get() + 1);
+    })
+    .await?;
     assert_eq!((done.get(), evaluation.inputs), (data.len(), data.len()));
     assert_eq!(evaluation.model, "model");
     Ok(evaluation.scores)
@@ -51,7 +49,7 @@ async fn texts_are_scored_by_their_labels() {
         })
         .chain(["good\tbad\n", "the fox good\tBAD\n"])
         .collect();
-    let scores = evaluate(
+    let scores = scores_of(
         Task::Classify,
         &format!("text\tlabel\n{data}"),
         &EvalOptions::default(),
@@ -70,7 +68,7 @@ async fn texts_are_scored_by_their_labels() {
 async fn long_texts_are_cut_and_counted() {
     let long = "fox ".repeat(40);
     let data = format!("text\tlabel\n{long}good\tbad\ngood\tgood\n");
-    let scores = evaluate(Task::Classify, &data, &EvalOptions::default())
+    let scores = scores_of(Task::Classify, &data, &EvalOptions::default())
         .await
         .unwrap();
     check(&scores, &[("accuracy", 1.0), ("truncated", 1.0)]);
@@ -83,7 +81,7 @@ async fn labels_of_the_data_may_have_other_names() {
         ..EvalOptions::default()
     };
     let data = "text\tlabel\ngood\tyes\nfox\tno\n";
-    let scores = evaluate(Task::Classify, data, &options(&["no", "yes"]))
+    let scores = scores_of(Task::Classify, data, &options(&["no", "yes"]))
         .await
         .unwrap();
     check(&scores, &[("accuracy", 1.0), ("matthews_correlation", 1.0)]);
@@ -97,14 +95,14 @@ async fn labels_of_the_data_may_have_other_names() {
             "line 2: `yes` is none of the model's labels",
         ),
     ] {
-        let error = evaluate(Task::Classify, data, &options).await.unwrap_err();
+        let error = scores_of(Task::Classify, data, &options).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
 
 #[tokio::test]
 async fn an_input_that_cannot_be_answered_is_named() {
-    let error = evaluate(
+    let error = scores_of(
         Task::Classify,
         "text\tlabel\nfox\t0\n \t1\n",
         &EvalOptions::default(),
@@ -117,7 +115,7 @@ async fn an_input_that_cannot_be_answered_is_named() {
 #[tokio::test]
 async fn words_have_the_tag_of_their_first_token() {
     let data = "The O\nFoxes B-X\n\nover O\nfox I-X\n\nfox O\n";
-    let scores = evaluate(Task::Tag, data, &EvalOptions::default())
+    let scores = scores_of(Task::Tag, data, &EvalOptions::default())
         .await
         .unwrap();
     // `fox` is B-X to the model: a chunk as right as one of I-X, and one too many in the last sentence.
@@ -142,7 +140,7 @@ async fn data_of_another_kind_of_tags_is_refused() {
         ),
         ("The O\n", "nothing but O"),
     ] {
-        let error = evaluate(Task::Tag, data, &EvalOptions::default())
+        let error = scores_of(Task::Tag, data, &EvalOptions::default())
             .await
             .unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
@@ -152,7 +150,7 @@ async fn data_of_another_kind_of_tags_is_refused() {
 #[tokio::test]
 async fn replaced_tokens_are_scored_by_stretches() {
     let data = "{\"text\": \"é fake fox\", \"replaced\": [[2, 6]]}\n{\"text\": \"the fake fox\", \"replaced\": [[0, 3]]}\n";
-    let scores = evaluate(Task::Discriminate, data, &EvalOptions::default())
+    let scores = scores_of(Task::Discriminate, data, &EvalOptions::default())
         .await
         .unwrap();
     // Of two replaced tokens one is found; of two found, one was replaced; six tokens.
@@ -171,7 +169,7 @@ async fn replaced_tokens_are_scored_by_stretches() {
         threshold: Threshold::new(0.999),
         ..EvalOptions::default()
     };
-    let scores = evaluate(Task::Discriminate, data, &options).await.unwrap();
+    let scores = scores_of(Task::Discriminate, data, &options).await.unwrap();
     check(&scores, &[("precision", 0.0), ("accuracy", 4.0 / 6.0)]);
 }
 
@@ -189,7 +187,7 @@ async fn answers_are_scored_with_and_without_an_answer() {
         )
     };
     let right = question("1", "the answer", "[{\"text\": \"The Answer!\"}]");
-    let scores = evaluate(
+    let scores = scores_of(
         Task::Qa,
         &file(std::slice::from_ref(&right)),
         &EvalOptions::default(),
@@ -200,7 +198,7 @@ async fn answers_are_scored_with_and_without_an_answer() {
     assert_eq!(scores.get("has_answer"), None);
 
     let none = question("2", "the fox", "[]");
-    let scores = evaluate(Task::Qa, &file(&[right, none]), &EvalOptions::default())
+    let scores = scores_of(Task::Qa, &file(&[right, none]), &EvalOptions::default())
         .await
         .unwrap();
     check(
@@ -213,7 +211,7 @@ async fn answers_are_scored_with_and_without_an_answer() {
         ],
     );
     let empty = file(&[question("7", " ", "[]")]);
-    let error = evaluate(Task::Qa, &empty, &EvalOptions::default())
+    let error = scores_of(Task::Qa, &empty, &EvalOptions::default())
         .await
         .unwrap_err();
     assert!(error.to_string().starts_with("question 7: "), "{error}");
@@ -228,10 +226,15 @@ async fn a_model_of_another_task_is_refused() {
         &ColumnOptions::default(),
     )
     .unwrap();
-    let evaluation = fixture
-        .service
-        .evaluate("model", &data, &EvalOptions::default(), context(), || ())
-        .await;
+    let evaluation = evaluate(
+        &fixture.service,
+        "model",
+        &data,
+        &EvalOptions::default(),
+        context(),
+        || (),
+    )
+    .await;
     assert!(matches!(
         evaluation,
         Err(EvalError::Model(ServiceError::WrongTask { .. }))

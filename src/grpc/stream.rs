@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Response, Status, Streaming};
 
 use super::call::Call;
-use super::electra::TaskRequest;
+use super::electra::{TaskMessage, answer};
 use super::status::{said, unreadable};
 use crate::error::ServiceError;
 use crate::service::Service;
@@ -26,7 +26,7 @@ pub type Responses<R> = ReceiverStream<Result<R, Status>>;
 
 /// Answers a stream of requests in tasks of their own. They end with the client, with the call's deadline, and when the
 /// server is stopping: then what was read is answered.
-pub fn respond<M: TaskRequest>(
+pub fn respond<M: TaskMessage>(
     service: Service,
     call: Call,
     requests: Streaming<M>,
@@ -46,7 +46,7 @@ pub fn respond<M: TaskRequest>(
 type Outcome<R> = Result<R, ServiceError>;
 
 /// A stream that is being answered. Dropped, it takes back what has not begun to run.
-struct Exchange<M: TaskRequest> {
+struct Exchange<M: TaskMessage> {
     service: Service,
     call: Call,
     responses: mpsc::Sender<Result<M::Response, Status>>,
@@ -73,7 +73,7 @@ enum End {
     Stream(ServiceError),
 }
 
-impl<M: TaskRequest> Exchange<M> {
+impl<M: TaskMessage> Exchange<M> {
     async fn run(mut self, requests: Streaming<M>) {
         let deadline = self.call.deadline();
         let expired = async {
@@ -142,14 +142,8 @@ impl<M: TaskRequest> Exchange<M> {
     /// Has a request computed.
     fn begin(&mut self, request: M) {
         let context = self.call.streamed(Instant::now());
-        self.call
-            .note_model(self.service.model_name(M::TASK, request.model()));
-        let service = self.service.clone();
-        let answer = async move {
-            let (response, _) = request.answer(&service, &context).await?;
-            Ok(response)
-        };
-        let task = tokio::spawn(answer);
+        let answer = answer(&self.service, &self.call, request, &context);
+        let task = tokio::spawn(async move { Ok(answer.await?.output) });
         self.in_flight.push_back(AbortOnDropHandle::new(task));
     }
 

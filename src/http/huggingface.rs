@@ -7,30 +7,29 @@ use axum::response::Response;
 
 use super::HttpState;
 use super::health::{Health, READY};
+use super::json_request::{JsonOrUndeclared, JsonRequest};
 use super::models::decoded;
-use super::posted::{JsonOrUndeclared, Posted};
-use super::respond::Asked;
+use super::respond::RequestCost;
 use crate::error::ServiceError;
-use crate::service::huggingface::{EndpointInfo, PipelineRequest};
-use crate::service::json;
+use crate::service::huggingface::{EndpointInfo, PipelineCall, PipelineRequest};
 
 pub async fn pipeline(
     State(http): State<HttpState>,
     name: Result<Path<String>, PathRejection>,
-    posted: Posted<PipelineRequest, JsonOrUndeclared>,
+    request: JsonRequest<PipelineRequest, JsonOrUndeclared>,
 ) -> Response {
-    let name = decoded(name);
-    let asked = Asked {
-        model: http.service.registry().find(&name),
-        bytes: posted.bytes,
-        context: posted.context,
+    let JsonRequest {
+        body,
+        bytes,
+        context,
+        ..
+    } = request;
+    let call = PipelineCall {
+        model: decoded(name),
+        request: body,
+        bytes,
     };
-    let outcome = http
-        .service
-        .pipeline(&name, posted.body, &posted.context)
-        .await;
-    let outcome = outcome.map(|piped| (piped.timings, move || json::to_string(&piped.output)));
-    http.respond_with(asked, outcome).await
+    http.answer(call, RequestCost { bytes, context }).await
 }
 
 pub async fn health(

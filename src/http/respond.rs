@@ -8,10 +8,10 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::HttpState;
 use super::context::retry_after;
+use super::state::HttpState;
 use crate::error::ServiceError;
-use crate::service::{Answer, RequestContext, Timings, json};
+use crate::service::{Answer, Operation, RequestContext, Timings, json};
 
 /// Says, as a response's extension, which model it is of: the label of the request's metrics.
 #[derive(Clone, Debug)]
@@ -23,74 +23,59 @@ struct ErrorBody {
     code: &'static str,
 }
 
-/// What the response to a request depends on, beside its answer.
-pub struct Asked {
-    /// The model that the request is for, where there is such a one.
-    pub model: Option<Arc<str>>,
+/// What a response may cost.
+pub struct RequestCost {
     /// Length of the request's body: answers grow with it.
     pub bytes: usize,
-    /// What its headers say.
+    /// Deadline and priority.
     pub context: RequestContext,
 }
 
 impl HttpState {
-    /// The response to a task's request.
-    pub async fn respond<R: Serialize + Send + 'static>(
+    /// Answers a request in JSON.
+    pub async fn answer<O: Operation<Output: Serialize>>(
         &self,
-        asked: Asked,
-        outcome: Result<Answer<R>, ServiceError>,
+        operation: O,
+        RequestCost { bytes, context }: RequestCost,
     ) -> Response {
-        let outcome = outcome.map(|answer| (answer.timings, move || json::write(&answer)));
-        self.respond_with(asked, outcome).await
-    }
-
-    /// The response to a request, given where its time went and what writes its body.
-    pub async fn respond_with(
-        &self,
-        asked: Asked,
-        outcome: Result<(Timings, impl WriteBody), ServiceError>,
-    ) -> Response {
-        let mut response = match outcome {
-            Ok((timings, write)) => {
-                let written = self
-                    .service
-                    .compute(asked.bytes, asked.context.deadline, write)
-                    .await;
-                match written.flatten() {
-                    Ok(body) => ([(CONTENT_TYPE, "application/json")], body)
-                        .into_response()
-                        .timed(timings),
-                    Err(error) => error.into_response(),
-                }
+        let invocation = self.service.invoke(operation);
+        let model = invocation.model();
+        let answer = async {
+            let Answer { output, timings } = invocation.run(&self.service, &context).await?;
+            let write = move || json::write(&output);
+            let body = self
+                .service
+                .executor()
+                .run(bytes, context.deadline, write)
+                .await??;
+            Ok::<_, ServiceError>((body, timings))
+        };
+        let response = match answer.await {
+            Ok((body, timings)) => {
+                let response = ([(CONTENT_TYPE, "application/json")], body).into_response();
+                with_timings(response, timings)
             }
             Err(error) => error.into_response(),
         };
-        if let Some(model) = asked.model {
-            response.extensions_mut().insert(ServedBy(model));
-        }
-        response
+        served_by(response, model)
     }
 }
 
-/// Writes a response's body as JSON.
-pub trait WriteBody: FnOnce() -> Result<String, ServiceError> + Send + 'static {}
-
-impl<F: FnOnce() -> Result<String, ServiceError> + Send + 'static> WriteBody for F {}
-
-/// A response that says where its time went.
-pub trait Timed {
-    fn timed(self, timings: Timings) -> Self;
+/// The response with the name of its model, which [`super::observe`] takes out again.
+pub fn served_by(mut response: Response, model: Option<Arc<str>>) -> Response {
+    if let Some(model) = model {
+        response.extensions_mut().insert(ServedBy(model));
+    }
+    response
 }
 
-impl Timed for Response {
-    /// Adds the header server-timing.
-    fn timed(mut self, timings: Timings) -> Self {
-        if let Ok(value) = HeaderValue::try_from(timings.to_string()) {
-            self.headers_mut()
-                .insert(HeaderName::from_static(Timings::HEADER), value);
-        }
-        self
+/// The response with the header server-timing.
+pub fn with_timings(mut response: Response, timings: Timings) -> Response {
+    if let Ok(value) = HeaderValue::try_from(timings.to_string()) {
+        let name = HeaderName::from_static(Timings::HEADER);
+        response.headers_mut().insert(name, value);
     }
+    response
 }
 
 impl IntoResponse for ServiceError {

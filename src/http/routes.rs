@@ -10,6 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 use super::state::HttpState;
 use super::{docs, health, huggingface, metrics, models, oip, tasks};
 use crate::error::ServiceError;
+use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest, TagRequest};
 use crate::suggest::nearest;
 use crate::task::Task;
 
@@ -26,10 +27,10 @@ pub struct Route {
 /// Every route there is.
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::post("/discriminate", tasks::discriminate),
-        Route::post("/classify", tasks::classify),
-        Route::post("/tag", tasks::tag),
-        Route::post("/qa", tasks::qa),
+        Route::post("/discriminate", tasks::answer::<DiscriminateRequest>),
+        Route::post("/classify", tasks::answer::<ClassifyRequest>),
+        Route::post("/tag", tasks::answer::<TagRequest>),
+        Route::post("/qa", tasks::answer::<QaRequest>),
         Route::get("/models", models::list),
         Route::get("/models/{name}", models::one),
         Route::post("/models/{name}", huggingface::pipeline),

@@ -1,50 +1,25 @@
-//! POST /discriminate, /classify, /tag, /qa.
+//! POST /discriminate, /classify, /tag, /qa: an operation's own route.
 
 use axum::extract::State;
 use axum::response::Response;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::HttpState;
-use super::posted::Posted;
-use super::respond::Asked;
-use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest, TagRequest};
-use crate::task::Task;
+use super::json_request::JsonRequest;
+use super::respond::RequestCost;
+use super::state::HttpState;
+use crate::service::Operation;
 
-pub async fn discriminate(
-    State(http): State<HttpState>,
-    posted: Posted<DiscriminateRequest>,
-) -> Response {
-    let asked = http.asked(Task::Discriminate, &posted, posted.body.model.as_deref());
-    let outcome = http
-        .service
-        .discriminate(posted.body, &posted.context)
-        .await;
-    http.respond(asked, outcome).await
-}
-
-pub async fn classify(State(http): State<HttpState>, posted: Posted<ClassifyRequest>) -> Response {
-    let asked = http.asked(Task::Classify, &posted, posted.body.model.as_deref());
-    let outcome = http.service.classify(posted.body, &posted.context).await;
-    http.respond(asked, outcome).await
-}
-
-pub async fn tag(State(http): State<HttpState>, posted: Posted<TagRequest>) -> Response {
-    let asked = http.asked(Task::Tag, &posted, posted.body.model.as_deref());
-    let outcome = http.service.tag(posted.body, &posted.context).await;
-    http.respond(asked, outcome).await
-}
-
-pub async fn qa(State(http): State<HttpState>, posted: Posted<QaRequest>) -> Response {
-    let asked = http.asked(Task::Qa, &posted, posted.body.model.as_deref());
-    let outcome = http.service.answer(posted.body, &posted.context).await;
-    http.respond(asked, outcome).await
-}
-
-impl HttpState {
-    fn asked<T>(&self, task: Task, posted: &Posted<T>, model: Option<&str>) -> Asked {
-        Asked {
-            model: self.service.model_name(task, model),
-            bytes: posted.bytes,
-            context: posted.context,
-        }
-    }
+/// Answers a request by its operation.
+pub async fn answer<O>(State(http): State<HttpState>, request: JsonRequest<O>) -> Response
+where
+    O: Operation<Output: Serialize> + DeserializeOwned,
+{
+    let JsonRequest {
+        body,
+        bytes,
+        context,
+        ..
+    } = request;
+    http.answer(body, RequestCost { bytes, context }).await
 }

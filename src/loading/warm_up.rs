@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::load_error::LoadError;
-use crate::batch::{BatchSizing, Cores, Model, Sequence};
+use crate::batch::BatchSizing;
 use crate::engine::Graph;
+use crate::inference::{Cores, Model, Sequence};
 use crate::numbers::float;
 use crate::text::SpecialTokens;
 

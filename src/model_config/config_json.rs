@@ -18,7 +18,7 @@ pub(super) const DEFAULT_TOKEN_TYPES: usize = 2;
 /// Room for the two special tokens, and two more.
 const LEAST_MAX_TOKENS: usize = 4;
 
-/// What config.json says of a model of any architecture. The sizes of an ELECTRA encoder are in [`ModelShape`].
+/// What config.json says of a model of any architecture. The sizes of an ELECTRA encoder are in [`ModelShape`](super::ModelShape).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     pub(super) entries: Entries,

@@ -2,11 +2,11 @@
 
 mod control;
 mod entry;
+mod list;
 mod model;
-mod registry;
 mod status;
 
 pub use control::{Command, Commands, Control, ControlError};
+pub use list::Registry;
 pub use model::{LoadedModel, ModelInfo, ModelState};
-pub use registry::Registry;
-pub use status::{DefaultModel, ModelStatus, VersionState};
+pub use status::{DefaultModel, Lookup, ModelStatus, VersionState};

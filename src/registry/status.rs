@@ -42,3 +42,25 @@ pub struct VersionState {
     /// Why its files, as they are now, could not be loaded; it may still answer from those that were there before.
     pub problem: Option<String>,
 }
+
+/// What a request's model is, at one moment.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// There is one.
+    Model {
+        /// Its name, never an alias.
+        name: Arc<str>,
+        /// What it does, if that is known yet.
+        task: Option<Task>,
+        /// Whether it can be asked.
+        state: ModelState,
+    },
+    /// The model exists, but not in this version.
+    NoVersion(Arc<str>),
+    /// No model has this name.
+    NoModel,
+    /// The task's default is not known until this model, whose task only its graph tells, is loaded.
+    DefaultAwaits(Arc<str>),
+    /// No model does the task.
+    NoDefault,
+}

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::context::RequestContext;
+use super::handle::{Service, Target};
 use super::input::{Inputs, check_length};
+use super::operation::{Answer, Operation, RequestOption, Results, TaskOperation};
 use super::run::Run;
-use super::{Answer, RequestContext, Service};
-use crate::batch::{Sequence, SequenceOutput};
+use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
 use crate::fields::{Count, ScoreFunction};
 use crate::heads::classify::{default_function, rank, scores};
+use crate::inference::Sequence;
 use crate::limits::Limits;
 use crate::registry::LoadedModel;
 use crate::task::Task;
@@ -67,35 +70,27 @@ pub struct LabelScore {
     pub score: f32,
 }
 
-impl Service {
-    /// Classifies texts or pairs of texts.
-    ///
-    /// # Errors
-    /// See [`ServiceError`]; [`ServiceError::TooManyTokens`] for an input beyond the model's limit without `truncate`.
-    pub async fn classify(
-        &self,
-        request: ClassifyRequest,
-        context: &RequestContext,
-    ) -> Result<Answer<Classification>, ServiceError> {
-        let model = self.model(Task::Classify, request.model.as_deref())?;
-        self.classify_by(&model, request, context).await
+impl Operation for ClassifyRequest {
+    type Output = Results<Classification>;
+
+    fn find(&self, service: &Service) -> Target {
+        service.find(Self::TASK, self.model.as_deref())
     }
 
-    /// The same by a model that was chosen before.
-    pub(super) async fn classify_by(
-        &self,
-        model: &Arc<LoadedModel>,
-        request: ClassifyRequest,
+    async fn run(
+        self,
+        service: &Service,
+        model: Arc<LoadedModel>,
         context: &RequestContext,
-    ) -> Result<Answer<Classification>, ServiceError> {
-        let bytes = check(&request.text, &model.info.limits)?;
+    ) -> Result<Answer<Self::Output>, ServiceError> {
+        let bytes = check(&self.text, &model.info.limits)?;
         let defaults = model.info.defaults;
-        let function = request
+        let function = self
             .function
             .or(defaults.function)
             .unwrap_or_else(|| default_function(model.info.problem_type, model.info.labels.len()));
-        let top_k = request.top_k.or(defaults.top_k).map(NonZeroUsize::from);
-        let truncate = request.truncate.or(defaults.truncate).unwrap_or(false);
+        let top_k = self.top_k.or(defaults.top_k).map(NonZeroUsize::from);
+        let truncate = self.truncate.or(defaults.truncate).unwrap_or(false);
         let decode = move |model: &LoadedModel, truncated, outputs: Vec<SequenceOutput>| {
             let labels = &model.info.labels;
             let result = |(output, truncated): (&SequenceOutput, bool)| Classification {
@@ -115,17 +110,23 @@ impl Service {
                     texts: CutTexts::LongestFirst,
                     tokens: model.info.max_tokens,
                 });
-                encode_all(model, &request.text, cut)
+                encode_all(model, &self.text, cut)
             },
             decode,
         };
-        let (results, timings) = self.run(model, run, context).await?;
-        Ok(Answer {
-            model: model.info.name.clone(),
-            results,
-            timings,
-        })
+        let outcome = service.run(&model, run, context).await?;
+        Ok(Answer::of_model(&model, outcome))
     }
+}
+
+impl TaskOperation for ClassifyRequest {
+    const TASK: Task = Task::Classify;
+    const OPTIONS: &'static [RequestOption] = &[
+        RequestOption::plain("top_k"),
+        RequestOption::word("function"),
+        RequestOption::plain("truncate"),
+    ];
+    type Result = Classification;
 }
 
 /// The labels of one input in the order of the model's outputs.

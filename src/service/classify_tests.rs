@@ -7,8 +7,8 @@ use crate::service::testing::{Fixture, MAX_TOKENS, context};
 async fn ask(body: &serde_json::Value) -> Result<serde_json::Value, ServiceError> {
     let fixture = Fixture::new(Task::Classify);
     let request: ClassifyRequest = json::parse(body.to_string().as_bytes()).unwrap();
-    let answer = fixture.service.classify(request, &context()).await?;
-    Ok(serde_json::to_value(answer.results).unwrap())
+    let answer = fixture.service.answer(request, &context()).await?;
+    Ok(serde_json::to_value(answer.output.results).unwrap())
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_text_of_a_pair_is_named_as_it_was_sent() {
             function: None,
             truncate: None,
         };
-        let answered = fixture.service.classify(request, &context()).await;
+        let answered = fixture.service.answer(request, &context()).await;
         answered.unwrap_err().to_string()
     };
     for (second, start) in [

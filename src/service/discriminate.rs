@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::context::RequestContext;
+use super::handle::{Service, Target};
 use super::input::Inputs;
+use super::operation::{Answer, Operation, RequestOption, Results, TaskOperation};
 use super::windowed::{ScoredText, slice};
-use super::{Answer, RequestContext, Service};
 use crate::error::ServiceError;
 use crate::fields::{Level, Threshold};
 use crate::heads::discriminate::{self, is_replaced, replaced_probability, score_words};
@@ -70,33 +72,25 @@ pub struct ScoredWord {
     pub fake: bool,
 }
 
-impl Service {
-    /// Scores the tokens or words of texts.
-    ///
-    /// # Errors
-    /// See [`ServiceError`].
-    pub async fn discriminate(
-        &self,
-        request: DiscriminateRequest,
-        context: &RequestContext,
-    ) -> Result<Answer<Discrimination>, ServiceError> {
-        let model = self.model(Task::Discriminate, request.model.as_deref())?;
-        self.discriminate_by(&model, request, context).await
+impl Operation for DiscriminateRequest {
+    type Output = Results<Discrimination>;
+
+    fn find(&self, service: &Service) -> Target {
+        service.find(Self::TASK, self.model.as_deref())
     }
 
-    /// The same by a model that was chosen before.
-    pub(super) async fn discriminate_by(
-        &self,
-        model: &Arc<LoadedModel>,
-        request: DiscriminateRequest,
+    async fn run(
+        self,
+        service: &Service,
+        model: Arc<LoadedModel>,
         context: &RequestContext,
-    ) -> Result<Answer<Discrimination>, ServiceError> {
-        request.text.check("text", &model.info.limits)?;
+    ) -> Result<Answer<Self::Output>, ServiceError> {
+        self.text.check("text", &model.info.limits)?;
         let defaults = model.info.defaults;
-        let level = request.level.or(defaults.level).unwrap_or_default();
-        let threshold = request.threshold.or(defaults.threshold);
+        let level = self.level.or(defaults.level).unwrap_or_default();
+        let threshold = self.threshold.or(defaults.threshold);
         let threshold = threshold.unwrap_or_default().get();
-        let encoding = request.offsets.or(defaults.offsets).unwrap_or_default();
+        let encoding = self.offsets.or(defaults.offsets).unwrap_or_default();
         let decode = move |model: &LoadedModel, text: &ScoredText| {
             let offsets = OffsetMap::new(&text.text, encoding);
             match level {
@@ -104,14 +98,22 @@ impl Service {
                 Level::Word => Discrimination::Words(words(text, threshold, &offsets)),
             }
         };
-        let texts = request.text.into_items();
-        let (results, timings) = self.score_tokens(model, texts, 1, context, decode).await?;
-        Ok(Answer {
-            model: model.info.name.clone(),
-            results,
-            timings,
-        })
+        let texts = self.text.into_items();
+        let outcome = service
+            .score_tokens(&model, texts, 1, context, decode)
+            .await?;
+        Ok(Answer::of_model(&model, outcome))
     }
+}
+
+impl TaskOperation for DiscriminateRequest {
+    const TASK: Task = Task::Discriminate;
+    const OPTIONS: &'static [RequestOption] = &[
+        RequestOption::plain("threshold"),
+        RequestOption::word("level"),
+        RequestOption::word("offsets"),
+    ];
+    type Result = Discrimination;
 }
 
 fn tokens(
@@ -169,12 +171,8 @@ mod tests {
 
     async fn ask(fixture: &Fixture, body: &str) -> serde_json::Value {
         let request: DiscriminateRequest = json::parse(body.as_bytes()).unwrap();
-        let answer = fixture
-            .service
-            .discriminate(request, &context())
-            .await
-            .unwrap();
-        serde_json::to_value(answer.results).unwrap()
+        let answer = fixture.service.answer(request, &context()).await.unwrap();
+        serde_json::to_value(answer.output.results).unwrap()
     }
 
     #[tokio::test]
@@ -282,7 +280,7 @@ mod tests {
             let request: DiscriminateRequest = json::parse(body.as_bytes()).unwrap();
             let error = fixture
                 .service
-                .discriminate(request, &context())
+                .answer(request, &context())
                 .await
                 .unwrap_err();
             assert_eq!(error.code(), code, "{body}");

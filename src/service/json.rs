@@ -4,7 +4,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Answer;
 use super::input::Object;
 use crate::error::ServiceError;
 use crate::quote::{quoted, without_texts};
@@ -19,7 +18,15 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
         position: error.valid_up_to(),
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // In two steps: what is no JSON at all is never taken for a wrong type, wherever it stands.
+    match serde_json::from_str(text) {
+        Ok(Object(request)) => Ok(request),
+        Err(_) => parse_slowly(text),
+    }
+}
+
+/// Parses a request again that could not be parsed at once, to say what is wrong and where. It takes two steps: what is no
+/// JSON at all is never reported as a wrong type. A key that is there twice passes here, as the last one.
+fn parse_slowly<T: DeserializeOwned>(text: &str) -> Result<T, ServiceError> {
     let document: Value =
         serde_json::from_str(text).map_err(|error| no_json(text, &error.to_string()))?;
     from_value(document, "The body")
@@ -51,28 +58,11 @@ pub fn read<T: DeserializeOwned>(value: Value, path: &str) -> Result<T, ServiceE
     })
 }
 
-/// Writes an answer as one JSON object on one line: `{"model": ..., "results": [...]}`.
+/// Writes a whole body as JSON on one line.
 ///
 /// # Errors
-/// [`ServiceError::Internal`] where a result can't be written, which does not happen to those of the four tasks.
-pub fn write<R: Serialize>(answer: &Answer<R>) -> Result<String, ServiceError> {
-    #[derive(Serialize)]
-    struct Body<'a, R> {
-        model: &'a str,
-        results: &'a [R],
-    }
-    let body = Body {
-        model: &answer.model,
-        results: &answer.results,
-    };
-    to_string(&body)
-}
-
-/// Writes what makes up a whole body as JSON on one line.
-///
-/// # Errors
-/// [`ServiceError::Internal`] where it can't be written, which does not happen to answers.
-pub fn to_string(body: &impl Serialize) -> Result<String, ServiceError> {
+/// [`ServiceError::Internal`] if it can't be written, which does not happen to answers.
+pub fn write(body: &impl Serialize) -> Result<String, ServiceError> {
     serde_json::to_string(body).map_err(ServiceError::internal)
 }
 
@@ -153,7 +143,7 @@ mod tests {
     use super::*;
     use crate::fields::Count;
     use crate::service::input::Inputs;
-    use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest, Timings};
+    use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest, Results};
 
     fn check<T: DeserializeOwned>(body: &str, code: &str, sentence_part: &str) {
         let Err(error) = parse::<T>(body.as_bytes()) else {
@@ -368,15 +358,23 @@ mod tests {
             parse(b"{\"text\": \"a\", \"threshold\": null, \"model\": null}").unwrap();
         assert_eq!(request.threshold, None);
     }
+
     #[test]
-    fn an_answer_is_written_on_one_line_without_its_timings() {
-        let answer = Answer {
+    fn of_a_key_that_is_there_twice_the_last_counts() {
+        let request: DiscriminateRequest =
+            parse(br#"{"text": "a", "text": "b", "threshold": 0.25}"#).unwrap();
+        assert_eq!(request.text.items(), ["b"]);
+        check::<DiscriminateRequest>(r#"{"text": "a", "text": 1}"#, "invalid_type", "`text`");
+    }
+
+    #[test]
+    fn an_answer_is_written_on_one_line() {
+        let results = Results {
             model: "a \"model\"".to_owned(),
             results: vec!["one\nline", "é"],
-            timings: Timings::default(),
         };
         assert_eq!(
-            write(&answer).unwrap(),
+            write(&results).unwrap(),
             r#"{"model":"a \"model\"","results":["one\nline","é"]}"#
         );
     }

@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::context::RequestContext;
+use super::handle::{Service, Target};
 use super::input::{Inputs, check_length, objects};
+use super::operation::{Answer, Operation, RequestOption, Results, TaskOperation};
 use super::run::Run;
 use super::windowed::slice;
-use super::{Answer, RequestContext, Service};
-use crate::batch::{Sequence, SequenceOutput};
+use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
 use crate::fields::Count;
 use crate::heads::qa::{QaOptions, QaWindow, Span, decode};
 use crate::heads::qa_bounds::{
     DEFAULT_ANSWER_TOKENS, DEFAULT_STRIDE, WINDOW_TOKENS, check_stride, check_top_k,
 };
+use crate::inference::Sequence;
 use crate::limits::Limits;
 use crate::model_folder::RequestDefaults;
 use crate::registry::LoadedModel;
@@ -98,32 +101,24 @@ fn listed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Inputs<Qa
     Ok(objects(deserializer)?.map(Inputs::many))
 }
 
-impl Service {
-    /// Answers questions from their contexts.
-    ///
-    /// # Errors
-    /// See [`ServiceError`].
-    pub async fn answer(
-        &self,
-        request: QaRequest,
-        context: &RequestContext,
-    ) -> Result<Answer<QaAnswers>, ServiceError> {
-        let model = self.model(Task::Qa, request.model.as_deref())?;
-        self.answer_by(&model, request, context).await
+impl Operation for QaRequest {
+    type Output = Results<QaAnswers>;
+
+    fn find(&self, service: &Service) -> Target {
+        service.find(Self::TASK, self.model.as_deref())
     }
 
-    /// The same by a model that was chosen before.
-    pub(super) async fn answer_by(
-        &self,
-        model: &Arc<LoadedModel>,
-        request: QaRequest,
+    async fn run(
+        self,
+        service: &Service,
+        model: Arc<LoadedModel>,
         context: &RequestContext,
-    ) -> Result<Answer<QaAnswers>, ServiceError> {
+    ) -> Result<Answer<Self::Output>, ServiceError> {
         let defaults = &model.info.defaults;
-        let choice = choice(&request, defaults)?;
-        let stride = request.stride.or(defaults.stride).map(Count::get);
-        check_stride(stride, window_tokens(model))?;
-        let items = items(request)?;
+        let choice = choice(&self, defaults)?;
+        let stride = self.stride.or(defaults.stride).map(Count::get);
+        check_stride(stride, window_tokens(&model))?;
+        let items = items(self)?;
         let bytes = check(&items, &model.info.limits)?;
         let choose_all = move |_: &LoadedModel, items: Vec<Prepared>, outputs: Vec<_>| {
             let mut outputs = outputs.as_slice();
@@ -140,13 +135,21 @@ impl Service {
             prepare: move |model: &LoadedModel| prepare_all(model, &items, stride),
             decode: choose_all,
         };
-        let (results, timings) = self.run(model, run, context).await?;
-        Ok(Answer {
-            model: model.info.name.clone(),
-            results,
-            timings,
-        })
+        let outcome = service.run(&model, run, context).await?;
+        Ok(Answer::of_model(&model, outcome))
     }
+}
+
+impl TaskOperation for QaRequest {
+    const TASK: Task = Task::Qa;
+    const OPTIONS: &'static [RequestOption] = &[
+        RequestOption::plain("top_k"),
+        RequestOption::plain("no_answer"),
+        RequestOption::plain("max_answer_tokens"),
+        RequestOption::plain("stride"),
+        RequestOption::word("offsets"),
+    ];
+    type Result = QaAnswers;
 }
 
 /// A question and its context as tokens, and the context's windows.

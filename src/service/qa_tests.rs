@@ -11,7 +11,7 @@ async fn ask(body: &serde_json::Value) -> Result<Vec<QaAnswers>, ServiceError> {
         .service
         .answer(request, &context())
         .await
-        .map(|answer| answer.results)
+        .map(|answer| answer.output.results)
 }
 
 #[tokio::test]

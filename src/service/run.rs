@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{RequestContext, Service, Timings};
-use crate::batch::{Sequence, SequenceOutput};
+use super::context::RequestContext;
+use super::handle::Service;
+use super::timings::Timings;
+use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
+use crate::inference::Sequence;
 use crate::registry::LoadedModel;
 use crate::telemetry::statistics::{ModelStatistics, RequestDurations};
 
@@ -51,7 +54,8 @@ impl Service {
         let worker = Arc::clone(model);
         let started = Instant::now();
         let (prepared, sequences) = self
-            .compute(bytes, context.deadline, move || {
+            .executor()
+            .run(bytes, context.deadline, move || {
                 let (prepared, sequences) = prepare(&worker)?;
                 check_types(&worker, &sequences)?;
                 Ok::<_, ServiceError>((prepared, sequences))
@@ -63,7 +67,8 @@ impl Service {
         let worker = Arc::clone(model);
         let started = Instant::now();
         let results = self
-            .compute(bytes, context.deadline, move || {
+            .executor()
+            .run(bytes, context.deadline, move || {
                 decode(&worker, prepared, outputs)
             })
             .await??;

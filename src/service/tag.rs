@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::context::RequestContext;
+use super::handle::{Service, Target};
 use super::input::Inputs;
+use super::operation::{Answer, Operation, RequestOption, Results, TaskOperation};
 use super::windowed::{ScoredText, slice};
-use super::{Answer, RequestContext, Service};
 use crate::error::ServiceError;
 use crate::fields::Aggregation;
 use crate::heads::tag::{Entity, Grouping, TaggedToken, entities, looks_like_continuation};
@@ -53,46 +55,43 @@ pub struct TaggedEntity {
     pub text: String,
 }
 
-impl Service {
-    /// Finds the entities of texts.
-    ///
-    /// # Errors
-    /// See [`ServiceError`].
-    pub async fn tag(
-        &self,
-        request: TagRequest,
-        context: &RequestContext,
-    ) -> Result<Answer<Tagging>, ServiceError> {
-        let model = self.model(Task::Tag, request.model.as_deref())?;
-        self.tag_by(&model, request, context).await
+impl Operation for TagRequest {
+    type Output = Results<Tagging>;
+
+    fn find(&self, service: &Service) -> Target {
+        service.find(Self::TASK, self.model.as_deref())
     }
 
-    /// The same by a model that was chosen before.
-    pub(super) async fn tag_by(
-        &self,
-        model: &Arc<LoadedModel>,
-        request: TagRequest,
+    async fn run(
+        self,
+        service: &Service,
+        model: Arc<LoadedModel>,
         context: &RequestContext,
-    ) -> Result<Answer<Tagging>, ServiceError> {
-        request.text.check("text", &model.info.limits)?;
+    ) -> Result<Answer<Self::Output>, ServiceError> {
+        self.text.check("text", &model.info.limits)?;
         let defaults = model.info.defaults;
-        let aggregation = request.aggregation.or(defaults.aggregation);
+        let aggregation = self.aggregation.or(defaults.aggregation);
         let aggregation = aggregation.unwrap_or_default();
-        let encoding = request.offsets.or(defaults.offsets).unwrap_or_default();
+        let encoding = self.offsets.or(defaults.offsets).unwrap_or_default();
         let width = model.info.labels.len();
         let decode = move |model: &LoadedModel, text: &ScoredText| {
             decode(model, text, aggregation, encoding)
         };
-        let texts = request.text.into_items();
-        let (results, timings) = self
-            .score_tokens(model, texts, width, context, decode)
+        let texts = self.text.into_items();
+        let outcome = service
+            .score_tokens(&model, texts, width, context, decode)
             .await?;
-        Ok(Answer {
-            model: model.info.name.clone(),
-            results,
-            timings,
-        })
+        Ok(Answer::of_model(&model, outcome))
     }
+}
+
+impl TaskOperation for TagRequest {
+    const TASK: Task = Task::Tag;
+    const OPTIONS: &'static [RequestOption] = &[
+        RequestOption::word("aggregation"),
+        RequestOption::word("offsets"),
+    ];
+    type Result = Tagging;
 }
 
 fn decode(
@@ -155,8 +154,9 @@ mod tests {
     async fn entities_of(body: &str) -> Vec<(String, usize, usize, String)> {
         let fixture = Fixture::new(Task::Tag);
         let request: TagRequest = json::parse(body.as_bytes()).unwrap();
-        let answer = fixture.service.tag(request, &context()).await.unwrap();
+        let answer = fixture.service.answer(request, &context()).await.unwrap();
         let entities = answer
+            .output
             .results
             .into_iter()
             .flat_map(|result| result.entities);

@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{RequestContext, Service};
-use crate::batch::{
-    BatchSizing, Cores, Model, Priority, QueueOptions, Scheduler, SchedulerOptions, Sequence,
-};
+use crate::batch::{BatchSizing, Priority, QueueOptions, Scheduler, SchedulerOptions};
 use crate::engine::{Device, Layout, Precision};
+use crate::executor::Executor;
 use crate::heads::scheme::Scheme;
+use crate::inference::{Cores, Model, Sequence};
 use crate::limits::Limits;
 use crate::model_folder::{
     Content, FoundModel, ModelFolder, ModelSettings, RequestDefaults, Version,
@@ -164,7 +164,7 @@ impl Fixture {
         registry.mark_loaded(&found.versions[0], Arc::new(loaded));
         let (control, _) = Control::new();
         Self {
-            service: Service::new(registry, control, limits, 2),
+            service: Service::new(registry, control, limits, Executor::new(2)),
             model,
             metrics,
             scheduler,
@@ -183,7 +183,7 @@ pub fn loading_service(names: &[&str]) -> Service {
     let found: Vec<_> = names.iter().map(|name| found(name)).collect();
     let registry = Arc::new(Registry::new(&found));
     let (control, _) = Control::new();
-    Service::new(registry, control, Limits::default(), 1)
+    Service::new(registry, control, Limits::default(), Executor::new(1))
 }
 
 /// Has a model of [`loading_service`] fail to load.

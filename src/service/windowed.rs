@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::RequestContext;
+use super::handle::Service;
 use super::run::Run;
-use super::service::Service;
 use super::timings::Timings;
-use crate::batch::{Sequence, SequenceOutput};
+use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
+use crate::inference::Sequence;
 use crate::registry::LoadedModel;
 use crate::text::TokenizedText;
 use crate::text::sequence::single;

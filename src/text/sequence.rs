@@ -1,7 +1,7 @@
 //! Tokens of one text or of two, with the special tokens that a model was trained with.
 
 use super::tokenizer::SpecialTokens;
-use crate::batch::Sequence;
+use crate::inference::Sequence;
 
 /// `[CLS] ids [SEP]`.
 #[must_use]

@@ -3,7 +3,6 @@
 
 use std::io::Write as _;
 
-use electra_server::batch::Sequence;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use reqwest::StatusCode;
@@ -15,6 +14,7 @@ use crate::harness::{
 };
 use crate::padded::padded_server;
 use crate::parity::{FP32_TOLERANCE, cases, largest_difference};
+use electra_server::inference::Sequence;
 
 const JSON_LENGTH: &str = "inference-header-content-length";
 

@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use electra_server::batch::{Cores, Model, Sequence};
 use electra_server::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use electra_server::export::Precision;
 use serde_json::Value;
 
 use crate::harness::{checkpoints, default_models, exported, golden};
+use electra_server::inference::{Cores, Model, Sequence};
 
 /// The largest difference to transformers' fp32 logits that fp32 may have.
 pub const FP32_TOLERANCE: f32 = 1e-4;

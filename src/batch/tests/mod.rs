@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, advance};
 
 use super::*;
+use crate::inference::{Cores, Model, Sequence};
 use crate::telemetry::metrics::Metrics;
 
 const MINUTE: Duration = Duration::from_mins(1);

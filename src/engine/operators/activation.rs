@@ -7,8 +7,8 @@ use ort::operator::{
 use super::call::{CallInputs, output, rows_in_part, rows_per_part, run_parts};
 use super::declaration::{Results, attribute, floats, optional_floats};
 use crate::activation::Activation;
-use crate::batch::Cores;
 use crate::export::graph::fused::{SHIFT, activation_operator};
+use crate::inference::Cores;
 use crate::kernels::{activate, activate_and_quantize};
 
 /// Where the scales are among the inputs.

@@ -9,8 +9,8 @@ use ort::value::TensorElementType;
 
 use super::call::{CallInputs, output, run_parts};
 use super::declaration::{Results, attribute, floats, optional_floats};
-use crate::batch::Cores;
 use crate::export::graph::fused::{ATTENTION, FIRST_TOKENS, NUM_HEADS};
+use crate::inference::Cores;
 use crate::kernels::{Heads, attend, quantize_signed};
 
 const STARTS: usize = 2;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use ort::operator::ComputeContext;
 use ort::value::{PrimitiveTensorElementType, ValueRef, ValueRefMut};
 
-use crate::batch::Cores;
+use crate::inference::Cores;
 use crate::kernels::Product;
 use crate::numbers::signed;
 

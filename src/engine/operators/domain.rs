@@ -12,9 +12,9 @@ use super::linear::{IntegerLinear, Linear};
 use super::normalization::AddNormalize;
 use super::quantization::Quantize;
 use crate::activation::Activation;
-use crate::batch::Cores;
 use crate::engine::linear_weights::LinearWeights;
 use crate::export::graph::fused::DOMAIN;
+use crate::inference::Cores;
 use crate::onnx::{
     DataType, Graph, IR_VERSION, Model, OPSET, OperatorSet, Shape, TensorType, Type, ValueInfo,
 };

@@ -9,9 +9,9 @@ use ort::value::{PrimitiveTensorElementType, TensorElementType};
 
 use super::call::{CallInputs, count_of_rows, output, rows_per_part, run_parts};
 use super::declaration::{Results, attribute, floats};
-use crate::batch::Cores;
 use crate::engine::linear_weights::LinearWeights;
 use crate::export::graph::fused::{INTEGER_LINEAR, LINEAR, WEIGHTS, ZERO_POINT};
+use crate::inference::Cores;
 use crate::kernels::{ByteWeights, FloatWeights, WrongSize};
 
 pub struct Linear {

@@ -7,8 +7,8 @@ use ort::value::TensorElementType;
 
 use super::call::{CallInputs, check_length, output, rows_in_part, rows_per_part, run_parts};
 use super::declaration::{Results, attribute, floats, optional_floats};
-use crate::batch::Cores;
 use crate::export::graph::fused::{ADD_NORMALIZE, EPSILON};
+use crate::inference::Cores;
 use crate::kernels::{Norm, add_and_normalize};
 
 /// Where the rows to add are among the inputs.

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use fastrand::Rng;
 
-use crate::batch::{Cores, Model, Sequence};
 use crate::engine::testing::{ExportedGraph, runtime};
 use crate::engine::{Device, EngineOptions, Graph, Precision};
+use crate::inference::{Cores, Model, Sequence};
 
 const CHECKPOINTS: [&str; 8] = [
     "discriminator-cased",

@@ -6,8 +6,8 @@ use ort::operator::{
 
 use super::call::{count_of_rows, output, rows_per_part, run_parts};
 use super::declaration::{Results, floats};
-use crate::batch::Cores;
 use crate::export::graph::fused::QUANTIZE;
+use crate::inference::Cores;
 use crate::kernels::quantize_signed;
 
 pub struct Quantize {

@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status, Streaming};
 
-use super::message::TaskRequest;
+use super::message::{TaskMessage, answer};
 use crate::grpc::call::{Call, timed};
 use crate::grpc::proto::electra as proto;
 use crate::grpc::proto::electra::electra_server::Electra;
@@ -19,18 +19,17 @@ impl ElectraAdapter {
         Self { service }
     }
 
-    async fn one<M: TaskRequest>(
+    async fn one<M: TaskMessage>(
         &self,
         request: Request<M>,
     ) -> Result<Response<M::Response>, Status> {
         let call = Call::of(&request)?;
-        let request = request.into_inner();
-        call.note_model(self.service.model_name(M::TASK, request.model()));
-        let (response, timings) = request.answer(&self.service, &call.context()).await?;
-        Ok(timed(response, timings))
+        let context = call.context();
+        let answer = answer(&self.service, &call, request.into_inner(), &context).await?;
+        Ok(timed(answer.output, answer.timings))
     }
 
-    fn each<M: TaskRequest>(
+    fn each<M: TaskMessage>(
         &self,
         requests: Request<Streaming<M>>,
     ) -> Result<Response<Responses<M::Response>>, Status> {

@@ -1,34 +1,26 @@
 //! Answer's messages.
 
-use super::TaskRequest;
+use super::message::TaskMessage;
 use super::options::{count, offsets, wide};
 use crate::error::ServiceError;
 use crate::grpc::proto::electra as proto;
-use crate::service::{
-    AnswerSpan, Inputs, QaAnswers, QaItem, QaRequest, RequestContext, Service, Timings,
-};
-use crate::task::Task;
+use crate::service::{AnswerSpan, Inputs, QaAnswers, QaItem, QaRequest, Results};
 
-impl TaskRequest for proto::AnswerRequest {
-    const TASK: Task = Task::Qa;
-
+impl TaskMessage for proto::AnswerRequest {
+    type Operation = QaRequest;
     type Response = proto::AnswerResponse;
 
     fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
+}
 
-    async fn answer(
-        self,
-        service: &Service,
-        context: &RequestContext,
-    ) -> Result<(Self::Response, Timings), ServiceError> {
-        let answer = service.answer(self.try_into()?, context).await?;
-        let response = proto::AnswerResponse {
-            model: answer.model,
-            results: answer.results.into_iter().map(Into::into).collect(),
-        };
-        Ok((response, answer.timings))
+impl From<Results<QaAnswers>> for proto::AnswerResponse {
+    fn from(Results { model, results }: Results<QaAnswers>) -> Self {
+        Self {
+            model,
+            results: results.into_iter().map(Into::into).collect(),
+        }
     }
 }
 

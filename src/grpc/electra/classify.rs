@@ -1,36 +1,27 @@
 //! Classify's messages.
 
-use super::TaskRequest;
+use super::message::TaskMessage;
 use super::options::{count, invalid, named};
 use crate::error::ServiceError;
 use crate::fields::ScoreFunction;
 use crate::grpc::proto::electra as proto;
-use crate::service::{
-    Classification, ClassifyInput, ClassifyRequest, Inputs, LabelScore, RequestContext, Service,
-    Timings,
-};
-use crate::task::Task;
+use crate::service::{Classification, ClassifyInput, ClassifyRequest, Inputs, LabelScore, Results};
 
-impl TaskRequest for proto::ClassifyRequest {
-    const TASK: Task = Task::Classify;
-
+impl TaskMessage for proto::ClassifyRequest {
+    type Operation = ClassifyRequest;
     type Response = proto::ClassifyResponse;
 
     fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
+}
 
-    async fn answer(
-        self,
-        service: &Service,
-        context: &RequestContext,
-    ) -> Result<(Self::Response, Timings), ServiceError> {
-        let answer = service.classify(self.try_into()?, context).await?;
-        let response = proto::ClassifyResponse {
-            model: answer.model,
-            results: answer.results.into_iter().map(Into::into).collect(),
-        };
-        Ok((response, answer.timings))
+impl From<Results<Classification>> for proto::ClassifyResponse {
+    fn from(Results { model, results }: Results<Classification>) -> Self {
+        Self {
+            model,
+            results: results.into_iter().map(Into::into).collect(),
+        }
     }
 }
 

@@ -1,36 +1,29 @@
 //! Discriminate's messages.
 
-use super::TaskRequest;
+use super::message::TaskMessage;
 use super::options::{invalid, named, offsets, wide};
 use crate::error::ServiceError;
 use crate::fields::{Level, Threshold};
 use crate::grpc::proto::electra as proto;
 use crate::service::{
-    DiscriminateRequest, Discrimination, Inputs, RequestContext, ScoredToken, ScoredWord, Service,
-    Timings,
+    DiscriminateRequest, Discrimination, Inputs, Results, ScoredToken, ScoredWord,
 };
-use crate::task::Task;
 
-impl TaskRequest for proto::DiscriminateRequest {
-    const TASK: Task = Task::Discriminate;
-
+impl TaskMessage for proto::DiscriminateRequest {
+    type Operation = DiscriminateRequest;
     type Response = proto::DiscriminateResponse;
 
     fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
+}
 
-    async fn answer(
-        self,
-        service: &Service,
-        context: &RequestContext,
-    ) -> Result<(Self::Response, Timings), ServiceError> {
-        let answer = service.discriminate(self.try_into()?, context).await?;
-        let response = proto::DiscriminateResponse {
-            model: answer.model,
-            results: answer.results.into_iter().map(Into::into).collect(),
-        };
-        Ok((response, answer.timings))
+impl From<Results<Discrimination>> for proto::DiscriminateResponse {
+    fn from(Results { model, results }: Results<Discrimination>) -> Self {
+        Self {
+            model,
+            results: results.into_iter().map(Into::into).collect(),
+        }
     }
 }
 

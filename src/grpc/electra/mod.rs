@@ -9,4 +9,4 @@ mod options;
 mod tag;
 
 pub use adapter::ElectraAdapter;
-pub use message::TaskRequest;
+pub use message::{TaskMessage, answer};

@@ -1,33 +1,27 @@
 //! Tag's messages.
 
-use super::TaskRequest;
+use super::message::TaskMessage;
 use super::options::{named, offsets, wide};
 use crate::error::ServiceError;
 use crate::fields::Aggregation;
 use crate::grpc::proto::electra as proto;
-use crate::service::{Inputs, RequestContext, Service, TagRequest, TaggedEntity, Tagging, Timings};
-use crate::task::Task;
+use crate::service::{Inputs, Results, TagRequest, TaggedEntity, Tagging};
 
-impl TaskRequest for proto::TagRequest {
-    const TASK: Task = Task::Tag;
-
+impl TaskMessage for proto::TagRequest {
+    type Operation = TagRequest;
     type Response = proto::TagResponse;
 
     fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
+}
 
-    async fn answer(
-        self,
-        service: &Service,
-        context: &RequestContext,
-    ) -> Result<(Self::Response, Timings), ServiceError> {
-        let answer = service.tag(self.try_into()?, context).await?;
-        let response = proto::TagResponse {
-            model: answer.model,
-            results: answer.results.into_iter().map(Into::into).collect(),
-        };
-        Ok((response, answer.timings))
+impl From<Results<Tagging>> for proto::TagResponse {
+    fn from(Results { model, results }: Results<Tagging>) -> Self {
+        Self {
+            model,
+            results: results.into_iter().map(Into::into).collect(),
+        }
     }
 }
 

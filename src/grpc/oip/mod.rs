@@ -11,8 +11,8 @@ use super::proto::inference as proto;
 use super::proto::inference::grpc_inference_service_server::GrpcInferenceService;
 use crate::error::ServiceError;
 use crate::quote::quoted;
-use crate::service::Service;
 use crate::service::oip::{address, check_load_parameters, check_unload_parameters};
+use crate::service::{Answer, Invocation, Service};
 
 /// The methods.
 pub struct InferenceAdapter {
@@ -74,19 +74,20 @@ impl GrpcInferenceService for InferenceAdapter {
     ) -> Result<Response<proto::ModelInferResponse>, Status> {
         let call = Call::of(&request)?;
         let request = request.into_inner();
-        let model = address(&request.model_name, &request.model_version);
-        call.note_model(self.service.registry().find(&model));
+        let address = address(&request.model_name, &request.model_version);
+        let target = self.service.find_any(&address);
+        call.note_model(target.name.clone());
         let context = call.context();
-        let work = infer::size(&request);
-        let request = (self.service)
-            .compute(work, context.latest, move || infer::read(request))
-            .await??;
-        let response = self.service.infer(request, &context).await?;
-        let timings = response.timings;
-        let work = response.outputs.iter().map(|output| output.data().size());
-        let response = (self.service)
-            .compute(work.sum(), context.latest, move || infer::write(response))
-            .await?;
+        let executor = self.service.executor();
+        let bytes = infer::size(&request);
+        let read = move || infer::read(request);
+        let request = executor.run(bytes, context.latest, read).await??;
+        let invocation = Invocation::new(request, target);
+        let Answer { output, timings } = invocation.run(&self.service, &context).await?;
+        let bytes = output.outputs.iter().map(|output| output.data().size());
+        let bytes = bytes.sum();
+        let write = move || infer::write(output);
+        let response = executor.run(bytes, context.latest, write).await?;
         Ok(timed(response, timings))
     }
 

@@ -10,9 +10,10 @@ use super::{Addressed, body};
 use crate::error::ServiceError;
 use crate::http::HttpState;
 use crate::http::compression::Compressible;
-use crate::http::posted::{JsonOrBinary, Received};
-use crate::http::respond::{ServedBy, Timed};
-use crate::service::Timings;
+use crate::http::json_request::{JsonOrBinary, Received};
+use crate::http::respond::{served_by, with_timings};
+use crate::service::oip::InferRequest;
+use crate::service::{Answer, Invocation};
 
 /// The header that says how long the JSON is that binary data follows.
 const JSON_LENGTH: &str = "inference-header-content-length";
@@ -22,22 +23,36 @@ pub async fn infer(
     model: Addressed,
     received: Received<JsonOrBinary>,
 ) -> Response {
-    let served_by = http.service.registry().find(&model.address);
-    let mut response = match answer(&http, model, received).await {
-        Ok((written, timings)) => respond(written).timed(timings),
+    let context = received.context;
+    let target = http.service.find_any(&model.address);
+    let name = target.name.clone();
+    let answer = async {
+        let (request, delivery) = read(&http, model, received).await?;
+        let invocation = Invocation::new(request, target);
+        let Answer { output, timings } = invocation.run(&http.service, &context).await?;
+        let bytes = output.outputs.iter().map(|output| output.data().size());
+        let bytes = bytes.sum();
+        let write = move || answer::write(&output, &delivery);
+        let written = http
+            .service
+            .executor()
+            .run(bytes, context.latest, write)
+            .await??;
+        Ok::<_, ServiceError>((written, timings))
+    };
+    let response = match answer.await {
+        Ok((written, timings)) => with_timings(respond(written), timings),
         Err(error) => error.into_response(),
     };
-    if let Some(name) = served_by {
-        response.extensions_mut().insert(ServedBy(name));
-    }
-    response
+    served_by(response, name)
 }
 
-async fn answer(
+/// The request, and which of its outputs are wanted in binary.
+async fn read(
     http: &HttpState,
     model: Addressed,
     received: Received<JsonOrBinary>,
-) -> Result<(Written, Timings), ServiceError> {
+) -> Result<(InferRequest, Delivery), ServiceError> {
     let Received {
         headers,
         body,
@@ -47,17 +62,13 @@ async fn answer(
     let json_length = json_length(&headers, body.len())?;
     let bytes = body.len();
     let read = move || body::read(&model, &body, json_length);
-    let request = http.service.compute(bytes, context.latest, read).await??;
+    let request = http
+        .service
+        .executor()
+        .run(bytes, context.latest, read)
+        .await??;
     let delivery = Delivery::of(&request)?;
-    let response = http.service.infer(request, &context).await?;
-    let timings = response.timings;
-    let size = response.outputs.iter().map(|output| output.data().size());
-    let write = {
-        let bytes = size.sum();
-        let write = move || answer::write(&response, &delivery);
-        http.service.compute(bytes, context.latest, write)
-    };
-    Ok((write.await??, timings))
+    Ok((request, delivery))
 }
 
 /// How much of a body is JSON, where the header says.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::Addressed;
 use crate::error::ServiceError;
 use crate::http::HttpState;
-use crate::http::posted::{JsonOrBinary, Received};
+use crate::http::json_request::{JsonOrBinary, Received};
 use crate::service::json;
 use crate::service::oip::{IndexEntry, Parameters, check_load_parameters, check_unload_parameters};
 

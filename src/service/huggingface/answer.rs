@@ -14,10 +14,10 @@ use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
 use crate::registry::LoadedModel;
 use crate::service::context::RequestContext;
+use crate::service::handle::{Service, Target};
 use crate::service::input::Object;
+use crate::service::operation::{Answer, Operation};
 use crate::service::run::Run;
-use crate::service::service::Service;
-use crate::service::timings::Timings;
 use crate::task::Task;
 
 /// What to put through a model's pipeline, and how.
@@ -42,71 +42,58 @@ pub struct PipelineOptions {
     pub wait_for_model: Option<bool>,
 }
 
-/// What a pipeline answers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Piped {
-    /// The model that computed it.
+/// A request to the pipeline of a model.
+pub struct PipelineCall {
+    /// The model's name or alias, or either with a version.
     pub model: String,
-    /// In transformers' shape.
-    pub output: PipelineOutput,
-    /// Where the time went.
-    pub timings: Timings,
+    /// The request.
+    pub request: PipelineRequest,
+    /// Length of the body that it was parsed from: the work of reading it grows with that.
+    pub bytes: usize,
 }
 
-impl Service {
-    /// Answers as transformers' pipeline for the model's task does. `name` may be a name, an alias, or either with a
-    /// version.
-    ///
-    /// # Errors
-    /// See [`ServiceError`]; [`ServiceError::NoPipeline`] for a discriminator.
-    pub async fn pipeline(
-        &self,
-        name: &str,
-        request: PipelineRequest,
+impl Operation for PipelineCall {
+    type Output = PipelineOutput;
+
+    fn find(&self, service: &Service) -> Target {
+        service.find_any(&self.model)
+    }
+
+    async fn run(
+        self,
+        service: &Service,
+        model: Arc<LoadedModel>,
         context: &RequestContext,
-    ) -> Result<Piped, ServiceError> {
-        let model = self.loaded(name)?;
-        let PipelineRequest {
-            inputs, parameters, ..
-        } = request;
+    ) -> Result<Answer<PipelineOutput>, ServiceError> {
         match model.info.task {
-            Task::Classify => {
-                let pipeline = TextClassification::read(inputs, parameters, &model)?;
-                self.pipe(model, pipeline, context).await
-            }
-            Task::Tag => {
-                let pipeline = TokenClassification::read(inputs, parameters, &model)?;
-                self.pipe(model, pipeline, context).await
-            }
-            Task::Qa => {
-                let pipeline = QuestionAnswering::read(inputs, parameters, &model)?;
-                self.pipe(model, pipeline, context).await
-            }
+            Task::Classify => pipe::<TextClassification>(self, service, &model, context).await,
+            Task::Tag => pipe::<TokenClassification>(self, service, &model, context).await,
+            Task::Qa => pipe::<QuestionAnswering>(self, service, &model, context).await,
             task @ Task::Discriminate => Err(ServiceError::NoPipeline {
-                model: name.to_owned(),
+                model: self.model,
                 task,
             }),
         }
     }
+}
 
-    async fn pipe<P: Pipeline>(
-        &self,
-        model: Arc<LoadedModel>,
-        pipeline: P,
-        context: &RequestContext,
-    ) -> Result<Piped, ServiceError> {
-        let run = Run {
-            bytes: pipeline.bytes(),
-            prepare: move |model: &LoadedModel| pipeline.prepare(model),
-            decode: |model: &LoadedModel, prepared, outputs: Vec<SequenceOutput>| {
-                P::decode(prepared, model, &outputs)
-            },
-        };
-        let (output, timings) = self.run(&model, run, context).await?;
-        Ok(Piped {
-            model: model.info.name.clone(),
-            output,
-            timings,
-        })
-    }
+async fn pipe<P: Pipeline>(
+    PipelineCall { request, bytes, .. }: PipelineCall,
+    service: &Service,
+    model: &Arc<LoadedModel>,
+    context: &RequestContext,
+) -> Result<Answer<PipelineOutput>, ServiceError> {
+    let reader = Arc::clone(model);
+    let read = move || P::read(request.inputs, request.parameters, &reader);
+    let executor = service.executor();
+    let pipeline = executor.run(bytes, context.deadline, read).await??;
+    let run = Run {
+        bytes: pipeline.bytes(),
+        prepare: move |model: &LoadedModel| pipeline.prepare(model),
+        decode: |model: &LoadedModel, prepared, outputs: Vec<SequenceOutput>| {
+            P::decode(prepared, model, &outputs)
+        },
+    };
+    let (output, timings) = service.run(model, run, context).await?;
+    Ok(Answer { output, timings })
 }

@@ -18,6 +18,6 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Piped, PipelineOptions, PipelineRequest};
+pub use answer::{PipelineCall, PipelineOptions, PipelineRequest};
 pub use endpoint::EndpointInfo;
 pub use output::{EntityLabel, PipelineAnswer, PipelineAnswers, PipelineEntity, PipelineOutput};

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::output::PipelineOutput;
-use crate::batch::{Sequence, SequenceOutput};
+use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
+use crate::inference::Sequence;
 use crate::registry::LoadedModel;
 use crate::service::input::Inputs;
 
@@ -20,7 +21,7 @@ pub trait Pipeline: Send + Sized + 'static {
         model: &LoadedModel,
     ) -> Result<Self, ServiceError>;
 
-    /// How many bytes its texts have together.
+    /// How many bytes its texts have together: more than the body, where questions share a context.
     fn bytes(&self) -> usize;
 
     /// The sequences to run.

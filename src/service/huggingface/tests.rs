@@ -13,12 +13,14 @@ use crate::text::windows::Window;
 /// What a hand-made model of a task answers to a body.
 async fn ask(task: Task, body: Value) -> Result<Value, ServiceError> {
     let fixture = Fixture::new(task);
-    let request = json::parse(body.to_string().as_bytes())?;
-    let piped = fixture
-        .service
-        .pipeline("model", request, &context())
-        .await?;
-    Ok(serde_json::to_value(piped.output).unwrap())
+    let body = body.to_string();
+    let call = PipelineCall {
+        model: "model".to_owned(),
+        request: json::parse(body.as_bytes())?,
+        bytes: body.len(),
+    };
+    let answer = fixture.service.answer(call, &context()).await?;
+    Ok(serde_json::to_value(answer.output).unwrap())
 }
 
 async fn refused(task: Task, body: Value, code: &str, part: &str) {

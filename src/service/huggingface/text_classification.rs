@@ -13,10 +13,11 @@ use super::parameters::{
     self, BatchSize, NumWorkers, Padding, Refused, Switch, Truncation, any_case,
 };
 use super::pipeline::{self, Pipeline};
-use crate::batch::{Sequence, SequenceOutput};
+use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
 use crate::fields::{Count, ScoreFunction};
 use crate::heads::classify::default_function;
+use crate::inference::Sequence;
 use crate::registry::LoadedModel;
 
 #[derive(Default, Deserialize)]

@@ -3,6 +3,10 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::service::oip::repository::{
+    IndexEntry, IndexState, check_load_parameters, check_unload_parameters,
+};
+use crate::service::oip::{TensorData, address};
 use crate::service::testing::{ANSWER, CLS, FAKE, FOX, Fixture, GOOD, MAX_TOKENS, context};
 use crate::task::Task;
 
@@ -43,7 +47,8 @@ fn request(inputs: Vec<Tensor>, outputs: &[&str], parameters: Value) -> InferReq
 
 async fn infer(task: Task, request: InferRequest) -> Result<InferResponse, ServiceError> {
     let fixture = Fixture::new(task);
-    fixture.service.infer(request, &context()).await
+    let answer = fixture.service.answer(request, &context()).await?;
+    Ok(answer.output)
 }
 
 /// The outputs of a request that is answered: name, shape and data of each.
@@ -429,11 +434,11 @@ async fn every_option_is_known_to_its_task() {
             };
             let inputs = inputs.iter().map(|name| texts(name, &["a"])).collect();
             // Neither a list nor an object is sent; what is there has another type or value than that.
-            let request = request(inputs, &[], json!({*option: -1.5}));
+            let request = request(inputs, &[], json!({option.name: -1.5}));
             let error = infer(task, request).await.unwrap_err();
             assert!(
                 ["invalid_type", "invalid_value"].contains(&error.code()),
-                "{task} {option}: {error}"
+                "{task} {option:?}: {error}"
             );
         }
     }
@@ -485,7 +490,7 @@ async fn statistics_count_what_was_answered_and_what_was_not() {
     ] {
         let _ = fixture
             .service
-            .infer(request(text, parameters), &context())
+            .answer(request(text, parameters), &context())
             .await;
     }
     let hurried = request(&["over"], json!({"timeout": 1}));
@@ -493,7 +498,7 @@ async fn statistics_count_what_was_answered_and_what_was_not() {
     assert_eq!(
         fixture
             .service
-            .infer(hurried, &context())
+            .answer(hurried, &context())
             .await
             .unwrap_err()
             .code(),

@@ -9,20 +9,20 @@ use crate::task::Task;
 
 /// A request's tensors, each of a name of its own that the task and the way know.
 #[derive(Debug)]
-pub struct Named(Vec<Tensor>);
+pub struct NamedTensors(Vec<Tensor>);
 
 /// The inputs of a request by the way it asks.
 #[derive(Debug)]
-pub enum Inputs {
+pub enum InferInputs {
     /// Texts.
-    Text(Named),
+    Text(NamedTensors),
     /// Rows of token ids.
-    Raw(Named),
+    Raw(NamedTensors),
     /// Token ids of all sequences one after another, as the packed graph takes them.
-    Packed(Named),
+    Packed(NamedTensors),
 }
 
-impl Inputs {
+impl InferInputs {
     /// Sorts out what a request to a model of this task is.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Inputs {
             }
             texts = Some(is_text);
         }
-        let named = Named(tensors);
+        let named = NamedTensors(tensors);
         let required: &[&str] = match (texts, packed) {
             (Some(false), true) => &[INPUT_IDS, SEQUENCE_STARTS],
             (Some(false), false) => &[INPUT_IDS],
@@ -85,7 +85,7 @@ impl Inputs {
     }
 }
 
-impl Named {
+impl NamedTensors {
     /// A tensor by its name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.0.iter().find(|tensor| tensor.name() == name)

@@ -132,7 +132,7 @@ impl Service {
     /// Where it can't be asked.
     pub fn model_config(&self, address: &str) -> Result<ModelConfig, ServiceError> {
         let model = self.loaded(address)?;
-        let tensor = |named: &names::Named, optional: bool| ConfigTensor {
+        let tensor = |named: &names::TensorDescription, optional: bool| ConfigTensor {
             name: named.name,
             data_type: named.datatype.config_name(),
             dims: dimensions(named.row, &model),
@@ -181,7 +181,7 @@ impl Service {
     }
 }
 
-fn tensor_metadata(named: &names::Named, model: &LoadedModel) -> TensorMetadata {
+fn tensor_metadata(named: &names::TensorDescription, model: &LoadedModel) -> TensorMetadata {
     let mut shape = dimensions(named.row, model);
     shape.insert(0, -1);
     TensorMetadata {

@@ -19,7 +19,7 @@ pub enum Way {
 
 /// A tensor that a task takes or gives.
 #[derive(Clone, Copy, Debug)]
-pub struct Named {
+pub struct TensorDescription {
     /// Its name.
     pub name: &'static str,
     /// Its elements.
@@ -43,8 +43,8 @@ pub enum Row {
     LongestByLabels,
 }
 
-const fn text(name: &'static str, datatype: Datatype, row: Row) -> Named {
-    Named {
+const fn text(name: &'static str, datatype: Datatype, row: Row) -> TensorDescription {
+    TensorDescription {
         name,
         datatype,
         row,
@@ -52,8 +52,8 @@ const fn text(name: &'static str, datatype: Datatype, row: Row) -> Named {
     }
 }
 
-const fn raw(name: &'static str, datatype: Datatype, row: Row) -> Named {
-    Named {
+const fn raw(name: &'static str, datatype: Datatype, row: Row) -> TensorDescription {
+    TensorDescription {
         name,
         datatype,
         row,
@@ -81,7 +81,7 @@ pub const START_LOGITS: &str = "start_logits";
 pub const END_LOGITS: &str = "end_logits";
 
 /// What a task takes; of the text way, what it can't do without comes first.
-pub fn inputs(task: Task) -> Vec<Named> {
+pub fn inputs(task: Task) -> Vec<TensorDescription> {
     let texts: &[&'static str] = match task {
         Task::Discriminate | Task::Tag => &[TEXT],
         Task::Classify => &[TEXT, TEXT_PAIR],
@@ -96,7 +96,7 @@ pub fn inputs(task: Task) -> Vec<Named> {
 }
 
 /// What a task gives.
-pub fn outputs(task: Task) -> &'static [Named] {
+pub fn outputs(task: Task) -> &'static [TensorDescription] {
     match task {
         Task::Discriminate => DISCRIMINATE_OUTPUTS,
         Task::Classify => CLASSIFY_OUTPUTS,
@@ -105,7 +105,7 @@ pub fn outputs(task: Task) -> &'static [Named] {
     }
 }
 
-const DISCRIMINATE_OUTPUTS: &[Named] = &[
+const DISCRIMINATE_OUTPUTS: &[TensorDescription] = &[
     text(RESULT, Bytes, One),
     text("token", Bytes, Longest),
     text("word", Bytes, Longest),
@@ -117,7 +117,7 @@ const DISCRIMINATE_OUTPUTS: &[Named] = &[
     raw(LOGITS, Fp32, Longest),
 ];
 
-const CLASSIFY_OUTPUTS: &[Named] = &[
+const CLASSIFY_OUTPUTS: &[TensorDescription] = &[
     text(RESULT, Bytes, One),
     text("label", Bytes, Longest),
     text("score", Fp32, Longest),
@@ -125,7 +125,7 @@ const CLASSIFY_OUTPUTS: &[Named] = &[
     raw(LOGITS, Fp32, Labels),
 ];
 
-const TAG_OUTPUTS: &[Named] = &[
+const TAG_OUTPUTS: &[TensorDescription] = &[
     text(RESULT, Bytes, One),
     text("label", Bytes, Longest),
     text("score", Fp32, Longest),
@@ -136,7 +136,7 @@ const TAG_OUTPUTS: &[Named] = &[
     raw(LOGITS, Fp32, LongestByLabels),
 ];
 
-const QA_OUTPUTS: &[Named] = &[
+const QA_OUTPUTS: &[TensorDescription] = &[
     text(RESULT, Bytes, One),
     text("text", Bytes, Longest),
     text("score", Fp32, Longest),

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use super::inputs::{Named, integers, place, refused};
+use super::inputs::{NamedTensors, integers, place, refused};
 use super::names::{
     self, ATTENTION_MASK, INPUT_IDS, LOGITS, POSITION_IDS, SEQUENCE_STARTS, TOKEN_TYPE_IDS,
 };
 use super::parameters::RequestedOutput;
 use super::raw::{check_length, check_rows, width};
 use super::tensor::{Tensor, TensorData};
-use crate::batch::{Sequence, SequenceOutput};
+use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
+use crate::inference::Sequence;
 use crate::numbers::signed;
 use crate::quote::quoted_numbers;
 use crate::registry::LoadedModel;
@@ -23,7 +24,7 @@ use crate::task::Task;
 pub async fn infer(
     service: &Service,
     model: &Arc<LoadedModel>,
-    inputs: Named,
+    inputs: NamedTensors,
     wanted: &[RequestedOutput],
     context: &RequestContext,
 ) -> Result<(Vec<Tensor>, Timings), ServiceError> {
@@ -38,7 +39,7 @@ pub async fn infer(
     service.run(model, run, context).await
 }
 
-fn sequences(model: &LoadedModel, mut inputs: Named) -> Result<Vec<Sequence>, ServiceError> {
+fn sequences(model: &LoadedModel, mut inputs: NamedTensors) -> Result<Vec<Sequence>, ServiceError> {
     if inputs.get(ATTENTION_MASK).is_some() {
         return Err(refused(
             &place(ATTENTION_MASK),

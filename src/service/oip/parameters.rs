@@ -10,7 +10,12 @@ use serde_json::Value;
 use crate::batch::Priority;
 use crate::error::ServiceError;
 use crate::quote::quoted;
-use crate::service::RequestContext;
+use crate::service::classify::ClassifyRequest;
+use crate::service::context::RequestContext;
+use crate::service::discriminate::DiscriminateRequest;
+use crate::service::operation::{RequestOption, TaskOperation};
+use crate::service::qa::QaRequest;
+use crate::service::tag::TagRequest;
 use crate::suggest::{nearer, suggestion};
 use crate::task::Task;
 
@@ -70,30 +75,25 @@ const PIPELINE_NAMES: [(&str, &str); 9] = [
     ("doc_stride", "stride"),
 ];
 
-/// Options whose values are words; those of the others are numbers or truth values, which some clients can only send as text.
-const WORDS: [&str; 4] = ["level", "function", "aggregation", "offsets"];
-
 /// A task's own options, by their names in its native route.
-pub(super) fn options(task: Task) -> &'static [&'static str] {
+pub(super) fn options(task: Task) -> &'static [RequestOption] {
     match task {
-        Task::Discriminate => &["threshold", "level", "offsets"],
-        Task::Classify => &["top_k", "function", "truncate"],
-        Task::Tag => &["aggregation", "offsets"],
-        Task::Qa => &[
-            "top_k",
-            "no_answer",
-            "max_answer_tokens",
-            "stride",
-            "offsets",
-        ],
+        Task::Discriminate => DiscriminateRequest::OPTIONS,
+        Task::Classify => ClassifyRequest::OPTIONS,
+        Task::Tag => TagRequest::OPTIONS,
+        Task::Qa => QaRequest::OPTIONS,
     }
+}
+
+fn names(options: &[RequestOption]) -> Vec<&'static str> {
+    options.iter().map(|option| option.name).collect()
 }
 
 /// The options of all tasks.
 fn all_options() -> impl Iterator<Item = &'static str> + Clone {
     Task::ALL
         .into_iter()
-        .flat_map(|task| options(task).iter().copied())
+        .flat_map(|task| options(task).iter().map(|option| option.name))
 }
 
 /// A request's parameters, sorted by what they concern.
@@ -119,14 +119,16 @@ impl RequestParameters {
                 TIMEOUT => read.timeout = timeout(&value)?,
                 // Of HTTP alone, which has read it by now: over gRPC all outputs are raw.
                 BINARY_DATA_OUTPUT => drop(truth(&name, &value)?),
-                option if options(task).contains(&option) => {
-                    let value = value.into_json(WORDS.contains(&option)).ok_or_else(|| {
-                        let reason = "it must be true, false, a number or a string";
-                        wrong_type(&name, reason)
-                    })?;
-                    read.options.insert(name, value);
-                }
-                _ => check_request_parameter(&name, &value, task)?,
+                _ => match options(task).iter().find(|option| option.name == name) {
+                    Some(option) => {
+                        let value = value.into_json(option.is_word).ok_or_else(|| {
+                            let reason = "it must be true, false, a number or a string";
+                            wrong_type(&name, reason)
+                        })?;
+                        read.options.insert(name, value);
+                    }
+                    None => check_request_parameter(&name, &value, task)?,
+                },
             }
         }
         Ok(read)
@@ -198,7 +200,7 @@ fn check_request_parameter(
             name,
             format!(
                 "The task {task} has no such option; its options are `{}`.",
-                options(task).join("`, `")
+                names(options(task)).join("`, `")
             ),
         ));
     }

@@ -5,14 +5,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::inputs::{Named, integers, place, refused};
+use super::inputs::{NamedTensors, integers, place, refused};
 use super::names::{
     self, ATTENTION_MASK, END_LOGITS, INPUT_IDS, LOGITS, START_LOGITS, TOKEN_TYPE_IDS,
 };
 use super::parameters::RequestedOutput;
 use super::tensor::{Tensor, TensorData};
-use crate::batch::{Sequence, SequenceOutput};
+use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
+use crate::inference::Sequence;
 use crate::quote::quoted_numbers;
 use crate::registry::LoadedModel;
 use crate::service::run::Run;
@@ -23,7 +24,7 @@ use crate::task::Task;
 pub async fn infer(
     service: &Service,
     model: &Arc<LoadedModel>,
-    inputs: Named,
+    inputs: NamedTensors,
     wanted: &[RequestedOutput],
     context: &RequestContext,
 ) -> Result<(Vec<Tensor>, Timings), ServiceError> {
@@ -49,7 +50,7 @@ pub async fn infer(
 /// The rows without their padding, and how long they are with it.
 fn sequences(
     model: &LoadedModel,
-    mut inputs: Named,
+    mut inputs: NamedTensors,
 ) -> Result<(Vec<Sequence>, usize), ServiceError> {
     let shape = inputs.get(INPUT_IDS).map_or(&[][..], Tensor::shape);
     let &[rows, longest] = shape else {

@@ -1,13 +1,11 @@
-//! Texts: tensors to the requests of the native operations, and their results to tensors.
+//! Texts in BYTES tensors: answered by the task's own operation, with its results as tensors.
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::decoded::{self, Decoded};
-use super::inputs::{Named, place, refused};
+use super::inputs::{NamedTensors, place, refused};
 use super::names::{self, CONTEXT, QUESTION, TEXT, TEXT_PAIR};
 use super::parameters::RequestedOutput;
 use super::tensor::{Tensor, TensorData};
@@ -15,100 +13,164 @@ use crate::error::ServiceError;
 use crate::limits::Limits;
 use crate::quote::quoted_numbers;
 use crate::registry::LoadedModel;
-use crate::service::{
-    Answer, ClassifyRequest, Inputs, QaRequest, RequestContext, Service, Timings, json,
-};
+use crate::service::classify::{ClassifyInput, ClassifyRequest};
+use crate::service::context::RequestContext;
+use crate::service::discriminate::DiscriminateRequest;
+use crate::service::handle::Service;
+use crate::service::input::Inputs;
+use crate::service::json;
+use crate::service::operation::TaskOperation;
+use crate::service::qa::{QaItem, QaRequest};
+use crate::service::tag::TagRequest;
+use crate::service::timings::Timings;
 use crate::task::Task;
+
+/// A task whose inputs can come in tensors.
+trait FromTensors: TaskOperation<Result: Decoded> {
+    /// The field that holds the inputs in JSON.
+    const INPUTS: &'static str = "text";
+
+    /// Takes the inputs of a request out of its tensors and puts them into `request`, which has none yet.
+    type Taken;
+    fn take(tensors: &mut NamedTensors, limits: &Limits) -> Result<Self::Taken, ServiceError>;
+    fn put(&mut self, inputs: Self::Taken);
+}
+
+impl FromTensors for DiscriminateRequest {
+    type Taken = Vec<String>;
+
+    fn take(tensors: &mut NamedTensors, limits: &Limits) -> Result<Vec<String>, ServiceError> {
+        texts(tensors, TEXT, limits)
+    }
+
+    fn put(&mut self, texts: Vec<String>) {
+        self.text = Inputs::many(texts);
+    }
+}
+
+impl FromTensors for TagRequest {
+    type Taken = Vec<String>;
+
+    fn take(tensors: &mut NamedTensors, limits: &Limits) -> Result<Vec<String>, ServiceError> {
+        texts(tensors, TEXT, limits)
+    }
+
+    fn put(&mut self, texts: Vec<String>) {
+        self.text = Inputs::many(texts);
+    }
+}
+
+impl FromTensors for ClassifyRequest {
+    type Taken = Vec<ClassifyInput>;
+
+    fn take(tensors: &mut NamedTensors, limits: &Limits) -> Result<Self::Taken, ServiceError> {
+        let firsts = texts(tensors, TEXT, limits)?;
+        if tensors.get(TEXT_PAIR).is_none() {
+            return Ok(firsts.into_iter().map(ClassifyInput::Text).collect());
+        }
+        let seconds = texts(tensors, TEXT_PAIR, limits)?;
+        same_count((TEXT, &firsts), (TEXT_PAIR, &seconds))?;
+        let pair = |(first, second)| ClassifyInput::Pair(first, second);
+        Ok(firsts.into_iter().zip(seconds).map(pair).collect())
+    }
+
+    fn put(&mut self, inputs: Self::Taken) {
+        self.text = Inputs::many(inputs).by_part();
+    }
+}
+
+impl FromTensors for QaRequest {
+    const INPUTS: &'static str = "items";
+
+    type Taken = Vec<QaItem>;
+
+    fn take(tensors: &mut NamedTensors, limits: &Limits) -> Result<Self::Taken, ServiceError> {
+        let questions = texts(tensors, QUESTION, limits)?;
+        let contexts = texts(tensors, CONTEXT, limits)?;
+        same_count((QUESTION, &questions), (CONTEXT, &contexts))?;
+        let item = |(question, context)| QaItem { question, context };
+        Ok(questions.into_iter().zip(contexts).map(item).collect())
+    }
+
+    fn put(&mut self, items: Self::Taken) {
+        self.items = Some(Inputs::many(items).by_part());
+    }
+}
 
 /// Answers texts by decoded outputs.
 pub async fn infer(
     service: &Service,
     model: &Arc<LoadedModel>,
-    mut inputs: Named,
+    tensors: NamedTensors,
     options: Map<String, Value>,
     wanted: &[RequestedOutput],
     context: &RequestContext,
 ) -> Result<(Vec<Tensor>, Timings), ServiceError> {
-    let limits = &model.info.limits;
-    let bytes = inputs.size();
-    let model = Arc::clone(model);
+    let call = TextCall {
+        tensors,
+        options,
+        wanted,
+    };
     match model.info.task {
         Task::Discriminate => {
-            let request = request(options, ("text", texts(&mut inputs, TEXT, limits)?))?;
-            let answer = service.discriminate_by(&model, request, context).await?;
-            tensors(service, answer, wanted, bytes, context).await
+            call.answer::<DiscriminateRequest>(service, model, context)
+                .await
         }
         Task::Classify => {
-            let texts = classify_inputs(&mut inputs, limits)?;
-            let mut request: ClassifyRequest = request(options, ("text", texts))?;
-            request.text = request.text.by_part();
-            let answer = service.classify_by(&model, request, context).await?;
-            tensors(service, answer, wanted, bytes, context).await
+            call.answer::<ClassifyRequest>(service, model, context)
+                .await
         }
-        Task::Tag => {
-            let request = request(options, ("text", texts(&mut inputs, TEXT, limits)?))?;
-            let answer = service.tag_by(&model, request, context).await?;
-            tensors(service, answer, wanted, bytes, context).await
-        }
-        Task::Qa => {
-            let items = items(&mut inputs, limits)?;
-            let mut request: QaRequest = request(options, ("items", items))?;
-            request.items = request.items.map(Inputs::by_part);
-            let answer = service.answer_by(&model, request, context).await?;
-            tensors(service, answer, wanted, bytes, context).await
-        }
+        Task::Tag => call.answer::<TagRequest>(service, model, context).await,
+        Task::Qa => call.answer::<QaRequest>(service, model, context).await,
     }
 }
 
-/// A native request of options and inputs: read as a native route reads it, so that the same is taken and refused.
-fn request<R: DeserializeOwned>(
+struct TextCall<'a> {
+    tensors: NamedTensors,
+    options: Map<String, Value>,
+    wanted: &'a [RequestedOutput],
+}
+
+impl TextCall<'_> {
+    async fn answer<O: FromTensors>(
+        self,
+        service: &Service,
+        model: &Arc<LoadedModel>,
+        context: &RequestContext,
+    ) -> Result<(Vec<Tensor>, Timings), ServiceError> {
+        let Self {
+            tensors, options, ..
+        } = self;
+        let bytes = tensors.size();
+        let limits = model.info.limits;
+        let executor = service.executor();
+        let read = move || request::<O>(tensors, options, &limits);
+        let request = executor.run(bytes, context.deadline, read).await??;
+        let answer = request.run(service, Arc::clone(model), context).await?;
+        let results = answer.output.results;
+        let names = names::wanted(self.wanted, &O::Result::outputs(&results))?;
+        let write = move || decoded::tensors(&results, &names);
+        let tensors = executor.run(bytes, context.deadline, write).await??;
+        Ok((tensors, answer.timings))
+    }
+}
+
+/// A native request. Its options are read as the native route reads them, so that the same values are accepted and refused.
+fn request<O: FromTensors>(
+    mut tensors: NamedTensors,
     mut options: Map<String, Value>,
-    (field, inputs): (&str, Vec<Value>),
-) -> Result<R, ServiceError> {
-    options.insert(field.to_owned(), Value::Array(inputs));
-    json::from_value(Value::Object(options), "`parameters`")
-}
-
-async fn tensors<R: Decoded + Serialize + Send + 'static>(
-    service: &Service,
-    answer: Answer<R>,
-    wanted: &[RequestedOutput],
-    bytes: usize,
-    context: &RequestContext,
-) -> Result<(Vec<Tensor>, Timings), ServiceError> {
-    let names = names::wanted(wanted, &R::outputs(&answer.results))?;
-    let timings = answer.timings;
-    let make = move || decoded::tensors(&answer.results, &names);
-    let tensors = service.compute(bytes, context.deadline, make).await??;
-    Ok((tensors, timings))
-}
-
-fn classify_inputs(inputs: &mut Named, limits: &Limits) -> Result<Vec<Value>, ServiceError> {
-    let firsts = texts(inputs, TEXT, limits)?;
-    if inputs.get(TEXT_PAIR).is_none() {
-        return Ok(firsts);
-    }
-    let seconds = texts(inputs, TEXT_PAIR, limits)?;
-    same_count((TEXT, &firsts), (TEXT_PAIR, &seconds))?;
-    let pair = |(first, second)| Value::Array(vec![first, second]);
-    Ok(firsts.into_iter().zip(seconds).map(pair).collect())
-}
-
-fn items(inputs: &mut Named, limits: &Limits) -> Result<Vec<Value>, ServiceError> {
-    let questions = texts(inputs, QUESTION, limits)?;
-    let contexts = texts(inputs, CONTEXT, limits)?;
-    same_count((QUESTION, &questions), (CONTEXT, &contexts))?;
-    let item = |(question, context): (Value, Value)| {
-        let fields = [(QUESTION, question), (CONTEXT, context)];
-        let fields = fields.map(|(name, value)| (name.to_owned(), value));
-        Value::Object(fields.into_iter().collect())
-    };
-    Ok(questions.into_iter().zip(contexts).map(item).collect())
+    limits: &Limits,
+) -> Result<O, ServiceError> {
+    let inputs = O::take(&mut tensors, limits)?;
+    options.insert(O::INPUTS.to_owned(), Value::Array(Vec::new()));
+    let mut request: O = json::from_value(Value::Object(options), "`parameters`")?;
+    request.put(inputs);
+    Ok(request)
 }
 
 fn same_count(
-    (first, firsts): (&str, &[Value]),
-    (second, seconds): (&str, &[Value]),
+    (first, firsts): (&str, &[String]),
+    (second, seconds): (&str, &[String]),
 ) -> Result<(), ServiceError> {
     if firsts.len() == seconds.len() {
         return Ok(());
@@ -125,11 +187,11 @@ fn same_count(
 
 /// The texts of a BYTES tensor of shape `[N]` or `[N, 1]`, as many as a request may hold.
 fn texts(
-    inputs: &mut Named,
+    tensors: &mut NamedTensors,
     name: &'static str,
     limits: &Limits,
-) -> Result<Vec<Value>, ServiceError> {
-    let Some(tensor) = inputs.take(name) else {
+) -> Result<Vec<String>, ServiceError> {
+    let Some(tensor) = tensors.take(name) else {
         return Ok(Vec::new());
     };
     if !matches!(tensor.shape(), [_] | [_, 1]) {
@@ -158,15 +220,13 @@ fn texts(
         _ => {}
     }
     let text = |(index, bytes): (usize, Vec<u8>)| {
-        String::from_utf8(bytes)
-            .map(Value::String)
-            .map_err(|error| {
-                let position = error.utf8_error().valid_up_to();
-                refused(
-                    &format!("`{name}[{index}]`"),
-                    format!("it is not valid UTF-8 at byte {position}"),
-                )
-            })
+        String::from_utf8(bytes).map_err(|error| {
+            let position = error.utf8_error().valid_up_to();
+            refused(
+                &format!("`{name}[{index}]`"),
+                format!("it is not valid UTF-8 at byte {position}"),
+            )
+        })
     };
     texts.into_iter().enumerate().map(text).collect()
 }

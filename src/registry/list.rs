@@ -8,7 +8,7 @@ use tokio::sync::watch::{Receiver, Sender};
 
 use super::entry::{Entry, VersionEntry};
 use super::model::{LoadedModel, ModelState};
-use super::status::{DefaultModel, ModelStatus};
+use super::status::{DefaultModel, Lookup, ModelStatus};
 use crate::model_folder::{Address, FoundModel, ModelFolder, Version};
 use crate::task::Task;
 
@@ -51,6 +51,26 @@ impl Registry {
         resolve(&models, Address::from(address)).map(|(name, _)| Arc::clone(name))
     }
 
+    /// Looks up the model of a request for a task: by the name that the request gives, else the task's default.
+    #[must_use]
+    pub fn look_up(&self, task: Task, named: Option<&str>) -> Lookup {
+        let models = self.read();
+        let Some(address) = named else {
+            return match default_model(&models, task) {
+                DefaultModel::Is(name) => by_address(&models, &name),
+                DefaultModel::Awaits(name) => Lookup::DefaultAwaits(name),
+                DefaultModel::None => Lookup::NoDefault,
+            };
+        };
+        by_address(&models, address)
+    }
+
+    /// Looks up a model by its address, whatever its task.
+    #[must_use]
+    pub fn look_up_any(&self, address: &str) -> Lookup {
+        by_address(&self.read(), address)
+    }
+
     /// The state of the version that an address means; without a number, of the one that serves.
     #[must_use]
     pub fn state(&self, address: &str) -> Option<ModelState> {
@@ -89,20 +109,7 @@ impl Registry {
     /// The model a task's route uses when the request names none. A model that was unloaded is passed over.
     #[must_use]
     pub fn default_model(&self, task: Task) -> DefaultModel {
-        let models = self.read();
-        for route in [Some(true), None] {
-            for (name, entry) in models.iter().filter(|(_, entry)| entry.route == route) {
-                match (entry.task(None), entry.state(None)) {
-                    (_, Some(ModelState::Unloaded) | None) => {}
-                    (Some(found), _) if found == task => return DefaultModel::Is(Arc::clone(name)),
-                    (None, Some(ModelState::Loading)) => {
-                        return DefaultModel::Awaits(Arc::clone(name));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        DefaultModel::None
+        default_model(&self.read(), task)
     }
 
     /// Whether all that was there at the start has been loaded, or tried.
@@ -211,6 +218,39 @@ impl Registry {
     }
 }
 
+/// See [`Registry::default_model`].
+fn default_model(models: &BTreeMap<Arc<str>, Entry>, task: Task) -> DefaultModel {
+    for route in [Some(true), None] {
+        for (name, entry) in models.iter().filter(|(_, entry)| entry.route == route) {
+            match (entry.task(None), entry.state(None)) {
+                (_, Some(ModelState::Unloaded) | None) => {}
+                (Some(found), _) if found == task => return DefaultModel::Is(Arc::clone(name)),
+                (None, Some(ModelState::Loading)) => {
+                    return DefaultModel::Awaits(Arc::clone(name));
+                }
+                _ => {}
+            }
+        }
+    }
+    DefaultModel::None
+}
+
+fn by_address(models: &BTreeMap<Arc<str>, Entry>, address: &str) -> Lookup {
+    let address = Address::from(address);
+    let Some((name, entry)) = resolve(models, address) else {
+        return Lookup::NoModel;
+    };
+    let name = Arc::clone(name);
+    match entry.state(address.version) {
+        Some(state) => Lookup::Model {
+            name,
+            task: entry.task(address.version),
+            state,
+        },
+        None => Lookup::NoVersion(name),
+    }
+}
+
 /// The model that an address means: by its name, or else the first by name that has the alias, or else the first that was
 /// pulled by that name.
 fn resolve<'m>(
@@ -226,5 +266,5 @@ fn resolve<'m>(
 }
 
 #[cfg(test)]
-#[path = "registry_tests.rs"]
+#[path = "list_tests.rs"]
 mod tests;

@@ -11,9 +11,9 @@ use axum::http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
-use super::HttpState;
 use super::compression::Decompressed;
 use super::context::request_context;
+use super::state::HttpState;
 use crate::error::ServiceError;
 use crate::quote::quoted;
 use crate::service::{RequestContext, json};
@@ -99,7 +99,7 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
 }
 
 /// A parsed request.
-pub struct Posted<T, M = JsonOnly> {
+pub struct JsonRequest<T, M = JsonOnly> {
     /// The body.
     pub body: T,
     /// How long it was.
@@ -109,7 +109,7 @@ pub struct Posted<T, M = JsonOnly> {
     media_types: PhantomData<M>,
 }
 
-impl<T, M> FromRequest<HttpState> for Posted<T, M>
+impl<T, M> FromRequest<HttpState> for JsonRequest<T, M>
 where
     T: DeserializeOwned + Send + 'static,
     M: MediaTypes,
@@ -120,9 +120,9 @@ where
         let received = Received::<M>::from_request(request, state).await?;
         let Received { body, context, .. } = received;
         let bytes = body.len();
-        let body = state
-            .service
-            .compute(bytes, context.deadline, move || json::parse(&body))
+        let parse = move || json::parse(&body);
+        let body = (state.service.executor())
+            .run(bytes, context.deadline, parse)
             .await??;
         Ok(Self {
             body,
