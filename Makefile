@@ -10,7 +10,7 @@ export PYTHON
 
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help serve build test test-clients bench bench-peers lint lint-deploy runtime prerequisites clean
+.PHONY: help serve build check test test-clients bench bench-peers lint lint-deploy runtime prerequisites clean
 # In the order written, so that what is missing is named before anything is fetched.
 .NOTPARALLEL:
 
@@ -23,6 +23,12 @@ serve: build ## Fetch ONNX Runtime, build, and serve the models in models/ on po
 
 build: prerequisites runtime ## Build the optimised program, target/release/electra
 	$(CARGO) build --release --locked
+
+check: ## Check formatting, run clippy and the unit tests: no network, no ONNX Runtime
+	@scripts/check_prerequisites.sh cargo linker lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --lib --bins --tests -- -D warnings
+	$(CARGO) test --locked --lib
 
 test: prerequisites runtime ## Get what the test suite needs and run all of it
 	$(CARGO) test --locked
