@@ -31,7 +31,7 @@ check: ## Check formatting, run clippy and the unit tests: no network, no ONNX R
 	$(CARGO) test --locked --lib
 
 test: prerequisites runtime ## Get what the test suite needs and run all of it
-	$(CARGO) test --locked
+	ELECTRA_REQUIRE_ONNXRUNTIME=1 $(CARGO) test --locked
 	@scripts/lint_deploy.sh
 
 # With the program that `make test` builds too, unless ELECTRA_BINARY names another.

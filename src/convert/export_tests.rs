@@ -1,6 +1,7 @@
 //! What no machine without a GPU shows from outside: how fp16 is chosen, and given up.
 
 use super::*;
+use crate::engine::testing::runtime;
 
 /// Rounds the checkpoint's first weights up to what 16 bits can't hold, in one tensor.
 fn enlarge(folder: &Path, tensor: &str) {
@@ -23,7 +24,7 @@ fn copy(checkpoint: &str) -> TempDir {
 }
 
 /// Exports as for a device that `precision` is for, on the CPU.
-fn preferred(checkpoint: &TempDir, precision: Precision) -> ExportReport {
+fn preferred(runtime: &Runtime, checkpoint: &TempDir, precision: Precision) -> ExportReport {
     let output = tempfile::tempdir().unwrap();
     let request = ExportRequest {
         checkpoint: checkpoint.path().to_path_buf(),
@@ -39,14 +40,16 @@ fn preferred(checkpoint: &TempDir, precision: Precision) -> ExportReport {
         tokenizer: &tokenizer,
         work: output.path(),
     };
-    let runtime = export.runtime().unwrap();
-    let (_, report) = export.preferred(precision, Device::Cpu, &runtime).unwrap();
+    let (_, report) = export.preferred(precision, Device::Cpu, runtime).unwrap();
     report
 }
 
 #[test]
 fn a_gpu_gets_fp16_where_it_decides_as_fp32_does() {
-    let report = preferred(&copy("sequence-three-labels"), Precision::Fp16);
+    let Some(runtime) = runtime() else {
+        return;
+    };
+    let report = preferred(&runtime, &copy("sequence-three-labels"), Precision::Fp16);
     assert_eq!(report.exported.precision, Precision::Fp16);
     let compared = report.comparison.unwrap();
     assert_eq!(compared.precision, Precision::Fp16);
@@ -55,10 +58,13 @@ fn a_gpu_gets_fp16_where_it_decides_as_fp32_does() {
 
 #[test]
 fn a_checkpoint_beyond_fp16_is_left_in_fp32_with_the_weight_named() {
+    let Some(runtime) = runtime() else {
+        return;
+    };
     let checkpoint = copy("sequence-cross-encoder");
     let tensor = "electra.encoder.layer.0.intermediate.dense.weight";
     enlarge(checkpoint.path(), tensor);
-    let report = preferred(&checkpoint, Precision::Fp16);
+    let report = preferred(&runtime, &checkpoint, Precision::Fp16);
     assert_eq!(report.exported.precision, Precision::Fp32);
     assert!(report.comparison.is_none());
     let reason = report.selection.unwrap().to_string();

@@ -230,7 +230,9 @@ mod tests {
             cut: bool,
         ) {
             // Tensors are its own.
-            let _runtime = runtime();
+            let Some(_runtime) = runtime() else {
+                return Ok(());
+            };
             let name = if cut { "torch-discriminator" } else { "torch-discriminator-int32" };
             let mut bytes = std::fs::read(other_graph(name).join("model.onnx")).unwrap();
             for (index, byte) in changes {

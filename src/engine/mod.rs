@@ -20,7 +20,7 @@ mod tensors;
 mod weights;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -22,19 +22,18 @@ fn idle(pool: &SessionPool) -> usize {
 
 /// A graph and its weights, as they are read.
 struct Read {
+    runtime: Runtime,
     path: PathBuf,
     bytes: Vec<u8>,
     weights: Vec<SharedWeight>,
 }
 
 impl Read {
-    fn of(path: &Path) -> Self {
-        Self::with(path, &SharedWeights::default())
+    fn of(runtime: &Runtime, path: &Path) -> Self {
+        Self::with(runtime, path, &SharedWeights::default())
     }
 
-    fn with(path: &Path, in_use: &SharedWeights) -> Self {
-        // Weights are tensors of its.
-        let _runtime = runtime();
+    fn with(runtime: &Runtime, path: &Path, in_use: &SharedWeights) -> Self {
         let Detached { bytes, path } = detach::read(path).unwrap();
         let model = onnx::Model::decode(bytes.as_slice()).unwrap();
         let weights = read_external(&model, &path, in_use).unwrap();
@@ -44,6 +43,7 @@ impl Read {
             "{names:?}"
         );
         Self {
+            runtime: runtime.clone(),
             path,
             bytes,
             weights,
@@ -58,16 +58,16 @@ impl Read {
             linear_weights: None,
         };
         let workers = NonZeroUsize::new(workers).unwrap();
-        Sessions::open(&runtime(), graph, Device::Cpu, workers).unwrap()
+        Sessions::open(&self.runtime, graph, Device::Cpu, workers).unwrap()
     }
 }
 
-fn check(path: &Path) {
-    let read = Read::of(path);
+fn check(runtime: &Runtime, path: &Path) {
+    let read = Read::of(runtime, path);
     let weights = &read.weights;
     let sessions = read.open(weights, 2);
     assert_eq!(idle(&sessions.one_core), 2);
-    let on_all_cores = usize::from(runtime().cores().get() <= 2);
+    let on_all_cores = usize::from(runtime.cores().get() <= 2);
     assert_eq!(sessions.all_cores.as_ref().map_or(0, idle), on_all_cores);
 
     // Each session holds the tensor itself, beside this test.
@@ -82,20 +82,29 @@ fn check(path: &Path) {
 
 #[test]
 fn two_workers_have_a_session_each_and_one_copy_of_the_weights() {
+    let Some(runtime) = runtime() else {
+        return;
+    };
     for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
         let exported = ExportedGraph::of("discriminator-plain", precision);
-        check(&exported.path());
+        check(&runtime, &exported.path());
     }
     // Weights in the graph's own file, in fp32 and in int8, and beside it.
-    check(&other_graph("optimum-sequence/onnx/model.onnx"));
-    check(&other_graph("optimum-sequence-int8/model.onnx"));
-    check(&other_graph("torch-discriminator-int32/model.onnx"));
+    check(&runtime, &other_graph("optimum-sequence/onnx/model.onnx"));
+    check(&runtime, &other_graph("optimum-sequence-int8/model.onnx"));
+    check(
+        &runtime,
+        &other_graph("torch-discriminator-int32/model.onnx"),
+    );
 }
 
 #[test]
 fn all_sessions_multiply_with_one_copy_of_the_weights() {
+    let Some(runtime) = runtime() else {
+        return;
+    };
     let exported = ExportedGraph::of("discriminator-plain", Precision::Fp32);
-    let (runtime, path) = (runtime(), exported.path());
+    let path = exported.path();
     let fused = Description::read(&path).unwrap().fused().unwrap();
     let in_use = SharedWeights::default();
     let handed = read_external(&fused.model, &path, &in_use).unwrap();
@@ -135,7 +144,10 @@ fn all_sessions_multiply_with_one_copy_of_the_weights() {
 
 #[test]
 fn sessions_compute_with_the_weights_that_they_are_handed() {
-    let read = Read::of(&other_graph("optimum-token/model.onnx"));
+    let Some(runtime) = runtime() else {
+        return;
+    };
+    let read = Read::of(&runtime, &other_graph("optimum-token/model.onnx"));
     let logits = |weights: &[SharedWeight]| {
         let sessions = read.open(weights, 1);
         sessions.one_core.with_session(|session| {
@@ -172,10 +184,13 @@ fn sessions_compute_with_the_weights_that_they_are_handed() {
 
 #[test]
 fn models_that_share_their_embeddings_keep_them_once() {
+    let Some(runtime) = runtime() else {
+        return;
+    };
     let in_use = SharedWeights::default();
     let [qa, sentiment] = ["electra-mini-qa", "electra-mini-sentiment"].map(|name| {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-        Read::with(&models.join(name).join("model.onnx"), &in_use).weights
+        Read::with(&runtime, &models.join(name).join("model.onnx"), &in_use).weights
     });
     let common = |name: &str| {
         let named = |weights: &[SharedWeight]| {
@@ -192,8 +207,11 @@ fn models_that_share_their_embeddings_keep_them_once() {
 
 #[test]
 fn one_worker_has_one_session() {
+    let Some(runtime) = runtime() else {
+        return;
+    };
     let exported = ExportedGraph::of("discriminator-plain", Precision::Fp32);
-    let sessions = Read::of(&exported.path()).open(&[], 1);
+    let sessions = Read::of(&runtime, &exported.path()).open(&[], 1);
     assert_eq!(idle(&sessions.one_core), 1);
     assert!(sessions.all_cores.is_none());
 }
@@ -201,6 +219,9 @@ fn one_worker_has_one_session() {
 #[cfg(unix)]
 #[test]
 fn a_graph_may_be_a_link_out_of_its_folder() {
+    let Some(runtime) = runtime() else {
+        return;
+    };
     // As in Hugging Face's cache, where a snapshot's files are links to blobs.
     let folder = tempfile::tempdir().unwrap();
     let folders = ["blobs", "snapshot"].map(|name| folder.path().join(name));
@@ -210,6 +231,6 @@ fn a_graph_may_be_a_link_out_of_its_folder() {
     let [blob, link] = [folders[0].join("0123"), folders[1].join("model.onnx")];
     std::fs::copy(other_graph("optimum-token/model.onnx"), &blob).unwrap();
     std::os::unix::fs::symlink(&blob, &link).unwrap();
-    let read = Read::of(&link);
+    let read = Read::of(&runtime, &link);
     assert_eq!(idle(&read.open(&read.weights, 1).one_core), 1);
 }

@@ -106,14 +106,16 @@ mod tests {
     const LENGTH: usize = LEAST_BYTES / size_of::<f32>();
 
     fn tensor(shape: [usize; 2], values: &[f32]) -> Arc<DynValue> {
-        // Tensors are its own.
-        let _runtime = runtime();
         let tensor = Tensor::from_array((shape, values.to_vec())).unwrap();
         Arc::new(tensor.into_dyn())
     }
 
     #[test]
     fn equal_weights_are_found_while_they_are_in_use() {
+        // Tensors are its own.
+        let Some(_runtime) = runtime() else {
+            return;
+        };
         let weights = SharedWeights::default();
         let mut values = vec![1.5; LENGTH];
         values[7] = f32::NAN;
@@ -162,6 +164,9 @@ mod tests {
 
     #[test]
     fn small_weights_are_not_looked_for() {
+        let Some(_runtime) = runtime() else {
+            return;
+        };
         let weights = SharedWeights::default();
         let values = vec![1.5; LENGTH - 2];
         weights.add(&tensor([2, LENGTH / 2 - 1], &values));

@@ -1,8 +1,10 @@
 //! What the engine's tests share: small checkpoints, exported.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use super::{Precision, Runtime};
+use super::{Precision, Runtime, RuntimeError};
 use crate::export::{GRAPH_FILE, export_graph};
 
 /// A small checkpoint's graph in a folder of its own, which goes when this is dropped.
@@ -32,8 +34,31 @@ pub fn other_graph(path: &str) -> PathBuf {
     project.join("tests/golden/graphs").join(path)
 }
 
-/// ONNX Runtime, as the environment names it or `make runtime` fetches it.
-pub fn runtime() -> Runtime {
+/// ONNX Runtime, as the environment names it or `make runtime` fetches it. `None` if it is nowhere, so that unit tests
+/// run on a checkout without it: a test that needs it then ends early. With CI or `ELECTRA_REQUIRE_ONNXRUNTIME` in the
+/// environment that is a failure, so that no test is skipped unseen where all must run.
+pub fn runtime() -> Option<Runtime> {
     let named = std::env::var_os("ELECTRA_ONNXRUNTIME_LIBRARY");
-    Runtime::load(named.as_deref().map(Path::new)).unwrap()
+    let required = ["CI", "ELECTRA_REQUIRE_ONNXRUNTIME"].map(std::env::var_os);
+    match Runtime::load(named.as_deref().map(Path::new)) {
+        Err(RuntimeError::NotFound { .. }) if required == [None, None] => {
+            tell_skipped();
+            None
+        }
+        loaded => Some(loaded.unwrap()),
+    }
+}
+
+/// Says once for each test that it was skipped.
+fn tell_skipped() {
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    // The harness names its threads by their tests.
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let mut told = TOLD.lock().unwrap();
+    if !told.contains(&test) {
+        // Not by `eprintln`, which the harness shows only for tests that fail.
+        let message = format!("skipped {test}: no ONNX Runtime; `make runtime` fetches it\n");
+        let _ = std::io::stderr().write_all(message.as_bytes());
+        told.push(test);
+    }
 }
