@@ -47,10 +47,11 @@ bench: prerequisites ## Micro-benchmarks of what surrounds the models
 bench-peers: build ## Compare with other servers: bench/peers/README.md
 	$(PYTHON) bench/peers/run.py $(ARGS)
 
-lint: lint-deploy ## Check formatting, run clippy, and lint scripts, Dockerfile and deploy/
+lint: lint-deploy ## Check formatting, run clippy, and lint dependencies, scripts, Dockerfile and deploy/
 	@scripts/check_prerequisites.sh cargo linker lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@scripts/lint_dependencies.sh
 
 lint-deploy: ## Lint the scripts, the Dockerfile and deploy/
 	@scripts/lint_deploy.sh
@@ -68,4 +69,4 @@ prerequisites:
 
 clean: ## Remove everything that was built or fetched
 	$(CARGO) clean
-	rm -rf .onnxruntime .venv-clients .venv-lint .venv-peers
+	rm -rf .onnxruntime .venv-clients .venv-deny .venv-lint .venv-peers

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Lints the shell scripts, the Dockerfile and deploy/. A linter that is not available on this system is skipped with a
-# message. With CI=true, the linters from PyPI are required.
+# Lints the shell scripts, the workflows, the Dockerfile and deploy/. A linter that is not available on this system is skipped
+# with a message. With CI=true, the linters from PyPI are required.
 #
 # shellcheck disable=SC2329 # the lint_* functions are passed to `run` by name
 set -eu
@@ -23,7 +23,7 @@ unless_ci() {
 }
 
 lint_yaml() {
-    "$python" -m yamllint --strict --config-file deploy/.yamllint.yaml deploy
+    "$python" -m yamllint --strict --config-file deploy/.yamllint.yaml deploy .github
 }
 
 lint_kubernetes() {
