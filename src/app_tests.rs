@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::service::testing::Fixture;
+use crate::testing::eventually;
 
 const BODY: &str = r#"{"text": "fox"}"#;
 
@@ -71,9 +72,10 @@ async fn what_was_accepted_is_answered_before_the_server_ends() {
     fixture.model.until_begun(1).await;
     stop.send(()).unwrap();
     // The listener closes while the request is still computed.
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    eventually("the listener closes", async || {
+        TcpStream::connect(address).await.is_err()
+    })
+    .await;
     assert_eq!(fixture.service.readiness().unwrap_err().code(), "draining");
     assert!(!ended.is_finished());
     fixture.model.open();
@@ -114,9 +116,7 @@ async fn a_client_that_hangs_up_is_not_computed_for() {
     let mut first = ask(address).await;
     fixture.model.until_begun(1).await;
     drop(ask(address).await);
-    while !fixture.metrics.encode().unwrap().contains(r#"code="499""#) {
-        tokio::task::yield_now().await;
-    }
+    fixture.until_counted(r#"code="499""#).await;
     fixture.model.open();
     stop.send(()).unwrap();
     let mut answer = String::new();

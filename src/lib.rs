@@ -37,5 +37,7 @@ pub mod service;
 mod suggest;
 pub mod task;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod text;
 mod text_file;

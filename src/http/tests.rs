@@ -7,12 +7,15 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::advance;
 use tower::ServiceExt;
 
 use super::{HttpState, router};
 use crate::limits::{Limits, Timeouts};
 use crate::service::testing::{Fixture, fail, loading_service};
 use crate::task::Task;
+use crate::testing::{HeldClock, eventually, soon};
 
 /// A response, read whole.
 struct Read {
@@ -279,8 +282,9 @@ async fn a_passed_deadline_is_504_and_runs_nothing() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn tensors_may_ask_for_more_than_the_usual_time() {
+    let _clock = HeldClock::new();
     let fixture = Fixture::new(Task::Tag);
     let mut state = state(&fixture);
     state.timeouts.request = Duration::from_millis(20);
@@ -292,9 +296,17 @@ async fn tensors_may_ask_for_more_than_the_usual_time() {
         tokio::spawn(async move { send(&state, post("/v2/models/model/infer", body)).await })
     };
     fixture.model.until_begun(1).await;
-    // When a later one has had the usual time, so has the former.
-    let usual = post("/tag", r#"{"text": "fox"}"#);
-    refused(&state, usual, 504, "deadline_exceeded").await;
+    let usual = {
+        let state = state.clone();
+        tokio::spawn(async move {
+            let usual = post("/tag", r#"{"text": "fox"}"#);
+            refused(&state, usual, 504, "deadline_exceeded").await
+        })
+    };
+    fixture.until_queued(1).await;
+    // Both have then had the usual time.
+    advance(state.timeouts.request).await;
+    soon("the usual request is answered", usual).await.unwrap();
     fixture.model.open();
     let patient = patient.await.unwrap();
     assert_eq!(patient.status, 200, "{}", patient.text);
@@ -313,15 +325,12 @@ async fn a_full_queue_is_429_with_retry_after() {
             send(&state, post("/tag", r#"{"text": "a"}"#)).await
         }));
     }
-    let refused = loop {
-        if let Some(position) = waiting
-            .iter()
-            .position(tokio::task::JoinHandle::is_finished)
-        {
-            break waiting.remove(position).await.unwrap();
-        }
-        tokio::task::yield_now().await;
-    };
+    eventually("a request is refused", async || {
+        waiting.iter().any(JoinHandle::is_finished)
+    })
+    .await;
+    let refused = waiting.iter().position(JoinHandle::is_finished);
+    let refused = waiting.remove(refused.unwrap()).await.unwrap();
     assert_eq!(
         (refused.status, refused.body["code"].as_str()),
         (429, Some("queue_full")),
@@ -349,12 +358,14 @@ async fn a_client_that_has_gone_is_not_computed_for() {
         tokio::spawn(async move { send(&state, post("/tag", r#"{"text": "a"}"#)).await.status })
     };
     fixture.model.until_begun(1).await;
-    let gone = send(&state, post("/tag", r#"{"text": ["fox", "fox", "fox"]}"#));
-    assert!(
-        tokio::time::timeout(Duration::from_millis(20), gone)
-            .await
-            .is_err()
-    );
+    let gone = {
+        let state = Arc::clone(&state);
+        let request = post("/tag", r#"{"text": ["fox", "fox", "fox"]}"#);
+        tokio::spawn(async move { send(&state, request).await.status })
+    };
+    fixture.until_queued(3).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
     fixture.model.open();
     assert_eq!(first.await.unwrap(), 200);
     // This one would have run behind those.

@@ -22,6 +22,7 @@ use crate::model_folder::{
 use crate::registry::{Control, LoadedModel, ModelInfo, Registry};
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
+use crate::testing::{eventually, soon};
 use crate::text::Tokenizer;
 
 const VOCABULARY: &str =
@@ -63,11 +64,9 @@ impl HandMade {
 
     /// Waits until so many sequences are being run or have been.
     pub async fn until_begun(&self, count: usize) {
-        self.begun
-            .subscribe()
-            .wait_for(|begun| *begun >= count)
-            .await
-            .unwrap();
+        let mut begun = self.begun.subscribe();
+        let begun = begun.wait_for(|begun| *begun >= count);
+        soon("the model runs", begun).await.unwrap();
     }
 
     /// Holds every run until [`Self::open`].
@@ -169,6 +168,23 @@ impl Fixture {
             metrics,
             scheduler,
         }
+    }
+}
+
+impl Fixture {
+    /// Waits until `GET /metrics` would have these words.
+    pub async fn until_counted(&self, words: &str) {
+        let what = format!("the metrics have `{words}`");
+        eventually(&what, async || {
+            self.metrics.encode().unwrap().contains(words)
+        })
+        .await;
+    }
+
+    /// Waits until so many sequences wait in the queue.
+    pub async fn until_queued(&self, count: usize) {
+        let line = format!("electra_queue_depth{{model=\"model\"}} {count}\n");
+        self.until_counted(&line).await;
     }
 }
 

@@ -2,14 +2,15 @@
 //! and adapters in their place.
 
 use std::path::Path;
-use std::time::Duration;
 
 use electra_server::convert::{ExportReport, export};
 use electra_server::export::Precision;
 use serde_json::{Map, Value, json};
 
 use crate::export::rewrite;
-use crate::harness::{Server, checkpoint, config, copy_folder, export_request, exported};
+use crate::harness::{
+    Server, checkpoint, config, copy_folder, eventually, export_request, exported,
+};
 
 /// A changed copy of a checkpoint, and what is exported of it.
 struct Changed {
@@ -57,17 +58,6 @@ fn add_tensor(folder: &Path, name: &str) {
     let views = tensors.iter().chain([(name, added)]);
     let written = safetensors::serialize(views, None).expect("safetensors");
     std::fs::write(path, written).expect("a file");
-}
-
-/// Waits until something holds.
-async fn eventually(holds: impl AsyncFn() -> bool) {
-    let wait = async {
-        while !holds().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_mins(2), wait).await;
-    waited.expect("it never came");
 }
 
 #[test]
@@ -215,9 +205,11 @@ async fn what_can_not_be_served_says_what_it_is() {
 
     let server = Server::start_unready(config(models.path())).await;
     let good = json!({"text": "a", "model": "good"});
-    while server.send(server.post("/discriminate", &good)).await.0 != 200 {
-        tokio::task::yield_now().await;
-    }
+    eventually("`good` answers", async || {
+        let answer = server.send(server.post("/discriminate", &good)).await;
+        (answer.0 == 200).then_some(())
+    })
+    .await;
     for (name, expected) in [
         ("generator", &["generator", "can't be served"][..]),
         ("choice", &["multiple choice", "can't be served"]),
@@ -232,8 +224,11 @@ async fn what_can_not_be_served_says_what_it_is() {
         ),
     ] {
         let model = async || server.send(server.get(&format!("/models/{name}"))).await.1;
-        eventually(async || model().await["state"] == "failed").await;
-        let reason = model().await.to_string();
+        let model = eventually("loading fails", async || {
+            let model = model().await;
+            (model["state"] == "failed").then_some(model)
+        });
+        let reason = model.await.to_string();
         for part in expected {
             assert!(reason.contains(part), "{part:?} is not in {reason}");
         }

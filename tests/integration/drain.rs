@@ -1,51 +1,72 @@
 //! Starting and stopping: ready only when loaded, and what was accepted is answered.
 
+use std::net::SocketAddr;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::harness::{Server, config, copy_folder, default_models, repository};
+use crate::harness::{Server, config, copy_folder, default_models, eventually, repository};
+
+/// A request that the server has begun to read: only its body is left to send.
+struct Accepted(TcpStream);
+
+impl Accepted {
+    /// Sends the headers, and waits for the server's leave to send the body: it reads the request then.
+    async fn begin(address: SocketAddr, body: &str) -> Self {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let length = body.len();
+        let head = format!(
+            "POST /discriminate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("it is read");
+        let leave = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut found = vec![0; leave.len()];
+        stream.read_exact(&mut found).await.expect("an answer");
+        assert_eq!(found, leave, "{}", String::from_utf8_lossy(&found));
+        Self(stream)
+    }
+
+    /// Sends the body and returns the answer, which must be whole.
+    async fn finish(mut self, body: &str) -> Value {
+        self.0.write_all(body.as_bytes()).await.expect("it is read");
+        let mut answer = String::new();
+        self.0.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_accepted_is_answered_before_the_server_ends() {
     let mut server = Server::start(config(&default_models())).await;
-    let body =
-        json!({"text": "The old bridge across the river was closed last winter. ".repeat(30)});
-    let requests: Vec<_> = (0..8)
-        .map(|_| {
-            let request = server.post("/discriminate", &body);
-            tokio::spawn(async move { request.send().await })
-        })
-        .collect();
-    // Accepted means counted in the queue or by a worker: wait until the server says so.
-    loop {
-        let metrics = server.metrics().await;
-        let depth = metrics.lines().find(|line| {
-            line.starts_with("electra_queue_depth{model=\"electra-mini-discriminator\"")
-        });
-        if depth.is_some_and(|line| !line.ends_with(" 0")) {
-            break;
-        }
-        tokio::task::yield_now().await;
+    let text = "The old bridge across the river was closed last winter. ".repeat(30);
+    let body = json!({"text": text}).to_string();
+    let mut accepted = Vec::new();
+    for _ in 0..8 {
+        accepted.push(Accepted::begin(server.address, &body).await);
     }
     server.begin_stop();
-    let mut answered = 0;
-    for request in requests {
-        match request.await.expect("no panic") {
-            Ok(response) if response.status() == StatusCode::OK => {
-                let answer: Value = response.json().await.expect("a whole answer");
-                assert!(
-                    answer["results"][0]["tokens"]
-                        .as_array()
-                        .is_some_and(|tokens| tokens.len() > 300)
-                );
-                answered += 1;
-            }
-            // Not accepted: the connection or the request came too late.
-            Ok(response) => assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE),
-            Err(error) => assert!(error.is_connect() || error.is_request(), "{error}"),
-        }
+    eventually("new connections are refused", async || {
+        let refused = TcpStream::connect(server.address).await.is_err();
+        refused.then_some(())
+    })
+    .await;
+    let answers: Vec<_> = accepted
+        .into_iter()
+        .map(|request| {
+            let body = body.clone();
+            tokio::spawn(async move { request.finish(&body).await })
+        })
+        .collect();
+    for answer in answers {
+        let answer = answer.await.expect("an answer");
+        let tokens = answer["results"][0]["tokens"].as_array();
+        assert!(tokens.is_some_and(|tokens| tokens.len() > 300), "{answer}");
     }
-    assert!(answered > 0);
     server.ended().await.expect("a clean end");
 }
 
@@ -55,16 +76,17 @@ async fn a_model_that_does_not_load_is_named_and_the_others_serve() {
     let graph = models.path().join("token-cased/model.onnx");
     std::fs::write(&graph, b"no graph at all").expect("a file");
     let server = Server::start_unready(config(models.path())).await;
-    let reason = loop {
+    let reason = eventually("the failure is told", async || {
         let (status, body) = server.send(server.get("/health/ready")).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        if body.to_string().contains("token-cased")
-            && body.to_string().contains("could not be loaded")
-        {
-            break body;
-        }
-        tokio::task::yield_now().await;
-    };
+        let words = ["token-cased", "could not be loaded"];
+        let text = body.to_string();
+        words
+            .iter()
+            .all(|words| text.contains(words))
+            .then_some(body)
+    })
+    .await;
     assert!(reason["error"].as_str().is_some(), "{reason}");
     assert_eq!(
         server
@@ -104,13 +126,11 @@ async fn a_single_model_folder_and_damaged_weights_are_told_apart() {
         &models.path().join("whole"),
     );
     let server = Server::start_unready(config(models.path())).await;
-    loop {
+    let model = eventually("loading fails", async || {
         let (_, model) = server.send(server.get("/models/qa-plain")).await;
-        if model["state"] == "failed" {
-            assert!(model.to_string().contains("too short"), "{model}");
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+        (model["state"] == "failed").then_some(model)
+    })
+    .await;
+    assert!(model.to_string().contains("too short"), "{model}");
     server.ended().await.expect("a clean end");
 }

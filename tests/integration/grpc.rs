@@ -11,7 +11,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{
-    Server, ServerProcess, assert_close, config, default_models, default_server, repository,
+    Server, ServerProcess, assert_close, config, default_models, default_server, eventually,
+    repository,
 };
 
 async fn connect(address: std::net::SocketAddr) -> Channel {
@@ -342,12 +343,11 @@ async fn health_follows_loading_and_unloading() {
     let watch = HealthClient::new(channel.clone()).watch(request).await;
     let mut watch = watch.expect("a stream").into_inner();
     // Whatever came first, it ends in this.
-    loop {
+    eventually("health is SERVING", async || {
         let told = watch.next().await.expect("a status").expect("a status");
-        if told.status() == ServingStatus::Serving {
-            break;
-        }
-    }
+        (told.status() == ServingStatus::Serving).then_some(())
+    })
+    .await;
     server.wait_until_ready().await;
     let name = "token-cased";
     assert_eq!(

@@ -1,12 +1,13 @@
 //! What the tests share: exported models, servers on port 0, and a client.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, mpsc};
+use std::time::{Duration, Instant};
 
 use electra_server::app::{self, Listeners};
 use electra_server::config::Config;
@@ -21,6 +22,24 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
+
+/// How long a test waits before it fails: models may be loaded meanwhile, beside other tests and on few cores.
+const DEADLINE: Duration = Duration::from_mins(2);
+
+/// Polls until there is something, and returns that. Panics after [`DEADLINE`], naming what it waited for. Polls again as
+/// soon as an answer is there, rather than after a while.
+pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
+    let polls = async {
+        loop {
+            if let Some(found) = poll().await {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(DEADLINE, polls).await;
+    found.unwrap_or_else(|_| panic!("waited {DEADLINE:?} in vain until {what}"))
+}
 
 /// The project's folder.
 pub fn project() -> &'static Path {
@@ -211,20 +230,21 @@ impl Server {
         }
     }
 
-    /// Waits until every model is loaded. Asks again as soon as an answer is there, rather than after a while.
+    /// Waits until every model is loaded.
     pub async fn wait_until_ready(&self) {
-        loop {
+        eventually("the server is ready", async || {
             let response = self.get("/health/ready").send().await.expect("an answer");
             if response.status() == StatusCode::OK {
-                return;
+                return Some(());
             }
             let reason: Value = response.json().await.expect("JSON");
             assert!(
                 !reason.to_string().contains("could not be loaded"),
                 "{reason}"
             );
-            tokio::task::yield_now().await;
-        }
+            None
+        })
+        .await;
     }
 
     /// A connection for gRPC.
@@ -347,7 +367,7 @@ impl From<SocketAddr> for Addresses {
 
 /// Starts a server that runs until the process ends, on threads of its own.
 pub fn run_forever(config: Config) -> Addresses {
-    let (send, receive) = std::sync::mpsc::channel();
+    let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -430,18 +450,19 @@ impl ServerProcess {
             .stderr(Stdio::piped())
             .spawn()
             .expect("a process");
-        let mut log = BufReader::new(process.stderr.take().expect("a pipe"));
-        let address = listening(&mut log, "listening for HTTP");
-        let grpc = listening(&mut log, "listening for gRPC");
-        // Said once loading is done.
-        line_with(&mut log, "default model");
-        // A pipe that nobody reads fills up, and then whoever logs stands still.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self {
+        let log = Log::follow(process.stderr.take().expect("a pipe"));
+        // Kills the process where its log is not as expected.
+        let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut started = Self {
             process,
-            address,
-            grpc,
-        }
+            address: unbound,
+            grpc: unbound,
+        };
+        started.address = log.listening("listening for HTTP");
+        started.grpc = log.listening("listening for gRPC");
+        // Said once loading is done.
+        log.line_with("default model");
+        started
     }
 }
 
@@ -453,23 +474,46 @@ impl Drop for ServerProcess {
     }
 }
 
-/// The address that the next line of a log with these words names.
-fn listening(log: &mut impl BufRead, wanted: &str) -> SocketAddr {
-    let line = line_with(log, wanted);
-    let port = line.split("127.0.0.1:").nth(1).expect("an address");
-    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
-    SocketAddr::from(([127, 0, 0, 1], port.parse().expect("a port")))
-}
+/// The log of a running program. A thread reads it to its end, because a program whose pipe is full stands still.
+struct Log(mpsc::Receiver<String>);
 
-/// The next line of a log that has these words.
-fn line_with(log: &mut impl BufRead, wanted: &str) -> String {
-    let mut line = String::new();
-    while !line.contains(wanted) {
-        line.clear();
-        let read = log.read_line(&mut line).expect("UTF-8");
-        assert!(read > 0, "the log ends before `{wanted}`");
+impl Log {
+    fn follow(pipe: impl Read + Send + 'static) -> Self {
+        let (send, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines() {
+                // Nobody waits for a line any more once the receiver is gone.
+                let _ = send.send(line.expect("UTF-8"));
+            }
+        });
+        Self(lines)
     }
-    line
+
+    /// The next line that has these words.
+    fn line_with(&self, wanted: &str) -> String {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.0.recv_timeout(left) {
+                Ok(line) if line.contains(wanted) => return line,
+                Ok(_) => (),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    panic!("waited {DEADLINE:?} in vain until the log has `{wanted}`")
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    panic!("the log ends before `{wanted}`")
+                }
+            }
+        }
+    }
+
+    /// The address that the next line with these words names.
+    fn listening(&self, wanted: &str) -> SocketAddr {
+        let line = self.line_with(wanted);
+        let port = line.split("127.0.0.1:").nth(1).expect("an address");
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        SocketAddr::from(([127, 0, 0, 1], port.parse().expect("a port")))
+    }
 }
 
 /// What a program wrote on standard error.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::batching;
 use crate::harness::{
-    Addresses, Server, config, copy_folder, electra, other_graph, project, run_forever,
+    Addresses, Server, config, copy_folder, electra, eventually, other_graph, project, run_forever,
     small_server, stderr,
 };
 use crate::parity::{
@@ -341,13 +341,11 @@ async fn tasks_that_no_config_names_are_told_from_the_graph() {
 
 /// What a server says of a model once it is no longer loading it.
 async fn loaded(server: &Server, name: &str) -> Value {
-    loop {
+    eventually("the model is no longer loading", async || {
         let (_, report) = server.send(server.get(&format!("/models/{name}"))).await;
-        if report["state"] != "loading" {
-            return report;
-        }
-        tokio::task::yield_now().await;
-    }
+        (report["state"] != "loading").then_some(report)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

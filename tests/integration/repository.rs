@@ -13,7 +13,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Server, ServerProcess, checkpoint, config, copy_folder, default_models, exported, repository,
+    Server, ServerProcess, checkpoint, config, copy_folder, default_models, eventually, exported,
+    repository,
 };
 
 const CLASSIFIER: &str = "sequence-three-labels";
@@ -44,27 +45,24 @@ async fn letter(server: &Server, model: &str) -> String {
     label.expect("a label")[..1].to_owned()
 }
 
-/// GET /models/{name} once it is as wanted. Asks again as soon as an answer is there.
+/// GET /models/{name} once it is as wanted.
 async fn report_when(server: &Server, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let path = format!("/models/{name}");
-    let waiting = async {
-        loop {
-            let (_, report) = server.send(server.get(&path)).await;
-            if wanted(&report) {
-                return report;
-            }
-        }
-    };
-    let patience = Duration::from_mins(1);
-    let report = tokio::time::timeout(patience, waiting).await;
-    report.unwrap_or_else(|_| panic!("{name} does not become as wanted"))
+    let what = format!("GET {path} is as wanted");
+    eventually(&what, async || {
+        let (_, report) = server.send(server.get(&path)).await;
+        wanted(&report).then_some(report)
+    })
+    .await
 }
 
 /// Waits until the metrics have a line: they follow the list of models, a little later.
 async fn until_counted(server: &Server, line: &str) {
-    let waiting = async { while !server.metrics().await.contains(line) {} };
-    let waited = tokio::time::timeout(Duration::from_mins(1), waiting).await;
-    waited.unwrap_or_else(|_| panic!("the metrics never say `{line}`"));
+    let what = format!("the metrics have `{line}`");
+    eventually(&what, async || {
+        server.metrics().await.contains(line).then_some(())
+    })
+    .await;
 }
 
 async fn expect_ready(server: &Server) {

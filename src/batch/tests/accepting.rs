@@ -243,7 +243,9 @@ async fn closing_runs_what_was_accepted_and_refuses_the_rest() {
     for (name, submitted) in (1..).zip(waiting) {
         assert_eq!(names(submitted.await), [name]);
     }
-    soon(drained).await.expect("the workers end");
+    soon("the scheduler has drained", drained)
+        .await
+        .expect("the workers end");
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,12 +272,7 @@ async fn a_model_goes_with_its_last_handle_and_request() {
     // A request that was accepted holds its model, as one that is answered does.
     run.finish(Order::Answer);
     assert_eq!(names(answered.await), [1]);
-    soon(async {
-        while model.strong_count() > 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    eventually("the model is dropped", async || model.strong_count() == 0).await;
     let mut other = other;
     other.expect_run(&[2]).await;
     assert_eq!(names(waiting.await), [2]);
@@ -339,6 +336,9 @@ async fn closing_ends_the_wait_for_room() {
     };
     let waiting = submit(&model.queue, vec![sequence(2, 1)], patient);
     bench.scheduler.close();
-    assert_eq!(soon(waiting).await, Err(BatchError::Closed));
+    assert_eq!(
+        soon("the request is refused", waiting).await,
+        Err(BatchError::Closed)
+    );
     drop(occupied);
 }

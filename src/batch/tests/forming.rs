@@ -295,7 +295,7 @@ async fn under_contention_every_sequence_is_run_or_dropped_once() {
         scheduler, metrics, ..
     } = bench;
     // A cancelled request's batch may still run.
-    soon(scheduler.drained()).await;
+    soon("the scheduler has drained", scheduler.drained()).await;
     assert_eq!(metric(&metrics, "electra_queue_depth{model=\"m\"}"), "0");
     let sequences = |series| -> f64 { metric(&metrics, series).parse().expect("a number") };
     let run = sequences("electra_batch_sequences_sum{model=\"m\"}");

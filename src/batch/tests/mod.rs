@@ -17,10 +17,9 @@ use tokio::time::{Instant, advance};
 use super::*;
 use crate::inference::{Cores, Model, Sequence};
 use crate::telemetry::metrics::Metrics;
+use crate::testing::{HeldClock, eventually, soon};
 
 const MINUTE: Duration = Duration::from_mins(1);
-/// How long a test waits for a thread before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the test tells a running batch to do; a batch whose orders are dropped answers.
 enum Order {
@@ -96,7 +95,9 @@ struct Told {
 
 impl Told {
     async fn next_run(&mut self) -> Run {
-        soon(self.runs.recv()).await.expect("the model lives")
+        soon("the model runs a batch", self.runs.recv())
+            .await
+            .expect("the model lives")
     }
 
     /// Waits for the next batch, checks what is in it, and lets it run.
@@ -120,14 +121,11 @@ struct Bench {
     scheduler: Arc<Scheduler>,
     metrics: Metrics,
     sizing: BatchSizing,
-    /// While it lives a blocking task does, and tokio moves a paused clock only when none does or a test says so.
-    _standstill: blocking::Sender<()>,
+    _clock: HeldClock,
 }
 
 impl Bench {
     fn new(workers: usize, queue_capacity: usize, batch_tokens: usize) -> Self {
-        let (standstill, over) = blocking::channel();
-        drop(tokio::task::spawn_blocking(move || over.recv()));
         let metrics = Metrics::new("0");
         let options = SchedulerOptions {
             workers: count(workers),
@@ -140,7 +138,7 @@ impl Bench {
                 batch_tokens: count(batch_tokens),
                 all_cores_from: None,
             },
-            _standstill: standstill,
+            _clock: HeldClock::new(),
         }
     }
 
@@ -184,10 +182,8 @@ impl Bench {
 
     /// Returns when so many workers wait for work.
     async fn idle(&self, workers: usize) {
-        soon(async {
-            while self.scheduler.idle_workers() < workers {
-                tokio::task::yield_now().await;
-            }
+        eventually("the workers are idle", async || {
+            self.scheduler.idle_workers() >= workers
         })
         .await;
     }
@@ -207,25 +203,6 @@ fn metric(metrics: &Metrics, series: &str) -> String {
         Some(value) => value.trim().to_owned(),
         None => panic!("{series} is not in\n{exposition}"),
     }
-}
-
-/// Fails a test whose worker threads do not get on, rather than let it hang: by the system's clock, as the paused one
-/// stands still, so looked at from a thread of its own.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    let (done, waiting) = blocking::channel::<()>();
-    let (late, mut is_late) = mpsc::channel::<()>(1);
-    std::thread::spawn(move || {
-        if waiting.recv_timeout(PATIENCE) == Err(blocking::RecvTimeoutError::Timeout) {
-            let _ = late.blocking_send(());
-        }
-    });
-    let outcome = tokio::select! {
-        biased;
-        output = future => output,
-        Some(()) = is_late.recv() => panic!("nothing happened within {PATIENCE:?}"),
-    };
-    drop(done);
-    outcome
 }
 
 fn count(number: usize) -> NonZeroUsize {

@@ -2,6 +2,7 @@
 
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use tokio::time::advance;
 use tonic::codec::CompressionEncoding;
 use tonic_prost::ProstCodec;
 
@@ -9,6 +10,7 @@ use super::*;
 use crate::grpc::proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use crate::grpc::proto::inference::infer_parameter::ParameterChoice;
 use crate::grpc::proto::{electra as proto, inference};
+use crate::testing::{HeldClock, soon};
 
 #[tokio::test]
 async fn every_task_has_its_method() {
@@ -178,7 +180,7 @@ async fn what_can_not_be_read_has_the_same_shape() {
     let status = client.tag(tag(&"a".repeat(1000))).await.unwrap_err();
     expect(&status, Code::ResourceExhausted, "body_too_large");
     let line = r#"electra_requests_total{route="unmatched",model="",code="404"} 1"#;
-    until_counted(&fixture, line).await;
+    fixture.until_counted(line).await;
     assert_eq!(runs(&fixture), 0);
 }
 
@@ -217,7 +219,7 @@ async fn a_call_keeps_its_id_and_is_counted() {
         r#"electra_requests_total{route="/electra.v1.Electra/Tag",model="model",code="200"} 2"#,
         r#"electra_requests_total{route="/electra.v1.Electra/Tag",model="model",code="422"} 1"#,
     ] {
-        until_counted(&fixture, line).await;
+        fixture.until_counted(line).await;
     }
 }
 
@@ -243,8 +245,9 @@ async fn a_passed_deadline_runs_nothing() {
     assert_eq!(runs(&fixture), 2, "the expired request was run");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn tensors_may_ask_for_more_than_the_usual_time() {
+    let _clock = HeldClock::new();
     let fixture = Fixture::new(Task::Tag);
     let served = Served::hurried(&fixture).await;
     fixture.model.shut();
@@ -272,8 +275,15 @@ async fn tensors_may_ask_for_more_than_the_usual_time() {
         async move { client.model_infer(request).await }
     });
     fixture.model.until_begun(1).await;
-    // When a later one has had the usual time, so has the former.
-    let status = served.client().tag(tag("fox")).await.unwrap_err();
+    let usual = tokio::spawn({
+        let mut client = served.client();
+        async move { client.tag(tag("fox")).await }
+    });
+    fixture.until_queued(1).await;
+    // Both have then had the usual time.
+    advance(USUAL_TIME).await;
+    let status = soon("the usual request is answered", usual).await;
+    let status = status.unwrap().unwrap_err();
     expect(&status, Code::DeadlineExceeded, "deadline_exceeded");
     fixture.model.open();
     patient.await.unwrap().unwrap();
@@ -291,7 +301,7 @@ async fn a_full_queue_says_when_to_try_again() {
     let runs = call();
     fixture.model.until_begun(1).await;
     let waits = call();
-    until_counted(&fixture, "electra_queue_depth{model=\"model\"} 1").await;
+    fixture.until_queued(1).await;
     let status = client.tag(tag("a")).await.unwrap_err();
     expect(&status, Code::ResourceExhausted, "queue_full");
     let retry_after = status.metadata().get("retry-after").unwrap();
@@ -316,9 +326,9 @@ async fn a_client_that_has_gone_is_not_computed_for() {
         let mut client = client.clone();
         async move { client.tag(tag("fox")).await }
     });
-    until_counted(&fixture, "electra_queue_depth{model=\"model\"} 1").await;
+    fixture.until_queued(1).await;
     gone.abort();
-    until_counted(&fixture, "code=\"499\"").await;
+    fixture.until_counted("code=\"499\"").await;
     fixture.model.open();
     first.await.unwrap().unwrap();
     client.tag(tag("a")).await.unwrap();

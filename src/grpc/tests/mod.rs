@@ -25,6 +25,9 @@ use crate::service::testing::Fixture;
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 
+/// The time of a request that does not say, where the server is hurried.
+const USUAL_TIME: Duration = Duration::from_millis(20);
+
 /// A gRPC server, and a connection to it.
 struct Served {
     channel: Channel,
@@ -66,7 +69,7 @@ impl Served {
     /// Where a request that does not say has almost no time. Clients end calls by their own clock where they do say.
     async fn hurried(fixture: &Fixture) -> Self {
         let timeouts = Timeouts {
-            request: Duration::from_millis(20),
+            request: USUAL_TIME,
             ..Timeouts::default()
         };
         Self::start(&fixture.service, &fixture.metrics, timeouts).await
@@ -107,13 +110,6 @@ fn expect(status: &Status, code: Code, name: &str) {
         "{status:?}"
     );
     assert!(status.message().ends_with(['.', '?']), "{status:?}");
-}
-
-/// Waits until the metrics have a line.
-async fn until_counted(fixture: &Fixture, line: &str) {
-    while !fixture.metrics.encode().unwrap().contains(line) {
-        tokio::task::yield_now().await;
-    }
 }
 
 fn runs(fixture: &Fixture) -> usize {

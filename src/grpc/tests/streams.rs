@@ -12,6 +12,7 @@ use tonic_health::pb::health_client::HealthClient;
 use super::*;
 use crate::grpc::proto::electra::TagResponse;
 use crate::grpc::stream::IN_FLIGHT;
+use crate::testing::eventually;
 
 /// Of the nth request, so many entities are found: order shows.
 fn numbered(number: usize) -> TagRequest {
@@ -49,7 +50,7 @@ async fn responses_come_in_the_order_of_their_requests() {
     assert_eq!(found, expected);
     assert!(end.is_none(), "{end:?}");
     let line = r#"electra_requests_total{route="/electra.v1.Electra/TagStream",model="model",code="200"} 1"#;
-    until_counted(&fixture, line).await;
+    fixture.until_counted(line).await;
 }
 
 #[tokio::test]
@@ -71,9 +72,7 @@ async fn a_stream_reads_no_more_than_it_may_have_in_flight() {
         depth.unwrap().parse::<usize>().unwrap()
     };
     // Those without a token are never in the queue.
-    while waiting() < 20 {
-        tokio::task::yield_now().await;
-    }
+    eventually("20 requests wait", async || waiting() >= 20).await;
     for _ in 0..50 {
         let health = HealthCheckRequest::default();
         HealthClient::new(served.channel.clone())
@@ -106,7 +105,7 @@ async fn the_first_request_that_fails_ends_its_stream() {
         "{end:?}"
     );
     let line = r#"electra_requests_total{route="/electra.v1.Electra/TagStream",model="model",code="422"} 1"#;
-    until_counted(&fixture, line).await;
+    fixture.until_counted(line).await;
 }
 
 #[tokio::test]
@@ -148,10 +147,10 @@ async fn a_stream_whose_client_has_gone_is_not_computed() {
     for _ in 0..2 {
         requests.send(tag("fox")).await.unwrap();
     }
-    until_counted(&fixture, "electra_queue_depth{model=\"model\"} 2").await;
+    fixture.until_queued(2).await;
     drop((requests, responses));
-    until_counted(&fixture, "code=\"499\"").await;
-    until_counted(&fixture, "electra_queue_depth{model=\"model\"} 0").await;
+    fixture.until_counted("code=\"499\"").await;
+    fixture.until_queued(0).await;
     fixture.model.open();
     served.client().tag(tag("a")).await.unwrap();
     assert_eq!(runs(&fixture), 2);
@@ -168,7 +167,7 @@ async fn a_stopping_server_answers_what_it_read_and_ends_the_stream() {
     for number in 2..=3 {
         requests.send(numbered(number)).await.unwrap();
     }
-    until_counted(&fixture, "electra_queue_depth{model=\"model\"} 2").await;
+    fixture.until_queued(2).await;
     fixture.service.start_draining();
     served.stop.send(()).unwrap();
     fixture.model.open();
