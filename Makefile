@@ -24,11 +24,12 @@ serve: build ## Fetch ONNX Runtime, build, and serve the models in models/ on po
 build: prerequisites runtime ## Build the optimised program, target/release/electra
 	$(CARGO) build --release --locked
 
+# Without optimisation, which the unit tests don't need and which would take most of the time.
 check: ## Check formatting, run clippy and the unit tests: no network, no ONNX Runtime
 	@scripts/check_prerequisites.sh cargo linker lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --lib --bins --tests -- -D warnings
-	$(CARGO) test --locked --lib
+	$(CARGO) test --locked --lib --config profile.dev.opt-level=0
 
 test: prerequisites runtime ## Get what the test suite needs and run all of it
 	ELECTRA_REQUIRE_ONNXRUNTIME=1 $(CARGO) test --locked
