@@ -1,4 +1,4 @@
-//! The feed-forward layer's activation of a product, its scale and bias included.
+//! Activation functions of feed-forward layers, applied after a product's scale and bias.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::product::Product;
 use super::quantize::shifted_row;
 use crate::activation::Activation;
 
-/// Activates some rows of a product, into `activated`, `[rows, width]`.
+/// Activates `rows` of a product into `activated`, `[rows, width]`.
 pub fn activate(
     activation: Activation,
     product: &Product,
@@ -25,8 +25,8 @@ pub fn activate(
     });
 }
 
-/// Activates some rows of a product and quantizes them: `bytes` is `[rows, width]`, `scales` `[rows]`. `shift` is what
-/// values are raised by to become positive, at least the activation's depth.
+/// Activates `rows` of a product and quantizes them into `bytes`, `[rows, width]`, and `scales`, `[rows]`. `shift` is
+/// added to each value to make it positive: it must be at least the activation's depth.
 pub fn activate_and_quantize(
     activation: Activation,
     product: &Product,
@@ -88,7 +88,7 @@ impl WithSimd for ActivateAndQuantize<'_> {
     }
 }
 
-/// Activates a row, and gives its greatest value.
+/// Activates a row and returns its maximum.
 #[inline(always)]
 fn activate_row<S: Simd>(
     simd: S,
@@ -142,7 +142,6 @@ fn apply_vectors<S: Simd, F: Function>(
     simd.reduce_max_f32s(greatest)
 }
 
-/// A function of each element.
 trait Function {
     fn of<S: Simd>(simd: S, x: S::f32s) -> S::f32s;
 }
@@ -165,10 +164,10 @@ impl Function for Gelu {
 }
 
 impl Function for GeluTanh {
-    /// (1 + tanh y) / 2 is the sigmoid of 2y.
+    /// The sigmoid of 2y equals (1 + tanh y) / 2.
     #[inline(always)]
     fn of<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-        /// 2 √(2/π), and that times 0.044715.
+        /// 2 √(2/π), and the same times 0.044715.
         const FACTORS: [f32; 2] = [1.595_769, 0.071_354_814];
         let square = simd.mul_f32s(x, x);
         let factor = simd.mul_add_e_f32s(

@@ -1,4 +1,4 @@
-//! Attention of a sequence to itself: softmax(Q Kᵀ / √size) V in each head, on the sequence's own rows alone.
+//! Self-attention of one sequence: softmax(Q Kᵀ / √size) V in each head. Reads no rows of other sequences.
 
 use std::ops::Range;
 
@@ -10,28 +10,28 @@ use super::panels::{Panels, ROWS};
 use super::product::Product;
 use crate::numbers::float32;
 
-/// How a row is divided among attention's heads.
+/// How attention divides a row among its heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
-    /// How many there are.
     pub count: usize,
-    /// The width of one.
+    /// Width of one head.
     pub size: usize,
 }
 
 impl Heads {
-    /// The width of all.
+    /// Width of all heads together.
     #[must_use]
     pub fn width(self) -> usize {
         self.count * self.size
     }
 }
 
-/// What some of a sequence's tokens gather from all of it, `[queries, width]`. A row of `query_key_value` holds a token's
-/// queries, keys and values, `width` each; `sequence` names the sequence's rows, `queries` those to compute.
+/// Computes the attention outputs of some of a sequence's tokens into `context`, `[queries, width]`. A row of
+/// `query_key_value` holds a token's queries, keys and values, `width` each. `sequence` is the range of the sequence's
+/// rows, `queries` the range of rows to compute.
 ///
 /// # Panics
-/// Where `query_key_value` has too few rows for `sequence`, or `context` another size.
+/// If `query_key_value` has too few rows for `sequence`, or `context` has the wrong size.
 pub fn attend(
     query_key_value: &Product,
     heads: Heads,
@@ -98,7 +98,7 @@ impl WithSimd for Attend<'_> {
     }
 }
 
-/// Some rows of queries, keys and values.
+/// The query, key and value rows of one sequence.
 #[derive(Clone, Copy)]
 struct Sequence<'a> {
     query_key_value: &'a Product<'a>,
@@ -107,7 +107,7 @@ struct Sequence<'a> {
 }
 
 impl Sequence<'_> {
-    /// Lays out the keys and values of the head that has these columns.
+    /// Packs the keys and values of the head that has these columns.
     #[inline(always)]
     fn pack<S: Simd>(&self, columns: &Range<usize>, keys: &mut Panels, values: &mut Panels) {
         keys.reset::<S>(columns.len(), self.rows.len());
@@ -123,7 +123,7 @@ impl Sequence<'_> {
         }
     }
 
-    /// The queries of some rows, already divided by √size.
+    /// Loads the queries of `rows`, divided by √size.
     #[inline(always)]
     fn load_queries(&self, rows: Range<usize>, columns: &Range<usize>, queries: &mut [f32]) {
         let factor = 1.0 / float32(columns.len()).sqrt();
@@ -137,7 +137,7 @@ impl Sequence<'_> {
         }
     }
 
-    /// A head's columns among the keys (part 1) or the values (part 2).
+    /// Returns a head's columns among the keys (part 1) or the values (part 2).
     #[inline(always)]
     fn part(&self, columns: &Range<usize>, part: usize) -> Range<usize> {
         let offset = part * self.heads.width();
@@ -150,8 +150,7 @@ fn rows_of(matrix: &[f32], stride: usize, width: usize) -> [&[f32]; ROWS] {
     std::array::from_fn(|row| &matrix[row * stride..][..width])
 }
 
-/// Turns the first `length` of a row of scores into e to the power of their distance from the greatest, and gives the sum
-/// of that. What comes after them becomes 0.
+/// Replaces the first `length` scores of a row by e^(score - maximum), sets the others to 0, and returns the sum.
 #[inline(always)]
 fn softmax<S: Simd>(simd: S, scores: &mut [f32], length: usize) -> f32 {
     scores[length..].fill(f32::NEG_INFINITY);

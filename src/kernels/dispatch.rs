@@ -1,9 +1,9 @@
-//! Runs kernels in the widest vectors that the processor has.
+//! Runs kernels with the widest vectors that the processor supports.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Whether this processor has vectors that the kernels are written for. Where it has none, ONNX Runtime's own operators are
-/// faster.
+/// Whether this processor has vectors that the kernels are written for. If it has none, ONNX Runtime's own operators
+/// are faster.
 #[must_use]
 pub fn vectorized() -> bool {
     struct Vectorized;
@@ -17,7 +17,6 @@ pub fn vectorized() -> bool {
     dispatch(Vectorized)
 }
 
-/// Runs a kernel in the widest vectors that the processor has.
 pub(super) fn dispatch<K: WithSimd>(kernel: K) -> K::Output {
     #[cfg(test)]
     if let Some(chosen) = super::tests::CHOSEN.get() {

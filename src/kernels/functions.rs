@@ -2,19 +2,22 @@
 
 use pulp::Simd;
 
-/// A float that has no room for a fraction, so that adding it rounds to a whole number, which is then in the low bits.
+/// 1.5 · 2^23: floats of this magnitude have no fraction bits. Adding it to a value rounds the value to a whole number,
+/// which is then in the low bits.
 pub(super) const ROUNDING: f32 = 12_582_912.0;
 
-/// Below it, [`exp`] gives what it gives here: no sum notices, and it is far above the denormal numbers that slow
-/// processors down.
+/// [`exp`] clamps its argument to at least this. e^-50 is too small to change a sum, yet far above the denormal numbers
+/// that slow processors down.
 const LEAST_EXPONENT: f32 = -50.0;
-/// Above it, [`exp`] gives what it gives here: no float is left above.
+/// [`exp`] clamps its argument to at most this: e^89 is above the greatest float.
 const GREATEST_EXPONENT: f32 = 88.0;
 
-/// e^x, within 1e-7 of it in proportion: 2^n times a polynomial of what is left, which is at most ln 2 / 2.
+/// e^x, with a relative error of at most 1e-7. It is 2^n times a polynomial of the remainder, which is at most ln 2 / 2
+/// in magnitude.
 #[inline(always)]
 pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    /// ln 2, cut so that its product with a small whole number is exact, and what was cut off.
+    /// ln 2 in two parts. The first has few enough bits that its product with a small whole number is exact; the second
+    /// is the remainder.
     const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     /// Cephes' minimax polynomial of (e^r - 1 - r) / r², highest power first.
     const POLYNOMIAL: [f32; 6] = [
@@ -35,13 +38,14 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let polynomial = horner(simd, rest, &POLYNOMIAL);
     let fraction = simd.mul_add_e_f32s(polynomial, simd.mul_f32s(rest, rest), rest);
     let fraction = simd.add_f32s(fraction, splat(1.0));
-    // The whole number is in the low bits; from there it goes into the exponent.
+    // Shifts the whole number from the low bits into the exponent.
     let exponent =
         simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(rounded), simd.splat_u32s(23));
     simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(fraction), exponent))
 }
 
-/// The error function, within 5e-7: a rational function on [-4, 4], beyond which it is ±1 to all digits.
+/// The error function, with an error of at most 5e-7: a rational function on [-4, 4]. Beyond that range, erf rounds to
+/// ±1.
 #[inline(always)]
 pub(super) fn erf<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     /// Eigen's coefficients, highest power of x² first.

@@ -1,4 +1,4 @@
-//! Kernels against the same in 64-bit floats, written as the formulas are.
+//! Compares kernels with their textbook formulas in 64-bit floats.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -11,11 +11,11 @@ use crate::activation::Activation;
 use crate::numbers::{float, float32};
 
 thread_local! {
-    /// What the kernels are to compute with on this thread, instead of the widest vectors.
+    /// The instruction set that kernels use on this thread, in place of the widest.
     pub static CHOSEN: Cell<Option<Arch>> = const { Cell::new(None) };
 }
 
-/// Checks with each kind of vectors that this processor has, and with none.
+/// Runs a check with each vector width that this processor has, and without vectors.
 fn with_all_vectors(check: impl Fn()) {
     let mut kinds = vec![Arch::Scalar, Arch::new()];
     #[cfg(target_arch = "x86_64")]
@@ -44,7 +44,7 @@ fn close(actual: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     }
 }
 
-/// A product of random rows, some of them scaled.
+/// A random product, with row scales or without.
 struct Rows {
     values: Vec<f32>,
     scales: Option<Vec<f32>>,
@@ -75,7 +75,7 @@ impl Rows {
     }
 }
 
-/// erf by its Taylor series, which converges everywhere.
+/// erf by its Taylor series, which converges for all x.
 fn erf(x: f64) -> f64 {
     let mut term = x;
     let mut sum = x;
@@ -99,7 +99,7 @@ fn activated(activation: Activation, x: f64) -> f64 {
     }
 }
 
-/// Widths around whole numbers of vectors of 4, 8 and 16.
+/// Widths that are, and that are not, multiples of the vector lengths 4, 8 and 16.
 const WIDTHS: [usize; 7] = [1, 7, 16, 20, 33, 64, 100];
 
 #[test]
@@ -144,7 +144,7 @@ fn rows_are_activated_with_scale_and_bias() {
     });
 }
 
-/// Bytes back to values, within half a step of what they were made of.
+/// Checks that dequantized bytes are within half a step of the exact values.
 fn check_bytes(bytes: &[u8], scale: f32, zero_point: f32, exact: &[f64], what: &str) {
     let restored: Vec<f32> = bytes
         .iter()
@@ -328,7 +328,7 @@ fn sequences_attend_to_themselves() {
     });
 }
 
-/// Alone, among others, all its queries at once or some of them: a token's numbers are the same to the bit.
+/// A token's numbers are bit-identical alone and among others, and with all queries computed at once or some of them.
 #[test]
 fn a_token_gathers_the_same_whatever_is_computed_beside_it() {
     with_all_vectors(|| {

@@ -1,10 +1,9 @@
-//! What the CPU computes of a packed graph: the products of rows with weights, and what is around them, each in one pass over
-//! a row where ONNX Runtime's own operators take several: attention over each sequence alone, activations, the residual
-//! LayerNorm, quantization.
+//! CPU kernels for a packed graph: matrix products and the operators around them. Attention per sequence, activations,
+//! residual LayerNorm and quantization each take one pass over a row; ONNX Runtime's operators take several.
 //!
-//! Pure functions over slices, in the widest vectors that the processor has. A row of a result depends on the rows of its
-//! own sequence and on nothing else, in an order that is always the same: so its numbers do not depend on the batch, to
-//! the bit.
+//! Kernels are pure functions over slices, in the widest vectors that the processor supports. A row of a result depends
+//! only on the rows of its own sequence, and its sums are always made in the same order. So results are bit-identical
+//! in any batch.
 
 #![expect(
     clippy::inline_always,

@@ -1,4 +1,4 @@
-//! A residual's LayerNorm: of a product, its scale and bias included, and the rows that it is added to.
+//! Residual LayerNorm: adds a product, scaled and with its bias, to the skip connection's rows and normalizes the sum.
 
 use std::ops::Range;
 
@@ -12,16 +12,16 @@ use crate::numbers::float32;
 /// A LayerNorm's parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm<'a> {
-    /// What normalized rows are multiplied by, `[width]`.
+    /// Factors of the normalized values, `[width]`.
     pub gain: &'a [f32],
-    /// What is added then, `[width]`.
+    /// Terms added after the factors, `[width]`.
     pub shift: &'a [f32],
-    /// What is added to the variance.
+    /// Added to the variance.
     pub epsilon: f32,
 }
 
-/// `LayerNorm(product + skip)` of some rows, into `normalized`, `[rows, width]`, and quantized where `quantized` has room
-/// for it: bytes `[rows, width]` of both signs, and scales `[rows]`.
+/// Writes `LayerNorm(product + skip)` of some rows into `normalized`, `[rows, width]`. If `quantized` is given, also
+/// quantizes them to signed bytes, `[rows, width]`, with scales, `[rows]`.
 pub fn add_and_normalize(
     product: &Product,
     skip: &[f32],
@@ -98,7 +98,7 @@ fn normalize_row<S: Simd>(
     scale_and_shift(Scalar, last, mean, factor, last_gain, last_shift);
 }
 
-/// Adds all that is normalized, and gives the sum of it.
+/// Adds product, bias and skip of a row, and returns the sum of the results.
 #[inline(always)]
 fn add<S: Simd>(
     simd: S,

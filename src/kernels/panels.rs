@@ -1,14 +1,14 @@
-//! A matrix laid out for being multiplied from the left: cut into panels of columns that fit into the processor's
+//! A matrix packed as the right operand of a product: cut into panels of columns that fit into the processor's
 //! registers, each panel's rows one after another.
 
 use pulp::Simd;
 
-/// Rows that are multiplied at once: with two vectors of columns each, their sums stay in registers.
+/// Rows multiplied at once: with two vectors of columns each, their sums stay in registers.
 pub(super) const ROWS: usize = 6;
-/// Vectors in a row of a panel; the last panel may have one alone.
+/// Vectors in a row of a panel; the last panel may have only one.
 const VECTORS: usize = 2;
 
-/// A matrix of `[depth, columns]`, filled up with columns of zeros to a whole number of vectors.
+/// A matrix of `[depth, columns]`, padded with zero columns to a whole number of vectors.
 #[derive(Debug, Default)]
 pub(super) struct Panels {
     values: Vec<f32>,
@@ -18,7 +18,7 @@ pub(super) struct Panels {
 }
 
 impl Panels {
-    /// Makes room for a matrix. Its columns must be set; those beyond them are zeros.
+    /// Resizes for a matrix. The caller must set its columns; padding columns are zero.
     #[inline(always)]
     pub(super) fn reset<S: Simd>(&mut self, depth: usize, columns: usize) {
         let size = depth * columns.next_multiple_of(S::F32_LANES);
@@ -29,7 +29,7 @@ impl Panels {
         (self.depth, self.columns, self.lanes) = (depth, columns, S::F32_LANES);
     }
 
-    /// Columns with those that fill up.
+    /// Number of columns with padding.
     #[inline(always)]
     pub(super) fn padded_columns(&self) -> usize {
         self.columns.next_multiple_of(self.lanes)
@@ -61,7 +61,8 @@ impl Panels {
         }
     }
 
-    /// Multiplies rows of `depth` each with the matrix, into rows of [`Self::padded_columns`]. `used` of the rows count.
+    /// Multiplies rows of `depth` values with the matrix, into rows of [`Self::padded_columns`]. Only the first `used`
+    /// rows are written.
     #[inline(always)]
     pub(super) fn multiply<S: Simd>(
         &self,
@@ -84,7 +85,7 @@ impl Panels {
         }
     }
 
-    /// The first column and the width of the panel that a column is in.
+    /// The first column and the width of the panel that contains a column.
     #[inline(always)]
     fn panel(&self, column: usize) -> (usize, usize) {
         let width = VECTORS * self.lanes;
@@ -93,7 +94,8 @@ impl Panels {
     }
 }
 
-/// The sums of one panel, `[ROWS, N]` vectors. Each is summed in order of depth, whatever stands beside it.
+/// Computes the sums of one panel, `[ROWS, N]` vectors. Each sum is made in order of depth, independent of its
+/// neighbours.
 #[inline(always)]
 fn tile<S: Simd, const N: usize>(
     simd: S,

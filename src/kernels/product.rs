@@ -1,11 +1,11 @@
-//! The product of a linear layer, as the kernels that follow it take it.
+//! The output of a linear layer's matrix product, as input of the kernels that follow it.
 
-/// Rows of a matrix product that still lack their scale and their bias.
+/// Rows of a matrix product before their scale and bias are applied.
 #[derive(Clone, Copy, Debug)]
 pub struct Product<'a> {
     /// `[rows, width]`.
     pub rows: &'a [f32],
-    /// `[rows]`; none where rows are not scaled.
+    /// `[rows]`; `None` for unscaled rows.
     pub scales: Option<&'a [f32]>,
     /// `[width]`.
     pub bias: &'a [f32],

@@ -1,17 +1,18 @@
-//! Rows of floats as unsigned bytes, with a scale that is the row's own.
+//! Quantizes rows of floats to unsigned bytes, with one scale per row.
 
 use pulp::{Scalar, Simd, WithSimd};
 
 use super::dispatch::dispatch;
 use super::functions::ROUNDING;
 
-/// The byte of 0 among signed values.
+/// The byte that stands for 0 among signed values.
 const SIGNED_ZERO_POINT: f32 = 128.0;
-/// The greatest byte.
+/// The greatest byte, as a float.
 const GREATEST: f32 = 255.0;
 
-/// Quantizes rows of both signs to 128 ± 127 by their largest magnitude. `rows` and `bytes` are `[scales, width]`; a scale
-/// is the value of one step. It is 0 for a row of zeros, whose bytes mean nothing: scaled by it they are zeros again.
+/// Quantizes rows of both signs to 128 ± 127 by their largest magnitude. `rows` and `bytes` are `[scales, width]`; a
+/// scale is the value of one step. A row of zeros has scale 0 and arbitrary bytes, which that scale turns back into
+/// zeros.
 pub fn quantize_signed(rows: &[f32], width: usize, bytes: &mut [u8], scales: &mut [f32]) {
     dispatch(QuantizeSigned {
         rows,
@@ -41,7 +42,7 @@ impl WithSimd for QuantizeSigned<'_> {
     }
 }
 
-/// Quantizes a row of both signs, and gives its scale.
+/// Quantizes a row of both signs and returns its scale.
 #[inline(always)]
 pub(super) fn signed_row<S: Simd>(simd: S, row: &[f32], bytes: &mut [u8]) -> f32 {
     let (vectors, rest) = S::as_simd_f32s(row);
@@ -58,9 +59,9 @@ pub(super) fn signed_row<S: Simd>(simd: S, row: &[f32], bytes: &mut [u8]) -> f32
     scale
 }
 
-/// Quantizes a row that is never below `-shift` and at most `greatest`, and gives its scale. That divides the shift into a
-/// whole number of steps, which is the row's zero point, so that the shift adds the same constant to every row's product; a
-/// shift of 0 adds nothing.
+/// Quantizes a row whose values are from `-shift` to `greatest`, and returns its scale. The scale divides the shift
+/// into a whole number of steps, which is the row's zero point. So the shift adds the same constant to every row's
+/// product; a shift of 0 adds nothing.
 #[inline(always)]
 pub(super) fn shifted_row<S: Simd>(
     simd: S,
@@ -101,8 +102,8 @@ fn write_vectors<S: Simd>(simd: S, row: &[f32], inverse: f32, zero_point: f32, b
         let lanes = [rounded];
         let lanes = bytemuck::cast_slice::<_, u8>(&lanes).chunks_exact(size_of::<f32>());
         for (byte, lane) in bytes.iter_mut().zip(lanes) {
-            // The low byte of the whole number that `ROUNDING` leaves there, on processors that are little-endian: all
-            // that ONNX Runtime has a build for.
+            // `ROUNDING` leaves the whole number in the low byte. That is the first one on little-endian processors,
+            // and ONNX Runtime has builds for no others.
             *byte = lane[0];
         }
     }

@@ -1,4 +1,4 @@
-//! Products of signed bytes with rows of unsigned ones: exact 32-bit sums, scaled to floats at once.
+//! Products of unsigned activation bytes with signed weight bytes: exact 32-bit sums, scaled to floats at once.
 
 use multiversion::multiversion;
 use multiversion::target::match_target;
@@ -9,7 +9,8 @@ use super::byte_weights::{ByteWeights, DEPTH, Rows};
 #[cfg(target_arch = "x86_64")]
 pub use super::x86::multiplies_bytes;
 
-/// Whether bytes are multiplied here at least as fast as ONNX Runtime does it: not on a processor that nothing is written for.
+/// Whether this processor's kernel is at least as fast as ONNX Runtime's. Off x86-64 there is no kernel for these
+/// products.
 #[cfg(not(target_arch = "x86_64"))]
 #[must_use]
 pub fn multiplies_bytes() -> bool {
@@ -17,11 +18,11 @@ pub fn multiplies_bytes() -> bool {
 }
 
 impl ByteWeights {
-    /// Multiplies rows, `[rows, inputs]`, of which `zero_point` is taken off first, and their products by `scales`,
+    /// Multiplies `rows`, `[rows, inputs]`, less `zero_point`, with the weights, and scales the sums by `scales`,
     /// `[outputs]`, into `products`, `[rows, outputs]`. Sums are exact up to 2^16 inputs.
     ///
     /// # Errors
-    /// Where any of them has another size.
+    /// If `rows`, `scales` or `products` has the wrong size.
     pub fn multiply(
         &self,
         rows: &[u8],
@@ -55,7 +56,7 @@ fn multiply(rows: Rows, products: &mut [f32]) {
     }
 }
 
-/// On a processor that no faster way is written for.
+/// The fallback for processors without VNNI or AVX2.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a sum's rounding is far below that of the bytes it is made of"
@@ -91,7 +92,7 @@ mod tests {
 
     type Multiply = fn(Rows, &mut [f32]);
 
-    /// All that this processor can do, not only the fastest.
+    /// Every implementation that this processor can run, not only the fastest.
     fn ways() -> Vec<(&'static str, Multiply)> {
         vec![
             ("the fastest", multiply),
@@ -108,7 +109,8 @@ mod tests {
         }
     }
 
-    /// Rows of one tile, of more and of a part; inputs and outputs that fill groups and panels, and that don't.
+    /// Row counts of one tile, several tiles and part of one; inputs and outputs that fill steps and panels, and that
+    /// do not.
     const SHAPES: [[usize; 3]; 7] = [
         [1, 4, 32],
         [8, 16, 64],
@@ -161,7 +163,8 @@ mod tests {
         }
     }
 
-    /// The most that 3,072 inputs can add up to, as in base's feed-forward layer: beyond 16 bits and far below 32.
+    /// The greatest possible sums of 3,072 inputs, the width of base's feed-forward layer: beyond 16 bits and far below
+    /// 32.
     #[test]
     fn the_greatest_bytes_do_not_saturate() {
         let inputs = 3072;

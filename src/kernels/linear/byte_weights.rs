@@ -1,8 +1,8 @@
-//! Weights of signed bytes, laid out in panels for the instructions that multiply them.
+//! int8 weights, laid out in panels for the instructions that multiply them.
 
-/// Columns of a panel of weights.
+/// Columns in a panel.
 pub(super) const COLUMNS: usize = 32;
-/// Neighbouring inputs whose products are added in one step.
+/// Neighbouring inputs whose products one instruction adds.
 pub(super) const DEPTH: usize = 4;
 
 /// The weights of one step, `[COLUMNS, DEPTH]`.
@@ -10,34 +10,34 @@ pub(super) const DEPTH: usize = 4;
 #[repr(align(64))]
 pub(super) struct Step(pub [i8; COLUMNS * DEPTH]);
 
-/// A layer's weights as signed bytes.
+/// A linear layer's weights in int8.
 pub struct ByteWeights {
-    /// Panels of [`COLUMNS`] outputs, each `[inputs / DEPTH]`, filled up with zeros.
+    /// Panels of [`COLUMNS`] outputs, `[inputs / DEPTH]` each, padded with zeros.
     steps: Vec<Step>,
-    /// What each output's weights add up to, those that fill up included.
+    /// Sum of each output's weights, padding outputs included.
     sums: Vec<i32>,
     inputs: usize,
     outputs: usize,
 }
 
-/// Rows to multiply with weights.
+/// Arguments of one product.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub weights: &'a ByteWeights,
     /// `[rows, inputs]`.
     pub bytes: &'a [u8],
-    /// What is taken off each byte.
+    /// Subtracted from each byte.
     pub zero_point: u8,
     /// `[outputs]`.
     pub scales: &'a [f32],
 }
 
 impl ByteWeights {
-    /// Lays out weights of `[inputs, outputs]`, row after row. Two neighbours in a column, from an even row on, add up to at
-    /// most 128 in magnitude: AVX2 adds their products in 16 bits.
+    /// Packs weights of `[inputs, outputs]`, row-major. The weights in rows 2k and 2k + 1 of a column must sum to at
+    /// most 128 in magnitude, because AVX2 adds their products in 16 bits.
     ///
     /// # Panics
-    /// Where there are more or fewer, or none.
+    /// If the number of weights is not `inputs * outputs`, or there are none.
     #[must_use]
     pub fn new([inputs, outputs]: [usize; 2], weights: &[i8]) -> Self {
         assert_eq!(weights.len(), inputs * outputs);
@@ -63,26 +63,26 @@ impl ByteWeights {
         }
     }
 
-    /// The width of a row, and of its product.
+    /// `[inputs, outputs]`.
     #[must_use]
     pub fn shape(&self) -> [usize; 2] {
         [self.inputs, self.outputs]
     }
 
-    /// The panels, each with its first column.
+    /// The panels, each with the index of its first column.
     pub(super) fn panels(&self) -> impl Iterator<Item = (usize, &[Step])> {
         let panels = self.steps.chunks_exact(self.inputs.div_ceil(DEPTH));
         (0..).step_by(COLUMNS).zip(panels)
     }
 
-    /// What the sums of a panel's columns begin with, so that `zero_point` is off each byte in the end.
+    /// The initial sums of a panel's columns, which subtract `zero_point` from each byte.
     pub(super) fn first_sums(&self, first: usize, zero_point: u8) -> [i32; COLUMNS] {
         std::array::from_fn(|column| -i32::from(zero_point) * self.sums[first + column])
     }
 }
 
 impl Rows<'_> {
-    /// The scales of a panel's columns; of those that fill up, zero.
+    /// The scales of a panel's columns; 0 for padding columns.
     pub fn scales(&self, first: usize) -> [f32; COLUMNS] {
         std::array::from_fn(|column| self.scales.get(first + column).copied().unwrap_or(0.0))
     }

@@ -1,20 +1,20 @@
-//! Weights of 32-bit floats.
+//! fp32 weights and their products.
 
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_tensor::Matrix;
 
 use super::WrongSize;
 
-/// A layer's weights as 32-bit floats.
+/// A linear layer's weights in fp32.
 pub struct FloatWeights {
     packed: PackedBMatrix<f32>,
 }
 
 impl FloatWeights {
-    /// Lays out weights of `[inputs, outputs]`, row after row.
+    /// Packs weights of `[inputs, outputs]`, row-major.
     ///
     /// # Panics
-    /// Where there are more or fewer.
+    /// If the number of weights is not `inputs * outputs`.
     #[must_use]
     pub fn new([inputs, outputs]: [usize; 2], weights: &[f32]) -> Self {
         keep_products_on_their_thread();
@@ -24,16 +24,16 @@ impl FloatWeights {
         }
     }
 
-    /// The width of a row, and of its product.
+    /// `[inputs, outputs]`.
     #[must_use]
     pub fn shape(&self) -> [usize; 2] {
         [self.packed.rows(), self.packed.cols()]
     }
 
-    /// Multiplies rows, `[rows, inputs]`, into `products`, `[rows, outputs]`.
+    /// Multiplies `rows`, `[rows, inputs]`, with the weights into `products`, `[rows, outputs]`.
     ///
     /// # Errors
-    /// Where one or the other has another size.
+    /// If `rows` or `products` has the wrong size.
     pub fn multiply(&self, rows: &[f32], products: &mut [f32]) -> Result<(), WrongSize> {
         let width = self.packed.rows();
         let count = rows.len().checked_div(width).unwrap_or(0);
@@ -49,8 +49,8 @@ impl FloatWeights {
     }
 }
 
-/// Has rten-gemm not divide a product among threads of its own: it does as many as rayon's pool of the process has. Nothing
-/// else here uses that pool; where somebody made it before, products are as right, and only their threads are more.
+/// Keeps rten-gemm on the calling thread: it uses as many threads as rayon's global pool has. Nothing else in this
+/// crate uses that pool. If the pool already exists, products are still right but use its threads.
 fn keep_products_on_their_thread() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1);
     let _made_before = pool.build_global();
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows of one tile, of more and of a part; depths of one block and of more.
+    /// Row counts of one tile, several tiles and part of one; depths of one block and of several.
     const SHAPES: [[usize; 3]; 5] = [
         [1, 4, 32],
         [6, 16, 64],

@@ -1,4 +1,4 @@
-//! Products of rows with a linear layer's weights, which are laid out once for the processor and read by all threads.
+//! Products with a linear layer's weights, which are packed once for the processor and shared by all threads.
 
 mod byte_products;
 mod byte_weights;

@@ -1,11 +1,12 @@
-//! Products of bytes by the instructions of x86-64 that add several of them at once.
+//! int8 products by the x86-64 instructions that multiply and add several bytes at once.
 
 use multiversion::multiversion;
 use multiversion::target::match_target;
 
 use super::byte_weights::{COLUMNS, DEPTH, Rows, Step};
 
-/// Whether ONNX Runtime has no faster instructions for products of bytes than those used here.
+/// Whether the kernels here are at least as fast as ONNX Runtime's, which also uses AMX, AVX-VNNI, and AVX-512 without
+/// VNNI.
 #[must_use]
 pub fn multiplies_bytes() -> bool {
     let features = raw_cpuid::CpuId::new().get_extended_feature_info();
@@ -16,14 +17,12 @@ pub fn multiplies_bytes() -> bool {
     })
 }
 
-/// What multiplies bytes, from the fastest to the slowest.
+/// Instructions that multiply bytes, from the fastest to the slowest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Instructions {
-    /// AVX-512's VNNI.
     Vnni,
-    /// AVX2.
     Avx2,
-    /// None that are written for.
+    /// Neither VNNI nor AVX2: the fallback.
     Any,
 }
 
@@ -36,21 +35,21 @@ fn instructions() -> Instructions {
     }
 }
 
-/// Vectors of columns that a tile has.
+/// Vectors of columns in a tile.
 const VECTORS: usize = 2;
 
-/// Writes what is the same for all instructions: `multiply`, which takes some columns of a panel against all rows while they
-/// are in the cache, and `tile`, which takes them against so many rows that the sums stay in registers.
+/// Writes the code that all instruction sets share. `multiply` multiplies some columns of a panel with all rows while
+/// those columns are in the cache. `tile` multiplies them with as many rows as have room for their sums in registers.
 macro_rules! products {
     (
         $target:literal,
         rows: $rows:literal, fewer: [$($fewer:literal),*],
         integers: $integers:ty, floats: $floats:ty, lanes: $lanes:literal $(,)?
     ) => {
-        /// Columns of a panel that are multiplied at a time, and what their sums begin and end with.
+        /// The columns of a panel that are multiplied together, with their initial sums and final scales.
         struct Columns<'a> {
             steps: &'a [Step],
-            /// The first of them, in the panel and among all.
+            /// Index of the first column, in the panel and among all.
             first: [usize; 2],
             first_sums: [$integers; VECTORS],
             scales: [$floats; VECTORS],
@@ -88,7 +87,7 @@ macro_rules! products {
             let [in_panel, among_all] = columns.first;
             let weights = |step: &Step| vectors(&step.0[in_panel * DEPTH..]);
             let (whole, rest) = columns.steps.split_at(inputs / DEPTH);
-            // Of the steps' length, so that the loop checks no index.
+            // Sliced to the number of steps, so that the loop needs no bounds checks.
             let rows: [(&[[u8; DEPTH]], &[u8]); COUNT] = std::array::from_fn(|row| {
                 let (steps, rest) = rows[row * inputs..][..inputs].as_chunks();
                 (&steps[..whole.len()], rest)
@@ -121,7 +120,7 @@ macro_rules! products {
     };
 }
 
-/// The first numbers as vectors.
+/// The first numbers of a slice, as vectors.
 #[inline(always)]
 fn vectors<N: bytemuck::NoUninit, V: bytemuck::AnyBitPattern>(numbers: &[N]) -> [V; VECTORS] {
     let bytes: &[u8] = bytemuck::cast_slice(numbers);
@@ -129,7 +128,7 @@ fn vectors<N: bytemuck::NoUninit, V: bytemuck::AnyBitPattern>(numbers: &[N]) -> 
     std::array::from_fn(|vector| bytemuck::pod_read_unaligned(&bytes[vector * size..][..size]))
 }
 
-/// AVX-512's VNNI: four products of bytes are added to a sum at once. Sums take 16 of the 32 registers.
+/// AVX-512 VNNI: one instruction adds four products of bytes to a sum. Sums take 16 of the 32 registers.
 pub mod vnni {
     use std::arch::x86_64::{
         __m512, __m512i, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_mul_ps, _mm512_set1_epi32,
@@ -145,7 +144,7 @@ pub mod vnni {
         integers: __m512i, floats: __m512, lanes: 16,
     }
 
-    /// Adds a row's products of four neighbouring inputs.
+    /// Adds a row's products of four neighbouring inputs to its sums.
     #[inline]
     #[target("x86_64+avx512f+avx512bw+avx512vl+avx512vnni")]
     fn add(sums: &mut [__m512i; VECTORS], bytes: [u8; DEPTH], weights: &[__m512i; VECTORS]) {
@@ -162,7 +161,8 @@ pub mod vnni {
     }
 }
 
-/// AVX2: two products of bytes are added in 16 bits, which saturate, and two such sums in 32. Sums take 12 of the 16 registers.
+/// AVX2: one instruction adds two products of bytes in 16 bits, which saturate; another adds two such sums in 32. Sums
+/// take 12 of the 16 registers.
 pub mod avx2 {
     use std::arch::x86_64::{
         __m256, __m256i, _mm256_add_epi32, _mm256_cvtepi32_ps, _mm256_madd_epi16,
@@ -179,7 +179,7 @@ pub mod avx2 {
         integers: __m256i, floats: __m256, lanes: 8,
     }
 
-    /// Adds a row's products of four neighbouring inputs.
+    /// Adds a row's products of four neighbouring inputs to its sums.
     #[inline]
     #[target("x86_64+avx2+fma")]
     fn add(sums: &mut [__m256i; VECTORS], bytes: [u8; DEPTH], weights: &[__m256i; VECTORS]) {
