@@ -1,4 +1,4 @@
-//! Adapters, such as those of PEFT: recognised, and refused with the way to make a model of them.
+//! Recognises adapters, such as those of PEFT. They are refused, with instructions to merge them into a model.
 
 use std::fmt;
 use std::path::Path;
@@ -9,12 +9,12 @@ use thiserror::Error;
 use super::checkpoint::is_checkpoint;
 use crate::quote::quoted;
 
-/// What describes an adapter; a model has none.
+/// The file that marks a folder as an adapter; a model has none.
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
-/// The files that an adapter's weights are in.
+/// File names of an adapter's weights.
 const ADAPTER_WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 
-/// The kinds that put trained inputs before a text's, in place of a change to the weights.
+/// Values of `peft_type` whose adapters prepend trained inputs to a text and leave the weights unchanged.
 const PROMPT_KINDS: [&str; 6] = [
     "ADAPTION_PROMPT",
     "CPT",
@@ -24,14 +24,14 @@ const PROMPT_KINDS: [&str; 6] = [
     "PROMPT_TUNING",
 ];
 
-/// An adapter is a difference to a model, and not a model.
+/// An adapter in place of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct AdapterError {
-    /// `peft_type`, such as LORA; none if it is not PEFT's.
+    /// `peft_type`, such as LORA; `None` if the adapter is not one of PEFT.
     kind: Option<String>,
     /// `base_model_name_or_path`.
     base: Option<String>,
-    /// What peft calls the task: the end of a class name.
+    /// PEFT's class for the task: the suffix of a class name.
     class: &'static str,
 }
 
@@ -44,7 +44,7 @@ struct AdapterConfig {
 }
 
 impl AdapterError {
-    /// For an adapter of this `adapter_config.json`, as far as that can be read.
+    /// Reads as much of `adapter_config.json` as can be parsed.
     #[must_use]
     pub fn from_config(json: &[u8]) -> Self {
         let config: AdapterConfig = serde_json::from_slice(json).unwrap_or_default();
@@ -92,14 +92,14 @@ impl fmt::Display for AdapterError {
     }
 }
 
-/// Whether these files are those of an adapter.
+/// Whether a folder with these files is an adapter.
 #[must_use]
 pub fn is_adapter(has: impl Fn(&str) -> bool) -> bool {
     has(ADAPTER_CONFIG) || ADAPTER_WEIGHTS.iter().any(|file| has(file))
 }
 
-/// Says in the log that an adapter beside a model's weights is not what is meant, if `has` finds one among the files of
-/// `checkpoint`.
+/// Logs a warning if `checkpoint` has an adapter beside its model's weights: the adapter is ignored. `has` tells
+/// whether a file exists.
 pub fn warn_of_unapplied(checkpoint: impl fmt::Display, has: impl Fn(&str) -> bool) {
     if is_adapter(has) {
         tracing::warn!(
@@ -109,10 +109,10 @@ pub fn warn_of_unapplied(checkpoint: impl fmt::Display, has: impl Fn(&str) -> bo
     }
 }
 
-/// Refuses a folder that holds an adapter and no model's weights.
+/// Refuses a folder that holds an adapter and no model weights.
 ///
 /// # Errors
-/// [`AdapterError`].
+/// [`AdapterError`], if it does.
 pub fn refuse(folder: &Path) -> Result<(), AdapterError> {
     if is_checkpoint(folder) || !is_adapter(|file| folder.join(file).is_file()) {
         return Ok(());
@@ -121,7 +121,7 @@ pub fn refuse(folder: &Path) -> Result<(), AdapterError> {
     Err(AdapterError::from_config(&json))
 }
 
-/// Whether tensors of these names are those of a model with an adapter in it that was not merged.
+/// Whether tensor names contain those of an adapter that was not merged into the model.
 pub fn is_unmerged<'n>(mut names: impl Iterator<Item = &'n str>) -> bool {
     names.any(|name| name.contains(".base_layer.") || name.contains(".lora_A."))
 }
@@ -148,7 +148,7 @@ mod tests {
             prompt.contains("can't be merged") && !prompt.contains("merge_and_unload"),
             "{prompt}"
         );
-        // Another library's, and one that can't be read.
+        // Another library's config, and one that can't be parsed.
         for json in [
             r#"{"model_class": "ElectraModelWithHeads", "config": {}}"#,
             "{\"peft_type\": \"LO",

@@ -1,4 +1,4 @@
-//! How far one precision's logits stand from another's, and how many decisions change with them. Pure.
+//! Compares the logits of two precisions: their differences, and how many decisions change.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,24 +6,26 @@ use std::ops::Range;
 use super::head::Head;
 use crate::heads::classify::ProblemType;
 
-/// How logits become a decision.
+/// How logits become decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecisionRule {
-    /// Each logit for itself: is it above 0? Replaced tokens, single labels, multi-label classification.
+    /// One decision per logit: whether it is above 0. Used for replaced tokens, single labels and multi-label
+    /// classification.
     EachAboveZero,
-    /// Each row: which of its logits is the highest? Classification and tagging.
+    /// One decision per row: the index of its highest logit. Used for classification and tagging.
     Highest,
-    /// The whole sample: which span has the highest sum of a start and an end logit? Question answering.
+    /// One decision per sample: the span with the highest sum of a start and an end logit. Used for question answering.
     BestSpan {
-        /// The longest span, in tokens.
+        /// Length of the longest span, in tokens.
         max_tokens: usize,
     },
-    /// A number is no decision; it counts as unchanged within 1% of the range of all samples' numbers. Regression.
+    /// Regression has no decisions: a number counts as unchanged if it differs by at most 1% of the range of all
+    /// samples' numbers.
     Number,
 }
 
 impl DecisionRule {
-    /// The rule for a head; `problem_type` is config.json's.
+    /// The rule for a head; `problem_type` is the one in config.json.
     #[must_use]
     pub fn of(head: Head, problem_type: Option<ProblemType>) -> Self {
         match (head, problem_type) {
@@ -36,41 +38,41 @@ impl DecisionRule {
     }
 }
 
-/// The logits of one sample, with the rows that count: special tokens, and a question's, decide nothing.
+/// The logits of one sample. Rows of special tokens and of a question are not compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleLogits {
-    /// Row-major, `width` a row.
+    /// Row-major, `width` per row.
     pub logits: Vec<f32>,
-    /// The rows that decide.
+    /// The compared rows.
     pub rows: Range<usize>,
 }
 
 impl SampleLogits {
-    /// The logits of the rows that decide.
+    /// The logits of the compared rows.
     fn deciding(&self, width: usize) -> &[f32] {
         let range = self.rows.start * width..self.rows.end * width;
         self.logits.get(range).unwrap_or_default()
     }
 }
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Comparison {
-    /// The largest difference of two logits.
+    /// Largest difference between two logits.
     pub largest_difference: f32,
-    /// The mean difference of two logits.
+    /// Mean difference between two logits.
     pub mean_difference: f64,
-    /// Decisions that were compared.
+    /// Number of decisions compared.
     pub decisions: usize,
-    /// Decisions that are the same.
+    /// Number of decisions that are the same.
     pub unchanged: usize,
 }
 
 impl Comparison {
-    /// The least share of unchanged decisions that an export is accepted with.
+    /// The smallest share of unchanged decisions at which an export is accepted.
     pub const ACCEPTED_SHARE: f64 = 0.99;
 
-    /// Compares two precisions' logits of the same samples; `width` logits a row.
+    /// Compares two precisions' logits of the same samples, `width` per row.
     #[must_use]
     pub fn new(
         reference: &[SampleLogits],
@@ -98,7 +100,7 @@ impl Comparison {
         comparison
     }
 
-    /// Share of decisions that are the same, 0 to 1; 1 where there are none.
+    /// Share of decisions that are the same, 0 to 1; 1 if there are none.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -112,7 +114,7 @@ impl Comparison {
         }
     }
 
-    /// Whether few enough decisions change.
+    /// Whether the share of unchanged decisions is at least [`Self::ACCEPTED_SHARE`].
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         self.unchanged_share() >= Self::ACCEPTED_SHARE
@@ -133,7 +135,7 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// For each decision of a sample, whether it is the same.
+/// Whether each decision of a sample is the same.
 fn unchanged(
     reference: &[f32],
     candidate: &[f32],
@@ -167,7 +169,7 @@ fn highest(row: &[f32]) -> Option<usize> {
     (0..row.len()).max_by(|left, right| row[*left].total_cmp(&row[*right]))
 }
 
-/// Start and end of the best span; rows hold a start and an end logit.
+/// Start and end of the best span. A row holds a start and an end logit.
 fn best_span(logits: &[f32], max_tokens: usize) -> Option<(usize, usize)> {
     let rows = logits.len() / 2;
     let spans = (0..rows)
@@ -230,7 +232,7 @@ mod tests {
             2,
             1,
         );
-        // Starts 0 and 1 are nearly alike, the end is token 2; a span never ends before it starts.
+        // Starts 0 and 1 have similar logits, and the end is token 2. A span never ends before it starts.
         check(
             DecisionRule::BestSpan { max_tokens: 3 },
             2,

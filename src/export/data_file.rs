@@ -1,4 +1,4 @@
-//! The file with a graph's weights: tensors one after another, each from an aligned place.
+//! Writes the file with a graph's weights: tensors one after another, each aligned.
 
 use std::io::{self, Read, Write};
 
@@ -7,23 +7,22 @@ use half::f16;
 use super::{ExportError, Precision};
 use crate::onnx::DataType;
 
-/// Tensors start at multiples of this many bytes, as wide vector loads like it.
+/// Tensors start at multiples of this many bytes, for wide vector loads.
 pub const ALIGNMENT: u64 = 64;
 
-/// Values that are written at a time.
+/// Values written at a time.
 const CHUNK: usize = 1 << 16;
 
-/// The floats that weights are kept in, and that a graph hands from one operator to the next.
+/// Float types of weights, and of the tensors between a graph's operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Float {
-    /// 32 bits.
     Single,
-    /// 16 bits, IEEE's, up to 65,504.
+    /// IEEE 16-bit, up to 65,504.
     Half,
 }
 
 impl Float {
-    /// As ONNX names it.
+    /// The type in ONNX.
     #[must_use]
     pub fn data_type(self) -> DataType {
         match self {
@@ -33,11 +32,10 @@ impl Float {
     }
 }
 
-/// Why a tensor can't be written: for its values, or for the file.
+/// The reason why a tensor can't be written.
 pub enum TensorError {
-    /// They can't be read, or not be written in the type asked for.
+    /// The values can't be read, or can't be written in the requested type.
     Values(ExportError),
-    /// The file can't be written.
     Write(io::Error),
 }
 
@@ -53,34 +51,31 @@ impl From<io::Error> for TensorError {
     }
 }
 
-/// Writes tensors.
 pub struct DataFile<W> {
     writer: W,
     written: u64,
 }
 
 impl<W: Write> DataFile<W> {
-    /// A file without tensors.
     pub fn new(writer: W) -> Self {
         Self { writer, written: 0 }
     }
 
-    /// What was written to.
     pub fn into_inner(self) -> W {
         self.writer
     }
 
-    /// Writes 32-bit floats.
+    /// Writes fp32 values.
     pub fn floats(&mut self, values: &[f32]) -> Result<(), TensorError> {
         self.tensor(|writer| write_values(writer, values, f32::to_le_bytes))
     }
 
-    /// Writes signed bytes.
+    /// Writes int8 values.
     pub fn bytes(&mut self, values: &[i8]) -> Result<(), TensorError> {
         self.tensor(|writer| write_values(writer, values, i8::to_le_bytes))
     }
 
-    /// Writes floats of one type; `name` is that of their tensor.
+    /// Writes values as `float`; `name` is their tensor's, for errors.
     pub fn weights(&mut self, values: &[f32], float: Float, name: &str) -> Result<(), TensorError> {
         match float {
             Float::Single => self.floats(values),
@@ -91,7 +86,7 @@ impl<W: Write> DataFile<W> {
         }
     }
 
-    /// The same of a matrix `[outputs][inputs]`, as `[inputs][outputs]`.
+    /// Writes a matrix `[outputs][inputs]` as `[inputs][outputs]`, its values as `float`.
     pub fn transposed_weights(
         &mut self,
         matrix: &[f32],
@@ -110,12 +105,12 @@ impl<W: Write> DataFile<W> {
         }
     }
 
-    /// The same of signed bytes.
+    /// Writes an int8 matrix `[outputs][inputs]` as `[inputs][outputs]`.
     pub fn transposed_bytes(&mut self, matrix: &[i8], inputs: usize) -> Result<(), TensorError> {
         self.tensor(|writer| write_transposed(writer, matrix, inputs, i8::to_le_bytes))
     }
 
-    /// Pads to the next tensor's start and lets `content` write it and say how many bytes it took.
+    /// Pads to the start of the next tensor. `content` writes the tensor and returns its size in bytes.
     fn tensor(
         &mut self,
         content: impl FnOnce(&mut W) -> io::Result<u64>,
@@ -130,7 +125,7 @@ impl<W: Write> DataFile<W> {
     }
 }
 
-/// Rounds weights to 16 bits. One that is too large for them would become infinite.
+/// Rounds weights to fp16. Refuses those that would become infinite.
 fn halves(values: &[f32], name: &str) -> Result<Vec<f16>, ExportError> {
     let largest = f16::MAX.to_f32();
     if let Some(value) = values.iter().find(|value| value.abs() > largest) {

@@ -1,4 +1,4 @@
-//! Why a checkpoint can't be exported.
+//! Errors of an export, and how their messages list mistakes.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use super::precision::Precision;
 use crate::model_config::ConfigError;
 use crate::task::{NotServed, Task};
 
-/// How many mistakes an error lists.
+/// Limit on the mistakes that an error lists.
 const LISTED_MISTAKES: usize = 10;
 
 fn first(mistakes: &[String]) -> String {
@@ -22,125 +22,87 @@ fn more(mistakes: &[String]) -> String {
     }
 }
 
-/// Why a checkpoint can't be exported.
+/// The reason why a checkpoint can't be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// A file can't be read.
     #[error("{} can't be read: {error}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// A file can't be written.
+    Read { path: PathBuf, error: io::Error },
     #[error("{} can't be written: {error}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// config.json is not what an ELECTRA checkpoint has.
+    Write { path: PathBuf, error: io::Error },
+    /// config.json is missing, malformed, or not an ELECTRA checkpoint's.
     #[error("{}: {error}", folder.display())]
-    Config {
-        /// The folder that it is in.
-        folder: PathBuf,
-        /// What is wrong with it.
-        error: ConfigError,
-    },
-    /// The folder holds an adapter and not a model.
+    Config { folder: PathBuf, error: ConfigError },
     #[error("{}: {error}", folder.display())]
     Adapter {
-        /// The folder.
         folder: PathBuf,
-        /// What it is.
         error: AdapterError,
     },
-    /// The weights are those of a model that an adapter was not merged into.
+    /// The weights contain an adapter that was not merged into the model.
     #[error(
         "{}: its tensors are those of a model with an adapter in it (LoRA or another of PEFT); call merge_and_unload() of peft, \
          and then save_pretrained()", folder.display()
     )]
-    UnmergedAdapter {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// There is not one tensor in the weights.
+    UnmergedAdapter { folder: PathBuf },
     #[error("{}: its weights hold no tensors", folder.display())]
-    NoTensors {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The folder holds no weights that can be read.
+    NoTensors { folder: PathBuf },
     #[error(
         "{} has no model.safetensors, no pytorch_model.bin, and no index of either's shards; point `electra export` at a \
          checkpoint's folder with config.json, weights and a tokenizer",
         folder.display()
     )]
-    NoWeights {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The weights file is damaged or holds something unexpected.
+    NoWeights { folder: PathBuf },
+    /// The weights file is damaged or contains something unexpected.
     #[error("{}: {reason}", path.display())]
-    Weights {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Tensors are missing or of another shape than config.json says.
+    Weights { path: PathBuf, reason: String },
+    /// Tensors are missing, or do not have the shape that config.json implies.
     #[error(
         "the checkpoint's tensors do not fit its config.json:\n  {}{}",
         first(mistakes),
         more(mistakes)
     )]
     Tensors {
-        /// One sentence a tensor.
+        /// One sentence per tensor.
         mistakes: Vec<String>,
     },
     /// The checkpoint can be exported, but not in this precision.
     #[error("the checkpoint can't be exported in {precision}: {reason}")]
     Precision {
-        /// The precision asked for.
         precision: Precision,
-        /// What keeps it from being.
         reason: String,
     },
-    /// The tensors have other names than ELECTRA's.
+    /// The tensors do not have ELECTRA's names.
     #[error(
         "the checkpoint's tensors are not those of an ELECTRA model: they are named {}; save the model with save_pretrained() \
          of transformers", examples.join(", ")
     )]
     NoTrunk {
-        /// A few of their names.
+        /// Some of the names found.
         examples: Vec<String>,
     },
-    /// The checkpoint has the encoder alone.
+    /// The checkpoint has an encoder without a head.
     #[error(
         "the checkpoint has no head: none of discriminator_predictions, classifier.out_proj, classifier and qa_outputs is \
          among its tensors; export a discriminator or a fine-tuned checkpoint"
     )]
     NoHead,
-    /// It has a head that no task is for.
+    /// The checkpoint has a head that no task uses.
     #[error(
         "the checkpoint's head is that of {0}, which can't be served; served are discriminators, and checkpoints that were \
          fine-tuned for classification of texts or tokens or for question answering"
     )]
     HeadNotServed(NotServed),
-    /// config.json and the tensors have different heads.
+    /// The head that config.json names is not the one that the tensors form.
     #[error(
         "config.json: `architectures` names {class}, but the checkpoint's tensors have the head of: {found}; correct \
          `architectures`, or name the task with --task (in a model repository by `task` in electra.toml)"
     )]
     OtherHead {
-        /// The class.
+        /// The class in config.json's `architectures`.
         class: String,
-        /// What the tensors are those of.
+        /// The heads that the tensors form.
         found: String,
     },
-    /// config.json and the tensors have different numbers of labels.
+    /// config.json and the classifier have different numbers of labels.
     #[error(
         "config.json names {named} labels (`id2label`, or else `num_labels`), but the checkpoint's classifier has {rows} \
          rows; name a label for each row"
@@ -148,24 +110,23 @@ pub enum ExportError {
     Labels {
         /// Labels in config.json.
         named: usize,
-        /// Rows of the classifier.
+        /// Rows of the classifier's weights.
         rows: usize,
     },
-    /// Several heads are there, and nothing says which one is meant.
+    /// The tensors form several heads, and neither the task nor config.json selects one.
     #[error(
         "the checkpoint may have several heads ({found}); choose one with --task (in a model repository by `task` in \
          electra.toml)"
     )]
     AmbiguousHead {
-        /// What they are for.
+        /// The heads found.
         found: String,
     },
-    /// The head asked for is not there.
+    /// The checkpoint has no head for the requested task.
     #[error("the checkpoint has no head for the task {wanted}; it has that of: {found}")]
     HeadNotFound {
-        /// The task asked for.
         wanted: Task,
-        /// What the heads that are there are for.
+        /// The heads found.
         found: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Writes a checkpoint's graph and its weights.
+//! Writes a checkpoint's graph and weights.
 
 use std::path::Path;
 
@@ -12,32 +12,29 @@ use super::{graph, weights};
 use crate::model_config::{ModelConfig, ModelShape};
 use crate::task::Task;
 
-/// The graph's file name.
 pub const GRAPH_FILE: &str = "model.onnx";
-/// The name of the file with the graph's weights.
+/// Name of the file with the graph's weights.
 pub const DATA_FILE: &str = "model.onnx.data";
 
-/// What was exported.
+/// The result of an export.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exported {
-    /// The checkpoint's config.json.
     pub config: ModelConfig,
-    /// The sizes of the model.
     pub shape: ModelShape,
-    /// The head that was found.
+    /// The head found in the checkpoint.
     pub head: Head,
     /// The precision of the graph.
     pub precision: Precision,
-    /// Bytes of the graph and its data together.
+    /// Size of the graph and its data together, in bytes.
     pub bytes: u64,
-    /// The checkpoint's tensors that the graph has no use for, by name.
+    /// Names of the checkpoint's tensors that the graph does not use.
     pub unused: Vec<String>,
 }
 
-/// How many tensors a sentence names.
+/// Limit on the tensors that a sentence names.
 const NAMED_TENSORS: usize = 5;
 impl Exported {
-    /// A sentence about the tensors that the graph has no use for; none if there are no such tensors.
+    /// A sentence about the tensors that the graph does not use; `None` if there are none.
     #[must_use]
     pub fn unused_tensors(&self) -> Option<String> {
         let count = self.unused.len();
@@ -59,11 +56,11 @@ impl Exported {
     }
 }
 
-/// Writes the graph of a checkpoint and its weights into an existing folder. `task` asks for one head where a checkpoint
-/// could be taken for several.
+/// Writes the graph of a checkpoint and its weights into an existing folder. `task` selects the head if the checkpoint
+/// could have several.
 ///
 /// # Errors
-/// Where the checkpoint is incomplete or not one of ELECTRA's, or a file can't be read or written.
+/// If the checkpoint is incomplete or not an ELECTRA model, or a file can't be read or written.
 pub fn export_graph(
     checkpoint: &Path,
     output: &Path,

@@ -1,4 +1,4 @@
-//! Which head a checkpoint has: told by all of its tensors, and held against what config.json says.
+//! Recognises a checkpoint's head from its tensors, and checks it against config.json.
 
 use std::fmt;
 
@@ -7,26 +7,20 @@ use super::checkpoint::Checkpoint;
 use crate::model_config::ModelConfig;
 use crate::task::{Architecture, NotServed, Task};
 
-/// The heads that graphs are made of.
+/// Heads that can be exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// `ElectraForPreTraining`: one logit a token, above 0 where the token was replaced.
+    /// `ElectraForPreTraining`: one logit per token, above 0 if the token was replaced.
     Discriminator,
-    /// `ElectraForSequenceClassification`: one logit a label, from the first token.
-    Sequence {
-        /// Number of labels.
-        labels: usize,
-    },
-    /// `ElectraForTokenClassification`: one logit a label for every token.
-    Token {
-        /// Number of labels.
-        labels: usize,
-    },
+    /// `ElectraForSequenceClassification`: one logit per label, from the first token.
+    Sequence { labels: usize },
+    /// `ElectraForTokenClassification`: one logit per label for every token.
+    Token { labels: usize },
     /// `ElectraForQuestionAnswering`: a start and an end logit for every token.
     QuestionAnswering,
 }
 
-/// A head that the tensors may be those of.
+/// A head that the tensors may form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Candidate {
     Served(Head),
@@ -37,16 +31,16 @@ enum Candidate {
 const TRUNK: &str = "electra.embeddings.word_embeddings.weight";
 /// Its name in a checkpoint of `ElectraModel`, which has no head.
 const BARE_TRUNK: &str = "embeddings.word_embeddings.weight";
-/// How many tensors an error names.
+/// Limit on the tensors that an error names.
 const EXAMPLES: usize = 3;
 
 impl Head {
-    /// The head for a task that the user asked for, or else the one that config.json's `architectures` names, or else the
-    /// only one that the tensors are those of.
+    /// Selects the head of the task that the user requested. Without a task, selects the head that config.json's
+    /// `architectures` names, or else the only one that the tensors form.
     ///
     /// # Errors
-    /// If that head is not among the tensors, is not served, or does not have as many labels as config.json; or if nothing
-    /// decides between several.
+    /// If that head is not among the tensors, is not served, or has another number of labels than config.json; or if
+    /// nothing decides between several.
     pub fn recognise(
         checkpoint: &Checkpoint,
         config: &ModelConfig,
@@ -84,7 +78,7 @@ impl Head {
         }
     }
 
-    /// The head that serves a task, with so many logits in a row of its output.
+    /// The head that serves a task, with `labels` logits per row of its output.
     #[must_use]
     pub fn from_task(task: Task, labels: usize) -> Self {
         match task {
@@ -95,7 +89,6 @@ impl Head {
         }
     }
 
-    /// The task that this head serves.
     #[must_use]
     pub fn task(self) -> Task {
         match self {
@@ -106,7 +99,7 @@ impl Head {
         }
     }
 
-    /// Logits in one row of the output: a row is a token, or a sequence for [`Head::Sequence`].
+    /// Number of logits per row of the output. A row is a token, or a sequence for [`Head::Sequence`].
     #[must_use]
     pub fn width(self) -> usize {
         match self {
@@ -149,7 +142,7 @@ impl fmt::Display for Candidate {
     }
 }
 
-/// The heads that the tensors can be those of.
+/// The heads that the tensors may form.
 fn candidates(checkpoint: &Checkpoint) -> Vec<Candidate> {
     let shape = |name: &str| checkpoint.shape(name);
     let rows = |name: &str| shape(name).and_then(|shape| shape.first().copied());
@@ -162,11 +155,11 @@ fn candidates(checkpoint: &Checkpoint) -> Vec<Candidate> {
         candidates.push(Candidate::Served(Head::Sequence { labels }));
     }
     match rows("classifier.weight") {
-        // The projection of the first token, from which each choice gets its one logit.
+        // The projection of the first token, from which multiple choice computes one logit per choice.
         Some(_) if has_any("sequence_summary.") => {
             candidates.push(Candidate::NotServed(NotServed::MultipleChoice));
         }
-        // Without the projection (`summary_use_proj`) it looks like a tagger of one label.
+        // Without the projection (`summary_use_proj`), multiple choice looks like a tagger with one label.
         Some(1) => candidates.extend([
             Candidate::Served(Head::Token { labels: 1 }),
             Candidate::NotServed(NotServed::MultipleChoice),
@@ -183,7 +176,7 @@ fn candidates(checkpoint: &Checkpoint) -> Vec<Candidate> {
     candidates
 }
 
-/// The first class in config.json's `architectures` whose head is known.
+/// The first ELECTRA class in config.json's `architectures` whose head is known.
 fn declared(config: &ModelConfig) -> Option<(&str, Architecture)> {
     let mut classes = config.architectures.iter();
     classes.find_map(|class| {
@@ -194,8 +187,8 @@ fn declared(config: &ModelConfig) -> Option<(&str, Architecture)> {
     })
 }
 
-/// The candidate that stands alone. A checkpoint of the pre-training may hold the generator's head beside the
-/// discriminator's.
+/// The only candidate. A pre-training checkpoint may contain the generator's head beside the discriminator's, which is
+/// then the one to use.
 fn only(candidates: &[Candidate]) -> Option<&Candidate> {
     const GENERATOR: Candidate = Candidate::NotServed(NotServed::LanguageModel);
     match candidates {
@@ -209,7 +202,7 @@ fn listed(candidates: &[Candidate]) -> String {
     names.join("; ")
 }
 
-/// What a checkpoint without ELECTRA's tensors is: its encoder alone, or another model.
+/// The error for a checkpoint without ELECTRA's tensors: it is an encoder alone, or another model.
 fn without_trunk(checkpoint: &Checkpoint) -> ExportError {
     if checkpoint.contains(BARE_TRUNK) {
         return ExportError::NoHead;

@@ -1,4 +1,4 @@
-//! Heads by their tensors and by config.json, together.
+//! Recognises heads from tensors and config.json together.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const DISCRIMINATOR: &[(&str, &[usize])] =
 const GENERATOR: &[(&str, &[usize])] = &[("generator_predictions.dense.weight", &[4, 4])];
 const ANSWERS: &[(&str, &[usize])] = &[("qa_outputs.weight", &[2, 4])];
 
-/// Writes zeros of these names and shapes as weights.
+/// Writes zero tensors with these names and shapes as weights.
 fn write(folder: &Path, tensors: &[(&str, &[usize])]) {
     let zeros = vec![0; 256];
     let views = tensors.iter().map(|(name, shape)| {
@@ -36,7 +36,7 @@ fn write(folder: &Path, tensors: &[(&str, &[usize])]) {
     std::fs::write(folder.join("model.safetensors"), file).unwrap();
 }
 
-/// Recognises the head of a checkpoint with these tensors, those of the encoder beside them.
+/// Recognises the head of a checkpoint that has these tensors and an encoder.
 fn recognise(
     heads: &[&[(&str, &[usize])]],
     config: &str,
@@ -64,7 +64,7 @@ fn a_head_that_stands_alone_needs_no_architecture() {
         (ANSWERS, Head::QuestionAnswering),
     ] {
         assert_eq!(recognise(&[tensors], "{}", None), Ok(head));
-        // A class that nobody knows, and the encoder's own.
+        // An unknown class, and the encoder's own.
         assert_eq!(
             recognise(&[tensors], &class("MyElectraTagger"), None),
             Ok(head)
@@ -74,7 +74,7 @@ fn a_head_that_stands_alone_needs_no_architecture() {
             Ok(head)
         );
     }
-    // As the pre-training leaves them.
+    // The heads that pre-training leaves.
     let both = &[DISCRIMINATOR, GENERATOR];
     assert_eq!(recognise(both, "{}", None), Ok(Head::Discriminator));
 }
@@ -94,7 +94,7 @@ fn multiple_choice_and_the_generator_are_refused_by_name() {
         &class("ElectraForMultipleChoice"),
         "multiple choice",
     );
-    // With `summary_use_proj` false nothing but the class tells.
+    // With `summary_use_proj` false, only the class tells.
     check(
         &[ONE_ROW],
         &class("ElectraForMultipleChoice"),
@@ -139,7 +139,7 @@ fn an_architecture_that_the_tensors_contradict_is_named_with_what_is_there() {
             "{error}"
         );
     }
-    // Whoever names the task knows better than config.json.
+    // A task from the user overrides config.json.
     let classifier = recognise(
         &[SEQUENCE],
         &class("ElectraForTokenClassification"),
@@ -173,13 +173,13 @@ fn labels_must_be_as_many_as_rows() {
             "{error}"
         );
     }
-    // What older versions wrote beside it is not read, as in transformers.
+    // `_num_labels`, from older versions, is ignored, as in transformers.
     let old = r#"{"_num_labels": 2, "id2label": {"0": "a", "1": "b", "2": "c"}}"#;
     assert_eq!(
         recognise(&[CLASSIFIER], old, None),
         Ok(Head::Token { labels: 3 })
     );
-    // A discriminator has no labels, whatever is listed.
+    // A discriminator has no labels, whatever config.json lists.
     assert_eq!(
         recognise(&[DISCRIMINATOR], three, None),
         Ok(Head::Discriminator)
@@ -197,7 +197,7 @@ fn tensors_of_another_model_are_not_taken_for_one_without_a_head() {
             .unwrap_err()
             .to_string()
     };
-    // A head with ELECTRA's names does not make it one.
+    // A head with ELECTRA's names does not make a checkpoint an ELECTRA model.
     for head in [&[][..], CLASSIFIER] {
         let bert = ("bert.embeddings.word_embeddings.weight", &[2, 2][..]);
         let error = refusal(&[&[bert], head].concat());

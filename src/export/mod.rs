@@ -1,7 +1,8 @@
-//! Turns an ELECTRA checkpoint into an ONNX graph in the packed layout, with no Python and no runtime.
+//! Exports an ELECTRA checkpoint to an ONNX graph in the packed layout, without Python or ONNX Runtime.
 //!
-//! A checkpoint's folder goes in: config.json, the weights as safetensors or PyTorch wrote them, and the tokenizer's files. Out come `model.onnx` and
-//! its weights in `model.onnx.data` beside it. Weights are read, converted and written one layer at a time.
+//! The input is a checkpoint's folder: config.json, weights in safetensors or PyTorch's format, and the tokenizer's
+//! files. The output is `model.onnx`, with its weights in `model.onnx.data`. Weights are read, converted and written
+//! one layer at a time.
 
 pub mod adapter;
 pub mod checkpoint;

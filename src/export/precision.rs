@@ -5,15 +5,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The type that a graph's matrices are kept and multiplied in.
+/// The type in which a graph's matrices are stored and multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats throughout.
     Fp32,
-    /// Products, activations and attention in 16-bit floats, for GPUs; sums of layers and LayerNorm in 32 bits.
+    /// 16-bit floats for products, activations and attention, on GPUs; 32-bit floats for residual sums and LayerNorm.
     Fp16,
-    /// int8 weights with one scale an output channel, activations quantized as the graph runs with one scale a token.
+    /// int8 weights with one scale per output channel; activations are quantized at run time with one scale per token.
     Int8,
 }
 
@@ -42,13 +42,12 @@ impl FromStr for Precision {
     }
 }
 
-/// The precision to export in, as a user asks for it.
+/// The precision that a user requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrecisionChoice {
-    /// int8 for the CPU, fp16 for a GPU, where its decisions are those of fp32; else fp32.
+    /// int8 for the CPU and fp16 for a GPU, if its decisions match those of fp32; otherwise fp32.
     #[default]
     Auto,
-    /// This one.
     Fixed(Precision),
 }
 

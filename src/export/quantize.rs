@@ -1,30 +1,31 @@
-//! int8 weights: symmetric, one scale per output channel, small enough that no x86 kernel saturates.
+//! Quantizes weights to int8: symmetric, one scale per output channel, small enough that no x86 kernel saturates.
 //!
-//! On x86 without VNNI, ONNX Runtime multiplies unsigned activations by signed weights with `vpmaddubsw`, which adds the
-//! products of two neighbouring inputs in 16 bits and saturates: 255 · 127 · 2 is far above 32,767. So neighbouring weights
-//! never add up to more than 128 in magnitude; then 255 · 128 = 32,640 always fits, and every processor computes the same,
-//! exact, integer product. It costs less than one of the eight bits: large weights seldom stand side by side.
+//! On x86 without VNNI, ONNX Runtime multiplies unsigned activations by signed weights with `vpmaddubsw`. It adds the
+//! products of two neighbouring inputs in 16 bits and saturates: 255 · 127 · 2 is far above 32,767. So the magnitudes
+//! of neighbouring weights are limited to a sum of 128. Then 255 · 128 = 32,640 always fits, and every processor
+//! computes the same exact integer product. This costs less than one of the eight bits, because neighbouring weights
+//! are seldom both large.
 
-/// The greatest sum of the magnitudes of a pair of neighbouring weights.
+/// Limit on the sum of the magnitudes of two neighbouring weights.
 const PAIR_LIMIT: f32 = 128.0;
 
-/// The scales that are tried, as shares of the one that needs no pair to be cut.
+/// Scales to try, as fractions of the smallest scale at which no pair exceeds the limit.
 const SCALES: [f32; 8] = [0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0];
 
-/// A matrix in int8, row-major as it came in, with one scale for each row.
+/// An int8 matrix, row-major like its input, with one scale per row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedRows {
-    /// The rounded values, `[rows][columns]`.
+    /// `[rows][columns]`.
     pub values: Vec<i8>,
-    /// What a row's values are to be multiplied by.
+    /// Factors that turn a row's values back into floats, `[rows]`.
     pub scales: Vec<f32>,
 }
 
-/// Quantizes the weights of a linear layer, `[outputs][inputs]` as PyTorch keeps them, for an integer product with
-/// unsigned activations.
+/// Quantizes the weights of a linear layer, `[outputs][inputs]` as in PyTorch, for an integer product with unsigned
+/// activations.
 ///
-/// Each row's scale is the one of a few with the least squared error: a finer scale is better for most weights and
-/// worse for the few pairs that it cuts.
+/// Of a few scales, each row gets the one with the least squared error. A finer scale is better for most weights and
+/// worse for the few pairs that exceed the limit.
 #[must_use]
 pub fn linear_weights(weights: &[f32], inputs: usize) -> QuantizedRows {
     let mut quantized = QuantizedRows {
@@ -51,7 +52,7 @@ pub fn linear_weights(weights: &[f32], inputs: usize) -> QuantizedRows {
     quantized
 }
 
-/// Quantizes an embedding table, `[rows][width]`, of which rows are looked up and never multiplied in int8.
+/// Quantizes an embedding table, `[rows][width]`. Its rows are looked up and never multiplied in int8.
 #[must_use]
 pub fn embedding_table(table: &[f32], width: usize) -> QuantizedRows {
     let mut quantized = QuantizedRows {
@@ -76,8 +77,8 @@ pub fn embedding_table(table: &[f32], width: usize) -> QuantizedRows {
     quantized
 }
 
-/// The sum over the inputs of each output channel's dequantized weights: what a constant added to every activation adds
-/// to the output.
+/// Sums each output channel's dequantized weights over the inputs. A constant added to every activation adds this sum
+/// times the constant to the output.
 #[must_use]
 pub fn channel_sums(quantized: &QuantizedRows, inputs: usize) -> Vec<f32> {
     let rows = quantized.values.chunks_exact(inputs).zip(&quantized.scales);
@@ -94,7 +95,7 @@ pub fn channel_sums(quantized: &QuantizedRows, inputs: usize) -> Vec<f32> {
     .collect()
 }
 
-/// Rounds a row's weights, and takes from both weights of a pair what it has above the limit.
+/// Rounds a row's weights and reduces pairs that exceed the limit.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "both are clamped to the range of i8"
@@ -108,7 +109,7 @@ fn quantize_pairs(row: &[f32], scale: f32) -> Vec<i8> {
         };
         let (first, second) = (rounded(0), rounded(1));
         let excess = (first.abs() + second.abs() - PAIR_LIMIT).max(0.0);
-        // Half of it each, the odd one from the larger; none loses more than it has.
+        // Each weight loses half of the excess, the larger one the odd step; neither loses more than it has.
         let from_smaller = (excess / 2.0).floor().min(first.abs().min(second.abs()));
         let from_larger = excess - from_smaller;
         let (from_first, from_second) = if first.abs() >= second.abs() {
@@ -132,7 +133,7 @@ fn squared_error(row: &[f32], values: &[i8], scale: f32) -> f64 {
         .sum()
 }
 
-/// A row of zeros, such as the padding token's embedding, has no scale of its own: any will do.
+/// A row of zeros, such as the padding token's embedding, can have any scale; 1 avoids a division by zero.
 fn nonzero(scale: f32) -> f32 {
     if scale > 0.0 { scale } else { 1.0 }
 }

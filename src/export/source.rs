@@ -1,4 +1,4 @@
-//! A checkpoint's folder before anything is exported from it.
+//! Opens a checkpoint's folder for export.
 
 use std::path::Path;
 
@@ -7,21 +7,20 @@ use super::checkpoint::Checkpoint;
 use super::error::ExportError;
 use crate::model_config::{ModelConfig, ModelShape};
 
-/// What a checkpoint's folder holds, before anything is made of it. Numbers of tensors are not read yet.
+/// An opened checkpoint folder. The numbers of its tensors are not read yet.
 #[derive(Debug)]
 pub struct Source {
-    /// Its config.json.
     pub config: ModelConfig,
-    /// The sizes of the model.
+    /// The model's sizes.
     pub shape: ModelShape,
     pub(super) tensors: Checkpoint,
 }
 
 impl Source {
-    /// Reads config.json and the names and sizes of all tensors.
+    /// Reads config.json, and the names and shapes of all tensors.
     ///
     /// # Errors
-    /// If one of them is missing, damaged, or not that of an ELECTRA model, or if they contradict each other.
+    /// If one of them is missing, damaged or not an ELECTRA model's, or if they contradict each other.
     pub fn open(folder: &Path) -> Result<Self, ExportError> {
         adapter::refuse(folder).map_err(|error| ExportError::Adapter {
             folder: folder.to_path_buf(),

@@ -1,4 +1,4 @@
-//! From a checkpoint's tensors to the external data file beside the graph, one recipe at a time.
+//! Converts a checkpoint's tensors into the external data file of a graph, one recipe at a time.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -10,60 +10,50 @@ use super::data_file::{ALIGNMENT, DataFile, Float, TensorError};
 use super::quantize::{QuantizedRows, channel_sums, embedding_table, linear_weights};
 use crate::onnx::{DataLocation, DataType, StringEntry, Tensor};
 
-/// How the tensors of the graph that belong together are made from tensors of the checkpoint.
+/// How to make related tensors of the graph from tensors of the checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recipe {
-    /// A table `[rows, width]` of which rows are looked up: one tensor, `NAME.weight`.
+    /// An embedding table `[rows, width]`, as one tensor: `NAME.weight`.
     Table {
-        /// The checkpoint's tensor, without `.weight`; the graph's tensor has the same name.
+        /// The checkpoint's tensor, without `.weight`. The graph's tensor has the same name.
         name: String,
-        /// Number of rows.
         rows: usize,
-        /// Width of a row.
         width: usize,
-        /// Its floats.
         float: Float,
     },
-    /// The same table in int8 with one scale a row: `NAME.weight` and `NAME.scale`.
+    /// An embedding table in int8, with one scale per row: `NAME.weight` and `NAME.scale`.
     QuantizedTable {
         /// As in [`Recipe::Table`].
         name: String,
-        /// Number of rows.
         rows: usize,
-        /// Width of a row.
         width: usize,
     },
-    /// LayerNorm's gain and shift: `NAME.weight` and `NAME.bias`.
+    /// A LayerNorm's gain and shift: `NAME.weight` and `NAME.bias`.
     LayerNorm {
         /// The checkpoint's tensors, without the suffix.
         name: String,
-        /// Their length.
         width: usize,
     },
-    /// A product with `[inputs, outputs]`, transposed from PyTorch's layout: `NAME.weight` and `NAME.bias`.
+    /// A linear layer, `[inputs, outputs]`, transposed from PyTorch's layout: `NAME.weight` and `NAME.bias`.
     Linear {
-        /// What to multiply by.
         linear: LinearRecipe,
-        /// The weights' floats.
         weight: Float,
-        /// The bias's floats.
         bias: Float,
     },
-    /// The same in int8, one scale an output channel: `NAME.weight`, `NAME.scale` and `NAME.bias`.
+    /// A linear layer in int8, with one scale per output channel: `NAME.weight`, `NAME.scale` and `NAME.bias`.
     QuantizedLinear {
-        /// What to multiply by.
         linear: LinearRecipe,
-        /// The activations arrive with this constant added to each of them; the bias takes it off again.
+        /// A constant that is added to each activation before the product; the bias subtracts its effect.
         activation_shift: f32,
     },
 }
 
-/// One linear layer of the graph, made of one or several layers of the checkpoint that read the same activations.
+/// A linear layer of the graph, made of one or several layers of the checkpoint that read the same activations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearRecipe {
-    /// Name of the layer in the graph.
+    /// The layer's name in the graph.
     pub name: String,
-    /// The checkpoint's layers, whose outputs stand side by side.
+    /// The checkpoint's layers, whose outputs are concatenated.
     pub layers: Vec<String>,
     /// Width of the activations.
     pub inputs: usize,
@@ -72,7 +62,7 @@ pub struct LinearRecipe {
 }
 
 impl LinearRecipe {
-    /// A single layer, named in the graph as in the checkpoint.
+    /// A single layer with the same name in the graph and in the checkpoint.
     #[must_use]
     pub fn from_layer(name: String, inputs: usize, outputs: usize) -> Self {
         Self {
@@ -91,7 +81,7 @@ impl LinearRecipe {
 }
 
 impl Recipe {
-    /// The checkpoint's tensors that the recipe reads, with the shapes they must have.
+    /// The checkpoint's tensors that the recipe reads, with their required shapes.
     #[must_use]
     pub fn sources(&self) -> Vec<(String, Vec<usize>)> {
         match self {
@@ -235,10 +225,10 @@ impl Recipe {
     }
 }
 
-/// Checks that the checkpoint has every tensor that the recipes read, each in its shape.
+/// Checks that the checkpoint has every tensor that the recipes read, each in its required shape.
 ///
 /// # Errors
-/// All tensors that are missing or of another shape, with the shape found and the shape wanted.
+/// If any are missing or have another shape: lists them all, with the shapes found and required.
 pub fn check(recipes: &[Recipe], checkpoint: &Checkpoint) -> Result<(), ExportError> {
     let mistakes: Vec<String> = recipes
         .iter()
@@ -258,13 +248,13 @@ pub fn check(recipes: &[Recipe], checkpoint: &Checkpoint) -> Result<(), ExportEr
     }
 }
 
-/// Buffers of old checkpoints that hold what a model computes by itself.
+/// Buffers of old checkpoints, whose contents a model computes itself.
 const BUFFERS: [&str; 2] = [
     "electra.embeddings.position_ids",
     "electra.embeddings.token_type_ids",
 ];
 
-/// The checkpoint's tensors that no recipe reads, by name.
+/// Names of the checkpoint's tensors that no recipe reads.
 #[must_use]
 pub fn unused(recipes: &[Recipe], checkpoint: &Checkpoint) -> Vec<String> {
     let read: HashSet<String> = recipes
@@ -318,7 +308,7 @@ pub fn initializers(recipes: &[Recipe], data_file: &str) -> Vec<Tensor> {
 /// Writes the data of all recipes' tensors to a file.
 ///
 /// # Errors
-/// Where a tensor can't be read or the file can't be written.
+/// If a tensor can't be read or the file can't be written.
 pub fn write(
     recipes: &[Recipe],
     checkpoint: &mut Checkpoint,
@@ -363,7 +353,7 @@ fn read_layers(
     Ok(values)
 }
 
-/// The bias that takes off what the shift of the activations adds: `shift` times each channel's sum of weights.
+/// Subtracts from the bias what the activations' shift adds: `shift` times the sum of each channel's weights.
 fn without_shift(
     mut bias: Vec<f32>,
     weights: &QuantizedRows,

@@ -1,4 +1,4 @@
-//! Tests of opening and reading checkpoints, in files written here and by PyTorch.
+//! Opens and reads checkpoints, in files written by the tests and by PyTorch.
 
 use ::safetensors::Dtype;
 use ::safetensors::tensor::TensorView;
@@ -11,7 +11,7 @@ use crate::export::checkpoint::is_checkpoint;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
-/// The layouts that PyTorch and transformers wrote, each with the checkpoint whose weights it has.
+/// Files in the layouts that PyTorch and transformers write, each with the checkpoint whose weights it holds.
 const FORMATS: [(&str, &str); 7] = [
     ("zip", "discriminator-cased"),
     ("legacy", "discriminator-legacy-keys"),
@@ -298,7 +298,7 @@ fn what_git_left_out_is_named() {
     }
 }
 
-/// A file that PyTorch wrote, damaged: cut, some bytes changed, and some copied to another place.
+/// A file by PyTorch that is damaged: truncated, with some bytes changed and some copied elsewhere.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let files = ["zip", "legacy", "protocol-4", "data-parallel", "views"];
     let whole = files.map(|name| std::fs::read(format(name).join("pytorch_model.bin")).unwrap());
@@ -313,7 +313,7 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(change, 0..8),
         prop::collection::vec(copy, 0..3),
         prop::option::of(any::<prop::sample::Index>()),
-        // The description is a small part of the file, and the one that matters.
+        // The description is a small part of the file, but the part that is parsed.
         any::<bool>(),
     )
         .prop_map(|(mut bytes, changes, copies, cut, in_front)| {
@@ -340,7 +340,8 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
-    /// A damaged file is refused in a sentence or read; no tensor takes more memory than the file has numbers for.
+    /// A damaged file is either read or refused with a sentence. No tensor takes more memory than the file's numbers
+    /// account for.
     #[test]
     fn damaged_files_neither_panic_nor_grow(bytes in damaged()) {
         let folder = tempfile::tempdir().unwrap();

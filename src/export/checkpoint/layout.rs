@@ -1,8 +1,8 @@
-//! The files that a checkpoint's weights may be in.
+//! Files that can hold a checkpoint's weights.
 
 use std::path::{Path, PathBuf};
 
-/// The layouts of weights by the name of their file, the preferred one first, as in transformers.
+/// Layouts by file name, in transformers' order of preference.
 const WEIGHTS: [(&str, Layout); 4] = [
     ("model.safetensors", Layout::File(Format::Safetensors)),
     (
@@ -16,27 +16,26 @@ const WEIGHTS: [(&str, Layout); 4] = [
     ),
 ];
 
-/// One file, or the index of several.
+/// A single file, or the index of several shards.
 #[derive(Clone, Copy)]
 pub(super) enum Layout {
     File(Format),
     Shards(Format),
 }
 
-/// How a file says where its tensors lie.
 #[derive(Clone, Copy)]
 pub(super) enum Format {
     Safetensors,
     Torch,
 }
 
-/// Whether a folder holds weights of any kind that can be read. Nothing is opened.
+/// Whether a folder holds weights in a supported format. Opens no file.
 #[must_use]
 pub fn is_checkpoint(folder: &Path) -> bool {
     find_weights(folder).is_some()
 }
 
-/// The weights of a folder, or the index of their shards.
+/// Finds the weights of a folder, or the index of their shards.
 pub(super) fn find_weights(folder: &Path) -> Option<(PathBuf, Layout)> {
     WEIGHTS
         .iter()

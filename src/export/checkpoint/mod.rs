@@ -1,7 +1,8 @@
-//! A checkpoint's weights, in any of the four layouts that transformers writes: one tensor at a time, as 32-bit floats.
+//! Reads a checkpoint's weights, in any of the four layouts that transformers writes, one tensor at a time as 32-bit
+//! floats.
 //!
-//! Every layout comes down to the same: a table of names, and for each the place in a file where its numbers lie
-//! uncompressed. Opening a checkpoint reads that table alone; numbers are read when they are asked for.
+//! Every layout is reduced to one table: each tensor's name, and the position in a file of its uncompressed numbers.
+//! Opening a checkpoint reads only this table; numbers are read on demand.
 
 mod layout;
 mod names;

@@ -1,8 +1,8 @@
-//! Tensor names as transformers spells them today, whatever the model was wrapped in when it was saved.
+//! Normalizes tensor names to transformers' current spelling, without the wrappers around the saved model.
 
 use std::collections::BTreeSet;
 
-/// Modules that wrap a model or one of its layers and pass everything on: `DataParallel` and `DistributedDataParallel`,
+/// Names of modules that wrap a model or one of its layers: `DataParallel` and `DistributedDataParallel`,
 /// `torch.compile`, FSDP (also in older PyTorch), activation checkpointing, and Lightning Fabric or DeepSpeed.
 const WRAPPERS: [&str; 6] = [
     "module",
@@ -13,11 +13,11 @@ const WRAPPERS: [&str; 6] = [
     "_forward_module",
 ];
 
-/// The tensor that tells where in a larger module the model is.
+/// The tensor whose prefix tells where the model is in a larger module.
 const TRUNK: &str = "electra.embeddings.word_embeddings.weight";
 
-/// A tensor's name without wrappers, in today's spelling: old checkpoints, converted from TensorFlow, have `gamma` and `beta`
-/// in LayerNorm's names.
+/// A tensor's name without wrappers, in the current spelling. Old checkpoints converted from TensorFlow have `gamma`
+/// and `beta` in the names of a LayerNorm's tensors.
 pub(super) fn canonical(name: &str) -> String {
     let parts: Vec<&str> = name
         .split('.')
@@ -35,17 +35,17 @@ pub(super) fn canonical(name: &str) -> String {
     name
 }
 
-/// The modules that the model is a part of, such as `model.` in a checkpoint of Lightning; empty if there are none.
+/// The modules that contain the model, such as `model.` in a checkpoint of Lightning; empty if there are none.
 ///
 /// # Errors
-/// Where several models are parts of one checkpoint: the modules of each.
+/// If a checkpoint contains several models: the modules of each.
 pub(super) fn prefix<'n>(names: impl Iterator<Item = &'n str>) -> Result<&'n str, Vec<&'n str>> {
     let prefixes: BTreeSet<&str> = names
         .filter_map(|name| name.strip_suffix(TRUNK))
         .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
         .collect();
     match Vec::from_iter(prefixes).as_slice() {
-        // What stands outside of all modules is the model itself, whatever stands beside it.
+        // A model outside of all modules is the one to export, even if a module contains another.
         [] | ["", ..] => Ok(""),
         [prefix] => Ok(prefix),
         several => Err(several.to_vec()),
@@ -99,7 +99,7 @@ mod tests {
         check(&[&nested], Ok("student.model."));
         check(&[&plain, &model], Ok(""));
         check(&[&model, &nested], Err(vec!["model.", "student.model."]));
-        // Another module whose name ends in the same letters.
+        // A module whose name ends in the same letters.
         check(&["myelectra.embeddings.word_embeddings.weight"], Ok(""));
     }
 }

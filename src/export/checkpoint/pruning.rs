@@ -1,12 +1,13 @@
-//! Tensors of an attention whose heads were pruned, in their full size: what a pruned head would add is zero.
+//! Restores attention tensors with pruned heads to their full size.
 //!
-//! A graph with all heads computes the same: a pruned head's values are zero, and so is its share of the output layer.
+//! A graph with all heads computes the same result, because a pruned head's values and its columns of the output layer
+//! are zero.
 
 use std::collections::BTreeSet;
 
 use crate::model_config::ModelShape;
 
-/// The axis along which a tensor has a block for each head.
+/// The axis along which a tensor has one block per head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Axis {
     /// Queries, keys and values, and their biases.
@@ -15,16 +16,16 @@ enum Axis {
     Columns,
 }
 
-/// How a tensor without some heads becomes one with all of them.
+/// How to restore a tensor with pruned heads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pruned {
     axis: Axis,
-    /// For each head whether it is there.
+    /// For each head, whether the tensor contains it.
     kept: Vec<bool>,
     head_size: usize,
-    /// The full size.
+    /// Shape with all heads.
     pub(super) shape: Vec<usize>,
-    /// The size in the checkpoint.
+    /// Shape in the checkpoint.
     pub(super) stored_shape: Vec<usize>,
 }
 
@@ -48,14 +49,14 @@ impl Pruned {
         }
     }
 
-    /// The tensor in its full size, row-major as it came.
+    /// Returns the tensor with all heads, row-major as its input.
     pub(super) fn restore(&self, values: &[f32]) -> Vec<f32> {
         let mut restored = Vec::with_capacity(self.shape.iter().product());
         let width = self.shape.get(1).copied().unwrap_or(1);
         let (rows, block) = match self.axis {
-            // One pass over all heads, each a block of rows.
+            // One pass over all heads: each is a block of rows.
             Axis::Rows => (1, self.head_size * width),
-            // One pass a row, over a block of columns a head.
+            // One pass per row: each head is a block of columns.
             Axis::Columns => (self.shape[0], self.head_size),
         };
         let mut blocks = values.chunks(block.max(1));
@@ -71,7 +72,7 @@ impl Pruned {
     }
 }
 
-/// The tensors of pruned layers by name.
+/// The tensors of layers with pruned heads, by name.
 pub(super) fn tensors(shape: &ModelShape) -> impl Iterator<Item = (String, Pruned)> {
     let width = shape.hidden_size;
     shape.pruned_heads.iter().flat_map(move |(layer, heads)| {

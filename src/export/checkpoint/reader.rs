@@ -1,4 +1,4 @@
-//! An open checkpoint, of which one tensor is read at a time, as 32-bit floats.
+//! An open checkpoint, which reads one tensor at a time as 32-bit floats.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,7 +16,7 @@ use crate::export::ExportError;
 use crate::model_config::ModelShape;
 
 impl Format {
-    /// The tensors of a file, by the names that it gives them.
+    /// The tensors of a file, by their names in it.
     fn tensors(self, file: &File) -> Result<Tensors, WeightsError> {
         refuse_pointer(file)?;
         match self {
@@ -26,19 +26,19 @@ impl Format {
     }
 }
 
-/// An open checkpoint. Of its weights only the table of names and places is held in memory.
+/// An open checkpoint. Only the table of tensor names and positions is in memory.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// The weights file, or the index of its shards.
     path: PathBuf,
     files: Vec<WeightsFile>,
-    /// By name, with the file as an index into `files`.
+    /// By canonical name, with the file as an index into `files`.
     tensors: BTreeMap<String, (usize, StoredTensor)>,
-    /// The names in the files of those that have another there.
+    /// Names in the files, for tensors whose canonical name differs.
     spelled: BTreeMap<String, String>,
-    /// Tensors, by the names in their file, that others of the same name took the place of.
+    /// Names in their files of tensors that are ignored because another has the same canonical name.
     shadowed: Vec<String>,
-    /// The tensors that are read in another size than they have in their file.
+    /// Tensors to restore to their full size, by name.
     pruned: BTreeMap<String, Pruned>,
 }
 
@@ -49,13 +49,13 @@ struct WeightsFile {
 }
 
 impl Checkpoint {
-    /// Opens the weights in a checkpoint's folder and checks that what they claim fits into their files. The first that
-    /// is there counts: `model.safetensors`, its shards, `pytorch_model.bin`, its shards.
+    /// Opens the weights in a checkpoint's folder and checks that the sizes they claim fit into their files. The first
+    /// that exists is used: `model.safetensors`, its shards, `pytorch_model.bin`, its shards.
     ///
     /// A pickle in a `pytorch_model.bin` is read as data; nothing in it is ever executed.
     ///
     /// # Errors
-    /// Where there are no weights, or a file is damaged, cut short, or holds what weights do not need.
+    /// If there are no weights, or a file is damaged, truncated, or holds objects that weights do not need.
     pub fn open(folder: &Path) -> Result<Self, ExportError> {
         let (path, layout) = find_weights(folder).ok_or_else(|| ExportError::NoWeights {
             folder: folder.to_path_buf(),
@@ -96,7 +96,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Names the tensors as those of the model alone, if it is a part of a larger module.
+    /// Strips the prefix from tensor names, if the model is part of a larger module.
     fn unwrap(&mut self) -> Result<(), ExportError> {
         let prefix = names::prefix(self.names()).map_err(|prefixes| {
             let reason = format!(
@@ -118,10 +118,10 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Reads the attention of layers with pruned heads in its full size from now on, with zeros for those heads.
+    /// Makes reads of attention tensors with pruned heads return their full size, with zeros for those heads.
     ///
     /// # Errors
-    /// If a tensor does not have the size that is left by pruning them.
+    /// If a tensor does not have the shape that pruning leaves.
     pub fn restore_pruned_heads(&mut self, shape: &ModelShape) -> Result<(), ExportError> {
         let pruned: BTreeMap<_, _> = pruning::tensors(shape).collect();
         let mistakes: Vec<String> = pruned
@@ -140,18 +140,17 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The tensors that are not read because others have the same name but for wrappers or the age of its spelling.
+    /// Tensors that are ignored because another tensor has the same name, apart from wrappers and old spellings.
     #[must_use]
     pub fn shadowed(&self) -> &[String] {
         &self.shadowed
     }
 
-    /// The names of all tensors.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Adds the tensors of a file that are `wanted`.
+    /// Adds those tensors of a file that are `wanted`.
     fn add(
         &mut self,
         path: PathBuf,
@@ -171,7 +170,7 @@ impl Checkpoint {
                         self.spelled.insert(canonical, name);
                     }
                 }
-                // Two spellings of one name: the usual one counts.
+                // If a name occurs in two spellings, the canonical one is used.
                 Entry::Occupied(mut entry) if canonical == name => {
                     entry.insert((index, tensor));
                     self.shadowed.extend(self.spelled.remove(&canonical));
@@ -182,7 +181,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The shape of a tensor, or `None` where the checkpoint has none of that name.
+    /// The shape of a tensor, or `None` if the checkpoint has no tensor of that name.
     #[must_use]
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         let (_, tensor) = self.tensors.get(name)?;
@@ -190,7 +189,6 @@ impl Checkpoint {
         Some(pruned.unwrap_or_else(|| tensor.shape()))
     }
 
-    /// Whether the checkpoint has a tensor of that name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
@@ -199,7 +197,7 @@ impl Checkpoint {
     /// Reads one tensor, row-major, converted to 32-bit floats.
     ///
     /// # Errors
-    /// Where the tensor is missing, can't be read, or holds something other than fp64, fp32, fp16 or bf16.
+    /// If the tensor is missing, can't be read, or is not fp64, fp32, fp16 or bf16.
     pub fn read(&mut self, name: &str) -> Result<Vec<f32>, ExportError> {
         let found = self.tensors.get(name);
         let found = found.and_then(|(file, tensor)| Some((self.files.get(*file)?, tensor)));
@@ -225,7 +223,7 @@ impl Checkpoint {
     }
 }
 
-/// A file that Git left out of a clone stands there as a few lines of text.
+/// Refuses a Git LFS pointer: a few lines of text in place of a file that Git left out of a clone.
 fn refuse_pointer(mut file: &File) -> Result<(), WeightsError> {
     const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
     let mut start = Vec::with_capacity(POINTER.len());

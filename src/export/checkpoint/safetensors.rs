@@ -1,4 +1,4 @@
-//! The header of a safetensors file: which tensors there are, and where they lie.
+//! Reads the header of a safetensors file: names, shapes and positions of its tensors.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,10 +9,10 @@ use safetensors::tensor::Metadata;
 use super::tensor::{FloatType, NumberType, StoredTensor, Tensors};
 use super::weights_error::WeightsError;
 
-/// The safetensors specification's bound on a header, in bytes.
+/// The safetensors specification's limit on a header, in bytes.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// Reads the header, and checks that it agrees with the file's size.
+/// Reads the header and checks it against the file's size.
 pub(super) fn tensors(mut file: &File) -> Result<Tensors, WeightsError> {
     let file_bytes = file.metadata()?.len();
     let mut prefix = [0; 8];
@@ -37,7 +37,7 @@ pub(super) fn tensors(mut file: &File) -> Result<Tensors, WeightsError> {
         )
         .into());
     }
-    // What the crate has checked: each tensor's bytes are those of its shape, and they follow one another.
+    // The crate has checked that each tensor has the bytes of its shape, and that tensors follow one another.
     Ok(metadata
         .tensors()
         .into_iter()

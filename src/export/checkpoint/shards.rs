@@ -1,4 +1,4 @@
-//! The index of a checkpoint that is cut into several files: which tensor lies in which of them.
+//! Reads the index of a sharded checkpoint: which file holds which tensor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::weights_error::WeightsError;
 use crate::export::ExportError;
 
-/// An index names every tensor once, some hundred of them.
+/// An index names every tensor once; an ELECTRA model has a few hundred.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 
 /// `model.safetensors.index.json` or `pytorch_model.bin.index.json`.
@@ -20,7 +20,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Reads an index, and checks that each shard is a file of the index's own folder.
+    /// Reads an index and checks that each shard is a file in the index's folder.
     pub(super) fn read(path: &Path) -> Result<Self, WeightsError> {
         let mut text = Vec::new();
         File::open(path)?
@@ -44,20 +44,20 @@ impl Index {
         Ok(index)
     }
 
-    /// The names of the shards, each once, in order.
+    /// The shards' file names, sorted, without duplicates.
     pub(super) fn shards(&self) -> BTreeSet<&str> {
         self.weight_map.values().map(String::as_str).collect()
     }
 
-    /// Every tensor with the shard that it is said to be in.
+    /// Each tensor with the shard that the index assigns to it.
     pub(super) fn tensors(&self) -> impl Iterator<Item = (&str, &str)> {
         self.weight_map
             .iter()
             .map(|(name, shard)| (name.as_str(), shard.as_str()))
     }
 
-    /// Whether a tensor of that name is to be taken from that shard. Those that the index does not list are taken where
-    /// they are found, as transformers does.
+    /// Whether to take a tensor of this name from that shard. Tensors that the index does not list are taken from any
+    /// shard, as transformers does.
     pub(super) fn may_be_in(&self, name: &str, shard: &str) -> bool {
         self.weight_map
             .get(name)
@@ -65,16 +65,16 @@ impl Index {
     }
 }
 
-/// The shards that an index names: files beside it, each once, in order.
+/// Reads the file names of the shards that an index lists, sorted, without duplicates. They are in the index's folder.
 ///
 /// # Errors
-/// If the index can't be read, or names something else than files beside it.
+/// If the index can't be read, or names files outside its folder.
 pub fn shards_of(index: &Path) -> Result<Vec<String>, ExportError> {
     let shards = Index::read(index).map_err(|error| error.at(index))?;
     Ok(shards.shards().into_iter().map(str::to_owned).collect())
 }
 
-/// Whether a name is that of a file in the folder at hand, on any system.
+/// Whether a name is a plain file name, without a folder, on any operating system.
 fn is_file_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
     let single =

@@ -1,4 +1,4 @@
-//! A tensor's place in a file, and reading it: the one conversion to 32-bit floats.
+//! Locates a tensor in a file and reads it as 32-bit floats. No other code converts number formats.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,15 +7,14 @@ use std::io::{self, Read, Seek, SeekFrom};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-/// What a tensor's numbers are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NumberType {
     Float(FloatType),
-    /// Something that no weights are kept in, by its name. Buffers of integers may lie beside the weights.
+    /// The name of a type that weights never have. Integer buffers can occur beside weights.
     Other(String),
 }
 
-/// The number formats that weights are kept in, all little-endian.
+/// Number formats of weights, all little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FloatType {
     Fp64,
@@ -56,20 +55,22 @@ fn numbers<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
     bytes.as_chunks().0.iter().copied()
 }
 
-/// Where a tensor's numbers lie. Whoever makes one has checked that they lie within the file, and that it has no more
-/// elements than there are numbers: reading it takes no more memory than the file's size accounts for.
+/// The position of a tensor's numbers in a file. Invariant, checked by whoever creates one: the numbers lie within the
+/// file, and the tensor has no more elements than there are numbers. So reading a tensor takes no more memory than the
+/// file's size accounts for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StoredTensor {
     numbers: NumberType,
     shape: Vec<usize>,
-    /// Numbers from one element to the next along each axis; `None` where they follow one another, row by row.
+    /// Steps between neighbouring elements along each axis, in numbers; `None` if the tensor is contiguous and
+    /// row-major.
     strides: Option<Vec<usize>>,
-    /// Bytes from the file's start to the first element.
+    /// Offset of the first element in the file, in bytes.
     start: u64,
 }
 
 impl StoredTensor {
-    /// A tensor whose numbers follow one another, row by row.
+    /// A contiguous, row-major tensor.
     pub(super) fn in_rows(numbers: NumberType, shape: Vec<usize>, start: u64) -> Self {
         Self {
             numbers,
@@ -79,7 +80,7 @@ impl StoredTensor {
         }
     }
 
-    /// A tensor with a number of elements between neighbours along each axis.
+    /// A tensor with the given strides, in numbers.
     pub(super) fn strided(
         numbers: NumberType,
         shape: Vec<usize>,
@@ -102,7 +103,7 @@ impl StoredTensor {
         &self.numbers
     }
 
-    /// Reads the elements, row by row, as numbers of the type that the tensor has.
+    /// Reads the elements, row-major, as numbers of the given type.
     pub(super) fn values(&self, file: &File, numbers: FloatType) -> io::Result<Vec<f32>> {
         let count = self.shape.iter().product();
         match &self.strides {
@@ -122,7 +123,7 @@ impl StoredTensor {
     }
 }
 
-/// Reads numbers that follow one another, through a buffer of fixed size, so that they are never in memory in both types.
+/// Reads contiguous numbers through a buffer of fixed size, so that they are never in memory in both types.
 fn read(mut file: &File, start: u64, count: usize, numbers: FloatType) -> io::Result<Vec<f32>> {
     const CHUNK_BYTES: usize = 1 << 16;
     file.seek(SeekFrom::Start(start))?;
@@ -138,7 +139,7 @@ fn read(mut file: &File, start: u64, count: usize, numbers: FloatType) -> io::Re
     Ok(values)
 }
 
-/// The elements of a tensor with strides, row by row.
+/// Returns the elements of a tensor with strides, row-major.
 fn gather(span: &[f32], shape: &[usize], strides: &[usize]) -> Vec<f32> {
     let mut values = Vec::with_capacity(shape.iter().product());
     let mut index = vec![0; shape.len()];
@@ -149,7 +150,7 @@ fn gather(span: &[f32], shape: &[usize], strides: &[usize]) -> Vec<f32> {
             .map(|(at, stride)| at * stride)
             .sum();
         values.extend(span.get(place));
-        // The next element: one further on the last axis, carried to those before it.
+        // Advance to the next element: increment the last axis and carry into the axes before it.
         let axis = (0..shape.len())
             .rev()
             .find(|axis| index[*axis] + 1 < shape[*axis]);
@@ -161,7 +162,7 @@ fn gather(span: &[f32], shape: &[usize], strides: &[usize]) -> Vec<f32> {
     }
 }
 
-/// Where the tensors of one file lie, by name.
+/// The tensors of one file, by name.
 pub(super) type Tensors = BTreeMap<String, StoredTensor>;
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
-//! The refusal of a weights file.
+//! Errors about a weights file, before its path is added.
 
 use std::io;
 use std::path::Path;
 
 use crate::export::ExportError;
 
-/// Why a weights file can't be read, before its path is told.
 #[derive(Debug)]
 pub(super) enum WeightsError {
     Read(io::Error),

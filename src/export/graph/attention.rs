@@ -1,4 +1,4 @@
-//! Attention of each sequence to itself, over the views that `packing` makes of the packed rows.
+//! Builds self-attention over the views that `packing` makes of the packed rows.
 
 use super::builder::{self, GraphBuilder, Value, int};
 use super::linear::Product;
@@ -8,14 +8,14 @@ use crate::model_config::ModelShape;
 use crate::numbers::signed;
 use crate::onnx::DataType;
 
-/// What is added to the scores of the places past a sequence's end. They show the sequence's own first token, so after
-/// it they weigh at most e^-50 of the largest weight, which no sum of floats notices, and 16 bits hold the scores still.
-/// ONNX Runtime's own -10000 leaves weights that are denormal numbers, and processors multiply those up to a hundred times
-/// more slowly.
+/// Added to the scores of positions past a sequence's end, which are clamped to the sequence's own first token. With
+/// -50 they weigh at most e^-50 of the largest weight, which is lost in a sum of floats, and scores still fit into 16
+/// bits. ONNX Runtime's own -10000 leaves weights that are denormal numbers, which processors multiply up to a hundred
+/// times more slowly.
 const MASKED_SCORE: f32 = -50.0;
 
-/// Adds attention over the product of queries, keys and values, `[tokens, 3 * hidden_size]`; the result is
-/// `[tokens, hidden_size]`.
+/// Adds attention over the product of queries, keys and values, `[tokens, 3 * hidden_size]`. The result is `[tokens,
+/// hidden_size]`.
 pub fn build(
     graph: &mut GraphBuilder,
     shape: &ModelShape,
@@ -43,8 +43,8 @@ struct Attention<'a> {
 }
 
 impl Attention<'_> {
-    /// Of sequences of one length, whose rows are the view. The mask, though nothing is masked, keeps ONNX Runtime on the
-    /// same path as in a group: a sequence's numbers must not depend on its batch, not by a bit.
+    /// Attention over sequences of equal length, whose rows are the view. The mask masks nothing here, but keeps ONNX
+    /// Runtime on the same path as in a group, so that a sequence's numbers are bit-identical in every batch.
     fn uniform(&self, graph: &mut GraphBuilder, packing: &Packing) -> Value {
         let (any, columns) = (
             graph.integers(&[-1]),
@@ -84,7 +84,7 @@ impl Attention<'_> {
         graph.choose(exists, filled, empty).remove(0)
     }
 
-    /// Queries, keys and values, `[sequences, longest, width]` each, to `[sequences * longest, width]`.
+    /// Maps queries, keys and values, `[sequences, longest, width]` each, to `[sequences * longest, width]`.
     fn attend(&self, graph: &mut GraphBuilder, parts: &[Value], group: &Group) -> Value {
         let context = graph.microsoft(
             "MultiHeadAttention",

@@ -1,4 +1,4 @@
-//! Puts nodes, constants and weights together into an ONNX graph.
+//! Assembles nodes, constants and weights into an ONNX graph.
 
 use crate::export::weights::Recipe;
 use crate::numbers::signed;
@@ -7,39 +7,39 @@ use crate::onnx::{
     OperatorSet, Shape, Tensor, TensorType, Type, ValueInfo,
 };
 
-/// A tensor of the graph, by its name.
+/// A tensor of the graph, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value(String);
 
 impl Value {
-    /// The empty name, which leaves out an optional input.
+    /// The empty name, which stands for an omitted optional input.
     #[must_use]
     pub fn absent() -> Self {
         Self(String::new())
     }
 
-    /// A tensor that the graph is fed, or that a [`Recipe`] makes.
+    /// A graph input, or a tensor made by a [`Recipe`].
     #[must_use]
     pub fn from_name(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 }
 
-/// A graph under construction. Nodes are named after the scope they are added in.
+/// A graph under construction. Each node's name starts with the scope it is added in.
 #[derive(Debug, Default)]
 pub struct GraphBuilder {
-    /// Nodes in the order in which they can run.
+    /// Nodes in topological order.
     pub nodes: Vec<Node>,
-    /// Small constants, kept in the graph itself, and tensors of another graph that nodes were taken from.
+    /// Small constants, kept in the graph itself, and tensors of another graph whose nodes were copied.
     pub constants: Vec<Tensor>,
-    /// How the weights are made, which are kept in the data file.
+    /// Recipes of the weights, which are kept in the data file.
     pub recipes: Vec<Recipe>,
     scope: String,
-    /// Nodes added so far, those of branches included: a node's number makes its name its own.
+    /// Number of nodes added, including those of branches. It makes node names unique.
     added: usize,
 }
 
-/// One side of a choice. It may read what was added before it.
+/// One branch of an `If`. It may read values added before it.
 #[derive(Debug)]
 pub struct Branch {
     nodes: Vec<Node>,
@@ -47,7 +47,7 @@ pub struct Branch {
 }
 
 impl GraphBuilder {
-    /// Adds nodes under `scope` from here on, such as `encoder.layer.0`.
+    /// Starts a scope for the nodes added from here on, such as `encoder.layer.0`.
     pub fn enter(&mut self, scope: impl Into<String>) {
         self.scope = scope.into();
     }
@@ -57,7 +57,7 @@ impl GraphBuilder {
         self.add(operator, "", inputs, attributes, 1).remove(0)
     }
 
-    /// Adds one of ONNX Runtime's own operators with one output.
+    /// Adds an operator of the `com.microsoft` domain with one output.
     pub fn microsoft(
         &mut self,
         operator: &str,
@@ -79,7 +79,7 @@ impl GraphBuilder {
         self.add(operator, "", inputs, attributes, outputs)
     }
 
-    /// Adds an operator of any domain, with several outputs.
+    /// Adds an operator of any domain with several outputs.
     pub fn add(
         &mut self,
         operator: &str,
@@ -104,13 +104,13 @@ impl GraphBuilder {
         outputs
     }
 
-    /// The same values in another type.
+    /// Adds a cast to another type.
     pub fn cast(&mut self, value: &Value, data_type: DataType) -> Value {
         let to = int("to", i64::from(i32::from(data_type)));
         self.node("Cast", &[value], vec![to])
     }
 
-    /// Adds nodes to a branch rather than to the graph. What it gives must be made in it.
+    /// Adds nodes to a branch rather than to the graph. The branch's outputs must be made in it.
     pub fn branch(&mut self, add: impl FnOnce(&mut Self) -> Vec<(Value, DataType)>) -> Branch {
         let outside = std::mem::take(&mut self.nodes);
         let outputs = add(self);
@@ -118,7 +118,7 @@ impl GraphBuilder {
         Branch { nodes, outputs }
     }
 
-    /// Runs one of two branches, which give the same number of values, and gives what that one gives.
+    /// Adds an `If` over two branches with the same number of outputs, and returns its outputs.
     pub fn choose(&mut self, condition: &Value, then: Branch, otherwise: Branch) -> Vec<Value> {
         let count = then.outputs.len();
         let branches = vec![
@@ -128,7 +128,7 @@ impl GraphBuilder {
         self.add("If", "", &[condition], branches, count)
     }
 
-    /// Renames a value to the graph output that it is. Nothing may have read it under its old name.
+    /// Renames a value to a graph output. No node may have read it under its old name.
     pub fn output(&mut self, value: &Value, name: &str) {
         debug_assert!(
             self.nodes.iter().all(|node| !node.input.contains(&value.0)),
@@ -144,7 +144,7 @@ impl GraphBuilder {
         }
     }
 
-    /// A constant list of integers.
+    /// Adds a constant list of integers.
     pub fn integers(&mut self, values: &[i64]) -> Value {
         let bytes = values
             .iter()
@@ -153,27 +153,27 @@ impl GraphBuilder {
         self.constant(DataType::Int64, vec![signed(values.len())], bytes)
     }
 
-    /// A constant integer without dimensions.
+    /// Adds a scalar integer constant.
     pub fn integer(&mut self, value: i64) -> Value {
         self.constant(DataType::Int64, vec![], value.to_le_bytes().to_vec())
     }
 
-    /// A constant without elements: one of the shape's sizes is 0.
+    /// Adds a constant without elements: one of `shape`'s sizes is 0.
     pub fn none(&mut self, data_type: DataType, shape: &[i64]) -> Value {
         self.constant(data_type, shape.to_vec(), vec![])
     }
 
-    /// A constant float without dimensions.
+    /// Adds a scalar float constant.
     pub fn float(&mut self, value: f32) -> Value {
         self.constant(DataType::Float, vec![], value.to_le_bytes().to_vec())
     }
 
-    /// A constant unsigned byte without dimensions.
+    /// Adds a scalar uint8 constant.
     pub fn byte(&mut self, value: u8) -> Value {
         self.constant(DataType::Uint8, vec![], vec![value])
     }
 
-    /// Has the recipe's tensors written beside the graph.
+    /// Adds a recipe, whose tensors are written to the data file.
     pub fn weights(&mut self, recipe: Recipe) {
         self.recipes.push(recipe);
     }
@@ -225,7 +225,6 @@ fn branch_attribute(name: &str, branch: Branch) -> Attribute {
     }
 }
 
-/// An integer attribute.
 #[must_use]
 pub fn int(name: &str, value: i64) -> Attribute {
     Attribute {
@@ -236,7 +235,6 @@ pub fn int(name: &str, value: i64) -> Attribute {
     }
 }
 
-/// A float attribute.
 #[must_use]
 pub fn float(name: &str, value: f32) -> Attribute {
     Attribute {
@@ -247,7 +245,6 @@ pub fn float(name: &str, value: f32) -> Attribute {
     }
 }
 
-/// A text attribute.
 #[must_use]
 pub fn text(name: &str, value: &str) -> Attribute {
     Attribute {
@@ -261,9 +258,8 @@ pub fn text(name: &str, value: &str) -> Attribute {
 /// A dimension of a graph's input or output.
 #[derive(Clone, Copy, Debug)]
 pub enum Size<'a> {
-    /// Always the same.
     Fixed(usize),
-    /// Known when the graph runs.
+    /// Known only when the graph runs.
     Named(&'a str),
 }
 
@@ -290,7 +286,7 @@ pub fn declare(name: &str, data_type: DataType, shape: &[Size]) -> ValueInfo {
     }
 }
 
-/// A set of operators that a graph uses.
+/// Declares an operator set that a graph uses.
 #[must_use]
 pub fn operator_set(domain: &str, version: i64) -> OperatorSet {
     OperatorSet {

@@ -1,4 +1,5 @@
-//! Word, position and token type embeddings, their LayerNorm, and the projection where the encoder is wider.
+//! Builds the embeddings of words, positions and token types, their LayerNorm, and the projection for an encoder of
+//! another width.
 
 use super::builder::{GraphBuilder, Value, int};
 use super::linear::{Activations, LayerNorm, LinearLayers};
@@ -6,7 +7,7 @@ use crate::export::data_file::Float;
 use crate::export::weights::{LinearRecipe, Recipe};
 use crate::model_config::ModelShape;
 
-/// Adds the embeddings; the result is `[tokens, hidden_size]`, 32-bit floats.
+/// Adds the embeddings. The result is fp32, `[tokens, hidden_size]`.
 pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape) -> Value {
     graph.enter("embeddings");
     let width = shape.embedding_size;

@@ -1,4 +1,4 @@
-//! The encoder's layers: attention, then the feed-forward network, each followed by a residual LayerNorm.
+//! Builds the encoder's layers: attention and the feed-forward network, each followed by a residual LayerNorm.
 
 use super::attention;
 use super::builder::{GraphBuilder, Value};
@@ -9,9 +9,9 @@ use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
 use crate::model_config::ModelShape;
 
-/// Adds all layers, over rows of `[tokens, hidden_size]`: 32-bit floats, as is the result. It has the rows that the head
-/// reads: one a token, or for the sequence head one a sequence, that of its first token; the last layer then computes no
-/// others.
+/// Adds all layers over fp32 rows, `[tokens, hidden_size]`. The result is fp32, with the rows that the head reads: one
+/// per token, or for the sequence head one per sequence, that of its first token. The last layer then computes only
+/// these rows.
 pub fn build(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
@@ -36,7 +36,7 @@ pub fn build(
     })
 }
 
-/// Applies an activation to a product, its bias added first.
+/// Applies an activation to a product after adding its bias.
 pub fn activate(graph: &mut GraphBuilder, activation: Activation, product: &Product) -> Value {
     let Product { rows, bias } = product;
     match activation {
@@ -54,7 +54,7 @@ pub fn activate(graph: &mut GraphBuilder, activation: Activation, product: &Prod
     }
 }
 
-/// What each token gathers from its sequence.
+/// The attention block.
 fn attend(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
@@ -69,7 +69,7 @@ fn attend(
     attention::build(graph, shape, packing, &product, linear.float())
 }
 
-/// The rest of a layer, which sees each row on its own.
+/// The rest of a layer, which processes each row independently.
 fn transform(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
@@ -94,22 +94,22 @@ fn transform(
 /// The weights of an encoder layer.
 #[derive(Debug)]
 pub struct EncoderLayer {
-    /// Queries, keys and values, side by side.
+    /// Queries, keys and values, concatenated.
     pub query_key_value: LinearRecipe,
-    /// What attention's result goes through.
+    /// The projection of attention's output.
     pub attention_output: LinearRecipe,
-    /// The LayerNorm after it.
+    /// The LayerNorm after attention.
     pub attention_norm: LayerNorm,
-    /// The first half of the feed-forward network.
+    /// The first feed-forward layer.
     pub intermediate: LinearRecipe,
-    /// Its second half.
+    /// The second feed-forward layer.
     pub output: LinearRecipe,
-    /// The LayerNorm after it.
+    /// The LayerNorm after the feed-forward network.
     pub output_norm: LayerNorm,
 }
 
 impl EncoderLayer {
-    /// By the layer's number.
+    /// The weights of layer `index`.
     #[must_use]
     pub fn new(shape: &ModelShape, index: usize) -> Self {
         let layer = format!("electra.encoder.layer.{index}");

@@ -1,8 +1,8 @@
-//! The packed graph in this server's own operators, which do in one pass what takes ONNX's several, and keep the encoder's
-//! weights once for all sessions: for the CPU, made of an exported graph when it is loaded. The weights are those of the
-//! exported graph.
+//! Builds the packed graph from this server's own operators, for the CPU. They fuse several ONNX operators into one
+//! pass and keep the encoder's weights once for all sessions. The server builds this graph when it loads an exported
+//! graph, whose weights it uses.
 //!
-//! | operator | inputs | gives |
+//! | operator | inputs | outputs |
 //! |---|---|---|
 //! | `Linear`, `IntegerLinear` | rows of floats; bytes and the scales of columns | product with the weights that an attribute names |
 //! | `Quantize` | rows | bytes, scales |
@@ -10,9 +10,9 @@
 //! | `Gelu`, `GeluTanh`, `Relu`, `Silu`, `Quantized…` | product, bias, scales | activated rows |
 //! | `AddNormalize`, `QuantizedAddNormalize` | product, bias, rows to add, gain, shift, scales | normalized rows |
 //!
-//! Where ONNX Runtime multiplies bytes faster, its own operator stands for `IntegerLinear`. Scales are those of a product's rows,
-//! and absent in fp32. What is `Quantized…` gives bytes and scales, for the product that follows; `QuantizedAddNormalize` gives
-//! them after the rows themselves.
+//! Where ONNX Runtime multiplies bytes faster, its own operator replaces `IntegerLinear`. Scales are those of a
+//! product's rows, and absent in fp32. The `Quantized…` operators output bytes and scales for the product that follows;
+//! `QuantizedAddNormalize` outputs them after the rows.
 
 use super::builder::{GraphBuilder, Value, float, int, text};
 use super::encoder::EncoderLayer;
@@ -28,42 +28,40 @@ use crate::model_config::ModelShape;
 use crate::numbers::signed;
 use crate::onnx::Attribute;
 
-/// The domain of the operators.
+/// Domain of this server's operators.
 pub const DOMAIN: &str = "electra";
-/// Its version.
+/// Version of [`DOMAIN`].
 pub const VERSION: i64 = 1;
 
-/// The operator of a product of floats with weights.
+/// Product of floats with weights.
 pub const LINEAR: &str = "Linear";
-/// The operator of a product of bytes with weights.
+/// Product of bytes with weights.
 pub const INTEGER_LINEAR: &str = "IntegerLinear";
-/// The operator that makes bytes of rows.
+/// Quantization of rows to bytes.
 pub const QUANTIZE: &str = "Quantize";
-/// The operator of attention.
 pub const ATTENTION: &str = "Attention";
-/// The operator of a residual's LayerNorm.
+/// Residual LayerNorm.
 pub const ADD_NORMALIZE: &str = "AddNormalize";
 
-/// Attribute: the name of the tensor of weights, which is no input of the node.
+/// Attribute: the name of the weights' tensor, which is not an input of the node.
 pub const WEIGHTS: &str = "weights";
-/// Attribute: what is taken off each byte.
+/// Attribute: subtracted from each byte.
 pub const ZERO_POINT: &str = "zero_point";
-/// Attribute: attention's heads.
+/// Attribute: number of attention heads.
 pub const NUM_HEADS: &str = "num_heads";
-/// Attribute: 1 where only each sequence's first token is of interest.
+/// Attribute: 1 if only each sequence's first token is computed.
 pub const FIRST_TOKENS: &str = "first_tokens";
-/// Attribute: what is added to activations before they are quantized without a sign.
+/// Attribute: added to activations before they are quantized as unsigned values.
 pub const SHIFT: &str = "shift";
-/// Attribute: what is added to a LayerNorm's variance.
+/// Attribute: added to a LayerNorm's variance.
 pub const EPSILON: &str = "epsilon";
 
-/// The name of an operator's kind whose results are bytes.
+/// The name of an operator's variant with quantized output.
 #[must_use]
 pub fn quantized(operator: &str) -> String {
     format!("Quantized{operator}")
 }
 
-/// The operator of an activation.
 #[must_use]
 pub fn activation_operator(activation: Activation) -> &'static str {
     match activation {
@@ -74,16 +72,16 @@ pub fn activation_operator(activation: Activation) -> &'static str {
     }
 }
 
-/// Who multiplies bytes with weights.
+/// The implementation of int8 products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteProducts {
-    /// This server.
+    /// This server's kernels.
     Own,
-    /// ONNX Runtime.
+    /// ONNX Runtime's kernels.
     Runtime,
 }
 
-/// Builds the graph of a checkpoint. It has the inputs, the weights and the output of [`super::build`]'s.
+/// Builds the graph of a checkpoint. Its inputs, weights and output are those of [`super::build`].
 #[must_use]
 pub fn build(
     shape: &ModelShape,
@@ -119,7 +117,7 @@ struct Encoder<'a> {
     byte_products: ByteProducts,
 }
 
-/// What a product multiplies.
+/// The left operand of a product.
 enum ProductInput {
     Floats(Value),
     Bytes {
@@ -130,11 +128,11 @@ enum ProductInput {
     },
 }
 
-/// A product that still lacks its scales and its bias.
+/// A product before its scales and bias are applied.
 struct Product {
     rows: Value,
     bias: Value,
-    /// Absent where rows are not scaled.
+    /// Absent if rows have no scales.
     scales: Value,
 }
 
@@ -267,7 +265,7 @@ impl Encoder<'_> {
         self.product_input(operator, &inputs, attributes, positive)
     }
 
-    /// The rows, and what the next product multiplies. After the last layer there is none.
+    /// Returns the rows, and the input of the next product. After the last layer, and in fp32, both are the rows.
     fn add_and_normalize(
         &mut self,
         product: &Product,
@@ -289,7 +287,7 @@ impl Encoder<'_> {
         (rows, Self::bytes(outputs, Activations::Signed))
     }
 
-    /// Adds an operator whose result is multiplied next.
+    /// Adds an operator whose result is the input of a product.
     fn product_input(
         &mut self,
         operator: &str,

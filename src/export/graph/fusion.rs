@@ -1,4 +1,4 @@
-//! Turns an exported graph into one of this server's own operators.
+//! Replaces an exported graph by one of this server's own operators.
 
 use std::collections::HashSet;
 
@@ -12,17 +12,16 @@ use crate::model_config::ModelShape;
 use crate::onnx::{DataLocation, DimensionValue, Graph, Model, Tensor, ValueInfo, entry};
 use crate::task::Task;
 
-/// A graph in this server's own operators.
+/// A graph of this server's own operators.
 #[derive(Clone, Debug)]
 pub struct FusedGraph {
-    /// The graph.
     pub model: Model,
-    /// The weights that its linear layers name and don't have as inputs. The graph is without them.
+    /// The weights that linear layers refer to by name. They are neither node inputs nor part of the graph.
     pub linear_weights: Vec<Tensor>,
 }
 
-/// The graph in this server's own operators, where `model` is what [`build`] makes for this configuration, node for node;
-/// none for any other graph, and in fp16. The weights stay those of `model`.
+/// Returns the fused graph if `model` equals, node for node, the graph that [`build`] makes for this configuration.
+/// Returns `None` for any other graph, and in fp16. The weights remain those of `model`.
 #[must_use]
 pub fn fuse(model: &Model, shape: &ModelShape, byte_products: ByteProducts) -> Option<FusedGraph> {
     let graph = model.graph.as_ref()?;

@@ -1,4 +1,4 @@
-//! The four heads, from the encoder's rows to logits.
+//! Builds the four heads, from the encoder's rows to logits.
 
 use super::builder::{GraphBuilder, Value};
 use super::encoder::activate;
@@ -8,8 +8,8 @@ use crate::export::head::Head;
 use crate::export::weights::LinearRecipe;
 use crate::model_config::ModelShape;
 
-/// Adds the head over the encoder's rows of 32-bit floats: one a token, or for the sequence head one a sequence. The result
-/// has `width` columns. `starts` has one element a sequence.
+/// Adds the head over the encoder's fp32 rows: one per token, or for the sequence head one per sequence. The result has
+/// `width` columns. `starts` has one element per sequence.
 pub fn build(
     graph: &mut GraphBuilder,
     linear: &LinearLayers,
@@ -43,7 +43,7 @@ pub fn build(
             let linear = linear.for_sequences(graph, starts);
             let encoded = linear.narrow(graph, encoded);
             let dense = linear.product(graph, &encoded, dense, Activations::Signed);
-            // transformers' ElectraClassificationHead applies gelu whatever hidden_act says.
+            // transformers' ElectraClassificationHead always applies gelu, regardless of `hidden_act`.
             let activated = activate(graph, Activation::Gelu, &dense);
             let activated = linear.widen(graph, &activated);
             LinearLayers::exact(graph, &activated, last("classifier.out_proj"))

@@ -1,12 +1,12 @@
-//! Linear layers in fp32, fp16 and int8. The bias is handed back rather than added: the operator that follows adds it in a
-//! pass that it makes anyway.
+//! Builds linear layers in fp32, fp16 and int8. The bias is returned rather than added: the operator that follows adds
+//! it without an extra pass.
 //!
-//! In int8 the weights have one scale an output channel and the activations one scale a token, taken from that token
-//! alone, so that a token's result does not depend on what shares its batch. A product of integers is exact; it is
-//! scaled by the channels' scales as it is converted to floats, then by the token's.
+//! In int8, weights have one scale per output channel, and activations one scale per token, computed from that token
+//! alone. So a token's result does not depend on its batch. The integer product is exact. It is scaled by the channels'
+//! scales as it is converted to floats, then by the token's.
 //!
-//! In fp16 the products, their activations and attention are of 16-bit floats. What layers add up, and the LayerNorm of
-//! it, stays in 32 bits: there a rounding would be carried on through all layers, an epsilon of 1e-12 would be 0, and
+//! In fp16, products, their activations and attention use 16-bit floats. Residual sums and their LayerNorm stay in 32
+//! bits. In 16 bits, rounding errors there would propagate through all layers, an epsilon of 1e-12 would be 0, and
 //! squares could overflow.
 
 use super::builder::{GraphBuilder, Value, float, int};
@@ -15,21 +15,21 @@ use crate::export::data_file::Float;
 use crate::export::weights::{LinearRecipe, Recipe};
 use crate::onnx::DataType;
 
-/// What is known of a linear layer's activations before it runs.
+/// The range of a linear layer's activations, as known before the layer runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activations {
-    /// Of both signs. Quantized to 128 ± 127 by the largest magnitude.
+    /// Both signs. Quantized to 128 ± 127 by the largest magnitude.
     Signed,
-    /// Never below the negative of this small depth, as gelu's are: quantized from there up to the largest, over all 255
-    /// steps.
+    /// Never below `-depth`, which is small, as for gelu's outputs. Quantized over all 255 steps, from there up to the
+    /// largest.
     AlmostPositive {
-        /// The magnitude of the least value; 0 where none is negative.
+        /// Magnitude of the least value; 0 if none is negative.
         depth: f32,
     },
 }
 
 impl Activations {
-    /// What they are raised by to become positive; 0 where none is negative, and where the sign is kept.
+    /// Added to activations to make them positive. It is 0 if none is negative, and for signed activations.
     #[must_use]
     pub fn shift(self) -> f32 {
         match self {
@@ -39,20 +39,20 @@ impl Activations {
     }
 }
 
-/// The zero of signed activations in an unsigned byte.
+/// The byte that stands for 0 in signed activations.
 pub const SIGNED_ZERO_POINT: u8 = 128;
 
-/// What almost-positive activations are raised by, at least: a whole number of quantization steps makes up the shift, so
-/// one that is much larger than a step keeps the step close to the finest possible. Activations up to 254 times this are
-/// in range.
+/// The smallest shift of almost positive activations. The scale divides the shift into a whole number of quantization
+/// steps, so a shift much larger than a step keeps the step close to the finest possible. Activations up to 254 times
+/// this are in range.
 const LEAST_SHIFT: f32 = 0.5;
 
-/// A product that still lacks its bias.
+/// A product before its bias is added.
 #[derive(Debug)]
 pub struct Product {
     /// `[rows, outputs]`.
     pub rows: Value,
-    /// `[outputs]`, to be added.
+    /// `[outputs]`.
     pub bias: Value,
 }
 
@@ -63,13 +63,13 @@ pub enum LinearLayers {
     Float(Float),
     /// See [`Precision::Int8`].
     Int8 {
-        /// One byte a row, all [`SIGNED_ZERO_POINT`].
+        /// `[rows]` bytes, all [`SIGNED_ZERO_POINT`].
         zero_points: Value,
     },
 }
 
 impl LinearLayers {
-    /// Prepares what the layers share.
+    /// Adds the nodes that all layers share.
     pub fn new(graph: &mut GraphBuilder, precision: Precision) -> Self {
         match precision {
             Precision::Fp32 => Self::Float(Float::Single),
@@ -82,7 +82,7 @@ impl LinearLayers {
         }
     }
 
-    /// The same layers, for one row a sequence rather than one a token; `starts` has as many elements.
+    /// The same layers for one row per sequence in place of one per token. `starts` has one element per sequence.
     pub fn for_sequences(&self, graph: &mut GraphBuilder, starts: &Value) -> Self {
         match self {
             Self::Float(float) => Self::Float(*float),
@@ -92,7 +92,7 @@ impl LinearLayers {
         }
     }
 
-    /// The product of activations with a layer's weights.
+    /// Multiplies activations with a layer's weights.
     pub fn product(
         &self,
         graph: &mut GraphBuilder,
@@ -108,7 +108,8 @@ impl LinearLayers {
         }
     }
 
-    /// A product that is added to others, not multiplied again: it and its bias are 32-bit floats in every precision.
+    /// Like [`Self::product`], but for a result that is added to others and not multiplied again. It and its bias are
+    /// fp32 in every precision.
     pub fn summand(
         &self,
         graph: &mut GraphBuilder,
@@ -128,7 +129,7 @@ impl LinearLayers {
         }
     }
 
-    /// 32-bit floats as the products take them.
+    /// Casts fp32 rows to the type that products take.
     pub fn narrow(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
         match self.float() {
             Float::Single => rows.clone(),
@@ -136,7 +137,7 @@ impl LinearLayers {
         }
     }
 
-    /// What the products give as 32-bit floats.
+    /// Casts the type that products return to fp32.
     pub fn widen(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
         match self.float() {
             Float::Single => rows.clone(),
@@ -144,7 +145,7 @@ impl LinearLayers {
         }
     }
 
-    /// The floats that products take and give.
+    /// The float type that products take and return.
     #[must_use]
     pub fn float(&self) -> Float {
         match self {
@@ -153,8 +154,8 @@ impl LinearLayers {
         }
     }
 
-    /// A product of 32-bit floats whatever the precision, with its bias: for the few columns of a head's last layer, where
-    /// precision costs next to nothing.
+    /// An fp32 product in every precision, with its bias added. For a head's last layer, whose few columns make the
+    /// precision nearly free.
     pub fn exact(graph: &mut GraphBuilder, rows: &Value, linear: LinearRecipe) -> Value {
         let product = float_product(graph, rows, linear, Float::Single, Float::Single);
         graph.node("Add", &[&product.rows, &product.bias], vec![])
@@ -218,17 +219,17 @@ fn int8_product(
     }
 }
 
-/// Activations as unsigned bytes.
+/// Activations in uint8.
 struct QuantizedActivations {
     /// `[rows, width]` bytes.
     values: Value,
     /// `[rows, 1]`.
     scales: Value,
-    /// What the product takes off each byte; absent for none.
+    /// Subtracted by the product from each byte; absent if it is 0.
     zero_point: Value,
 }
 
-/// A row of zeros has the scale 0: whatever its bytes are, scaling by it gives zeros again.
+/// A row of zeros has scale 0 and arbitrary bytes, which that scale turns back into zeros.
 fn quantize_signed(
     graph: &mut GraphBuilder,
     rows: &Value,
@@ -264,8 +265,8 @@ fn quantize_positive(graph: &mut GraphBuilder, rows: &Value) -> QuantizedActivat
     }
 }
 
-/// Quantizes `rows + shift`, where each row's scale divides the shift into a whole number of steps: its zero point. The
-/// shift then adds the same constant to every token's product, and the bias takes it off.
+/// Quantizes `rows + shift`. Each row's scale divides the shift into a whole number of steps, which is the row's zero
+/// point. So the shift adds the same constant to every token's product, and the bias subtracts it.
 fn quantize_shifted(graph: &mut GraphBuilder, rows: &Value, shift: f32) -> QuantizedActivations {
     let largest = row_maximum(graph, rows);
     let shift = graph.float(shift);
@@ -298,20 +299,20 @@ fn signed_zero_points(graph: &mut GraphBuilder, like: &Value) -> Value {
     graph.node("Expand", &[&zero_point, &shape], vec![])
 }
 
-/// The greatest value of each row, `[tokens, 1]`.
+/// The maximum of each row, `[tokens, 1]`.
 fn row_maximum(graph: &mut GraphBuilder, rows: &Value) -> Value {
     let last_axis = graph.integers(&[-1]);
     graph.node("ReduceMax", &[rows, &last_axis], vec![int("keepdims", 1)])
 }
 
-/// A `[tokens, 1]` column as `[tokens]`.
+/// Reshapes a `[tokens, 1]` column to `[tokens]`.
 fn as_list(graph: &mut GraphBuilder, column: &Value) -> Value {
     let flat = graph.integers(&[-1]);
     graph.node("Reshape", &[column, &flat], vec![])
 }
 
-/// `LayerNorm(rows + bias + skip)`, all of them 32-bit floats. ONNX Runtime's `SkipLayerNormalization` does the same in one
-/// pass on the CPU, but takes six times as long: its sums are not vectorised.
+/// `LayerNorm(rows + bias + skip)`, all fp32. ONNX Runtime's `SkipLayerNormalization` does the same in one pass on the
+/// CPU, but takes six times as long because its sums are not vectorised.
 pub fn add_and_normalize(
     graph: &mut GraphBuilder,
     product: &Product,
@@ -323,19 +324,18 @@ pub fn add_and_normalize(
     norm.normalize(graph, &rows)
 }
 
-/// A LayerNorm of the checkpoint.
 #[derive(Debug)]
 pub struct LayerNorm {
-    /// The name of its tensors, without the suffix.
+    /// Name of its tensors, without the suffix.
     pub name: String,
-    /// The width of what it normalizes.
+    /// Width of the normalized rows.
     pub width: usize,
-    /// What is added to the variance.
+    /// Added to the variance.
     pub epsilon: f32,
 }
 
 impl LayerNorm {
-    /// How its tensors are made.
+    /// The recipe of its tensors.
     #[must_use]
     pub fn recipe(&self) -> Recipe {
         Recipe::LayerNorm {
@@ -344,13 +344,13 @@ impl LayerNorm {
         }
     }
 
-    /// Its gain and its shift.
+    /// Its gain and shift.
     #[must_use]
     pub fn parameters(&self) -> [Value; 2] {
         ["weight", "bias"].map(|suffix| Value::from_name(format!("{}.{suffix}", self.name)))
     }
 
-    /// Normalizes rows of 32-bit floats.
+    /// Adds the normalization of fp32 rows.
     pub fn normalize(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
         graph.weights(self.recipe());
         let [gain, shift] = self.parameters();

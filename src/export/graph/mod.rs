@@ -1,4 +1,4 @@
-//! The graph of an ELECTRA checkpoint: as it is exported, and in this server's own operators.
+//! Builds the graph of an ELECTRA checkpoint: as exported, and of this server's own operators.
 
 mod attention;
 mod builder;

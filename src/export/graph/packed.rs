@@ -1,8 +1,8 @@
 //! Builds the packed graph of an ELECTRA checkpoint.
 //!
-//! The tokens of all sequences stand one after another, and everything but attention runs on exactly these rows: no
-//! padding token is ever multiplied. Only attention sees `[sequences, longest]` views, one of each group of sequences of
-//! like length, gathered before and given back after; where all sequences have one length, the rows are the view.
+//! Sequences are packed back to back. Everything but attention runs on exactly their tokens, so no padding is
+//! multiplied. Only attention sees `[sequences, longest]` views, one per group of sequences of similar length, which
+//! are gathered before and scattered after. If all sequences have the same length, the rows are the view.
 //!
 //! | input | shape | |
 //! |---|---|---|
@@ -26,16 +26,16 @@ use crate::onnx::{
     DataType, Graph, IR_VERSION, MICROSOFT_DOMAIN, Model, OPSET, StringEntry, ValueInfo,
 };
 
-/// A graph, and how the tensors in the data file beside it are made.
+/// A graph, and the recipes of the tensors in its data file.
 #[derive(Debug)]
 pub struct ExportPlan {
     /// The graph, which refers to the data file for its weights.
     pub model: Model,
-    /// What to write into the data file, in order.
+    /// Recipes, in the order of the data file.
     pub recipes: Vec<Recipe>,
 }
 
-/// Builds the graph of a checkpoint with the given shape and head. Its weights are looked for in `data_file`.
+/// Builds the graph for a shape and a head. It refers to `data_file` for its weights.
 #[must_use]
 pub fn build(shape: &ModelShape, head: Head, precision: Precision, data_file: &str) -> ExportPlan {
     let mut graph = GraphBuilder::default();

@@ -1,51 +1,50 @@
-//! Between the packed rows and attention's views: the indices that gather one from the other, made from
-//! `sequence_starts` when the graph runs.
+//! Computes the indices between packed rows and attention's views, from `sequence_starts` as the graph runs.
 //!
-//! Sequences of like length share a view, so that a short one is not padded to the longest of the batch: attention's
-//! work grows with the square of a view's length. A group holds the lengths down to half of its longest possible one.
+//! Sequences of similar length share a view, so that a short one is not padded to the longest of the batch. Attention's
+//! work grows with the square of a view's length. Each group holds the lengths from its greatest possible one down to
+//! half of that.
 
 use super::builder::{Branch, GraphBuilder, Value, int};
 use crate::numbers::signed;
 use crate::onnx::DataType;
 
-/// Sequences are told apart by length into: above a half, above a quarter, and at most a quarter of the longest. More
-/// groups would save little: what is left to save shrinks by four with each.
+/// Number of groups by length: above a half, above a quarter, and at most a quarter of the longest sequence. More
+/// groups would save little, because the possible saving shrinks by a factor of four with each.
 const GROUPS: i64 = 3;
 
-/// Attention's queries, keys and values, which stand side by side in a row.
+/// Queries, keys and values, which are concatenated in a row.
 pub const PARTS: usize = 3;
 
-/// Indices between `[tokens]` and the views `[sequences, longest]` of the groups.
+/// Indices between `[tokens]` and the groups' views, `[sequences, longest]`.
 #[derive(Debug)]
 pub struct Packing {
     /// `[sequences]`: the row of each sequence's first token.
     pub starts: Value,
-    /// Whether all sequences have one length: then the rows, reshaped, are the first group's view.
+    /// Whether all sequences have the same length. If so, the rows, reshaped, are the first group's view.
     pub uniform: Value,
-    /// `[1]`: the longest sequence's length.
+    /// `[1]`: length of the longest sequence.
     pub longest: Value,
-    /// By falling length. All sequences are in the first where they are uniform.
+    /// By decreasing length. If sequences are uniform, all are in the first.
     pub groups: Vec<Group>,
-    /// `[tokens]`: the place of each row among the places of all groups' views, one after another. Empty where the
-    /// sequences are uniform.
+    /// `[tokens]`: the position of each row in the concatenation of all groups' views. Empty if sequences are uniform.
     places: Value,
 }
 
-/// Sequences of like length.
+/// Sequences of similar length.
 #[derive(Debug)]
 pub struct Group {
-    /// Whether there are any; absent for the first group, which always has the longest.
+    /// Whether the group has sequences; absent for the first, which always contains the longest.
     pub exists: Option<Value>,
-    /// `[sequences, longest]`: the row to show at each place. Places past a sequence's end show its own first row, so
-    /// that nothing of another sequence is ever read.
+    /// `[sequences, longest]`: the row at each position. Positions past a sequence's end are clamped to its own first
+    /// row, so no other sequence's data is read.
     rows: Value,
-    /// The same for each of the [`PARTS`], where a row of all of them is cut into as many rows.
+    /// `rows` for each of the [`PARTS`], as indices into packed rows that are split into one row per part.
     parts: Vec<Value>,
-    /// `[sequences, longest]` int32: 1 where the place holds a token, 0 past the end.
+    /// `[sequences, longest]` int32: 1 for a token, 0 past the sequence's end.
     pub mask: Value,
 }
 
-/// `[sequences]` each.
+/// Sequence starts and lengths, `[sequences]` each.
 struct Boundaries {
     starts: Value,
     lengths: Value,
@@ -73,7 +72,7 @@ impl Packing {
         }
     }
 
-    /// `[tokens, PARTS * width]` to a group's `[sequences, longest, width]`, one of each part.
+    /// Gathers a group's views, `[sequences, longest, width]` for each part, from `[tokens, PARTS * width]`.
     pub fn pad(graph: &mut GraphBuilder, rows: &Value, width: i64, group: &Group) -> Vec<Value> {
         let shape = graph.integers(&[-1, width]);
         let rows = graph.node("Reshape", &[rows, &shape], vec![]);
@@ -81,19 +80,19 @@ impl Packing {
         group.parts.iter().map(gather).collect()
     }
 
-    /// The rows of all groups' views, one after another, back to `[tokens, width]`.
+    /// Restores `[tokens, width]` from the concatenated rows of all groups' views.
     pub fn unpad(&self, graph: &mut GraphBuilder, views: &[&Value]) -> Value {
         let rows = graph.node("Concat", views, vec![int("axis", 0)]);
         graph.node("Gather", &[&rows, &self.places], vec![int("axis", 0)])
     }
 
-    /// The first token's row of each sequence, `[sequences, width]`.
+    /// The row of each sequence's first token, `[sequences, width]`.
     pub fn first_tokens(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
         graph.node("Gather", &[rows, &self.starts], vec![int("axis", 0)])
     }
 }
 
-/// Adds [`Packing::starts`] alone.
+/// Adds only [`Packing::starts`].
 pub fn starts(graph: &mut GraphBuilder) -> Value {
     let starts_and_end = Value::from_name("sequence_starts");
     let (zero, last) = (graph.integers(&[0]), graph.integers(&[-1]));
@@ -115,7 +114,7 @@ fn boundaries(graph: &mut GraphBuilder) -> Boundaries {
 }
 
 fn groups(graph: &mut GraphBuilder, boundaries: &Boundaries, longest: &Value) -> Vec<Group> {
-    // Whether a sequence is longer than the longest over 2, 4, ...: no division, no rounding.
+    // Whether twice, four times, ... a sequence's length exceeds the longest length: no division, no rounding.
     let longer: Vec<Value> = (1..GROUPS)
         .map(|halvings| {
             let factor = graph.integers(&[1 << halvings]);
@@ -167,7 +166,7 @@ fn group(
     }
 }
 
-/// The mask, the rows and the rows of each part of the view of some sequences.
+/// The mask, the rows, and the rows of each part, for the view of some sequences.
 fn view(graph: &mut GraphBuilder, boundaries: &Boundaries, members: &Value) -> Vec<Value> {
     let flat = graph.integers(&[-1]);
     let members = graph.node("NonZero", &[members], vec![]);
@@ -205,14 +204,14 @@ fn places(graph: &mut GraphBuilder, uniform: &Value, groups: &[Group]) -> Value 
         let places = graph.node("NonZero", &[&mask], vec![]);
         let places = graph.node("Reshape", &[&places, &flat], vec![]);
         let rows = graph.node("Gather", &[&rows, &places], vec![int("axis", 0)]);
-        // Every row is at one place, so this overwrites all of what it is given, and inverts `rows`.
+        // Each row is at exactly one position, so this overwrites every element of its input, and inverts `rows`.
         let inverse = graph.node("ScatterElements", &[&places, &rows, &places], vec![]);
         vec![(inverse, DataType::Int64)]
     });
     graph.choose(uniform, unused, gathered).remove(0)
 }
 
-/// One of the groups' parts, flat and one after another.
+/// Concatenates one part of all groups, flattened.
 fn chain_parts(graph: &mut GraphBuilder, groups: &[Group], part: fn(&Group) -> &Value) -> Value {
     let flat = graph.integers(&[-1]);
     let parts: Vec<Value> = groups
@@ -223,7 +222,7 @@ fn chain_parts(graph: &mut GraphBuilder, groups: &[Group], part: fn(&Group) -> &
     graph.node("Concat", &parts, vec![int("axis", 0)])
 }
 
-/// Gives tensors without elements.
+/// Adds a branch that returns tensors without elements.
 pub fn empty(graph: &mut GraphBuilder, shape: &[i64], types: &[DataType]) -> Branch {
     graph.branch(|graph| {
         types

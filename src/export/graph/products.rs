@@ -1,6 +1,6 @@
-//! The matrix products of an exported graph: how much work they are, and graphs that hold nothing else.
+//! Finds the matrix products of an exported graph, counts their operations, and builds graphs of nothing else.
 //!
-//! The time of the products alone is the least that the whole graph can take on a machine, with the same kernels.
+//! The time of the products alone is the lower bound for the whole graph on a machine, with the same kernels.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,20 +21,20 @@ pub struct Products {
     attention: Attention,
 }
 
-/// The product of some rows with a layer's weights.
+/// A product of rows with a layer's weights.
 #[derive(Clone, Debug, PartialEq)]
 struct Linear {
-    /// As it stands in the model's graph.
+    /// The node in the model's graph.
     node: Node,
-    /// What it reads beside its rows.
+    /// The node's inputs other than its rows.
     initializers: Vec<Tensor>,
-    /// The weights that it names, where they are none of its inputs.
+    /// The weights that the node refers to by name, if they are not an input.
     named_weights: Option<Tensor>,
     feed: Feed,
     outputs: usize,
 }
 
-/// Attention's products: of queries with keys, and of their scores with values.
+/// Attention's products: of queries with keys, and of scores with values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Attention {
     layers: usize,
@@ -42,25 +42,22 @@ struct Attention {
     head_size: usize,
 }
 
-/// Rows that a graph of products is fed instead of computing them.
+/// An input of a graph of products, in place of rows that the model computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Feed {
-    /// How many there are.
+    /// The number of rows.
     pub rows: Rows,
-    /// Elements of a row.
+    /// Width of a row.
     pub width: usize,
-    /// What an element is.
     pub element: Element,
 }
 
-/// What a linear layer multiplies by its weights.
+/// Type of a linear layer's activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element {
-    /// A quantized activation: an unsigned byte.
+    /// A quantized activation, uint8.
     Byte,
-    /// A 16-bit float.
     Half,
-    /// A 32-bit float.
     Single,
 }
 
@@ -81,7 +78,7 @@ impl Element {
         }
     }
 
-    /// What the products of such elements are: those of bytes become floats as they are scaled.
+    /// Type of the products: those of bytes are scaled to floats.
     fn product(self) -> DataType {
         match self {
             Self::Half => DataType::Float16,
@@ -91,7 +88,6 @@ impl Element {
 }
 
 impl Feed {
-    /// The name of the graph's input.
     #[must_use]
     pub fn name(&self) -> String {
         let rows = self.rows.name();
@@ -104,12 +100,11 @@ impl Feed {
     }
 }
 
-/// What a row of a linear layer stands for.
+/// The meaning of a linear layer's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rows {
-    /// A token.
     Tokens,
-    /// A sequence, as from the last layer of a classifier on.
+    /// Sequences: in a classifier, from the last layer on.
     Sequences,
 }
 
@@ -122,17 +117,17 @@ impl Rows {
     }
 }
 
-/// Inputs of [`Products::attention_graph`], in order: `[sequences * heads, length, head_size]`, the keys transposed.
+/// Inputs of [`Products::attention_graph`], in order: `[sequences * heads, length, head_size]`, with transposed keys.
 pub const ATTENTION_INPUTS: [&str; 3] = ["query", "key", "value"];
 
 impl Products {
-    /// Finds the products of an exported graph and of the checkpoint's shape, as shape.json tells it.
+    /// Finds the products of an exported graph; `shape` is that of the checkpoint, from shape.json.
     #[must_use]
     pub fn of(model: &Model, shape: &ModelShape) -> Self {
         Self::find(model, &[], shape)
     }
 
-    /// The same of a graph in this server's own operators, which runs the products as they are measured then.
+    /// Finds the products of a fused graph. They are then measured with this server's own operators.
     #[must_use]
     pub fn of_fused(fused: &FusedGraph, shape: &ModelShape) -> Self {
         Self::find(&fused.model, &fused.linear_weights, shape)
@@ -151,7 +146,7 @@ impl Products {
         }
     }
 
-    /// Floating-point or integer operations of the linear products, where a multiplication with its addition is two.
+    /// Floating-point or integer operations of the linear products; a multiplication with its addition counts as two.
     #[must_use]
     pub fn linear_operations(&self, tokens: usize, sequences: usize) -> f64 {
         let operations = |linear: &Linear| {
@@ -164,7 +159,8 @@ impl Products {
         self.linear.iter().map(operations).sum()
     }
 
-    /// The same of attention's products over one sequence of so many tokens.
+    /// Operations of attention's products over one sequence of `length` tokens; a multiplication with its addition
+    /// counts as two.
     #[must_use]
     pub fn attention_operations(&self, length: usize) -> f64 {
         let Attention {
@@ -175,19 +171,17 @@ impl Products {
         4.0 * float(layers) * float(heads * head_size) * float(length) * float(length)
     }
 
-    /// Number of attention heads.
     #[must_use]
     pub fn heads(&self) -> usize {
         self.attention.heads
     }
 
-    /// Width of one attention head.
     #[must_use]
     pub fn head_size(&self) -> usize {
         self.attention.head_size
     }
 
-    /// What [`Self::linear_graph`] is fed, each once.
+    /// Inputs of [`Self::linear_graph`], without duplicates.
     #[must_use]
     pub fn feeds(&self) -> Vec<Feed> {
         let mut seen = HashSet::new();
@@ -195,11 +189,11 @@ impl Products {
         feeds.filter(|feed| seen.insert(*feed)).collect()
     }
 
-    /// The linear products alone: the operators and weights of the model, on rows that are fed. Weights lie where the
-    /// model's graph has them.
+    /// Builds a graph of the linear products alone: the model's operators and weights, on rows that are fed as inputs.
+    /// Weights are where the model's graph has them.
     ///
-    /// Of each product the graph gives one row, so that it is computed and its memory is free for the next, as in the
-    /// model: were all rows given, a tenth of the time would be spent on fresh memory.
+    /// The graph outputs one row per product. So each product is computed and its memory reused for the next, as in the
+    /// model. If all rows were outputs, a tenth of the time would be spent on fresh memory.
     #[must_use]
     pub fn linear_graph(&self) -> Model {
         let mut graph = GraphBuilder::default();
@@ -224,15 +218,15 @@ impl Products {
         model(graph.nodes, graph.constants, input, outputs)
     }
 
-    /// The weights that nodes of [`Self::linear_graph`] name and don't have as inputs.
+    /// The weights that nodes of [`Self::linear_graph`] refer to by name and do not have as inputs.
     #[must_use]
     pub fn named_weights(&self) -> Vec<Tensor> {
         let weights = self.linear.iter().map(|linear| &linear.named_weights);
         weights.flatten().cloned().collect()
     }
 
-    /// Attention's products alone, in all layers, of one batch of sequences of equal length. All layers read the same
-    /// inputs: run it unoptimized, or they are computed once.
+    /// Builds a graph of attention's products alone, in all layers, for one batch of sequences of equal length. All
+    /// layers read the same inputs, so run it unoptimized: an optimizer would compute them once.
     #[must_use]
     pub fn attention_graph(&self) -> Model {
         let mut graph = GraphBuilder::default();
@@ -264,7 +258,7 @@ impl Products {
     }
 }
 
-/// The products of rows with weights. Those of two computed tensors are attention's.
+/// Products of rows with weights. Products of two computed tensors belong to attention.
 fn linear_products(graph: &Graph, linear_weights: &[Tensor]) -> Vec<Linear> {
     let initializers = by_name(&graph.initializer);
     let linear_weights = by_name(linear_weights);
@@ -319,8 +313,8 @@ fn by_name(tensors: &[Tensor]) -> HashMap<&str, &Tensor> {
     named.collect()
 }
 
-/// The values that have a row a sequence: what is gathered at the sequences' starts, or of their first tokens alone, and all
-/// that is made of it.
+/// The values with one row per sequence: those gathered at the sequences' starts or of first tokens only, and
+/// everything computed from them.
 fn values_by_sequence(nodes: &[Node]) -> HashSet<&str> {
     let boundaries = INPUTS[3];
     let starts: HashSet<&str> = nodes
@@ -352,7 +346,7 @@ fn values_by_sequence(nodes: &[Node]) -> HashSet<&str> {
     found
 }
 
-/// The first of the rows as an output of the graph.
+/// Makes the first row a graph output.
 fn first_row(graph: &mut GraphBuilder, rows: &Value, name: &str) {
     let (zero, one) = (graph.integers(&[0]), graph.integers(&[1]));
     let row = graph.node("Slice", &[rows, &zero, &one, &zero], vec![]);

@@ -1,4 +1,4 @@
-//! Products counted by hand, whoever runs them.
+//! Compares the products found in every kind of graph with counts by hand.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::export::graph::{build, fuse};
 use crate::export::head::Head;
 use crate::model_config::ModelConfig;
 
-/// Who runs the products.
+/// The kind of graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Exported,
@@ -55,10 +55,10 @@ fn count(operators: &[&str], operator: &str) -> usize {
     operators.iter().filter(|found| **found == operator).count()
 }
 
-/// Of one row: queries, keys and values; then attention's output and two wide layers.
+/// Per row: queries, keys and values; then attention's output and two wide layers.
 const ATTENDING: usize = 3 * 32 * 32;
 const TRANSFORMING: usize = 32 * 32 + 2 * 32 * 64;
-/// Of one token: the projection and all three layers.
+/// Per token: the projection and all three layers.
 const ENCODER: usize = 16 * 32 + 3 * (ATTENDING + TRANSFORMING);
 
 #[test]
@@ -74,7 +74,7 @@ fn work_is_counted_by_token_and_by_sequence() {
     check(Head::Discriminator, ENCODER + 32 * 32 + 32, 0);
     check(Head::Token { labels: 5 }, ENCODER + 32 * 5, 0);
     check(Head::QuestionAnswering, ENCODER + 32 * 2, 0);
-    // The last layer of a classifier transforms first tokens only.
+    // The last layer of a classifier computes first tokens only.
     let head = 32 * 32 + 32 * 4;
     let classifier = Head::Sequence { labels: 4 };
     check(classifier, ENCODER - TRANSFORMING, TRANSFORMING + head);
@@ -93,7 +93,7 @@ fn the_linear_graph_holds_each_product_and_a_row_of_its_result() {
         let products = products(Head::Sequence { labels: 4 }, precision, kind);
         let model = products.linear_graph();
         let operators = operators(&model);
-        // The projection, four products a layer, and the two of the head, whose last stays in fp32.
+        // Four products per layer; around them the projection and the head's two, of which the last stays in fp32.
         let (in_layers, around) = (3 * 4, 3);
         let all = in_layers + around;
         let of_runtime = match precision {
@@ -117,7 +117,7 @@ fn the_linear_graph_holds_each_product_and_a_row_of_its_result() {
         let tensors = graph.initializer.iter().map(|tensor| &tensor.name);
         let distinct: HashSet<&String> = tensors.collect();
         assert_eq!(distinct.len(), graph.initializer.len());
-        // All that is read is fed, or one of the model's weights, or computed before.
+        // Every input is fed, one of the model's weights, or computed before.
         let mut known: HashSet<&str> = graph
             .input
             .iter()

@@ -1,4 +1,4 @@
-//! A file that `torch.save` wrote, in either of its formats.
+//! Reads files of `torch.save`, in either of its formats.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -7,7 +7,7 @@ use super::{legacy, zip};
 use crate::export::checkpoint::tensor::Tensors;
 use crate::export::checkpoint::weights_error::WeightsError;
 
-/// The tensors of a file that `torch.save` wrote.
+/// Returns the tensors of a file.
 pub fn tensors(mut file: &File) -> Result<Tensors, WeightsError> {
     const ZIP: &[u8] = b"PK\x03\x04";
     let mut start = Vec::with_capacity(ZIP.len());

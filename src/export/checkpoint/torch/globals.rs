@@ -1,35 +1,36 @@
-//! The names that a pickle of weights may refer to, and what they stand for. Every other name is refused.
+//! The names that a pickle of weights may refer to. Every other name is refused.
 //!
-//! The list is a part of the one that `torch.load(weights_only=True)` allows (`torch/_weights_only_unpickler.py`).
+//! The list is a subset of what `torch.load(weights_only=True)` allows (`torch/_weights_only_unpickler.py`).
 
 use super::super::tensor::{FloatType, NumberType};
 
-/// What a name stands for.
+/// The meaning of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Global {
     /// `collections.OrderedDict`.
     OrderedDict,
-    /// `_rebuild_tensor(storage, offset, size, stride)` and `_rebuild_tensor_v2`, which has more arguments behind these.
+    /// `_rebuild_tensor(storage, offset, size, stride)`, and `_rebuild_tensor_v2`, which takes further arguments after
+    /// these.
     RebuildTensor,
-    /// `_rebuild_tensor_v3`, whose seventh argument is the type of the numbers.
+    /// `_rebuild_tensor_v3`, whose seventh argument is the number type.
     RebuildTensorOfType,
-    /// `_rebuild_parameter(tensor, …)`, the parameter's tensor first.
+    /// `_rebuild_parameter(tensor, …)`.
     RebuildParameter,
-    /// `_rebuild_from_type_v2(function, class, arguments, attributes)`: a tensor with attributes of its own.
+    /// `_rebuild_from_type_v2(function, class, arguments, attributes)`: a tensor with extra attributes.
     RebuildWithAttributes,
-    /// The class of a storage of such numbers.
+    /// The class of a storage with these numbers.
     Storage(Numbers),
-    /// The type of such numbers.
+    /// A number type.
     NumberType(Numbers),
-    /// A class that stands for itself and tells nothing about the numbers.
+    /// A class that says nothing about the numbers.
     Class,
 }
 
-/// A type of numbers as torch names it.
+/// A number type, by torch's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Numbers {
     name: &'static str,
-    /// Bytes of one number.
+    /// Size of one number in bytes.
     pub bytes: u64,
     float: Option<FloatType>,
 }
@@ -59,7 +60,7 @@ impl Numbers {
     }
 }
 
-/// What a name stands for; `None` for one that no checkpoint needs.
+/// Looks up a name; `None` if no checkpoint needs it.
 pub(super) fn find(module: &str, name: &str) -> Option<Global> {
     Some(match (module, name) {
         ("collections", "OrderedDict") => Global::OrderedDict,
@@ -83,7 +84,7 @@ pub(super) fn find(module: &str, name: &str) -> Option<Global> {
     })
 }
 
-/// The numbers of a storage class, whose name has this before `Storage`.
+/// Looks up a storage class by the part of its name before `Storage`.
 fn storage_numbers(prefix: &str) -> Option<Numbers> {
     numbers(match prefix {
         "Double" => "float64",
@@ -102,7 +103,7 @@ fn storage_numbers(prefix: &str) -> Option<Numbers> {
     })
 }
 
-/// The type of numbers of that name.
+/// Looks up a number type by name.
 fn numbers(name: &str) -> Option<Numbers> {
     const ALL: [Numbers; 17] = [
         Numbers::float("float64", 8, FloatType::Fp64),

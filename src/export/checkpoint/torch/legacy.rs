@@ -1,6 +1,6 @@
-//! The format of torch before 1.6, which `_use_new_zipfile_serialization=False` still writes: five pickles one after
-//! another (a magic number, the format's version, the machine's properties, the tensors, the storages' keys), then for each
-//! key the count of its numbers in eight bytes, and the numbers.
+//! Reads the format of torch before 1.6, which `_use_new_zipfile_serialization=False` still writes. It holds five
+//! pickles in a row: a magic number, the format's version, the machine's properties, the tensors, and the storages'
+//! keys. Then follow, for each key, the count of its numbers in eight bytes, and the numbers.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,9 +17,9 @@ const MAGIC: Value =
     Value::LongInteger(&[0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19]);
 const VERSION: Value = Value::Integer(1001);
 
-/// The tensors of a file in this format.
+/// Returns the tensors of a file.
 pub(super) fn tensors(mut file: &File) -> Result<Tensors, WeightsError> {
-    // The pickles do not say how long they are; nothing is behind the last of them but numbers, which are read later.
+    // The pickles do not state their lengths. Only numbers follow them, which are read later.
     let length = file.metadata()?.len().min(MAX_PICKLE_BYTES);
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     file.seek(SeekFrom::Start(0))?;
@@ -30,7 +30,7 @@ pub(super) fn tensors(mut file: &File) -> Result<Tensors, WeightsError> {
     };
     match pickles.next() {
         Ok(magic) if magic.root() == MAGIC => {}
-        // Whatever else it is, a name that it refers to says most about it.
+        // If the pickle refers to a foreign name, report that: it says most about what the file is.
         Err(error @ PickleError::Foreign { .. }) => return Err(error.into()),
         _ => return Err(
             "torch.save has not written it: it is neither a zip archive nor in the older format"
@@ -50,7 +50,7 @@ pub(super) fn tensors(mut file: &File) -> Result<Tensors, WeightsError> {
     Ok(state_dict::tensors(&tensors, &storages)?)
 }
 
-/// Pickles that follow one another.
+/// Consecutive pickles.
 struct Pickles<'a> {
     rest: &'a [u8],
     read: u64,
@@ -74,7 +74,7 @@ fn check_byte_order(properties: &Pickle) -> Result<(), String> {
     Ok(())
 }
 
-/// What each storage holds, by its key, as it is first named.
+/// Maps each storage's key to its type, as given where the key first occurs.
 fn types<'p>(tensors: &'p Pickle) -> Result<HashMap<&'p str, StorageName<'p>>, String> {
     let mut types = HashMap::new();
     for name in tensors.all_persistent() {
@@ -84,7 +84,7 @@ fn types<'p>(tensors: &'p Pickle) -> Result<HashMap<&'p str, StorageName<'p>>, S
     Ok(types)
 }
 
-/// Walks over the storages, which begin at `start`, in the order of their keys.
+/// Locates the storages, which begin at `start` and are in the order of their keys.
 fn storages(
     mut file: &File,
     start: u64,

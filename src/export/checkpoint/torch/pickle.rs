@@ -1,9 +1,9 @@
-//! A pickle read as data, by a small virtual machine over the instructions that `torch.save` writes.
+//! Interprets a pickle as data, with a small virtual machine for the instructions that `torch.save` writes.
 //!
-//! Nothing is executed and nothing is imported: a name is looked up in [`globals`] and stands for itself, and a call is
-//! noted down with its arguments for the caller to make sense of. Every instruction makes at most one value, values refer
-//! to one another by number, and both instructions and values are counted: time and memory are bounded by the pickle's
-//! length and by [`MAX_INSTRUCTIONS`], whatever it says of its sizes, and no depth of nesting needs a stack.
+//! Nothing is executed or imported. Names are looked up in [`globals`] and kept as symbols; calls are recorded with
+//! their arguments for the caller to interpret. Each instruction creates at most one value, values refer to each other
+//! by number, and both instructions and values are counted. So time and memory are bounded by the pickle's length and
+//! by [`MAX_INSTRUCTIONS`], whatever sizes the pickle claims, and nested values do not recurse.
 //!
 //! The reference is Python's `Lib/pickletools.py`.
 
@@ -12,13 +12,14 @@ use std::collections::HashMap;
 use super::globals::{self, Global};
 use crate::export::checkpoint::weights_error::WeightsError;
 
-/// The most bytes of a pickle: one of an ELECTRA has some ten thousand.
+/// Limit on a pickle, in bytes. An ELECTRA model's has about ten thousand.
 pub(super) const MAX_PICKLE_BYTES: u64 = 16 << 20;
 
-/// The most instructions of a pickle: a state dict has some thirty a tensor, and the largest ELECTRA 400 tensors.
+/// Limit on a pickle's instructions. A state dict has about thirty per tensor, and the largest ELECTRA model 400
+/// tensors.
 const MAX_INSTRUCTIONS: usize = 1 << 18;
 
-/// The number of a value that is made of other values.
+/// Index of a compound value.
 type ObjectId = usize;
 
 /// A value on the machine's stack.
@@ -27,41 +28,41 @@ pub(super) enum Value<'a> {
     None,
     Boolean(bool),
     Integer(i64),
-    /// An integer that takes more than 64 bits: little-endian, two's complement.
+    /// An integer of more than 64 bits: little-endian, two's complement.
     LongInteger(&'a [u8]),
     Text(&'a str),
     Global(Global),
     Object(ObjectId),
-    /// A number with a fraction, or bytes: nothing about a checkpoint is told by them.
+    /// A float or bytes, which say nothing about a checkpoint.
     Other,
 }
 
-/// A value that is made of other values.
+/// A compound value.
 #[derive(Debug)]
 enum Object<'a> {
     Tuple(Vec<Value<'a>>),
     List(Vec<Value<'a>>),
     Dictionary(Vec<(Value<'a>, Value<'a>)>),
-    /// A function or class, and the tuple of what it is called with.
+    /// A function or class, and the tuple of its arguments.
     Call(Global, ObjectId),
-    /// What lies outside of the pickle, by the tuple that names it.
+    /// A reference to an object outside of the pickle, by the tuple that identifies it.
     Persistent(ObjectId),
 }
 
-/// What a pickle holds.
+/// A parsed pickle.
 #[derive(Debug)]
 pub(super) struct Pickle<'a> {
     objects: Vec<Object<'a>>,
     root: Value<'a>,
-    /// Bytes that it takes; others may follow.
+    /// Length in bytes; other bytes may follow.
     pub length: usize,
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads the pickle that `bytes` begin with.
+    /// Reads the pickle at the start of `bytes`.
     ///
     /// # Errors
-    /// What it needs that no checkpoint does, or what is wrong with it.
+    /// If the pickle is malformed, exceeds a limit, or needs anything that no checkpoint needs.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, PickleError> {
         let mut machine = Machine {
             input: Input::new(bytes),
@@ -82,7 +83,7 @@ impl<'a> Pickle<'a> {
         Err(PickleError::TooLong)
     }
 
-    /// The value that the whole pickle stands for.
+    /// The value of the whole pickle.
     pub(super) fn root(&self) -> Value<'a> {
         self.root
     }
@@ -108,7 +109,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// A call's function, and what it is called with.
+    /// A call's function and arguments; `None` for other values.
     pub(super) fn call(&self, value: Value<'a>) -> Option<(Global, &[Value<'a>])> {
         match self.object(value)? {
             Object::Call(function, arguments) => {
@@ -118,7 +119,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The tuple that names what lies outside of the pickle.
+    /// The tuple that identifies an object outside of the pickle; `None` for other values.
     pub(super) fn persistent(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
         match self.object(value)? {
             Object::Persistent(name) => self.tuple(Value::Object(*name)),
@@ -126,7 +127,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// Everything that lies outside of the pickle, in the order in which it is referred to.
+    /// All references to objects outside of the pickle, in order of occurrence.
     pub(super) fn all_persistent(&self) -> impl Iterator<Item = &[Value<'a>]> {
         (0..self.objects.len()).filter_map(|id| self.persistent(Value::Object(id)))
     }
@@ -139,10 +140,10 @@ impl<'a> Pickle<'a> {
     }
 }
 
-/// Why a pickle is refused; nothing in it was executed.
+/// The reason why a pickle is refused; nothing in it was executed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PickleError {
-    /// It refers to a name that is not in the table.
+    /// A name that is not in the table.
     #[error(
         "it refers to `{name}`, which no checkpoint needs; nothing was executed. Save the weights alone, by \
          save_pretrained or torch.save(model.state_dict(), …)"
@@ -158,7 +159,7 @@ pub(super) enum PickleError {
 
 impl PickleError {
     fn foreign(module: &str, name: &str) -> Self {
-        // A name may be as long as the file.
+        // Truncated, because a name can be as long as the file.
         let name: String = format!("{module}.{name}").chars().take(200).collect();
         Self::Foreign {
             name: name.escape_debug().to_string(),
@@ -177,14 +178,14 @@ const UNDERFLOW: PickleError = PickleError::Damaged("it takes a value where ther
 struct Machine<'a> {
     input: Input<'a>,
     stack: Vec<Value<'a>>,
-    /// Heights of the stack at which marks were set.
+    /// Stack heights at the marks.
     marks: Vec<usize>,
     memo: HashMap<usize, Value<'a>>,
     objects: Vec<Object<'a>>,
 }
 
 impl<'a> Machine<'a> {
-    /// Follows one instruction; the last of them gives the pickle's value.
+    /// Executes one instruction; the last one returns the pickle's value.
     #[expect(
         clippy::too_many_lines,
         reason = "a table with one line an instruction"
@@ -192,7 +193,7 @@ impl<'a> Machine<'a> {
     fn step(&mut self) -> Result<Option<Value<'a>>, PickleError> {
         let instruction = self.input.byte()?;
         match instruction {
-            // Frames and the protocol's number tell a reader how to read ahead; there is no need to.
+            // Frames and protocol numbers help a reader to buffer; this one needs neither.
             0x80 => {
                 self.input.take(1)?;
             }
@@ -228,7 +229,7 @@ impl<'a> Machine<'a> {
                 self.input.take(8)?;
                 self.stack.push(Value::Other);
             }
-            // Texts of Python 3, and those of Python 2, whose names are ASCII.
+            // Strings of Python 3, and those of Python 2, where names are ASCII.
             b'X' | b'T' => self.text::<4>()?,
             0x8c | b'U' => self.text::<1>()?,
             0x8d => self.text::<8>()?,
@@ -301,7 +302,7 @@ impl<'a> Machine<'a> {
                 self.recall(index)?;
             }
 
-            // `i` is an instance of a class, made at once: refused by the class's name.
+            // `i` creates an instance of a class at once: it is refused, and the error names the class.
             b'c' | b'i' => {
                 let module = self.input.line()?;
                 let name = self.input.line()?;
@@ -324,7 +325,7 @@ impl<'a> Machine<'a> {
                 self.note_call(function, arguments)?;
             }
             b'b' => {
-                // The attributes of a dict, which hold the versions of a model's modules.
+                // Drops a dict's attributes, which hold the versions of a model's modules.
                 self.pop()?;
                 self.top_dictionary()?;
             }
@@ -415,7 +416,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The height of the stack below which nothing may be taken before its mark is.
+    /// The stack height of the innermost mark; values below it can't be popped until the mark is.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or_default()
     }
@@ -463,7 +464,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// The bytes of a pickle that are still to be read.
+/// The unread bytes of a pickle.
 struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -474,7 +475,7 @@ impl<'a> Input<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Bytes that were read.
+    /// Number of bytes read.
     fn taken(&self) -> usize {
         self.at
     }
@@ -498,7 +499,7 @@ impl<'a> Input<'a> {
         self.array().map(|[byte]| byte)
     }
 
-    /// A length of `N` bytes; one beyond this machine's memory is as good as the largest.
+    /// Reads a length of `N` bytes; one beyond this machine's address range becomes the largest.
     fn length<const N: usize>(&mut self) -> Result<usize, PickleError> {
         let mut bytes = [0; 8];
         for (byte, taken) in bytes.iter_mut().zip(self.array::<N>()?) {
@@ -507,7 +508,7 @@ impl<'a> Input<'a> {
         Ok(usize::try_from(u64::from_le_bytes(bytes)).unwrap_or(usize::MAX))
     }
 
-    /// Bytes behind a length of `N` bytes.
+    /// Reads a length of `N` bytes, then as many bytes.
     fn counted<const N: usize>(&mut self) -> Result<&'a [u8], PickleError> {
         let length = self.length::<N>()?;
         self.take(length)
@@ -523,7 +524,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// An integer of any length: little-endian, two's complement, none of it where it is 0.
+/// An integer of any length: little-endian, two's complement; 0 if it has no bytes.
 fn integer(bytes: &[u8]) -> Value<'_> {
     let negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
     let mut extended = [if negative { 0xff } else { 0 }; 8];

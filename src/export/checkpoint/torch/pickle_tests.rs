@@ -1,4 +1,4 @@
-//! Tests of the pickle machine: what it reads, and that it refuses everything else in bounded time and memory.
+//! The pickle machine reads what checkpoints need, and refuses everything else in bounded time and memory.
 
 use proptest::prelude::*;
 
@@ -80,7 +80,7 @@ fn containers_hold_what_was_put_into_them() {
             });
         }
     }
-    // An OrderedDict's attributes change nothing.
+    // The attributes of an OrderedDict change nothing.
     let with_attributes = [
         &ordered,
         dictionary(&[("_metadata", b"N".to_vec())]).as_slice(),
@@ -127,7 +127,7 @@ fn names_that_no_checkpoint_needs_are_refused_by_name() {
     check("torch.nn.modules.linear", "Linear");
     check("collections", "OrderedDict.__init__");
     check("", "");
-    // However long it is, the sentence is short, and no control character reaches a terminal.
+    // Even for a long name, the sentence is short, and no control character reaches a terminal.
     let long = error(&pickle(&global("os\u{1b}[2J", &"a".repeat(100_000)))).to_string();
     assert!(long.len() < 500 && !long.contains('\u{1b}'), "{long}");
 }
@@ -159,7 +159,7 @@ fn damaged_pickles_are_refused() {
             .collect();
         check(&bytes, "where there is none");
     }
-    // A value below a mark is out of reach until the mark is gone.
+    // Values below a mark can't be popped until the mark is.
     check(b"K\x01(0.", "where there is none");
     check(b"K\x01(\x85.", "where there is none");
     check(b"K\x01(2.", "where there is none");
@@ -182,7 +182,7 @@ fn damaged_pickles_are_refused() {
 
 #[test]
 fn depth_and_repetition_cost_no_more_than_bytes() {
-    // A hundred thousand tuples in one another, a list in itself, and a value that doubles with each of forty steps.
+    // A hundred thousand nested tuples, a list that contains itself, and a value that doubles in each of forty steps.
     let deep = [b")".as_slice(), &b"\x85".repeat(100_000), b"."].concat();
     assert_eq!(Pickle::read(&deep).unwrap().objects.len(), 100_001);
     assert!(Pickle::read(b"]q\x00h\x00a.").is_ok());
@@ -202,7 +202,7 @@ fn depth_and_repetition_cost_no_more_than_bytes() {
 }
 
 proptest! {
-    /// Whatever the bytes are, they are read or refused, and make no more values than there are bytes.
+    /// Arbitrary bytes are read or refused, and create no more values than there are bytes.
     #[test]
     fn any_bytes_are_read_or_refused(
         bytes in prop::collection::vec(

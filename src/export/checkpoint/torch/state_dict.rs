@@ -1,31 +1,32 @@
-//! From a pickle's values to tensors: which storage, from where in it, in what shape.
+//! Turns a pickle's values into tensors: storage, offset and shape of each.
 
 use super::globals::{Global, Numbers};
 use super::pickle::{Pickle, Value};
 use super::storage::{Region, Storages};
 use crate::export::checkpoint::tensor::{StoredTensor, Tensors};
 
-/// Layers of `_rebuild_parameter` and the like around a tensor; there is one at most.
+/// Limit on layers of `_rebuild_parameter` and the like around a tensor; checkpoints have at most one.
 const MAX_WRAPPERS: usize = 4;
-/// Axes of a tensor; ELECTRA's have two at most.
+/// Limit on a tensor's axes; ELECTRA's have at most two.
 const MAX_AXES: usize = 8;
-/// Where training scripts put a model's weights, in a dict beside the optimizer's state.
+/// Keys under which training scripts save a model's weights, beside the optimizer's state.
 const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
-/// What a pickle says of a storage: `("storage", class, key, device, count, …)`.
+/// A pickle's description of a storage: `("storage", class, key, device, count, …)`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StorageName<'a> {
     pub numbers: Numbers,
     pub key: &'a str,
-    /// Numbers that it holds.
+    /// Length of the storage, in numbers.
     count: u64,
 }
 
 impl<'a> StorageName<'a> {
     /// # Errors
-    /// What is wrong with it, after "a storage".
+    /// The mistake, as a phrase that follows "a storage".
     pub(super) fn from_tuple(name: &[Value<'a>]) -> Result<Self, String> {
-        // In the older format a sixth value tells of what storage it is a view, and is nothing since torch 0.4.
+        // In the older format, a sixth value names the storage that this one is a view of. It is `None` since torch
+        // 0.4.
         let name = name.strip_suffix(&[Value::None]).unwrap_or(name);
         match name {
             [
@@ -46,10 +47,10 @@ impl<'a> StorageName<'a> {
     }
 }
 
-/// The tensors of a state dict, as `torch.save` describes them. Whatever else it holds is left out.
+/// Returns the tensors of a state dict, as `torch.save` describes them. Other values in it are skipped.
 ///
 /// # Errors
-/// A sentence without its end mark, that names the tensor and what is wrong with it.
+/// A sentence without its full stop that names the tensor and the mistake.
 pub(super) fn tensors(pickle: &Pickle, storages: &Storages) -> Result<Tensors, String> {
     let mut tensors = Tensors::new();
     for (key, value) in entries(pickle)? {
@@ -66,7 +67,7 @@ pub(super) fn tensors(pickle: &Pickle, storages: &Storages) -> Result<Tensors, S
     Ok(tensors)
 }
 
-/// The state dict: the pickle's value, or a dict in it.
+/// The entries of the state dict: the pickle's value, or a dict in it.
 fn entries<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<&'p [(Value<'a>, Value<'a>)], String> {
     let root = pickle.dictionary(pickle.root()).ok_or(
         "it holds something else than a dict of tensors; save a model's weights by save_pretrained or \
@@ -82,7 +83,7 @@ fn entries<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<&'p [(Value<'a>, Value<'a>)
     Ok(nested.unwrap_or(root))
 }
 
-/// A value as a tensor; `None` where it is none.
+/// Converts a value to a tensor; `None` if it is not one.
 fn tensor<'a>(
     pickle: &Pickle<'a>,
     storages: &Storages,
@@ -127,7 +128,7 @@ fn tensor<'a>(
     Err(unusual())
 }
 
-/// A tensor's place in its storage, counted in numbers.
+/// A tensor's position in its storage, in numbers.
 struct Place<'a> {
     storage: StorageName<'a>,
     offset: u64,
@@ -162,7 +163,7 @@ impl<'a> Place<'a> {
         Ok(place)
     }
 
-    /// The tensor, after checking that all of it lies in its storage, and that no number counts twice: a tensor that is
+    /// Checks that the tensor lies within its storage and that no number is used twice, then returns it. A tensor
     /// stretched over fewer numbers than it has elements could take any amount of memory.
     fn tensor(&self, storages: &Storages, numbers: Numbers) -> Result<StoredTensor, String> {
         let region = self.region(storages)?;
@@ -205,7 +206,7 @@ impl<'a> Place<'a> {
             return Ok(StoredTensor::in_rows(numbers_type, shape, start));
         }
         let strides = self.shape.iter().zip(&self.strides).map(|(size, stride)| {
-            // Along an axis of one element nothing is ever stepped over.
+            // The stride of an axis of one element is never used.
             if *size == 1 {
                 Ok(0)
             } else {
@@ -218,7 +219,7 @@ impl<'a> Place<'a> {
         Ok(StoredTensor::strided(numbers_type, shape, strides, start))
     }
 
-    /// The bytes of the storage, no more than the pickle says that it has.
+    /// The bytes of the storage, limited to the length that the pickle states.
     fn region(&self, storages: &Storages) -> Result<Region, String> {
         let StorageName {
             numbers,

@@ -1,17 +1,17 @@
-//! Where the numbers of a file's storages lie.
+//! Positions of storages in a file.
 
 use std::collections::BTreeMap;
 
-/// Why a file of the other byte order is refused.
+/// The refusal of a big-endian file.
 pub(super) const BIG_ENDIAN: &str = "its numbers are big-endian, and only little-endian ones are read; load it with torch and save it \
                           again on a machine of today";
 
-/// Bytes of a file, one after another.
+/// A range of a file, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Region {
     pub start: u64,
     pub length: u64,
 }
 
-/// Where the numbers of each storage lie, by the storage's key.
+/// Positions of storages, by key.
 pub(super) type Storages = BTreeMap<String, Region>;

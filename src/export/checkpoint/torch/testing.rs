@@ -1,6 +1,6 @@
-//! Pickles and archives written byte by byte: as `torch.save` writes them, and as it never would.
+//! Writes pickles and archives byte by byte, both valid ones and ones that `torch.save` never writes.
 
-/// A text, as pickle protocol 2 has it.
+/// A string in pickle protocol 2.
 pub fn text(text: &str) -> Vec<u8> {
     let length = u32::try_from(text.len()).unwrap();
     [b"X", length.to_le_bytes().as_slice(), text.as_bytes()].concat()
@@ -27,7 +27,7 @@ pub fn call(function: &[u8], arguments: &[Vec<u8>]) -> Vec<u8> {
     [function, &tuple(arguments), b"R"].concat()
 }
 
-/// What a pickle calls a storage of `count` 32-bit floats.
+/// A reference to a storage of `count` 32-bit floats.
 pub fn storage(class: &str, key: &str, count: i64) -> Vec<u8> {
     let name = tuple(&[
         text("storage"),
@@ -51,7 +51,7 @@ pub fn tensor(storage: Vec<u8>, offset: i64, shape: &[i64], strides: &[i64]) -> 
     call(&global("torch._utils", "_rebuild_tensor_v2"), &arguments)
 }
 
-/// A dict, not yet a whole pickle.
+/// The instructions of a dict, without the end of the pickle.
 pub fn dictionary(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let entries = entries
         .iter()
@@ -64,18 +64,17 @@ pub fn pickle(value: &[u8]) -> Vec<u8> {
     [b"\x80\x02", value, b"."].concat()
 }
 
-/// An entry of an archive.
 #[derive(Clone)]
 pub struct Entry {
     pub name: String,
     pub data: Vec<u8>,
-    /// 0 where it is stored as it is.
+    /// 0 for an entry that is not compressed.
     pub method: u16,
-    /// Bit 0 where it is encrypted.
+    /// Bit 0 is set if the entry is encrypted.
     pub flags: u16,
-    /// As in Unix, with the type of the file.
+    /// Unix mode, including the file type.
     pub mode: u32,
-    /// The size that the directory gives it.
+    /// The size that the directory states.
     pub claimed: u32,
 }
 
@@ -152,7 +151,7 @@ pub fn archive(entries: &[Entry]) -> Vec<u8> {
     bytes
 }
 
-/// What `torch.save` writes for this value, with the numbers of storage `0`.
+/// A file of `torch.save` with this value and the numbers of storage `0`.
 pub fn saved(value: &[u8], numbers: &[f32]) -> Vec<u8> {
     archive(&[
         Entry::new("archive/data.pkl", &pickle(value)),
@@ -162,7 +161,7 @@ pub fn saved(value: &[u8], numbers: &[f32]) -> Vec<u8> {
     ])
 }
 
-/// The same in the format of before torch 1.6.
+/// The same in the format before torch 1.6.
 pub fn saved_as_before(
     value: &[u8],
     little_endian: bool,

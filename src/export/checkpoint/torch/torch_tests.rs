@@ -1,4 +1,4 @@
-//! Tests of files that `torch.save` could have written, and of those that it never would.
+//! Reads files that `torch.save` could have written, and refuses files that it never writes.
 
 use std::io::Write as _;
 
@@ -29,7 +29,7 @@ fn floats() -> Vec<u8> {
 
 const NUMBERS: [f32; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
 
-/// The values of tensor `w` of a dict with this one tensor, in both formats.
+/// Reads tensor `w` from a dict with this one tensor, in both formats.
 fn values(tensor: &[u8]) -> (Vec<usize>, Vec<f32>) {
     let dict = dictionary(&[("w", tensor.to_vec())]);
     let read = |bytes: &[u8]| {
@@ -63,7 +63,7 @@ fn tensors_are_found_in_their_storages() {
         &[1.0, 2.0, 3.0, 4.0],
     );
     check(&tensor(floats(), 0, &[3], &[0]), &[3], &[0.0; 3]);
-    // Along an axis of one element the stride is of no account, whatever it is.
+    // The stride of an axis of one element is ignored.
     check(
         &tensor(floats(), 0, &[1, 2], &[i64::MAX, 1]),
         &[1, 2],
@@ -263,7 +263,7 @@ fn archives_that_torch_does_not_write_are_refused() {
         Entry::new("a/data/0", &[0; 24]),
     ];
     assert!(open(&archive(&plain)).1.is_ok());
-    // Archives packed anew may have entries for their folders.
+    // Repacked archives may have entries for folders.
     let folders = [Entry::new("a/", b""), Entry::new("a/data/", b"")];
     assert!(
         open(&archive(&[&folders, plain.as_slice()].concat()))

@@ -1,5 +1,5 @@
-//! The format of torch since 1.6: a zip archive whose entries are not compressed, so that a storage's numbers lie in the
-//! file as they are. `NAME/data.pkl` is the pickle, `NAME/data/KEY` a storage.
+//! Reads the format of torch since 1.6: a zip archive whose entries are not compressed, so storages are plain bytes in
+//! the file. `NAME/data.pkl` is the pickle, `NAME/data/KEY` a storage.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use super::storage::{BIG_ENDIAN, Region, Storages};
 use crate::export::checkpoint::tensor::Tensors;
 use crate::export::checkpoint::weights_error::WeightsError;
 
-/// The tensors of a file in this format.
+/// Returns the tensors of a file.
 pub(super) fn tensors(file: &File) -> Result<Tensors, WeightsError> {
     let entries = Entries::read(file)?;
     if let Some(order) = entries.get("byteorder") {
@@ -33,7 +33,7 @@ pub(super) fn tensors(file: &File) -> Result<Tensors, WeightsError> {
 }
 
 impl Region {
-    /// The bytes of an entry other than a storage.
+    /// Reads an entry other than a storage.
     fn bytes(self, mut file: &File) -> Result<Vec<u8>, WeightsError> {
         if self.length > MAX_PICKLE_BYTES {
             return Err(format!(
@@ -49,7 +49,7 @@ impl Region {
     }
 }
 
-/// Where the entries of an archive lie, by their names below the archive's one folder.
+/// Positions of an archive's entries, by their names below its single folder.
 struct Entries(BTreeMap<String, Region>);
 
 impl Entries {
@@ -70,7 +70,7 @@ impl Entries {
             let Some((first, name)) = name.split_once('/') else {
                 continue;
             };
-            // As torch does, which takes the first entry's folder for all.
+            // torch also takes the first entry's folder for all entries.
             if *folder.get_or_insert_with(|| first.to_owned()) != *first {
                 continue;
             }
@@ -97,10 +97,11 @@ impl Entries {
     }
 }
 
-/// The name of an entry that is a plain file or folder, stored as it is.
+/// The name of an entry, which must be a plain, uncompressed file or folder.
 ///
 /// # Errors
-/// Where it is compressed or encrypted, leads out of the archive, is a link or a program: `torch.save` writes none such.
+/// If the entry is compressed or encrypted, points outside of the archive, or is a link or a program: `torch.save`
+/// writes none of these.
 fn plain_name(record: &ZipFileHeaderRecord) -> Result<String, String> {
     let bytes = record.file_path().as_bytes();
     let refused = |what: &str| {
@@ -132,7 +133,7 @@ fn plain_name(record: &ZipFileHeaderRecord) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// The bytes of an entry; `None` where they are not all in the file.
+/// The bytes of an entry; `None` if they exceed the file.
 fn region(
     archive: &ZipArchive<FileReader>,
     record: &ZipFileHeaderRecord,
