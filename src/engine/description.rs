@@ -1,4 +1,4 @@
-//! What a graph's file says of the graph before any session is opened.
+//! Reads a graph's file and describes the graph before any session is opened.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -16,22 +16,20 @@ use crate::onnx::{self, DataType, DimensionValue};
 /// The value of [`LAYOUT_KEY`] in `electra export`'s graphs.
 const PACKED: &str = "packed";
 
-/// A graph's file, read.
+/// A graph's file, parsed.
 pub(super) struct Description {
-    /// How it takes its batches.
     pub layout: Layout,
-    /// What its matrices are kept in.
+    /// The type in which the graph's matrices are stored.
     pub precision: Precision,
-    /// What it says of itself.
+    /// The graph's metadata, by key.
     pub metadata: HashMap<String, String>,
-    /// The graph, its large weights left in its file.
+    /// The graph without its large weights, which stay in its file.
     pub file: Detached,
-    /// The graph as the file has it.
+    /// The graph, as decoded from `file`.
     pub model: onnx::Model,
 }
 
 impl Description {
-    /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, EngineError> {
         let load = |reason: String| EngineError::Load {
             path: path.to_path_buf(),
@@ -85,8 +83,7 @@ impl Description {
         })
     }
 
-    /// The graph in this server's own operators, where it is one of `electra export`'s and the config.json beside it is the
-    /// one that it was made with.
+    /// Returns the fused graph, if this graph is one of `electra export`'s and was made with the config.json beside it.
     pub fn fused(&self) -> Option<FusedGraph> {
         let folder = self.file.path.parent()?;
         let config = ModelConfig::from_folder(folder).ok()?;
@@ -94,7 +91,8 @@ impl Description {
         fuse_for_cpu(&self.model, &shape)
     }
 
-    /// The name of the first dimension of the first output, which in a packed graph tells what a row belongs to.
+    /// The name of the first dimension of the first output. In a packed graph it tells whether a row is a token or a
+    /// sequence.
     pub fn first_output_dimension(&self) -> Option<&str> {
         let output = self.model.graph.as_ref()?.output.first()?;
         let tensor = output.r#type.as_ref()?.tensor_type.as_ref()?;
@@ -105,8 +103,8 @@ impl Description {
     }
 }
 
-/// The precision of a graph that does not name it: int8 where operators on integers meet weights of bytes, fp16 where most
-/// of its floats are.
+/// Infers the precision of a graph that does not state it: int8 if it has integer products and byte weights, fp16 if
+/// most of its floats are 16-bit.
 fn precision_of(model: &onnx::Model) -> Precision {
     let graph = model.graph.iter();
     let nodes = graph.clone().flat_map(|graph| &graph.node);
@@ -136,8 +134,8 @@ fn precision_of(model: &onnx::Model) -> Precision {
     }
 }
 
-/// The operators of ONNX and of ONNX Runtime that multiply bytes, and the one that makes floats of them again where a
-/// graph leaves it to the runtime to find the product between ("QDQ").
+/// Whether an operator of ONNX or ONNX Runtime multiplies bytes. `DequantizeLinear` counts too: in "QDQ" graphs it
+/// marks the products that the runtime finds.
 fn multiplies_integers(operator: &str) -> bool {
     matches!(
         operator,
@@ -208,10 +206,10 @@ mod tests {
             Precision::Int8,
         );
         check(&["QLinearMatMul"], &[(Uint8, 100)], Precision::Int8);
-        // Bytes without a product of integers, and the reverse.
+        // Byte tensors without an integer product, and the reverse.
         check(&["Gather"], &[(Float, 8), (Uint8, 100)], Precision::Fp32);
         check(&["DynamicQuantizeLinear"], &[(Float, 8)], Precision::Fp32);
-        // Sizes that lie overflow nothing.
+        // False sizes cause no overflow.
         check(
             &["MatMul"],
             &[(Float, i64::MAX), (Float, i64::MAX)],
@@ -222,7 +220,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
-        /// Whatever a file holds, it is read or refused: nothing panics, and no memory is taken that it does not fill.
+        /// Any file is read or refused: nothing panics, and no memory is allocated beyond the file's content.
         #[test]
         fn damaged_files_are_read_or_refused(
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..16),

@@ -1,9 +1,9 @@
-//! Reads a graph's file without the weights that it holds itself: what is left refers to them by their place in that very
-//! file, as a graph does whose weights are in a file beside it.
+//! Reads a graph's file without the weights that it contains. The rest refers to them by their position in the same
+//! file, as a graph refers to weights in an external data file.
 //!
-//! So weights get into memory once, wherever they are kept, and neither this server nor ONNX Runtime, for each of its
-//! sessions, parses them as part of a message. The file is walked field by field, since a message that is read and written
-//! by the few fields that [`onnx`] knows would lose the others.
+//! So weights are in memory once, wherever they are stored. Neither this server nor any ONNX Runtime session parses
+//! them as part of a message. The file is read field by field: decoding and encoding it would drop the fields that
+//! [`onnx`] does not define.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -14,34 +14,35 @@ use prost::encoding::encode_varint;
 
 use crate::onnx::{self, DataLocation, DataType, StringEntry};
 
-/// Tensors of fewer bytes stay in the graph: they are not worth a place in every session's list.
+/// Tensors of fewer bytes stay in the graph: a reference would cost every session more than it saves.
 const WORTH_DETACHING: u64 = 1024;
 
-/// Numbers of the fields that lead from a model to its tensors: the graph, and its initializers.
+/// Field numbers on the path from a model to its tensors: the graph, and its initializers.
 const TO_TENSORS: [u64; 2] = [7, 5];
-/// Number of a tensor's field `raw_data`.
+/// Field number of a tensor's `raw_data`.
 const RAW_DATA: u64 = 9;
 
-/// The types of fields on the wire.
+/// Protobuf wire types.
 const VARINT: u64 = 0;
 const EIGHT_BYTES: u64 = 1;
 const LENGTH_DELIMITED: u64 = 2;
 const FOUR_BYTES: u64 = 5;
 
-/// A graph's file, read.
+/// A graph's file without its large weights.
 pub(super) struct Detached {
-    /// The message, its large weights left out.
+    /// The message without its large weights.
     pub bytes: Vec<u8>,
-    /// The file that the message and its references belong to.
+    /// The file to which the message's references are relative.
     pub path: PathBuf,
 }
 
-/// Reads a file.
+/// Reads a graph's file.
 ///
 /// # Errors
-/// Where it can't be read, or is no protobuf message.
+/// If the file can't be read, or is not a protobuf message.
 pub(super) fn read(path: &Path) -> io::Result<Detached> {
-    // ONNX Runtime refuses weights that links lead to from out of their folder, and model caches are full of such links.
+    // ONNX Runtime refuses weights behind links that lead out of the graph's folder, and model caches are full of such
+    // links.
     let real = path.canonicalize()?;
     let file = File::open(&real)?;
     let end = file.metadata()?.len();
@@ -52,7 +53,7 @@ pub(super) fn read(path: &Path) -> io::Result<Detached> {
         detached: false,
     };
     let bytes = walk.message(end, &TO_TENSORS)?;
-    // Where all weights are in files beside the graph, they are beside the link.
+    // If all weights are in external files, those are beside the link.
     let path = if walk.detached {
         real
     } else {
@@ -61,8 +62,8 @@ pub(super) fn read(path: &Path) -> io::Result<Detached> {
     Ok(Detached { bytes, path })
 }
 
-/// Whether tensors of this type are worth sharing as they are. 16-bit floats are not on the CPU: ONNX Runtime widens those
-/// of a foreign graph to fp32, each session its own.
+/// Whether tensors of this type are shared as they are stored. On the CPU, 16-bit floats are not: ONNX Runtime widens
+/// those of a foreign graph to fp32, in each session.
 fn is_shared(kind: DataType) -> bool {
     matches!(kind, DataType::Float | DataType::Int8 | DataType::Uint8)
 }
@@ -70,14 +71,14 @@ fn is_shared(kind: DataType) -> bool {
 struct Walk<'p, R> {
     source: R,
     position: u64,
-    /// The file's name, for those who read the weights; a graph whose name is no UTF-8 keeps them.
+    /// The file's name, for references to it. If the name is not UTF-8, the graph keeps its weights.
     name: Option<&'p str>,
-    /// Whether weights were left out.
+    /// Whether any weights were left out.
     detached: bool,
 }
 
 impl<R: Read + Seek> Walk<'_, R> {
-    /// The message from here to `end`, without the weights of the tensors that the fields of these numbers lead to.
+    /// Reads a message that ends at `end`, without the weights of the tensors that the path `to_tensors` leads to.
     fn message(&mut self, end: u64, to_tensors: &[u64]) -> io::Result<Vec<u8>> {
         let Some((&next, deeper)) = to_tensors.split_first() else {
             return self.tensor(end);
@@ -98,7 +99,7 @@ impl<R: Read + Seek> Walk<'_, R> {
         Ok(kept)
     }
 
-    /// The tensor from here to `end`; where it is large, with a reference in place of its data.
+    /// Reads a tensor that ends at `end`. If it is large, a reference replaces its data.
     fn tensor(&mut self, end: u64) -> io::Result<Vec<u8>> {
         const KEY: u64 = RAW_DATA << 3 | LENGTH_DELIMITED;
         let mut kept = Vec::new();
@@ -123,7 +124,7 @@ impl<R: Read + Seek> Walk<'_, R> {
                     && is_shared(tensor.data_type())
                     && tensor.data_location() == DataLocation::Inline =>
             {
-                // A message's fields may follow those that it had before.
+                // Protobuf allows a message's fields in any order.
                 kept.extend(reference(name, offset, length).encode_to_vec());
                 self.detached = true;
             }
@@ -138,7 +139,7 @@ impl<R: Read + Seek> Walk<'_, R> {
         Ok(kept)
     }
 
-    /// Copies the field whose key was read.
+    /// Copies a field whose key has been read.
     fn copy(&mut self, key: u64, end: u64, kept: &mut Vec<u8>) -> io::Result<()> {
         encode_varint(key, kept);
         match key & 7 {
@@ -158,7 +159,7 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
     }
 
-    /// The length of what follows, which ends by `end`: no more is ever read than the file holds.
+    /// Reads the length of a field and checks that the field ends by `end`, so that nothing beyond the file is read.
     fn length(&mut self, end: u64) -> io::Result<u64> {
         let length = self.varint()?;
         let left = end.saturating_sub(self.position);
@@ -200,7 +201,7 @@ impl<R: Read + Seek> Walk<'_, R> {
     }
 }
 
-/// The fields that tell where a tensor's data is.
+/// The fields that locate a tensor's external data.
 fn reference(file: &str, offset: u64, length: u64) -> onnx::Tensor {
     let entry = |key: &str, value: String| StringEntry {
         key: key.to_owned(),
@@ -257,7 +258,7 @@ mod tests {
                     assert_eq!(before, after);
                 }
             }
-            // References take some 80 bytes a tensor; nothing else may go.
+            // A reference takes about 80 bytes per tensor; everything else must remain.
             assert!(detached > 0);
             let left = whole.len() - detached;
             assert!(

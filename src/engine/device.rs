@@ -1,4 +1,4 @@
-//! Where graphs run, as users name it, and the execution provider that stands behind the name.
+//! Devices as users name them, and their execution providers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,34 +7,33 @@ use ort::ep::{CUDA, ExecutionProviderDispatch, TensorRT};
 use serde::Serialize;
 use thiserror::Error;
 
-/// A device to run graphs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Device {
-    /// CUDA where it works, else the CPU.
+    /// CUDA if it works, otherwise the CPU.
     #[default]
     Auto,
-    /// The cores that the process may use.
+    /// The cores available to the process.
     Cpu,
     /// An NVIDIA GPU by its index, through CUDA.
     Cuda(u32),
-    /// An NVIDIA GPU by its index, through TensorRT, with CUDA for what TensorRT leaves out.
+    /// An NVIDIA GPU by its index, through TensorRT, with CUDA for operators that TensorRT does not support.
     TensorRt(u32),
 }
 
-/// A name that is no device.
+/// An unknown device name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{0}` is no device; devices are auto, cpu, cuda, cuda:N, tensorrt and tensorrt:N")]
 pub struct UnknownDevice(String);
 
 impl Device {
-    /// Whether it is a GPU, which keeps weights in memory of its own.
+    /// Whether the device is a GPU, which keeps weights in its own memory.
     #[must_use]
     pub fn is_gpu(self) -> bool {
         matches!(self, Self::Cuda(_) | Self::TensorRt(_))
     }
 
     /// The execution providers to register, in order of preference. A provider that can't be registered is an error:
-    /// ONNX Runtime's own silent fall-back to the CPU is switched off.
+    /// ONNX Runtime's silent fallback to the CPU is switched off.
     pub(super) fn execution_providers(self) -> Vec<ExecutionProviderDispatch> {
         let cuda = |index: u32| {
             CUDA::default()
@@ -58,7 +57,7 @@ impl Device {
     }
 }
 
-/// A GPU's index as CUDA takes it; no machine has more than 2^31 of them, and one out of range is refused by CUDA.
+/// Converts a GPU's index to CUDA's type. No machine has 2^31 GPUs, and CUDA refuses an index that is out of range.
 fn signed(index: u32) -> i32 {
     i32::try_from(index).unwrap_or(i32::MAX)
 }

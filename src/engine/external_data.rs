@@ -1,4 +1,5 @@
-//! The values of tensors that a graph keeps in files beside it, or in its own, in which [`detach`](super::detach) left them.
+//! Reads tensor values from files: those beside a graph, or the graph's own, in which [`detach`](super::detach) left
+//! them.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,7 +18,7 @@ pub struct ExternalData<'a> {
 }
 
 impl<'a> ExternalData<'a> {
-    /// Those in the folder of a graph.
+    /// For a graph whose data files are in its folder.
     pub fn beside(graph_path: &'a Path) -> Self {
         Self {
             graph_path,
@@ -25,10 +26,11 @@ impl<'a> ExternalData<'a> {
         }
     }
 
-    /// A tensor's values.
+    /// Reads a tensor's values.
     ///
     /// # Errors
-    /// Where the file is missing or too short, or the tensor's description contradicts itself or points out of the folder.
+    /// If the file is missing or too short, or the tensor's description contradicts itself or leaves the graph's
+    /// folder.
     pub fn values<T: Pod>(&mut self, tensor: &onnx::Tensor) -> Result<Vec<T>, EngineError> {
         let path = self.path(tensor)?;
         let place = Place::of(tensor).map_err(|reason| self.damaged(tensor, &reason))?;
@@ -41,14 +43,14 @@ impl<'a> ExternalData<'a> {
     /// The file that holds a tensor's values.
     ///
     /// # Errors
-    /// Where the tensor names none in the graph's folder.
+    /// If the tensor names no file in the graph's folder.
     pub fn path(&self, tensor: &onnx::Tensor) -> Result<PathBuf, EngineError> {
         let folder = self.graph_path.parent().unwrap_or(Path::new(""));
         let file = file_of(tensor).map_err(|reason| self.damaged(tensor, &reason))?;
         Ok(folder.join(file))
     }
 
-    /// An error that says what is wrong with a tensor.
+    /// An error about a tensor's data.
     pub fn damaged(&self, tensor: &onnx::Tensor, reason: &str) -> EngineError {
         EngineError::Load {
             path: self.graph_path.to_path_buf(),
@@ -56,7 +58,7 @@ impl<'a> ExternalData<'a> {
         }
     }
 
-    /// Bounded by the file's size before any memory is taken, so that a graph that lies can't exhaust it.
+    /// Checks the length against the file's size before allocating, so that a false length can't exhaust memory.
     fn read<T: Pod>(&mut self, path: &Path, place: &Place) -> IoResult<Vec<T>> {
         if !self.files.contains_key(path) {
             self.files.insert(path.to_path_buf(), File::open(path)?);
@@ -72,14 +74,14 @@ impl<'a> ExternalData<'a> {
             ));
         }
         file.seek(SeekFrom::Start(place.offset))?;
-        // ONNX's files are little-endian, as is every processor that ONNX Runtime has a build for.
+        // ONNX data is little-endian, as is every processor that ONNX Runtime has a build for.
         let mut values = vec![T::zeroed(); place.length / size_of::<T>()];
         file.read_exact(bytemuck::cast_slice_mut(&mut values))?;
         Ok(values)
     }
 }
 
-/// Where in its file a tensor's data is.
+/// Position of a tensor's data in its file.
 struct Place {
     offset: u64,
     length: usize,
@@ -104,7 +106,7 @@ impl Place {
     }
 }
 
-/// Bytes that a tensor's shape wants.
+/// Size in bytes of a tensor with this shape and type.
 fn wanted_bytes(tensor: &onnx::Tensor) -> Result<usize, String> {
     let size = tensor.data_type().size();
     let bytes = tensor.dims.iter().try_fold(size, |product, dimension| {

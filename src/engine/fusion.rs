@@ -1,4 +1,4 @@
-//! Which graphs run in this server's own operators on this processor.
+//! Decides which graphs run as fused graphs on this processor.
 
 use crate::export::graph::fused::ByteProducts;
 use crate::export::graph::{FusedGraph, fuse};
@@ -6,9 +6,9 @@ use crate::kernels;
 use crate::model_config::ModelShape;
 use crate::onnx::Model;
 
-/// A graph in this server's own operators, as they are fastest on this processor: where it is one of `electra export`'s, in
-/// int8 or fp32, that this version makes of this configuration. None on a processor without the vectors that the operators
-/// are written for.
+/// Returns the fused graph, with the int8 products that are fastest on this processor. Returns `None` unless `model` is
+/// the graph that this version's `electra export` makes for `shape`, in int8 or fp32. Also returns `None` on a
+/// processor without the vectors that the kernels need.
 #[must_use]
 pub fn fuse_for_cpu(model: &Model, shape: &ModelShape) -> Option<FusedGraph> {
     if !kernels::vectorized() {

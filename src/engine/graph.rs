@@ -1,4 +1,4 @@
-//! A graph ready to run: its sessions, what it takes and what it gives.
+//! A loaded graph: its sessions, inputs and outputs.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -18,19 +18,17 @@ use crate::inference::{Cores, Model, Sequence};
 use crate::kernels;
 use crate::task::Task;
 
-/// ONNX Runtime's option to give unused memory back at the end of a run.
+/// ONNX Runtime's run option that frees unused memory after a run.
 const SHRINK_ARENA: &str = "memory.enable_memory_arena_shrinkage";
 
-/// How to load a graph.
+/// Options for loading a graph.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
-    /// Where to run it.
     pub device: Device,
-    /// How many batches may run at once on the CPU. A GPU runs one at a time.
+    /// Number of batches that may run at once on the CPU. A GPU runs one at a time.
     pub sessions: NonZeroUsize,
 }
 
-/// A graph, loaded.
 #[derive(Debug)]
 pub struct Graph {
     sessions: Sessions,
@@ -45,10 +43,10 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Loads a graph of either layout and opens its sessions. [`Device::Auto`] becomes the device that works.
+    /// Loads a graph of either layout and opens its sessions. [`Device::Auto`] is resolved to a device that works.
     ///
     /// # Errors
-    /// Where the files can't be read, the graph is of another kind, or the device does not work.
+    /// If the files can't be read, the graph is of another kind, or the device does not work.
     pub fn load(
         runtime: &Runtime,
         path: &Path,
@@ -111,72 +109,71 @@ impl Graph {
         })
     }
 
-    /// Where the graph runs; never [`Device::Auto`].
+    /// The device that the graph runs on; never [`Device::Auto`].
     #[must_use]
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// Whether a batch can run on more cores than one.
+    /// Whether a batch can run on several cores.
     #[must_use]
     pub fn runs_on_all_cores(&self) -> bool {
         self.sessions.all_cores.is_some()
     }
 
-    /// Gives back the memory of what runs on all cores: batches run on one from now on.
+    /// Frees the session that runs on all cores; each batch then runs on one core.
     pub fn keep_to_one_core(&mut self) {
         self.sessions.all_cores = None;
     }
 
-    /// Whether it runs in this server's own operators (`export::graph::fused`).
+    /// Whether the graph runs in this server's own operators (`export::graph::fused`).
     #[must_use]
     pub fn is_fused(&self) -> bool {
         self.fused
     }
 
-    /// How batches are laid out in its inputs.
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// What its matrices are kept in.
+    /// The type in which the graph's matrices are stored.
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// Its inputs, in order.
+    /// The graph's inputs, in order.
     #[must_use]
     pub fn inputs(&self) -> &[TensorInfo] {
         &self.inputs
     }
 
-    /// Its outputs, in order.
+    /// The graph's outputs, in order.
     #[must_use]
     pub fn outputs(&self) -> &[TensorInfo] {
         &self.outputs
     }
 
-    /// Logits in one row of its output.
+    /// Number of logits per row of the output.
     #[must_use]
     pub fn output_width(&self) -> usize {
         self.signature.output.width
     }
 
-    /// What a row of its output belongs to.
+    /// Whether a row of the output is a token or a sequence.
     #[must_use]
     pub fn output_rows(&self) -> OutputRows {
         self.signature.output.rows
     }
 
-    /// What the graph says of itself under a key.
+    /// The value of a key in the graph's metadata.
     #[must_use]
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)
     }
 
-    /// What the graph computes: as it says, or else as its outputs tell, where they leave no doubt.
+    /// The task that the graph's metadata names, or else the one that its outputs imply; `None` if they are ambiguous.
     #[must_use]
     pub fn task(&self) -> Option<ConcludedTask> {
         let said = self.metadata(TASK_KEY).and_then(Task::named);
@@ -187,10 +184,11 @@ impl Graph {
         said.or_else(|| self.signature.concluded_task())
     }
 
-    /// Runs a sequence in every session, after which each gives back the memory of larger batches that ran before.
+    /// Runs a sequence in every session, and frees the memory that larger batches before it took. Does nothing on a
+    /// GPU.
     ///
     /// # Errors
-    /// Where ONNX Runtime fails.
+    /// If ONNX Runtime fails.
     pub fn release_memory(&self, sequence: &Sequence) -> Result<(), EngineError> {
         if self.device.is_gpu() {
             return Ok(());
@@ -247,7 +245,7 @@ impl Model for Graph {
     }
 }
 
-/// The graph in this server's own operators, where it can be had: on a CPU that they are written for.
+/// Returns the fused graph, if there is one and the device is a CPU that the operators support.
 fn fused(description: &Description, device: Device) -> Option<FusedGraph> {
     let wanted = !device.is_gpu()
         && description.layout == Layout::Packed
@@ -264,7 +262,7 @@ fn fused(description: &Description, device: Device) -> Option<FusedGraph> {
     fused
 }
 
-/// The device that a graph in this precision runs on: int8 on the CPU alone, the others on any.
+/// The device that a graph of this precision runs on. int8 runs only on the CPU.
 fn resolve(runtime: &Runtime, device: Device, precision: Precision) -> Result<Device, EngineError> {
     if device == Device::Auto && precision == Precision::Int8 {
         return Ok(Device::Cpu);

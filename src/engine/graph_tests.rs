@@ -1,5 +1,4 @@
-//! Counts the rows that a graph multiplies by weights, as ONNX Runtime's profile tells them: those of tokens, none of
-//! padding.
+//! Counts the rows of a graph's matrix products in ONNX Runtime's profile: one per token, none for padding.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +13,18 @@ use crate::export::graph::fuse;
 use crate::export::graph::fused::{ByteProducts, INTEGER_LINEAR, LINEAR};
 use crate::model_config::ModelConfig;
 
-/// Of unequal lengths, which attention runs in three groups.
+/// Different lengths, which attention runs in three groups.
 const LENGTHS: [usize; 7] = [3, 40, 17, 40, 5, 9, 23];
 const TOKENS: usize = 137;
 
-/// How many matrix products have so many rows, by the number of rows.
+/// Number of matrix products by their number of rows.
 type Products = BTreeMap<usize, usize>;
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// As ONNX Runtime's own operators run it.
+    /// With ONNX Runtime's own operators.
     Exported,
-    /// As the server's do.
+    /// With this server's operators.
     Fused(ByteProducts),
 }
 
@@ -80,7 +79,7 @@ fn run(
     (products, logits)
 }
 
-/// The rows of the matrix product that an event of the profile is, if it is one.
+/// The number of rows, if an event of the profile is a matrix product.
 fn product_rows(event: &Value) -> Option<usize> {
     let arguments = &event["args"];
     let operator = arguments["op_name"].as_str()?;
@@ -103,8 +102,8 @@ fn no_padding_is_multiplied() {
         return;
     };
     assert_eq!(LENGTHS.iter().sum::<usize>(), TOKENS);
-    // Four a layer, one where the embeddings are projected, and those of the head. The last layer of a sequence head has
-    // three on first tokens alone.
+    // Four per layer, one for the projection of embeddings, and those of the head. In the last layer of a sequence
+    // head, three are on first tokens only.
     let by_token = |count| Products::from([(TOKENS, count)]);
     for (checkpoint, expected) in [
         ("discriminator-plain", by_token(2 * 4 + 2)),
@@ -129,7 +128,7 @@ fn no_padding_is_multiplied() {
     }
 }
 
-/// Sums of products of bytes are exact, and scaled alike.
+/// Integer sums are exact and scaled in the same way, so both implementations agree.
 #[test]
 fn whoever_multiplies_bytes_gets_the_same() {
     let Some(runtime) = runtime() else {

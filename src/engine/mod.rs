@@ -1,4 +1,4 @@
-//! Runs graphs on ONNX Runtime. The only place that names `ort`.
+//! Runs graphs on ONNX Runtime. No other module names `ort`.
 
 mod description;
 mod detach;
@@ -41,13 +41,13 @@ pub use tensor_info::TensorInfo;
 
 pub use crate::export::Precision;
 
-/// How a batch's sequences are laid out in a graph's inputs.
+/// The layout of a batch's sequences in a graph's inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
-    /// One after another, with no padding: `electra export`'s own graphs.
+    /// Sequences back to back, without padding: `electra export`'s own graphs.
     Packed,
-    /// A row each, filled up to the longest: graphs of any other exporter.
+    /// One row per sequence, padded to the longest: graphs of any other exporter.
     Padded,
 }
 
@@ -60,15 +60,14 @@ impl fmt::Display for Layout {
     }
 }
 
-/// Why a graph can't be loaded or run.
+/// The reason why a graph can't be loaded or run.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// The device does not work here.
+    /// The device does not work on this machine.
     #[error("{device} can't be used: {reason}")]
     Device {
-        /// The device asked for.
         device: Device,
-        /// What ONNX Runtime says of it.
+        /// ONNX Runtime's message.
         reason: String,
     },
     /// The graph's file can't be read, or is damaged.
@@ -76,15 +75,13 @@ pub enum EngineError {
     Load {
         /// The graph's file, or the file of its weights.
         path: PathBuf,
-        /// Why.
         reason: String,
     },
-    /// The graph is not one that this server can feed.
+    /// The graph's inputs or outputs are not ones that this server supports.
     #[error("{} can't be served: {reason}", path.display())]
     Unsupported {
-        /// The graph's file.
         path: PathBuf,
-        /// What is unexpected, and the way out.
+        /// What is unexpected, and what to do.
         reason: String,
     },
     /// The graph failed on a batch.

@@ -1,11 +1,11 @@
-//! The packed layout: the tokens of all sequences one after another, and where each sequence starts.
+//! The packed layout: the tokens of all sequences back to back, and the start of each sequence.
 
 use std::ops::Range;
 
 use crate::inference::Sequence;
 use crate::numbers::signed;
 
-/// A batch as the packed graph takes it.
+/// The inputs of a packed graph for one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackedBatch {
     /// `[tokens]`.
@@ -14,12 +14,12 @@ pub struct PackedBatch {
     pub token_type_ids: Vec<i64>,
     /// `[tokens]`, from 0 in each sequence.
     pub position_ids: Vec<i64>,
-    /// `[sequences + 1]`: where each sequence starts, and last the number of tokens.
+    /// `[sequences + 1]`: the start of each sequence, and last the number of tokens.
     pub sequence_starts: Vec<i64>,
 }
 
 impl PackedBatch {
-    /// Packs sequences in order.
+    /// Packs sequences in the given order.
     #[must_use]
     pub fn new(sequences: &[&Sequence]) -> Self {
         let tokens = sequences.iter().map(|sequence| sequence.len()).sum();

@@ -1,19 +1,19 @@
-//! The padded layout: a row a sequence, all as long as the longest, and a mask that tells tokens from padding.
+//! The padded layout: one row per sequence, all as long as the longest, and a mask that separates tokens from padding.
 
 use std::ops::Range;
 
 use crate::inference::Sequence;
 use crate::numbers::signed;
 
-/// Token id, and whatever else, of padding: the mask keeps it out of every answer, so any id of the vocabulary would do.
+/// The value of padding in every input. The mask keeps padding out of every answer, so any id of the vocabulary would
+/// do.
 const PADDING: i64 = 0;
 
-/// What an input of a padded graph may hold.
+/// An input that a padded graph may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PaddedInput {
-    /// Token ids.
     InputIds,
-    /// 1 at tokens, 0 at padding.
+    /// 1 for tokens, 0 for padding.
     AttentionMask,
     /// 0 for the first text, 1 for the second.
     TokenTypeIds,
@@ -22,7 +22,6 @@ pub enum PaddedInput {
 }
 
 impl PaddedInput {
-    /// All of them.
     pub const ALL: [Self; 4] = [
         Self::InputIds,
         Self::AttentionMask,
@@ -30,7 +29,7 @@ impl PaddedInput {
         Self::PositionIds,
     ];
 
-    /// The name that graphs give it.
+    /// The input's name in graphs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -42,7 +41,7 @@ impl PaddedInput {
     }
 }
 
-/// A batch as padded graphs take it: `[sequences, longest]` values of each input.
+/// A batch in the padded layout: `[sequences, longest]` values per input.
 #[derive(Clone, Copy, Debug)]
 pub struct PaddedBatch<'a> {
     sequences: &'a [&'a Sequence],
@@ -50,7 +49,7 @@ pub struct PaddedBatch<'a> {
 }
 
 impl<'a> PaddedBatch<'a> {
-    /// Sequences in order.
+    /// Keeps the order of the sequences.
     #[must_use]
     pub fn new(sequences: &'a [&'a Sequence]) -> Self {
         let lengths = sequences.iter().map(|sequence| sequence.len());
@@ -60,13 +59,13 @@ impl<'a> PaddedBatch<'a> {
         }
     }
 
-    /// Its sequences, and the tokens of the longest.
+    /// `[sequences, longest]`, the latter in tokens.
     #[must_use]
     pub fn shape(&self) -> [usize; 2] {
         [self.sequences.len(), self.longest]
     }
 
-    /// The values of an input, row by row.
+    /// The values of an input, row-major.
     #[must_use]
     pub fn values(&self, input: PaddedInput) -> Vec<i64> {
         let mut values = Vec::with_capacity(self.sequences.len() * self.longest);

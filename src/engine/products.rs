@@ -1,4 +1,4 @@
-//! Runs a model's matrix products alone, as the model runs them: what the machine gives at most.
+//! Runs a model's matrix products alone, as the model runs them, to measure the machine's limit.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -16,18 +16,18 @@ use crate::export::graph::products::{ATTENTION_INPUTS, Element, Feed, Products, 
 use crate::inference::Cores;
 use crate::onnx;
 
-/// What the products of a batch depend on.
+/// The sizes that a batch's products depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchShape {
-    /// Tokens of all its sequences.
+    /// Tokens of all sequences.
     pub tokens: usize,
-    /// Its sequences.
+    /// Number of sequences.
     pub sequences: usize,
-    /// The length at which this many sequences are as much work for attention as those of the batch are.
+    /// The length at which this many sequences of equal length are as much work for attention as the batch.
     pub attention_length: usize,
 }
 
-/// The products of one model for one worker: sessions that compute on the caller's thread alone.
+/// Sessions for the products of one model, for one worker. They compute on the caller's thread alone.
 #[derive(Debug)]
 pub struct ProductSessions {
     linear: Session,
@@ -35,17 +35,17 @@ pub struct ProductSessions {
     feeds: Vec<Feed>,
     heads: usize,
     head_size: usize,
-    /// What rows are made of.
+    /// Elements of the inputs, in each type.
     bytes: Vec<u8>,
     halves: Vec<f16>,
     floats: Vec<f32>,
 }
 
 impl ProductSessions {
-    /// Opens sessions for so many workers, which share the weights of the graph at `path`.
+    /// Opens sessions for a number of workers, which share the weights of the graph at `path`.
     ///
     /// # Errors
-    /// Where the weights can't be read, or ONNX Runtime does not take the products.
+    /// If the weights can't be read, or ONNX Runtime refuses the graphs of products.
     pub fn open(
         runtime: &Runtime,
         path: &Path,
@@ -84,7 +84,7 @@ impl ProductSessions {
     /// Computes the linear products of a batch.
     ///
     /// # Errors
-    /// Where ONNX Runtime fails.
+    /// If ONNX Runtime fails.
     pub fn run_linear(&mut self, shape: BatchShape) -> Result<(), EngineError> {
         let rows = |feed: &Feed| match feed.rows {
             Rows::Tokens => shape.tokens,
@@ -122,7 +122,7 @@ impl ProductSessions {
     /// Computes attention's products of a batch, in all layers.
     ///
     /// # Errors
-    /// Where ONNX Runtime fails.
+    /// If ONNX Runtime fails.
     pub fn run_attention(&mut self, shape: BatchShape) -> Result<(), EngineError> {
         let (batch, length) = (shape.sequences * self.heads, shape.attention_length);
         let size = self.head_size;
@@ -148,10 +148,11 @@ impl ProductSessions {
             .map_err(|error| run_error(&error))
     }
 
-    /// Has at least so many elements to feed: numbers of ordinary size, as a product's time depends on no other.
+    /// Extends the inputs to at least `elements` numbers of ordinary size. Only denormals and the like would change a
+    /// product's time.
     fn reserve(&mut self, elements: usize) {
         for index in self.bytes.len()..elements {
-            // Steps by a number without a factor in common with 256 visit every byte.
+            // 89 has no factor in common with 256, so its multiples visit every byte.
             let byte = u8::try_from(index * 89 % 256).unwrap_or_default();
             self.bytes.push(byte);
             let float = f32::from(byte) / 128.0 - 1.0;
@@ -161,7 +162,7 @@ impl ProductSessions {
     }
 }
 
-/// Unoptimized, as there is nothing to optimize, and products of equal inputs must not become one.
+/// Without optimizations: there is nothing to optimize, and products with equal inputs must not be merged.
 #[allow(
     clippy::result_large_err,
     reason = "ort hands the builder back inside its errors"

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::operators;
 use super::shared_weights::SharedWeights;
 
-/// ONNX Runtime, loaded. Cheap to clone.
+/// A loaded ONNX Runtime. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Runtime {
     pub(super) environment: Environment,
@@ -19,10 +19,10 @@ pub struct Runtime {
     cores: NonZeroUsize,
 }
 
-/// Why ONNX Runtime can't be loaded.
+/// The reason why ONNX Runtime can't be loaded.
 #[derive(Debug, Error)]
 pub enum RuntimeError {
-    /// There is no library in any of the places.
+    /// None of the searched folders has a library.
     #[error(
         "ONNX Runtime's library ({}) was not found. Looked in:\n  {}\nFetch it with `make runtime`, or name the file with \
          --onnxruntime-library or ELECTRA_ONNXRUNTIME_LIBRARY.",
@@ -30,20 +30,15 @@ pub enum RuntimeError {
         searched.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n  ")
     )]
     NotFound {
-        /// The folders that were searched, in order.
+        /// The searched folders, in order.
         searched: Vec<PathBuf>,
     },
-    /// The file that was named does not exist.
+    /// The file that the user named does not exist.
     #[error("{} does not exist; --onnxruntime-library and ELECTRA_ONNXRUNTIME_LIBRARY name ONNX Runtime's library", .0.display())]
     Missing(PathBuf),
-    /// The file is there and can't be used.
+    /// The file exists but can't be loaded.
     #[error("ONNX Runtime can't be loaded from {}: {reason}", path.display())]
-    Unusable {
-        /// The library.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    Unusable { path: PathBuf, reason: String },
 }
 
 #[cfg(target_os = "macos")]
@@ -51,15 +46,15 @@ const LIBRARY_NAMES: [&str; 1] = ["libonnxruntime.dylib"];
 #[cfg(not(target_os = "macos"))]
 const LIBRARY_NAMES: [&str; 2] = ["libonnxruntime.so", "libonnxruntime.so.1"];
 
-/// The library and its environment exist once in a process, by ONNX Runtime's own design; so does this record of them.
+/// ONNX Runtime allows one library and one environment per process, so this record of them is also global.
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
-    /// Loads the library named by the user, or else the first one found next to the executable, in the project's folder
-    /// or in the system's. Once it is loaded, the same runtime is handed out again.
+    /// Loads the library that the user named, or else the first one found beside the executable, in the project's
+    /// folder or in the system's. Later calls return the same runtime.
     ///
     /// # Errors
-    /// Where no library is found, with every folder looked in, or it can't be used.
+    /// If no library is found, with all searched folders, or it can't be used.
     pub fn load(named: Option<&Path>) -> Result<Self, RuntimeError> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = loaded.as_ref() {
@@ -74,11 +69,11 @@ impl Runtime {
             path: library.clone(),
             reason,
         };
-        // A relative path would be taken as relative to the executable.
+        // A relative path would be resolved against the executable's folder.
         let library_path = library
             .canonicalize()
             .map_err(|error| unusable(error.to_string()))?;
-        // Aware of CPU affinity and of cgroup quotas.
+        // Respects CPU affinity and cgroup quotas.
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let failed = |error: ort::Error| unusable(error.to_string());
         let environment = ort::init_from(&library_path)
@@ -101,22 +96,22 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// How many threads compute a batch that runs on all cores.
+    /// Number of threads that compute a batch on all cores.
     #[must_use]
     pub fn cores(&self) -> NonZeroUsize {
         self.cores
     }
 
-    /// The library that was loaded.
+    /// Path of the loaded library.
     #[must_use]
     pub fn library(&self) -> &Path {
         &self.library
     }
 }
 
-/// The one pool of threads for batches that run on all cores, whatever the model: the thread that runs the batch, and one
-/// for each other core. They wait for their parts of an operator in a loop, since the parts are shorter than waking a
-/// thread takes, and sleep soon after the batch.
+/// Options of the single thread pool for batches that run on all cores, for all models: the thread that runs the batch,
+/// and one for each other core. Threads spin while they wait for parts of an operator, because a part is shorter than
+/// waking a thread takes. They sleep soon after the batch.
 fn all_cores(cores: NonZeroUsize) -> ort::Result<GlobalThreadPoolOptions> {
     GlobalThreadPoolOptions::default()
         .with_intra_threads(cores.get())?
@@ -124,7 +119,7 @@ fn all_cores(cores: NonZeroUsize) -> ort::Result<GlobalThreadPoolOptions> {
         .with_spin_control(true)
 }
 
-/// Where a process runs, as far as the search depends on it.
+/// The process's environment, as far as the search depends on it.
 struct Surroundings {
     executable: Option<PathBuf>,
     working_directory: Option<PathBuf>,
@@ -146,7 +141,7 @@ impl Surroundings {
     }
 }
 
-/// The folders to look in, nearest first.
+/// The folders to search, nearest first.
 fn search_folders(surroundings: &Surroundings) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     if let Some(folder) = surroundings.executable.as_deref().and_then(Path::parent) {
@@ -158,7 +153,7 @@ fn search_folders(surroundings: &Surroundings) -> Vec<PathBuf> {
             .iter()
             .map(|folder| folder.join(".onnxruntime/lib")),
     );
-    // target/release/electra, and target/debug/deps/ of a test, stand below the project's folder.
+    // target/release/electra, and target/debug/deps/ of a test, are below the project's folder.
     let ancestors = surroundings
         .executable
         .iter()

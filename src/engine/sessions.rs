@@ -1,4 +1,4 @@
-//! The sessions of one graph: each is used by one thread at a time, all of them share the weights.
+//! Pools of a graph's sessions. Each session is used by one thread at a time; all share the weights.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -12,31 +12,31 @@ use super::weights::SharedWeight;
 use super::{Device, EngineError, Runtime, operators};
 use crate::inference::Cores;
 
-/// The sessions of one graph, by the cores they compute on.
+/// A graph's sessions, by the number of cores they use.
 #[derive(Debug)]
 pub struct Sessions {
-    /// Each computes on its caller's thread alone; on a GPU there is one.
+    /// Sessions that compute on the caller's thread alone; a GPU has only one.
     pub one_core: SessionPool,
-    /// Computes on all cores; absent where there is but one, and on a GPU.
+    /// A session that computes on all cores; `None` on a single core and on a GPU.
     pub all_cores: Option<SessionPool>,
 }
 
-/// The graph that sessions are opened of.
+/// The graph of the sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionGraph<'a> {
-    /// Its file; weights are looked for beside it.
+    /// The graph's file; weights are looked up beside it.
     pub path: &'a Path,
     /// The graph without its large weights.
     pub bytes: &'a [u8],
-    /// The weights that all sessions share on the CPU.
+    /// Weights that all sessions share on the CPU.
     pub weights: &'a [SharedWeight],
-    /// The weights that operators of this server's own multiply with; none for a graph without such operators.
+    /// Weights of this server's own operators; `None` for a graph without such operators.
     pub linear_weights: Option<&'a LinearWeights>,
 }
 
 impl Sessions {
-    /// Opens `count` sessions on one core each, and with more than one of them another on all cores. On the CPU all of
-    /// them share the weights and what ONNX Runtime makes of them ("prepacking").
+    /// Opens `count` sessions on one core each. On a CPU, if `count` is above one and at least the number of cores,
+    /// also opens a session on all cores. On the CPU, all sessions share the weights and their prepacked forms.
     pub fn open(
         runtime: &Runtime,
         graph: SessionGraph,
@@ -52,7 +52,7 @@ impl Sessions {
         let one_core = (0..count.get())
             .map(|_| opening.session(Cores::One))
             .collect::<Result<Vec<Session>, EngineError>>()?;
-        // With fewer callers than cores, some of the cores are not for this process's graphs.
+        // Fewer sessions than cores mean that some cores are reserved for other work.
         let all_cores = if !device.is_gpu() && count.get() > 1 && count >= runtime.cores() {
             Some(SessionPool::new(vec![opening.session(Cores::All)?]))
         } else {
@@ -65,7 +65,7 @@ impl Sessions {
     }
 }
 
-/// Idle sessions. A caller takes one out for as long as it runs; where all are out, it waits.
+/// A pool of sessions. A caller takes one for the time of its run, and waits if none is idle.
 #[derive(Debug)]
 pub struct SessionPool {
     idle: Mutex<Vec<Session>>,
@@ -80,7 +80,7 @@ impl SessionPool {
         }
     }
 
-    /// Uses each of the idle sessions in turn; all of them where none is in use.
+    /// Uses each idle session in turn; these are all sessions if none is in use.
     pub fn try_each<E>(
         &self,
         use_session: impl FnMut(&mut Session) -> Result<(), E>,
@@ -92,7 +92,8 @@ impl SessionPool {
         outcome
     }
 
-    /// Runs `use_session` with a session of its own. The session goes back when it returns or panics.
+    /// Runs `use_session` with exclusive use of a session. The session returns to the pool even if `use_session`
+    /// panics.
     pub fn with_session<R>(&self, use_session: impl FnOnce(&mut Session) -> R) -> R {
         let mut taken = Taken {
             pool: self,
@@ -136,10 +137,10 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// The device that a name stands for here: [`Device::Auto`] is CUDA where it works, else the CPU.
+/// Resolves [`Device::Auto`]: CUDA if it works, otherwise the CPU. Checks any other device.
 ///
 /// # Errors
-/// [`EngineError::Device`] where a device that was named does not work.
+/// [`EngineError::Device`], if a device that was named does not work.
 pub fn usable_device(runtime: &Runtime, device: Device) -> Result<Device, EngineError> {
     match device {
         Device::Cpu => Ok(Device::Cpu),
@@ -150,7 +151,7 @@ pub fn usable_device(runtime: &Runtime, device: Device) -> Result<Device, Engine
     }
 }
 
-/// Whether a device's execution provider can be registered here.
+/// Checks that a device's execution provider can be registered.
 fn check_device(runtime: &Runtime, device: Device) -> Result<(), EngineError> {
     let builder = Session::builder(&runtime.environment)
         .map_err(|error| device_error(runtime, device, &error))?;
@@ -160,7 +161,7 @@ fn check_device(runtime: &Runtime, device: Device) -> Result<(), EngineError> {
         .map_err(|error| device_error(runtime, device, &error))
 }
 
-/// Why a device does not work, and what would.
+/// An error that says why a device does not work, and what to do.
 fn device_error(runtime: &Runtime, device: Device, error: &dyn std::fmt::Display) -> EngineError {
     let error = error.to_string();
     let reason = format!(
@@ -172,7 +173,7 @@ fn device_error(runtime: &Runtime, device: Device, error: &dyn std::fmt::Display
     EngineError::Device { device, reason }
 }
 
-/// What opening a session takes.
+/// The arguments of opening a session.
 struct Opening<'a> {
     runtime: &'a Runtime,
     graph: SessionGraph<'a>,
@@ -211,10 +212,10 @@ impl Opening<'_> {
     }
 }
 
-/// ONNX Runtime's name of the folder that holds the weights of a graph that comes from memory.
+/// ONNX Runtime's option for the folder with the weights of a graph that is loaded from memory.
 const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
-/// Has a session that gets its graph from memory look for weights beside the graph's file.
+/// Makes a session that loads its graph from memory look for weights beside the graph's file.
 #[allow(
     clippy::result_large_err,
     reason = "ort hands the builder back inside its errors"
@@ -230,7 +231,7 @@ pub(super) fn find_weights(
     builder.with_config_entry(WEIGHTS_FOLDER, folder.to_string_lossy())
 }
 
-/// A builder with the options of every session: computing on its caller's thread alone, or on all cores.
+/// A builder with the options that all sessions share, for the caller's thread alone or for all cores.
 #[allow(
     clippy::result_large_err,
     reason = "ort hands the builder back inside its errors"
@@ -250,16 +251,16 @@ pub(super) fn configure(
             .with_independent_thread_pool()
             .and_then(|builder| builder.with_intra_threads(1))
             .and_then(|builder| builder.with_inter_threads(1)),
-        // The runtime's pool, as a session has it that asks for none of its own.
+        // A session without threads of its own uses the runtime's pool.
         Cores::All => Ok(builder),
     };
     builder
-        // A pattern is kept for each shape that was ever seen, and no two batches have the same.
+        // A pattern is stored for each shape ever seen, and batches rarely repeat a shape.
         .and_then(|builder| builder.with_memory_pattern(false))
         .map_err(|error| load_error(path, &error))
 }
 
-/// Has a session use weights that others use too, and what ONNX Runtime makes of them.
+/// Makes a session use the shared weights and their prepacked forms.
 #[allow(
     clippy::result_large_err,
     reason = "ort hands the builder back inside its errors"

@@ -1,4 +1,4 @@
-//! Counts the sessions of a graph, and the copies of its weights.
+//! Counts a graph's sessions and the copies of its weights.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ fn idle(pool: &SessionPool) -> usize {
     pool.idle.lock().unwrap().len()
 }
 
-/// A graph and its weights, as they are read.
+/// A graph and its weights, as loaded.
 struct Read {
     runtime: Runtime,
     path: PathBuf,
@@ -70,7 +70,7 @@ fn check(runtime: &Runtime, path: &Path) {
     let on_all_cores = usize::from(runtime.cores().get() <= 2);
     assert_eq!(sessions.all_cores.as_ref().map_or(0, idle), on_all_cores);
 
-    // Each session holds the tensor itself, beside this test.
+    // Each session holds the same tensor, as does this test.
     for (name, tensor) in weights {
         assert_eq!(Arc::strong_count(tensor), 1 + 2 + on_all_cores, "{name}");
     }
@@ -109,7 +109,7 @@ fn all_sessions_multiply_with_one_copy_of_the_weights() {
     let in_use = SharedWeights::default();
     let handed = read_external(&fused.model, &path, &in_use).unwrap();
     let linear_weights = read_linear(&fused.linear_weights, &path, &in_use).unwrap();
-    // Four in each of two layers, which ONNX Runtime has no copy of.
+    // Four in each of two layers; ONNX Runtime has no copy of them.
     assert_eq!(fused.linear_weights.len(), 2 * 4);
     let copies = |name: &str| Arc::strong_count(&linear_weights.floats(name).unwrap()) - 1;
     let names = fused
@@ -165,7 +165,7 @@ fn sessions_compute_with_the_weights_that_they_are_handed() {
     let mut weights = read.weights.clone();
     let of_the_file = logits(&weights);
     assert_eq!(of_the_file, logits(&[]));
-    // Were each session to keep the file's own copy, it would not matter what it is handed.
+    // If sessions read their own copies from the file, changed weights would have no effect.
     for (_, weight) in &mut weights {
         let (shape, values) = weight.try_extract_tensor::<f32>().unwrap();
         let halved = values.iter().map(|value| value / 2.0).collect::<Vec<_>>();

@@ -1,5 +1,4 @@
-//! Weights that several models have in common, such as the embeddings of checkpoints that were fine-tuned with them frozen,
-//! are in memory once.
+//! Shares identical weights between models, such as embeddings that were frozen in fine-tuning.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,7 +9,7 @@ use ring::digest::{SHA256, digest};
 
 use crate::kernels::{ByteWeights, FloatWeights};
 
-/// Smaller ones are not worth looking for.
+/// Smaller tensors are not shared: looking for them costs more than it saves.
 const LEAST_BYTES: usize = 1 << 16;
 
 /// The weights in use. Cheap to clone; clones share.
@@ -24,12 +23,11 @@ struct InUse {
     bytes: Mutex<LaidOut<ByteWeights>>,
 }
 
-/// Matrices that are laid out for the processor, by what they were laid out of, which is not there any more to be compared:
-/// the shape, and the SHA-256 of the values.
+/// Packed matrices by their shape and the SHA-256 of their values. The values are not kept, so they can't be compared.
 type LaidOut<W> = HashMap<([usize; 2], Vec<u8>), Weak<W>>;
 
 impl SharedWeights {
-    /// The tensor in use that has this shape and these values, if there is one.
+    /// Finds a tensor in use with this shape and these values.
     pub fn find<T: PrimitiveTensorElementType + Pod>(
         &self,
         shape: &[i64],
@@ -38,7 +36,7 @@ impl SharedWeights {
         if size_of_val(values) < LEAST_BYTES {
             return None;
         }
-        // Compared without the lock: that takes a while for large tensors that are equal.
+        // Compare without the lock, because large equal tensors take time.
         let candidates: Vec<_> = lock(&self.0.tensors)
             .iter()
             .filter_map(Weak::upgrade)
@@ -51,19 +49,19 @@ impl SharedWeights {
         })
     }
 
-    /// Has a tensor be found for as long as it is in use.
+    /// Registers a tensor, which can be found as long as it is in use.
     pub fn add(&self, tensor: &Arc<DynValue>) {
         let mut in_use = lock(&self.0.tensors);
         in_use.retain(|known| known.strong_count() > 0);
         in_use.push(Arc::downgrade(tensor));
     }
 
-    /// A matrix of floats, `[inputs, outputs]`, laid out: the one in use, if there is one.
+    /// Returns the packed fp32 matrix `[inputs, outputs]` that is in use, or else packs one.
     pub fn floats(&self, shape: [usize; 2], values: &[f32]) -> Arc<FloatWeights> {
         laid_out(&self.0.floats, shape, values, FloatWeights::new)
     }
 
-    /// A matrix of bytes, as [`Self::floats`].
+    /// The same for an int8 matrix.
     pub fn bytes(&self, shape: [usize; 2], values: &[i8]) -> Arc<ByteWeights> {
         laid_out(&self.0.bytes, shape, values, ByteWeights::new)
     }
@@ -90,7 +88,7 @@ fn lock<T>(in_use: &Mutex<T>) -> MutexGuard<'_, T> {
     in_use.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes rather than values: a weight that is no number equals itself.
+/// Bytes rather than values, so that NaN equals itself.
 fn bytes_of<T: Pod>(values: &[T]) -> &[u8] {
     bytemuck::cast_slice(values)
 }

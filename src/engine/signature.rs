@@ -1,13 +1,14 @@
-//! What a graph takes and gives, in either layout: decided once when it is loaded, so that a run only has to follow it.
+//! Maps a graph's inputs and outputs to a batch, in either layout. Determined once when the graph is loaded; each run
+//! follows it.
 
 use super::TensorInfo;
 use super::padded::PaddedInput;
 use crate::export::graph::{INPUTS, OUTPUT};
 use crate::task::Task;
 
-/// Outputs of question answering in transformers' and Optimum's graphs.
+/// Question answering outputs in transformers' and Optimum's graphs.
 pub(super) const START_AND_END: [&str; 2] = ["start_logits", "end_logits"];
-/// Outputs of graphs that end before any head.
+/// Outputs of graphs without a head.
 const HEADLESS: [&str; 4] = [
     "last_hidden_state",
     "pooler_output",
@@ -15,16 +16,14 @@ const HEADLESS: [&str; 4] = [
     "sentence_embedding",
 ];
 
-/// What a graph takes and gives.
+/// A graph's inputs and outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// What it takes.
     pub inputs: Inputs,
-    /// What it gives.
     pub output: Output,
 }
 
-/// What a graph takes.
+/// A graph's inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inputs {
     /// The four inputs of `electra export`'s graphs.
@@ -33,58 +32,51 @@ pub enum Inputs {
     Padded(Vec<(PaddedInput, Integer)>),
 }
 
-/// The element type of a padded graph's input.
+/// Element type of a padded graph's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Integer {
-    /// 64 bits.
     Int64,
-    /// 32 bits.
     Int32,
 }
 
-/// What a graph gives.
+/// A graph's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// Where the logits are.
     pub logits: Logits,
-    /// What a row of them belongs to.
     pub rows: OutputRows,
-    /// Logits in a row.
+    /// Number of logits per row.
     pub width: usize,
 }
 
-/// Where the logits of a graph are.
+/// The outputs that contain the logits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Logits {
-    /// In one output, by its name.
+    /// A single output, by name.
     In(String),
-    /// Of starts and of ends, in an output each.
+    /// One output for start logits and one for end logits.
     StartAndEnd,
 }
 
-/// What a row of the logits belongs to.
+/// The meaning of a row of logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputRows {
-    /// A token.
     Tokens,
-    /// A sequence.
     Sequences,
 }
 
-/// A task, and what in a graph it was concluded from.
+/// A task, and the evidence for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConcludedTask {
-    /// The task.
     pub task: Task,
-    /// As in "concluded from …".
+    /// Follows "concluded from …".
     pub from: String,
 }
 
 impl Signature {
-    /// That of a graph of the packed layout, whose output's first dimension has this name.
+    /// The signature of a packed graph. `first_dimension` is the name of the output's first dimension.
     ///
     /// # Errors
-    /// A sentence's end: what is unexpected, and the way out.
+    /// What is unexpected and what to do, as the end of a sentence.
     pub fn packed(
         inputs: &[TensorInfo],
         outputs: &[TensorInfo],
@@ -113,10 +105,10 @@ impl Signature {
         })
     }
 
-    /// That of any other graph of an encoder of text.
+    /// The signature of any other text encoder's graph.
     ///
     /// # Errors
-    /// As [`Self::packed`].
+    /// As for [`Self::packed`].
     pub fn padded(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Result<Self, String> {
         Ok(Self {
             inputs: Inputs::Padded(padded_inputs(inputs)?),
@@ -124,7 +116,7 @@ impl Signature {
         })
     }
 
-    /// The task that the outputs tell, where they leave no doubt.
+    /// The task that the outputs imply; `None` if they are ambiguous.
     #[must_use]
     pub fn concluded_task(&self) -> Option<ConcludedTask> {
         let Output {
@@ -194,7 +186,7 @@ fn padded_inputs(inputs: &[TensorInfo]) -> Result<Vec<(PaddedInput, Integer)>, S
                     ));
                 }
             };
-            // An empty shape is one that the graph does not tell.
+            // An empty shape means that the graph does not declare one.
             match input.shape.as_slice() {
                 [] | [-1, -1] => Ok((known, integer)),
                 shape => Err(format!(
@@ -264,8 +256,8 @@ fn names(tensors: &[TensorInfo]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// What a row of an output belongs to, and its width. A last dimension of two that is left open is that of tokens: the
-/// number of labels is never open. Every run compares the logits' number with it.
+/// The meaning of an output's rows, and their width. If the last of two dimensions is variable, it counts tokens,
+/// because the number of labels is always fixed. Every run checks the number of logits against this.
 fn read(output: &TensorInfo) -> Result<(OutputRows, usize), String> {
     let TensorInfo {
         name,
@@ -291,7 +283,7 @@ fn read(output: &TensorInfo) -> Result<(OutputRows, usize), String> {
     })
 }
 
-/// A dimension's size where it is fixed.
+/// The size of a fixed dimension; `None` for a variable one.
 fn fixed(size: i64) -> Option<usize> {
     usize::try_from(size).ok().filter(|size| *size > 0)
 }

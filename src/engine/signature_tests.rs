@@ -1,4 +1,4 @@
-//! What is concluded from the inputs and outputs that graphs declare, and what is refused.
+//! Signatures concluded from the inputs and outputs that graphs declare, and refusals.
 
 use super::*;
 
@@ -67,7 +67,7 @@ fn outputs_tell_rows_width_and_task() {
     check(&[("logits", &[-1, -1, 5])], Tokens, 5, Some(Task::Tag));
     let ends: &[(&str, &[i64])] = &[("end_logits", &[-1, -1]), ("start_logits", &[-1, -1])];
     check(ends, Tokens, 2, Some(Task::Qa));
-    // Beside logits anything may stand; another name is taken where it is the only one, but tells no task.
+    // Outputs beside `logits` are ignored. A single output may have another name, but then implies no task.
     check(
         &[("hidden", &[-1, -1, 8]), ("logits", &[-1, 2])],
         Sequences,

@@ -1,4 +1,4 @@
-//! A graph's inputs and outputs, as the runtime describes them.
+//! Names, types and shapes of a graph's inputs and outputs.
 
 use ort::value::{Outlet, TensorElementType, ValueType};
 use serde::Serialize;
@@ -6,11 +6,10 @@ use serde::Serialize;
 /// An input or output of a graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TensorInfo {
-    /// Its name.
     pub name: String,
-    /// Its element type, as the Open Inference Protocol spells it: `INT64`, `FP32`.
+    /// Element type in the Open Inference Protocol's spelling: `INT64`, `FP32`.
     pub datatype: String,
-    /// Its shape, with -1 for a size known when the graph runs.
+    /// Shape; -1 for a size that is known only when the graph runs.
     pub shape: Vec<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! Batches as the tensors that a graph takes, and the tensors that it gives as logits: what a signature says, done.
+//! Converts batches to a graph's input tensors, and its output tensors to logits, according to its signature.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,20 +14,20 @@ use super::signature::{Inputs, Integer, Logits, Output, OutputRows, START_AND_EN
 use crate::export::graph::INPUTS;
 use crate::inference::Sequence;
 
-/// Tensors by the names of the inputs that take them.
+/// Input tensors by name.
 pub(super) type Feed = Vec<(&'static str, DynValue)>;
 
-/// Where the tokens of a batch stand in outputs that have a row a token.
+/// Positions of a batch's tokens in outputs with one row per token.
 #[derive(Debug)]
 pub(super) struct TokenRows {
-    /// The rows of each sequence.
+    /// Rows of each sequence.
     of_sequences: Vec<Range<usize>>,
-    /// All of them, those of padding included.
+    /// Number of rows, including padding.
     all: usize,
 }
 
 impl Inputs {
-    /// A batch's tensors, and the rows of its tokens.
+    /// Builds a batch's input tensors, and finds the rows of its tokens.
     pub(super) fn feed(&self, sequences: &[&Sequence]) -> ort::Result<(Feed, TokenRows)> {
         match self {
             Self::Packed => packed(sequences),
@@ -71,7 +71,7 @@ fn tensor(shape: [usize; 2], values: Vec<i64>, integer: Integer) -> ort::Result<
     Ok(match integer {
         Integer::Int64 => Tensor::from_array((shape, values))?.into_dyn(),
         Integer::Int32 => {
-            // No vocabulary has 2^31 tokens; an id beyond its rows is refused by the graph.
+            // No vocabulary has 2^31 tokens; the graph refuses an id beyond its rows.
             let narrow = |value| i32::try_from(value).unwrap_or(i32::MAX);
             let values: Vec<i32> = values.into_iter().map(narrow).collect();
             Tensor::from_array((shape, values))?.into_dyn()
@@ -80,7 +80,7 @@ fn tensor(shape: [usize; 2], values: Vec<i64>, integer: Integer) -> ort::Result<
 }
 
 impl Output {
-    /// The logits of each of the sequences that were fed.
+    /// Reads the logits of each sequence.
     pub(super) fn read(
         &self,
         outputs: &SessionOutputs,
@@ -98,7 +98,7 @@ impl Output {
             OutputRows::Tokens => tokens.all,
         };
         let width = self.width;
-        // A graph may give another shape than it declares.
+        // A graph's output may not have the shape that it declares.
         if rows.checked_mul(width) != Some(logits.len()) {
             return Err(EngineError::Run(format!(
                 "the graph gave {} logits where it declares {width} for each of {rows} rows",
@@ -139,7 +139,7 @@ impl Logits {
     }
 }
 
-/// The elements of an output, widened where they are 16-bit floats.
+/// The elements of an output; 16-bit floats are widened.
 fn floats<'o>(outputs: &'o SessionOutputs, name: &str) -> Result<Cow<'o, [f32]>, EngineError> {
     let failed = |error: ort::Error| EngineError::Run(error.to_string());
     let output = outputs

@@ -1,4 +1,4 @@
-//! What the engine's tests share: small checkpoints, exported.
+//! Exported small checkpoints and a runtime, for the engine's tests.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::{Precision, Runtime, RuntimeError};
 use crate::export::{GRAPH_FILE, export_graph};
 
-/// A small checkpoint's graph in a folder of its own, which goes when this is dropped.
+/// The graph of a small checkpoint, in a temporary folder that is deleted on drop.
 pub struct ExportedGraph {
     pub folder: tempfile::TempDir,
 }
@@ -28,7 +28,7 @@ impl ExportedGraph {
     }
 }
 
-/// A file of `tests/golden/graphs`: graphs of other exporters.
+/// A file of `tests/golden/graphs`: a graph of another exporter.
 pub fn other_graph(path: &str) -> PathBuf {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     project.join("tests/golden/graphs").join(path)

@@ -1,5 +1,5 @@
-//! A graph's weights, read once to be shared by all its sessions: as tensors of ONNX Runtime's, which other models that have
-//! the same share too, or laid out for the server's own products, which they share as well.
+//! Reads a graph's weights once for all its sessions, as ONNX Runtime's tensors or packed for the server's own
+//! products. Models with identical weights share either form.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -15,13 +15,13 @@ use super::linear_weights::LinearWeights;
 use super::shared_weights::SharedWeights;
 use crate::onnx::{self, DataLocation, DataType};
 
-/// A weight by the name it has in the graph.
+/// A weight, by its name in the graph.
 pub type SharedWeight = (String, Arc<DynValue>);
 
-/// Reads the weights that the graph keeps in a file of its own.
+/// Reads the weights that the graph stores externally.
 ///
 /// # Errors
-/// Where a file is missing or too short, or a tensor's description contradicts itself or points out of the folder.
+/// If a file is missing or too short, or a tensor's description contradicts itself or leaves the graph's folder.
 pub fn read_external(
     model: &onnx::Model,
     graph_path: &Path,
@@ -37,7 +37,7 @@ pub fn read_external(
             DataType::Int8 => shared::<i8>(tensor, &mut data, in_use)?,
             DataType::Uint8 => shared::<u8>(tensor, &mut data, in_use)?,
             _ => {
-                // ONNX Runtime reads it.
+                // ONNX Runtime reads these tensors itself.
                 data.path(tensor)?;
                 return Ok(None);
             }
@@ -47,10 +47,10 @@ pub fn read_external(
     weights.filter_map(Result::transpose).collect()
 }
 
-/// Reads the weights of linear layers that are no part of their graph.
+/// Reads the weights of linear layers that are not part of their graph.
 ///
 /// # Errors
-/// As [`read_external`]; and where a tensor is no matrix of floats or of signed bytes.
+/// As for [`read_external`], and if a tensor is not a matrix of floats or signed bytes.
 pub fn read_linear(
     tensors: &[onnx::Tensor],
     graph_path: &Path,
@@ -79,7 +79,7 @@ fn matrix_shape(tensor: &onnx::Tensor) -> Result<[usize; 2], String> {
     }
 }
 
-/// A tensor of ONNX Runtime's, or the same of another model.
+/// Creates an ONNX Runtime tensor, or returns the identical one of another model.
 fn shared<T: PrimitiveTensorElementType + Pod + Debug>(
     tensor: &onnx::Tensor,
     data: &mut ExternalData,

@@ -1,4 +1,4 @@
-//! `Gelu`, `GeluTanh`, `Relu`, `Silu` and their quantized kinds: the activation of a product.
+//! `Gelu`, `GeluTanh`, `Relu`, `Silu` and their quantized variants: the activation of a product.
 
 use ort::operator::{
     ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput,
@@ -11,7 +11,7 @@ use crate::export::graph::fused::{SHIFT, activation_operator};
 use crate::inference::Cores;
 use crate::kernels::{activate, activate_and_quantize};
 
-/// Where the scales are among the inputs.
+/// Index of the scales among the inputs.
 const SCALES: usize = 2;
 
 pub struct Activate {

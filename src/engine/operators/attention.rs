@@ -1,4 +1,4 @@
-//! `Attention` and its quantized kind: attention of each sequence to itself.
+//! `Attention` and its quantized variant: self-attention of each sequence.
 
 use std::ops::Range;
 
@@ -15,11 +15,11 @@ use crate::kernels::{Heads, attend, quantize_signed};
 
 const STARTS: usize = 2;
 const SCALES: usize = 3;
-/// Queries, keys and values stand side by side in a row.
+/// Queries, keys and values, concatenated in a row.
 const PARTS: usize = 3;
 
-/// Queries of a sequence that are done at a time where all cores work: fewer would have its keys and values laid out too
-/// often, more would leave cores without work.
+/// Queries of a sequence per part, if all cores work. Fewer would pack its keys and values too often; more would leave
+/// cores idle.
 const QUERIES_OF_A_PART: usize = 48;
 
 pub struct Attention {
@@ -73,7 +73,6 @@ pub struct AttentionKernel {
     first_tokens: bool,
 }
 
-/// Some queries of a sequence.
 struct Part {
     sequence: Range<usize>,
     queries: Range<usize>,
@@ -155,7 +154,7 @@ impl AttentionKernel {
     }
 }
 
-/// The rows of each sequence, of which none is empty.
+/// The rows of each sequence. Refuses empty sequences.
 pub(super) fn sequences(starts: &[i64], rows: usize) -> ort::Result<Vec<Range<usize>>> {
     let starts: Option<Vec<usize>> = starts
         .iter()
@@ -170,7 +169,7 @@ pub(super) fn sequences(starts: &[i64], rows: usize) -> ort::Result<Vec<Range<us
     Ok(starts.windows(2).map(|ends| ends[0]..ends[1]).collect())
 }
 
-/// Gives each part its own piece of the elements, in order.
+/// Assigns each part its slice of the elements, in order.
 fn split<P, T>(
     parts: Vec<P>,
     length: impl Fn(&P) -> usize,

@@ -1,4 +1,4 @@
-//! One call of an operator: its inputs checked against each other, its outputs, and its work in parts.
+//! One call of an operator: checks its inputs against each other, creates its outputs and divides its work.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -10,18 +10,18 @@ use crate::inference::Cores;
 use crate::kernels::Product;
 use crate::numbers::signed;
 
-/// Parts that work for all cores is cut into: some for each, as they do not run at the same speed.
+/// Number of parts that work for all cores is divided into: several per core, because cores do not run at the same
+/// speed.
 const PARTS: usize = 8;
-/// Rows that are worth a part of their own.
+/// Least number of rows in a part.
 const LEAST_ROWS: usize = 8;
 
-/// The inputs of a call.
 pub struct CallInputs<'c> {
     values: Vec<Option<ValueRef<'c>>>,
 }
 
 impl<'c> CallInputs<'c> {
-    /// The first `count` inputs.
+    /// Takes the first `count` inputs.
     pub fn new(context: &'c ComputeContext, count: usize) -> ort::Result<Self> {
         let values = (0..count).map(|index| context.input(index));
         Ok(Self {
@@ -29,13 +29,12 @@ impl<'c> CallInputs<'c> {
         })
     }
 
-    /// An input's elements.
     pub fn elements<T: PrimitiveTensorElementType>(&self, index: usize) -> ort::Result<&[T]> {
         self.optional(index)?
             .ok_or_else(|| ort::Error::new(format!("input {index} is missing")))
     }
 
-    /// The elements of an input that may be left out.
+    /// The elements of an optional input; `None` if it is absent.
     pub fn optional<T: PrimitiveTensorElementType>(
         &self,
         index: usize,
@@ -46,7 +45,8 @@ impl<'c> CallInputs<'c> {
         }
     }
 
-    /// Inputs 0 and 1, and one that may be left out, as a product with its bias and its scales; and the number of rows.
+    /// Reads inputs 0 and 1, and the optional input `scales`, as a product with its bias and scales. Also returns the
+    /// number of rows.
     pub fn product(&self, scales: usize) -> ort::Result<(Product<'_>, usize)> {
         let (rows, bias) = (self.elements(0)?, self.elements(1)?);
         let scales = self.optional(scales)?;
@@ -59,7 +59,7 @@ impl<'c> CallInputs<'c> {
     }
 }
 
-/// How many rows of a width these elements are.
+/// The number of rows of this width; an error if the last is incomplete.
 pub fn count_of_rows(elements: usize, width: usize) -> ort::Result<usize> {
     if width == 0 || !elements.is_multiple_of(width) {
         let reason = format!("{elements} elements are no rows of {width}");
@@ -68,7 +68,7 @@ pub fn count_of_rows(elements: usize, width: usize) -> ort::Result<usize> {
     Ok(elements / width)
 }
 
-/// Refuses an input of another length than the others want.
+/// Refuses an input whose length does not match the other inputs.
 pub fn check_length(what: &str, length: usize, wanted: usize) -> ort::Result<()> {
     if length == wanted {
         return Ok(());
@@ -77,7 +77,7 @@ pub fn check_length(what: &str, length: usize, wanted: usize) -> ort::Result<()>
     Err(ort::Error::new(reason))
 }
 
-/// An output, to be filled.
+/// Creates an output to be filled.
 pub fn output<'c>(
     context: &'c ComputeContext,
     index: usize,
@@ -89,7 +89,7 @@ pub fn output<'c>(
         .ok_or_else(|| ort::Error::new(format!("output {index} is not wanted")))
 }
 
-/// How many of so many rows are done at a time.
+/// Number of rows per part.
 pub fn rows_per_part(rows: usize, cores: Cores) -> usize {
     match cores {
         Cores::One => rows.max(1),
@@ -97,13 +97,13 @@ pub fn rows_per_part(rows: usize, cores: Cores) -> usize {
     }
 }
 
-/// Some rows, by the place of their part.
+/// The rows of a part, by its index.
 pub fn rows_in_part(part: usize, size: usize, rows: usize) -> Range<usize> {
     let start = part * size;
     start..rows.min(start + size)
 }
 
-/// Does every part of the work, on the threads of the runtime's pool too where all cores are meant.
+/// Runs all parts; with all cores, also on the threads of the runtime's pool.
 pub fn run_parts<T: Send>(
     context: &ComputeContext,
     cores: Cores,

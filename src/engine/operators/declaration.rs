@@ -1,21 +1,21 @@
-//! What operators declare: their inputs, their results and their attributes.
+//! Declares the operators' inputs, outputs and attributes.
 
 use ort::operator::{FromKernelContext, KernelContext, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 
 use crate::export::graph::fused::quantized;
 
-/// What an operator gives.
+/// The type of an operator's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Results {
     /// Rows of floats.
     Floats,
-    /// Rows of bytes, and a scale for each.
+    /// Rows of bytes, and one scale per row.
     Bytes,
 }
 
 impl Results {
-    /// The name of an operator that gives these.
+    /// The name of the variant with this output.
     pub fn name(self, operator: &str) -> String {
         match self {
             Self::Floats => operator.to_owned(),
@@ -23,7 +23,6 @@ impl Results {
         }
     }
 
-    /// The declared outputs.
     pub fn outputs(self) -> Vec<OperatorOutput> {
         match self {
             Self::Floats => vec![OperatorOutput::required(TensorElementType::Float32)],
@@ -35,17 +34,15 @@ impl Results {
     }
 }
 
-/// An input of floats.
 pub fn floats() -> OperatorInput {
     OperatorInput::required(TensorElementType::Float32)
 }
 
-/// An input of floats that may be left out.
 pub fn optional_floats() -> OperatorInput {
     OperatorInput::optional(TensorElementType::Float32)
 }
 
-/// A node's attribute, which must be there.
+/// A required attribute of a node.
 pub fn attribute<'attr, T: FromKernelContext<'attr>>(
     node: &KernelContext<'attr>,
     name: &str,

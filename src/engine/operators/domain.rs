@@ -1,4 +1,4 @@
-//! The domain of the operators, and how ONNX Runtime gets to know it.
+//! Assembles the operators' domain and registers it with ONNX Runtime.
 
 use ort::environment::Environment;
 use ort::operator::OperatorDomain;
@@ -19,7 +19,8 @@ use crate::onnx::{
     DataType, Graph, IR_VERSION, Model, OPSET, OperatorSet, Shape, TensorType, Type, ValueInfo,
 };
 
-/// All operators, multiplying with these weights, on the caller's thread alone or on those of the runtime's pool too.
+/// Builds the domain of all operators with these weights. They run on the caller's thread, or also on the runtime's
+/// pool.
 pub fn domain(cores: Cores, weights: &LinearWeights) -> ort::Result<OperatorDomain> {
     let mut domain = OperatorDomain::new(DOMAIN)?
         .add(Linear::new(cores, weights.clone()))?
@@ -36,12 +37,12 @@ pub fn domain(cores: Cores, weights: &LinearWeights) -> ort::Result<OperatorDoma
     Ok(domain)
 }
 
-/// Opens a session of a graph that gives out what it is given, for ONNX Runtime to know the domain from then on. It notes a
-/// domain for the whole process when the first session that has it is opened, without a lock: of two threads that do so at
-/// once, one gets the error that the domain is there already.
+/// Opens a session of an identity graph, so that ONNX Runtime knows the domain from then on. ONNX Runtime registers a
+/// domain for the whole process with the first session that uses it, without a lock. If two threads did so at once, one
+/// would get the error that the domain already exists.
 ///
 /// # Errors
-/// What ONNX Runtime says.
+/// ONNX Runtime's error.
 pub fn register_domain(environment: &Environment) -> ort::Result<()> {
     let value = ValueInfo {
         name: "value".to_owned(),

@@ -1,4 +1,4 @@
-//! `Linear` and `IntegerLinear`: products of rows with a layer's weights, which all sessions read.
+//! `Linear` and `IntegerLinear`: products of rows with a layer's weights, which all sessions share.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -118,7 +118,7 @@ impl Kernel for IntegerLinearKernel {
     }
 }
 
-/// The weights that a node names.
+/// The weights that a node refers to by name.
 fn named<W>(
     node: &KernelContext<'_>,
     find: impl FnOnce(&str) -> Option<Arc<W>>,
@@ -127,7 +127,7 @@ fn named<W>(
     find(&name).ok_or_else(|| ort::Error::new(format!("there are no weights `{name}`")))
 }
 
-/// Multiplies all rows with weights of `[inputs, outputs]`, some rows at a time, and gives their products out.
+/// Multiplies all rows with weights of `[inputs, outputs]`, in parts, and writes the products to the output.
 fn multiply<T: PrimitiveTensorElementType + Sync>(
     context: &ComputeContext,
     cores: Cores,

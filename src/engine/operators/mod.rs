@@ -1,5 +1,5 @@
-//! The operators of fused graphs, as ONNX Runtime calls them: adapters that take its tensors, call a kernel and fill its
-//! tensors. `export::graph::fused` says what each takes and gives.
+//! The operators of fused graphs, as adapters between ONNX Runtime's tensors and the kernels. `export::graph::fused`
+//! lists their inputs and outputs.
 
 mod activation;
 mod attention;

@@ -1,4 +1,4 @@
-//! `AddNormalize` and its quantized kind: the LayerNorm of a product and the rows that it is added to.
+//! `AddNormalize` and its quantized variant: the LayerNorm of a product plus the rows of the skip connection.
 
 use ort::operator::{
     ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput,
@@ -11,7 +11,7 @@ use crate::export::graph::fused::{ADD_NORMALIZE, EPSILON};
 use crate::inference::Cores;
 use crate::kernels::{Norm, add_and_normalize};
 
-/// Where the rows to add are among the inputs.
+/// Index of the skip connection's rows among the inputs.
 const SKIP: usize = 2;
 const GAIN: usize = 3;
 const SHIFT: usize = 4;
@@ -51,7 +51,7 @@ impl Operator for AddNormalize {
         ]
     }
 
-    /// The rows, which are added again after the next product, come first; quantized ones beside them.
+    /// The rows come first, because they are added again after the next product; their quantized form follows.
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
         let mut outputs = vec![OperatorOutput::required(TensorElementType::Float32)];
         if self.results == Results::Bytes {

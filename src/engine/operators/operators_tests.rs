@@ -1,4 +1,4 @@
-//! Fused graphs against the exported ones that they are made of, which ONNX Runtime runs with its own operators.
+//! Compares fused graphs with the exported graphs that they replace, run by ONNX Runtime's own operators.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -20,7 +20,7 @@ const CHECKPOINTS: [&str; 8] = [
     "token-bio",
 ];
 
-/// Of unequal lengths, the longest in more than one part where all cores run it.
+/// Different lengths; the longest takes several parts if all cores run it.
 const LENGTHS: [usize; 6] = [1, 17, 60, 2, 33, 8];
 
 fn load(runtime: &Runtime, path: &Path) -> Graph {
@@ -31,7 +31,7 @@ fn load(runtime: &Runtime, path: &Path) -> Graph {
     Graph::load(runtime, path, &options).unwrap()
 }
 
-/// Has a config.json say something else than the graph was made with, so that the graph runs as it was exported.
+/// Changes config.json so that it does not match the graph, which then runs as exported.
 fn estrange(folder: &Path) {
     let path = folder.join("config.json");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -107,7 +107,7 @@ fn half_precision_runs_as_it_was_exported() {
     assert!(!load(&runtime, &exported.path()).is_fused());
 }
 
-/// An error of the runtime, not a panic, and none of a neighbour's rows.
+/// Causes an error of the runtime: no panic, and no read of another sequence's rows.
 #[test]
 fn sequences_that_make_no_sense_are_refused() {
     // Errors are its own.

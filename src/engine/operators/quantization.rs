@@ -1,4 +1,4 @@
-//! `Quantize`: rows to bytes, and a scale for each.
+//! `Quantize`: rows to bytes, with one scale per row.
 
 use ort::operator::{
     ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput,
