@@ -1,4 +1,4 @@
-//! What config.json says of a model of any architecture.
+//! Reads config.json of a model of any architecture.
 
 use std::io;
 use std::path::Path;
@@ -11,11 +11,11 @@ use super::labels;
 use crate::heads::classify::ProblemType;
 use crate::task::{Architecture, Task};
 
-/// The default of transformers' configurations of ELECTRA, BERT and DistilBERT.
+/// transformers' default for ELECTRA, BERT and DistilBERT.
 pub(super) const DEFAULT_MAX_TOKENS: usize = 512;
-/// That of ELECTRA's and BERT's.
+/// transformers' default for ELECTRA and BERT.
 pub(super) const DEFAULT_TOKEN_TYPES: usize = 2;
-/// Room for the two special tokens, and two more.
+/// Room for two special tokens and two others.
 const LEAST_MAX_TOKENS: usize = 4;
 
 /// What config.json says of a model of any architecture. The sizes of an ELECTRA encoder are in [`ModelShape`](super::ModelShape).
@@ -24,15 +24,15 @@ pub struct ModelConfig {
     pub(super) entries: Entries,
     /// `architectures`: class names of transformers, such as `ElectraForPreTraining`; may be empty.
     pub architectures: Vec<String>,
-    /// `max_position_embeddings`: the longest sequence in tokens, special tokens included.
+    /// `max_position_embeddings`: length of the longest sequence in tokens, special tokens included.
     pub max_tokens: usize,
-    /// `vocab_size`: rows of the word embedding, if the file says so.
+    /// `vocab_size`: rows of the word embedding, if given.
     pub vocabulary_size: Option<usize>,
     /// `type_vocab_size`: rows of the token type embedding.
     pub token_types: usize,
-    /// `id2label` in the order of its ids, or as many default names as `num_labels` says; none if neither is there.
+    /// The names in `id2label`, sorted by id, or else `num_labels` default names; `None` if both keys are absent.
     pub labels: Option<Vec<String>>,
-    /// `problem_type`: what a sequence head's logits mean.
+    /// `problem_type`: the meaning of a sequence head's logits.
     pub problem_type: Option<ProblemType>,
 }
 
@@ -49,10 +49,10 @@ impl ModelConfig {
         }
     }
 
-    /// Reads a config.json's content.
+    /// Parses the content of a config.json.
     ///
     /// # Errors
-    /// As [`Self::from_folder`].
+    /// As for [`Self::from_folder`].
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
         let entries: Map<String, Value> =
@@ -80,7 +80,7 @@ impl ModelConfig {
         })
     }
 
-    /// What the first class in `architectures` that is known computes.
+    /// The architecture of the first known class in `architectures`.
     #[must_use]
     pub fn architecture(&self) -> Option<Architecture> {
         let mut classes = self.architectures.iter();

@@ -1,14 +1,13 @@
-//! The entries of config.json, by key and type. A key that is null counts as absent.
+//! Typed access to config.json's entries. A key that is null counts as absent.
 
 use serde_json::{Map, Value};
 
 use super::error::ConfigError;
 use crate::quote::quoted;
 
-/// Far above any real model's sizes, and small enough that a product of two of them fits in 64 bits.
+/// Far above the sizes of any real model, and small enough that the product of two fits into 64 bits.
 const MOST: usize = 1 << 24;
 
-/// The file's object.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entries(Map<String, Value>);
 
@@ -25,7 +24,7 @@ impl Entries {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    /// A whole number that is at least `least`.
+    /// A whole number from `least` to [`MOST`].
     pub(super) fn count(&self, key: &str, least: usize) -> Result<Option<usize>, ConfigError> {
         let wanted = || format!("must be a whole number from {least} to {MOST}");
         self.read(key, wanted, |value| {
@@ -82,7 +81,7 @@ impl Entries {
     }
 }
 
-/// The refusal of a value.
+/// An error about a value.
 pub(super) fn refused(key: &str, value: &Value, wanted: &str) -> ConfigError {
     let shown = value.to_string();
     ConfigError::value(key, format!("is {}, but {wanted}", quoted(&shown)))

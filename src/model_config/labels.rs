@@ -1,4 +1,4 @@
-//! The names of a model's labels: `id2label`, or as many default names as `num_labels` says.
+//! Reads the names of a model's labels: `id2label`, or else `num_labels` default names.
 
 use serde_json::{Map, Value};
 
@@ -6,11 +6,11 @@ use super::entries::{Entries, refused};
 use super::error::ConfigError;
 
 const IDS: &str = "id2label";
-/// More than any real model has; bounds the names that `num_labels` alone makes.
+/// Far above any real model's number of labels. Bounds the names that `num_labels` generates.
 const MOST_LABELS: usize = 1 << 16;
 
-/// As in transformers, `id2label` decides and `num_labels` counts only without it; `_num_labels` and `label2id` are not
-/// read. An empty `id2label` is as if it were absent.
+/// As in transformers, `id2label` takes precedence over `num_labels`; `_num_labels` and `label2id` are ignored. An
+/// empty `id2label` counts as absent.
 pub(super) fn read(entries: &Entries) -> Result<Option<Vec<String>>, ConfigError> {
     if let Some(ids) = entries.object(IDS)?.filter(|ids| !ids.is_empty()) {
         return names_by_id(ids).map(Some);
@@ -25,13 +25,13 @@ pub(super) fn read(entries: &Entries) -> Result<Option<Vec<String>>, ConfigError
     Ok(Some((0..count).map(default_label).collect()))
 }
 
-/// transformers' name of a label that has none.
+/// transformers' name for a label without a name.
 #[must_use]
 pub fn default_label(id: usize) -> String {
     format!("LABEL_{id}")
 }
 
-/// The names in the order of their ids.
+/// The names, sorted by id.
 fn names_by_id(ids: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
     let mut names = vec![None; ids.len()];
     for (key, value) in ids {
@@ -51,7 +51,7 @@ fn names_by_id(ids: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
         };
         let name = match value {
             Value::String(name) => name.clone(),
-            // Of labels that were columns of numbers or truth values; transformers takes them as they are.
+            // Labels that were columns of numbers or booleans; transformers accepts them.
             Value::Number(_) | Value::Bool(_) => value.to_string(),
             Value::Null => default_label(key.trim().parse().unwrap_or_default()),
             Value::Array(_) | Value::Object(_) => {
@@ -62,6 +62,6 @@ fn names_by_id(ids: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
             return Err(ConfigError::value(path(), "stands there twice"));
         }
     }
-    // As many names as slots, and none twice.
+    // There are as many names as slots, and no slot was filled twice, so every slot is filled.
     Ok(names.into_iter().flatten().collect())
 }

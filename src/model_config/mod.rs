@@ -1,7 +1,7 @@
-//! config.json: what transformers' configuration says of a model. One reader for exporting a checkpoint and for serving a
-//! model folder, with transformers' defaults.
+//! Reads config.json, transformers' configuration of a model. Exporting a checkpoint and serving a model folder use the
+//! same reader.
 //!
-//! Keys that are absent or null have transformers' default, unknown keys are passed over, and each refusal names the key.
+//! Keys that are absent or null have transformers' defaults, unknown keys are ignored, and each error names the key.
 
 mod config_json;
 mod entries;

@@ -1,4 +1,4 @@
-//! The shape of an ELECTRA model: the sizes that its graph is built with.
+//! The sizes of an ELECTRA model, from which its graph is built.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,31 +23,32 @@ pub struct ModelShape {
     pub hidden_size: usize,
     /// Number of encoder layers.
     pub num_hidden_layers: usize,
-    /// Number of attention heads a layer.
+    /// Number of attention heads per layer.
     pub num_attention_heads: usize,
     /// Width of the feed-forward layer.
     pub intermediate_size: usize,
     /// The feed-forward layer's activation.
     pub hidden_act: Activation,
-    /// The longest sequence, special tokens included.
+    /// Length of the longest sequence in tokens, special tokens included.
     pub max_position_embeddings: usize,
     /// Rows of the token type embedding.
     pub type_vocab_size: usize,
     /// Epsilon of every LayerNorm; may be 0.
     pub layer_norm_eps: f32,
-    /// The attention heads, by layer, that the checkpoint's tensors leave out.
+    /// Attention heads, by layer, that were pruned from the checkpoint's tensors.
     pub pruned_heads: BTreeMap<usize, BTreeSet<usize>>,
 }
 
-/// The shape of a tensor of the checkpoint, by its name.
+/// Returns the shape of the checkpoint's tensor with this name.
 pub type TensorShape<'t> = dyn Fn(&str) -> Option<&'t [usize]> + 't;
 
 impl ModelShape {
-    /// The shape that config.json tells. For sizes that it leaves out the tensors tell, or else the defaults of
-    /// `ElectraConfig`.
+    /// Determines the shape from config.json. Sizes that it omits are taken from the tensors, or else from the defaults
+    /// of `ElectraConfig`.
     ///
     /// # Errors
-    /// [`ConfigError::Value`] if this is not an ELECTRA model, or one that computes something that no graph is made for.
+    /// [`ConfigError::Value`], if this is not an ELECTRA model, or if it uses an option that the exporter does not
+    /// support.
     pub fn new(config: &ModelConfig, tensor: &TensorShape<'_>) -> Result<Self, ConfigError> {
         let entries = &config.entries;
         check_kind(entries)?;
@@ -104,7 +105,7 @@ impl ModelShape {
         self.hidden_size / self.num_attention_heads
     }
 
-    /// The sizes by their keys in config.json.
+    /// The sizes, by their keys in config.json.
     fn sizes(&self) -> [(&'static str, usize); 8] {
         [
             ("vocab_size", self.vocab_size),
@@ -120,16 +121,16 @@ impl ModelShape {
 }
 
 impl ModelConfig {
-    /// The shape of the graph that this config.json stands beside: an export writes all sizes into it.
+    /// The shape of the graph in the same folder. An export writes all sizes into config.json.
     ///
     /// # Errors
-    /// As [`ModelShape::new`].
+    /// As for [`ModelShape::new`].
     pub fn shape(&self) -> Result<ModelShape, ConfigError> {
         ModelShape::new(self, &|_| None)
     }
 
-    /// The content of a config.json for a graph of this shape: every size that the graph was built with is there, and what
-    /// the graph does not have, such as pruned heads, is not.
+    /// Returns the content of a config.json for a graph of this shape. It has every size that the graph was built with.
+    /// It omits options that the graph does not have, such as pruned heads.
     #[must_use]
     pub fn json_of(&self, shape: &ModelShape) -> String {
         let mut entries = self.entries.all().clone();
@@ -146,10 +147,10 @@ impl ModelConfig {
 const WORDS: &str = "electra.embeddings.word_embeddings.weight";
 const POSITIONS: &str = "electra.embeddings.position_embeddings.weight";
 const TOKEN_TYPES: &str = "electra.embeddings.token_type_embeddings.weight";
-/// Of `[hidden_size, intermediate_size]`.
+/// `[hidden_size, intermediate_size]`.
 const FIRST_OUTPUT: &str = "electra.encoder.layer.0.output.dense.weight";
 
-/// How many encoder layers there are tensors of, without a gap.
+/// Number of encoder layers with tensors, up to the first gap.
 fn layers(tensor: &TensorShape<'_>) -> usize {
     (0..1 << 24)
         .take_while(|layer| {
@@ -161,7 +162,7 @@ fn layers(tensor: &TensorShape<'_>) -> usize {
         .count()
 }
 
-/// Refuses what is not ELECTRA's encoder, and what would make it compute something else.
+/// Refuses other models than ELECTRA's encoder, and options that would change its computation.
 fn check_kind(entries: &Entries) -> Result<(), ConfigError> {
     if let Some(other) = entries.text("model_type")?
         && other != "electra"
@@ -203,7 +204,8 @@ fn activation(entries: &Entries) -> Result<Activation, ConfigError> {
     })
 }
 
-/// `{"LAYER": [HEAD, …]}`, as transformers' `prune_heads` leaves it; heads are numbered as before the pruning.
+/// Reads `{"LAYER": [HEAD, …]}`, as written by transformers' `prune_heads`. Heads have their numbers from before the
+/// pruning.
 fn pruned_heads(
     entries: &Entries,
     shape: &ModelShape,

@@ -1,4 +1,4 @@
-//! config.json as people have it, and as it can't be.
+//! Valid config.json files, and refused ones.
 
 use super::*;
 use crate::activation::Activation;
@@ -11,7 +11,7 @@ fn shape(json: &str) -> Result<ModelShape, String> {
     shape_with(json, &[])
 }
 
-/// The shape where the checkpoint has these tensors.
+/// The shape, for a checkpoint with these tensors.
 fn shape_with(json: &str, tensors: &[(&str, [usize; 2])]) -> Result<ModelShape, String> {
     let tensor = |name: &str| {
         let mut tensors = tensors.iter();
@@ -71,7 +71,7 @@ fn what_config_json_leaves_out_the_tensors_tell() {
         (2, 64)
     );
     assert_eq!(told.type_vocab_size, 1);
-    // What it says counts; whether the tensors agree is told for all of them together.
+    // config.json takes precedence. Whether the tensors agree is checked later, for all of them together.
     let said = shape_with(r#"{"vocab_size": 90, "num_hidden_layers": 1}"#, &tensors).unwrap();
     assert_eq!((said.vocab_size, said.num_hidden_layers), (90, 1));
     let error = shape_with(r#"{"num_hidden_layers": 1000000}"#, &tensors).unwrap_err();
@@ -128,7 +128,7 @@ fn labels_may_be_numbers_truth_values_or_nothing() {
         labels(r#"{"id2label": {"0": 0, "1": 2.5, "2": true, "3": null, "04": "x"}}"#),
         named(&["0", "2.5", "true", "LABEL_3", "x"])
     );
-    // Of what other keys say of labels, transformers reads num_labels alone, and that only where there are no names.
+    // Of the other keys about labels, transformers reads only `num_labels`, and only without `id2label`.
     assert_eq!(
         labels(
             r#"{"id2label": {"0": "a"}, "label2id": {"a": "0", "b": 7}, "num_labels": 3, "_num_labels": 2}"#
@@ -240,7 +240,7 @@ fn each_refusal_names_the_key_and_its_value() {
         assert!(error.contains(key) && error.contains(found), "{error}");
         assert!(error.starts_with("config.json: "), "{error}");
     }
-    // A value of any length is shown in part.
+    // Long values are truncated.
     let long = format!(r#"{{"vocab_size": "{}"}}"#, "é".repeat(5_000));
     assert!(parse(&long).unwrap_err().len() < 300);
     assert!(parse("[]").unwrap_err().contains("not a JSON object"));
