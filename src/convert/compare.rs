@@ -1,4 +1,4 @@
-//! Runs the samples through two graphs of one checkpoint and compares what they decide.
+//! Runs samples through two graphs of one checkpoint and compares their decisions.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -12,18 +12,18 @@ use crate::export::{Exported, GRAPH_FILE, Precision};
 use crate::inference::{Cores, Model};
 use crate::text::{Tokenizer, TokenizerError};
 
-/// What a comparison takes beside the graphs.
+/// The arguments of a comparison beside the graphs.
 pub struct Samples<'a> {
     /// The checkpoint's tokenizer.
     pub tokenizer: &'a Tokenizer,
-    /// The file of samples; the built-in ones where `None`.
+    /// The file of samples; `None` for the built-in ones.
     pub file: Option<&'a Path>,
 }
 
-/// Compares the graph in `candidate` with the one in `reference`, both run on `device`.
+/// Compares the graph in `candidate` with the one in `reference`, both on `device`.
 ///
 /// # Errors
-/// Where the samples can't be read, or a graph does not run.
+/// If the samples can't be read, or a graph can't be run.
 pub fn compare(
     runtime: &Runtime,
     device: Device,

@@ -1,5 +1,5 @@
-//! Makes a model folder out of a checkpoint: graph, weights, tokenizer and config.json, and for a lower precision the
-//! comparison with fp32 that decides whether it is fit to serve.
+//! Exports a checkpoint to a model folder: graph, weights, tokenizer and config.json. A lower precision is first
+//! compared with fp32 to decide whether it can be served.
 
 use std::path::{Path, PathBuf};
 
@@ -17,37 +17,35 @@ use crate::model_config::CONFIG_FILE;
 use crate::task::Task;
 use crate::text::Tokenizer;
 
-/// What to export, and where to.
+/// The source and the destination of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportRequest {
-    /// The checkpoint's folder.
     pub checkpoint: PathBuf,
-    /// The model folder to write; made where it is not there. Files of an earlier export are replaced.
+    /// The model folder to write; created if it does not exist. Files of an earlier export are replaced.
     pub output: PathBuf,
-    /// How.
     pub options: ExportOptions,
 }
 
-/// How a checkpoint is exported, wherever it lies and wherever it goes.
+/// Options of an export, independent of its source and destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportOptions {
     /// The precision of the graph.
     pub precision: PrecisionChoice,
-    /// What the graph is to run on: automatic precision depends on it, and fp16 is compared there.
+    /// The device that the graph is for. It decides automatic precision, and fp16 is compared on it.
     pub device: Device,
-    /// The head to take, where a checkpoint has several.
+    /// The head to export, if the checkpoint has several.
     pub task: Option<Task>,
-    /// Texts to compare with fp32 on, one a line; for question answering a JSON object with `question` and `context` a
-    /// line. Built-in ones where `None`.
+    /// A file of texts for the comparison with fp32, one per line. For question answering, each line is a JSON object
+    /// with `question` and `context`. `None` for the built-in texts.
     pub samples: Option<PathBuf>,
-    /// Whether to keep a graph that changes more than 1% of the decisions, where its precision was asked for by name.
+    /// Whether to keep a graph that changes more than 1% of the decisions, if the user requested its precision.
     pub accept_changed_decisions: bool,
-    /// ONNX Runtime's library, where it is not to be searched; fp32 asked for by name needs none.
+    /// Path of ONNX Runtime's library; `None` to search for it. An export to fp32 on request does not need it.
     pub onnxruntime_library: Option<PathBuf>,
 }
 
 impl Default for ExportOptions {
-    /// Automatic precision for the device that works, and nothing else asked for.
+    /// Automatic precision for the device that works, and no other options.
     fn default() -> Self {
         Self {
             precision: PrecisionChoice::Auto,
@@ -60,11 +58,11 @@ impl Default for ExportOptions {
     }
 }
 
-/// Exports a checkpoint; blocks. Files appear in the output folder when all of them are complete.
+/// Exports a checkpoint; blocks. Files appear in the output folder once all of them are complete.
 ///
 /// # Errors
-/// Where the checkpoint or its tokenizer is unfit, a file can't be written, or the precision asked for changes too many
-/// decisions.
+/// If the checkpoint or its tokenizer can't be used, a file can't be written, or the requested precision changes too
+/// many decisions.
 pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
     let shape = Source::open(&request.checkpoint)?.shape;
     let checkpoint = &request.checkpoint;
@@ -88,7 +86,7 @@ pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
     Ok(report)
 }
 
-/// One export, whose files are made in a folder that goes when it is done.
+/// One export, whose files are made in a temporary folder.
 struct Export<'a> {
     request: &'a ExportRequest,
     tokenizer: &'a Tokenizer,
@@ -96,7 +94,7 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// The folder of the graph to keep, and what is to be said of it.
+    /// Returns the folder of the graph to keep, and the report.
     fn run(&self) -> Result<(TempDir, ExportReport), ExportFailure> {
         match self.request.options.precision {
             PrecisionChoice::Fixed(Precision::Fp32) => {
@@ -126,7 +124,7 @@ impl Export<'_> {
         let (folder, exported) = self.graph(precision)?;
         let (reference, _) = self.graph(Precision::Fp32)?;
         let runtime = self.runtime()?;
-        // int8 runs nowhere else than on the CPU.
+        // int8 runs only on the CPU.
         let device = match precision {
             Precision::Int8 => Device::Cpu,
             Precision::Fp16 | Precision::Fp32 => self.device(&runtime)?,
@@ -143,7 +141,7 @@ impl Export<'_> {
         Ok((folder, report))
     }
 
-    /// In the precision for the device, where that decides as fp32 does; else in fp32.
+    /// Exports in the device's precision if its decisions match those of fp32, otherwise in fp32.
     fn preferred(
         &self,
         precision: Precision,
@@ -179,7 +177,8 @@ impl Export<'_> {
         Ok((folder, report))
     }
 
-    /// Makes the graph in one precision, in a folder of its own, with the config.json that the engine looks for beside it.
+    /// Exports the graph in one precision to a temporary folder, with the config.json that the engine expects beside
+    /// it.
     fn graph(&self, precision: Precision) -> Result<(TempDir, Exported), ExportFailure> {
         let folder =
             tempfile::tempdir_in(self.work).map_err(|error| unwritable(self.work, error))?;
@@ -224,14 +223,14 @@ impl Export<'_> {
     }
 }
 
-/// The engine recognises its own graph by the sizes in config.json, so all of them are in it.
+/// Writes config.json with all sizes, because the engine compares them with the graph to recognise its own.
 fn write_config(exported: &Exported, folder: &Path) -> Result<(), ExportError> {
     let path = folder.join(CONFIG_FILE);
     std::fs::write(&path, exported.config.json_of(&exported.shape))
         .map_err(|error| unwritable(&path, error))
 }
 
-/// Puts the tokenizer beside the graph, and all of them into the output folder.
+/// Adds the tokenizer to the graph's folder and moves all files to the output folder.
 fn finish(
     request: &ExportRequest,
     tokenizer: &Tokenizer,
@@ -241,11 +240,11 @@ fn finish(
     let tokenizer_path = graph.join("tokenizer.json");
     std::fs::write(&tokenizer_path, tokenizer.to_json()?)
         .map_err(|error| unwritable(&tokenizer_path, error))?;
-    // Without it transformers would lower-case, and a limit of the tokenizer's own would be lost.
+    // Without this file, transformers would lower-case texts, and the tokenizer's own length limit would be lost.
     let settings_path = graph.join("tokenizer_config.json");
     let settings = tokenizer.config_json(max_positions);
     std::fs::write(&settings_path, settings).map_err(|error| unwritable(&settings_path, error))?;
-    // The graph comes last: a folder without one is no model yet.
+    // The graph is last, because a folder is not a model until it has one.
     for file in [
         CONFIG_FILE,
         "tokenizer.json",

@@ -1,9 +1,9 @@
-//! What no machine without a GPU shows from outside: how fp16 is chosen, and given up.
+//! Tests how fp16 is chosen or rejected, which without a GPU can't be observed from outside.
 
 use super::*;
 use crate::engine::testing::runtime;
 
-/// Rounds the checkpoint's first weights up to what 16 bits can't hold, in one tensor.
+/// Raises the first weights of one tensor above the range of 16-bit floats.
 fn enlarge(folder: &Path, tensor: &str) {
     let path = folder.join("model.safetensors");
     let mut bytes = std::fs::read(&path).unwrap();

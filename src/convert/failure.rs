@@ -1,4 +1,4 @@
-//! Why a checkpoint could not be exported.
+//! Errors of converting a checkpoint.
 
 use std::path::PathBuf;
 
@@ -9,16 +9,16 @@ use crate::engine::{EngineError, RuntimeError};
 use crate::export::{ExportError, Precision};
 use crate::text::TokenizerError;
 
-/// Why nothing was exported.
+/// The reason why an export failed.
 #[derive(Debug, Error)]
 pub enum ExportFailure {
     /// The checkpoint can't be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
-    /// The tokenizer can't be read, or is another model's.
+    /// The tokenizer can't be read, or belongs to another model.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// The comparison needs ONNX Runtime.
+    /// The comparison needs ONNX Runtime, which can't be loaded.
     #[error(
         "a precision is compared with fp32 before it is accepted (--precision fp32 is not), and for that: {0}"
     )]
@@ -26,25 +26,22 @@ pub enum ExportFailure {
     /// The device does not work.
     #[error(transparent)]
     Device(#[from] EngineError),
-    /// The sample file is not what the task needs.
+    /// The sample file does not suit the task.
     #[error("{}, line {line}: {reason}", path.display())]
     Samples {
-        /// The file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// What is wrong with it.
         reason: String,
     },
     /// The exported graph does not load, or fails on a sample.
     #[error("the graph in {precision} does not run: {reason}")]
     Run {
-        /// The graph's precision.
         precision: Precision,
-        /// What ONNX Runtime says.
+        /// ONNX Runtime's message.
         reason: String,
     },
-    /// The precision asked for decides otherwise too often.
+    /// The requested precision changes too many decisions.
     #[error(
         "{} changes too many decisions: {}. Export with --precision fp32, give texts of your own kind with --samples, or \
          accept it with --accept-changed-decisions", .0.precision, .0.comparison
@@ -53,7 +50,7 @@ pub enum ExportFailure {
 }
 
 impl ExportFailure {
-    /// Whether another precision than this one may do.
+    /// Whether the failure is specific to this precision, so that another may work.
     pub(super) fn is_of(&self, failed: Precision) -> bool {
         match self {
             Self::Export(ExportError::Precision { precision, .. })

@@ -1,5 +1,5 @@
-//! From a checkpoint to a model folder that can be served: `electra export`, `electra pull`, and what loading a checkpoint's
-//! folder does.
+//! Converts a checkpoint to a model folder, for `electra export`, for `electra pull`, and when a checkpoint's folder is
+//! loaded.
 
 mod compare;
 mod export;

@@ -1,5 +1,5 @@
-//! Brings a model into the model repository: a checkpoint from the hub or a folder is exported beside the others, and
-//! appears there complete or not at all.
+//! Adds a model to the model repository. A checkpoint from the hub or from a folder is exported beside the other
+//! models, and appears there complete or not at all.
 
 use std::fs::File;
 use std::io;
@@ -14,82 +14,75 @@ use crate::export::GRAPH_FILE;
 use crate::hub::{Found, Hub, HubError, Observer, Origin, check_part};
 use crate::model_folder::{Checkpoint, Source, usual_graph};
 
-/// Held while a model folder is made or replaced.
+/// Locked while a model folder is made or replaced.
 const LOCK_FILE: &str = ".pull.lock";
-/// What a person may have added to a model folder; it outlives the folder's content.
+/// A file that a user may have added to a model folder. It is kept when the model is replaced.
 const KEPT_FILE: &str = "electra.toml";
 
-/// What to bring into which repository.
+/// A model to add, and its repository.
 #[derive(Clone, Debug)]
 pub struct PullRequest {
-    /// The checkpoint.
+    /// The origin of the checkpoint.
     pub origin: Origin,
-    /// The model repository; made where it is not there.
+    /// The model repository; created if it does not exist.
     pub models: PathBuf,
-    /// The model's name; that of the repository or folder it comes from where `None`.
+    /// The model's name; `None` for the name of its hub repository or folder.
     pub name: Option<String>,
-    /// Whether to replace a model that came from elsewhere, and to make the same one again.
+    /// Whether to replace a model of another origin, and to export the same one again.
     pub force: bool,
-    /// How it is exported.
     pub export: ExportOptions,
 }
 
-/// A model that is in the repository now.
+/// A model in the repository.
 #[derive(Clone, Debug)]
 pub struct Pulled {
-    /// Its folder.
+    /// The model's folder.
     pub folder: PathBuf,
-    /// What it was made of, where that is known.
+    /// The model's provenance, if known.
     pub source: Option<Source>,
-    /// What the export says; `None` where it was there before.
+    /// The export's report; `None` if the model existed before.
     pub report: Option<ExportReport>,
 }
 
-/// Why the model is not in the repository.
+/// The reason why a model could not be added to the repository.
 #[derive(Debug, Error)]
 pub enum PullError {
-    /// The hub does not give it.
+    /// The hub or its cache did not provide the checkpoint.
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// It can't be exported.
+    /// The checkpoint can't be exported.
     #[error("{origin} can't be made a model: {error}")]
     Export {
-        /// What was asked for.
+        /// The requested checkpoint.
         origin: String,
-        /// Why.
         error: Box<ExportFailure>,
     },
-    /// The model can't be called so.
+    /// The name is not allowed.
     #[error("A model can't be named `{name}`: {reason}. Give another name with --name.")]
-    Name {
-        /// The name.
-        name: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// Something else has the name.
+    Name { name: String, reason: &'static str },
+    /// The name is taken by another model.
     #[error(
         "{} is there already and {found}, not {wanted}. Take another name by `electra pull {origin} --name NAME`, or replace \
          it by `electra pull {origin} --force`.",
         .folder.display()
     )]
     Elsewhere {
-        /// The model folder.
+        /// The existing model folder.
         folder: PathBuf,
-        /// Where it came from, as half a sentence.
+        /// Its provenance, as part of a sentence.
         found: String,
-        /// What it should have come from.
+        /// The provenance that was requested, as part of a sentence.
         wanted: String,
-        /// As it was asked for.
+        /// The requested checkpoint.
         origin: String,
     },
-    /// The repository is a model.
+    /// The repository is a model folder.
     #[error(
         "{} is itself a model folder, so no model can be put into it. Name a folder of model folders by --models.",
         .0.display()
     )]
     NoRepository(PathBuf),
-    /// The checkpoint lies where the model should.
+    /// The checkpoint is in the folder where the model would be.
     #[error(
         "{0} lies in the model repository already, where a server makes a model of it as it is. Take another name by \
          `electra pull {0} --name NAME` to have it twice."
@@ -97,20 +90,15 @@ pub enum PullError {
     Itself(String),
     /// A file or folder of the repository, or the checkpoint's folder, can't be read or written.
     #[error("{} can't be used: {error}. Name a model repository that can be written by --models.", .path.display())]
-    Folder {
-        /// Where.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
+    Folder { path: PathBuf, error: io::Error },
 }
 
-/// Fetches what is missing, exports it and puts it into the repository, in place of an earlier commit of the same; blocks.
-/// `hub` is called where the hub or its cache is needed.
+/// Downloads missing files, exports the checkpoint and adds it to the repository; blocks. An earlier commit of the same
+/// model is replaced. `hub` is called only if the hub or its cache is needed.
 ///
 /// # Errors
-/// Where the hub does not give it, it can't be exported, its name is taken by something else, or the repository can't be
-/// written.
+/// If the hub does not provide the checkpoint, it can't be exported, another model has its name, or the repository
+/// can't be written.
 pub fn pull(
     request: &PullRequest,
     hub: &dyn Fn() -> Result<Hub, HubError>,
@@ -132,7 +120,7 @@ pub fn pull(
     };
     std::fs::create_dir_all(&request.models).map_err(unusable(&request.models))?;
     let _lock = lock(&request.models)?;
-    // Another process may have made it meanwhile.
+    // Another process may have made it in the meantime.
     if let Some(standing) = standing(request, &folder, &wanted.source)? {
         return Ok(standing);
     }
@@ -144,8 +132,8 @@ pub fn pull(
     })
 }
 
-/// The same where the repository has no such model yet; otherwise nothing is asked of the hub, and the model stays as it
-/// is.
+/// Pulls a model only if the repository does not have it. An existing model is kept as it is, without contacting the
+/// hub.
 ///
 /// # Errors
 /// As for [`pull`].
@@ -158,7 +146,7 @@ pub fn provide(
     let source = Source::read(&folder);
     let is_it = match (&request.origin, &source) {
         (Origin::Hub(reference), Some(source)) => source.checkpoint.satisfies(reference),
-        // A model that was put there by hand, called by its folder's name.
+        // A model that a user put there, in a folder with this name.
         (Origin::Hub(reference), None) => folder
             .file_name()
             .is_some_and(|name| name == &*reference.to_string()),
@@ -166,7 +154,7 @@ pub fn provide(
             .is_ok_and(|checkpoint| source.checkpoint.is_same_content_as(&checkpoint)),
         (Origin::Folder(_), None) => false,
     };
-    // A checkpoint that lies in the repository is one of its models as it is.
+    // A checkpoint within the repository is already one of its models.
     let lies_there =
         matches!(&request.origin, Origin::Folder(path) if is_same_folder(path, &folder));
     if lies_there || (is_it && usual_graph(&folder).is_some()) {
@@ -179,13 +167,13 @@ pub fn provide(
     pull(request, hub, observer)
 }
 
-/// What is wanted, as it is now.
+/// The requested model and its current version.
 struct Wanted {
     source: Source,
     place: Place,
 }
 
-/// Where its files are to be had.
+/// The location of the checkpoint's files.
 enum Place {
     Hub(Box<Hub>, Found),
     Folder(PathBuf),
@@ -220,7 +208,7 @@ fn find(
     Ok(Wanted { source, place })
 }
 
-/// The model folder that is asked for.
+/// The folder of the requested model.
 fn target(request: &PullRequest) -> Result<PathBuf, PullError> {
     if request.models.join(GRAPH_FILE).is_file() {
         return Err(PullError::NoRepository(request.models.clone()));
@@ -241,8 +229,8 @@ fn target(request: &PullRequest) -> Result<PathBuf, PullError> {
     Ok(request.models.join(&name))
 }
 
-/// The model that stands where this one should, if it is the same. An older one, or one that is exported otherwise, may be
-/// replaced.
+/// The existing model in the target folder, if it is the same. A folder with another version or other export options of
+/// the same model may be replaced; any other is an error.
 fn standing(
     request: &PullRequest,
     folder: &Path,
@@ -278,7 +266,7 @@ fn standing(
     })
 }
 
-/// Exports next to the target, out of everybody's sight, and then puts the folder in its place.
+/// Exports to a hidden folder beside the target, then moves it into place.
 fn make(
     request: &PullRequest,
     checkpoint: PathBuf,
@@ -293,7 +281,7 @@ fn make(
         .prefix(&prefix)
         .tempdir_in(&request.models)
         .map_err(unusable(&request.models))?;
-    // A folder of its own: the one around it is for this process's eyes alone, and the model's is not.
+    // The model's folder is a subfolder with normal permissions; only this process can read the one around it.
     let (made, replaced) = (
         workshop.path().join("made"),
         workshop.path().join("replaced"),
@@ -316,7 +304,7 @@ fn make(
     Ok(report)
 }
 
-/// Moves a folder to its place. What stood there is moved away, at the same instant where the system can do that.
+/// Moves a folder into place and moves the one that was there away, atomically if the system supports it.
 fn put_in_place(made: &Path, target: &Path, replaced: &Path) -> io::Result<()> {
     if !target.exists() {
         return std::fs::rename(made, target);
@@ -326,7 +314,7 @@ fn put_in_place(made: &Path, target: &Path, replaced: &Path) -> io::Result<()> {
     }
     std::fs::rename(target, replaced)?;
     std::fs::rename(made, target).inspect_err(|_| {
-        // As it was; where even that fails, the first error tells more.
+        // Restore the old folder. If that fails too, the first error says more.
         let _ = std::fs::rename(replaced, target);
     })
 }
@@ -342,7 +330,7 @@ fn exchange(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// What processes that were killed left of earlier attempts; the lock says that no other is at it.
+/// Removes leftovers of earlier attempts whose processes were killed. The lock ensures that none is still running.
 fn remove_leftovers(models: &Path, prefix: &str) -> io::Result<()> {
     for entry in std::fs::read_dir(models)? {
         let entry = entry?;
@@ -353,12 +341,12 @@ fn remove_leftovers(models: &Path, prefix: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// One process at a time changes a repository.
+/// Locks a repository, which only one process at a time may change.
 fn lock(models: &Path) -> Result<File, PullError> {
     let path = models.join(LOCK_FILE);
     let file = File::create(&path).map_err(unusable(&path))?;
     match file.lock() {
-        // A file system without locks has no second process on it, or has to take care of itself.
+        // On a file system without locks, assume that no second process writes.
         Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(unusable(&path)(error)),
         _ => Ok(file),
     }

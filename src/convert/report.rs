@@ -1,4 +1,4 @@
-//! What an export has made, and how its precision was chosen.
+//! Reports the result of an export, and how its precision was chosen.
 
 use std::fmt;
 
@@ -6,23 +6,20 @@ use crate::engine::Device;
 use crate::export::comparison::Comparison;
 use crate::export::{Exported, Precision};
 
-/// What was exported, and how it compares with fp32.
+/// The result of an export, and its comparison with fp32.
 #[derive(Clone, Debug)]
 pub struct ExportReport {
-    /// The graph.
     pub exported: Exported,
-    /// Of the graph in a lower precision, be it the one exported or one that was given up for fp32.
+    /// The comparison of a lower precision, whether that was exported or rejected in favour of fp32.
     pub comparison: Option<Compared>,
-    /// Why it has this precision, where none was asked for by name.
+    /// How automatic precision was decided; `None` if the user requested a precision.
     pub selection: Option<Selection>,
 }
 
-/// How a precision compares with fp32 on the samples.
+/// The comparison of a precision with fp32 on the samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Compared {
-    /// What was compared with fp32.
     pub precision: Precision,
-    /// What came of it.
     pub comparison: Comparison,
 }
 
@@ -39,24 +36,22 @@ impl fmt::Display for Compared {
     }
 }
 
-/// Why automatic precision came out as it did.
+/// The reason for the outcome of automatic precision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// The precision for the device decides as fp32 does.
+    /// The decisions of the device's precision match those of fp32.
     Preferred {
-        /// That precision.
         precision: Precision,
-        /// The device.
         device: Device,
     },
-    /// The precision for the device changes too many decisions.
+    /// The device's precision changes too many decisions.
     ChangedDecisions {
-        /// That precision.
+        /// The rejected precision.
         precision: Precision,
     },
-    /// The checkpoint can't be written, or does not run, in the precision for the device.
+    /// The checkpoint can't be exported, or does not run, in the device's precision.
     Impossible {
-        /// Why: a sentence without its stop.
+        /// The reason, as a sentence without its full stop.
         reason: String,
     },
 }

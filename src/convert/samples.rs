@@ -1,4 +1,4 @@
-//! The texts that a graph of lower precision is compared on.
+//! Samples for comparing a graph of lower precision with fp32.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,34 +16,32 @@ use crate::text_file;
 const TEXTS: &str = include_str!("samples/texts.txt");
 const QUESTIONS: &str = include_str!("samples/questions.jsonl");
 
-/// A text to compare on, or a question with its context.
+/// A text, or a question with its context.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Sample {
     /// For question answering.
     Question {
-        /// What is asked.
         question: String,
-        /// The text that holds the answer.
+        /// The text that contains the answer.
         context: String,
     },
     /// For every other task.
     Text(String),
 }
 
-/// A sample's tokens, and the rows among them that decide.
+/// A sample's tokens, and the rows that are compared.
 pub struct SampleSequence {
-    /// What the graph is given.
     pub sequence: Sequence,
     /// The tokens of the text, or of the context.
     pub rows: Range<usize>,
 }
 
 impl Sample {
-    /// The sample as the model sees it, cut to so many tokens.
+    /// The model's input for the sample, truncated to `max_tokens` tokens.
     ///
     /// # Errors
-    /// Where the tokenizer gives up.
+    /// If the tokenizer fails.
     pub fn sequence(
         &self,
         tokenizer: &Tokenizer,
@@ -74,10 +72,10 @@ impl Sample {
     }
 }
 
-/// The samples of a file, or the built-in ones for the head.
+/// Reads the samples of a file, or returns the built-in ones for the head.
 ///
 /// # Errors
-/// Where the file can't be read, has no samples, or has a line that is none for the head.
+/// If the file can't be read, has no samples, or has a line that does not suit the head.
 pub fn read(file: Option<&Path>, head: Head) -> Result<Vec<Sample>, ExportFailure> {
     let questions = head == Head::QuestionAnswering;
     let (path, text) = match file {
