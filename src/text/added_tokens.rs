@@ -1,4 +1,4 @@
-//! The added tokens of a tokenizer definition, and the ids of its vocabulary.
+//! Reads and extends the added tokens of a tokenizer definition, and looks up ids.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,8 @@ pub(super) fn added_tokens(definition: &Value) -> impl Iterator<Item = &Value> {
     definition["added_tokens"].as_array().into_iter().flatten()
 }
 
-/// Adds a token; one of the same spelling keeps its id, and takes the other properties of the new one, as in transformers.
+/// Adds a token. If one of the same spelling exists, it keeps its id and takes the new token's other properties, as in
+/// transformers.
 pub(super) fn add_token(definition: &mut Value, mut token: Value) {
     if !definition["added_tokens"].is_array() {
         definition["added_tokens"] = json!([]);
@@ -53,7 +54,7 @@ pub(super) fn vocabulary_id(definition: &Value, token: &str) -> Option<u32> {
     u32::try_from(id.as_u64()?).ok()
 }
 
-/// The id after the highest of the vocabulary and the added tokens.
+/// The id after the highest one in the vocabulary and the added tokens.
 pub(super) fn next_id(definition: &Value) -> u32 {
     let vocabulary = definition["model"]["vocab"].as_object().into_iter();
     let ids = vocabulary.flat_map(Map::values);

@@ -1,10 +1,10 @@
-//! The tokenizer definition (the content of a tokenizer.json) that the files of a model folder amount to together.
+//! Merges the files of a model folder into one tokenizer definition, the content of a tokenizer.json.
 //!
-//! transformers reads more than tokenizer.json: `tokenizer_config.json` overrules its normalizer, and names the special
-//! tokens. Both are worked into one definition here, so that it alone gives the same tokens wherever it is copied.
+//! transformers reads more than tokenizer.json: `tokenizer_config.json` overrides its normalizer and names the special
+//! tokens. Both are merged into one definition, which then gives the same tokens without the other files.
 //!
-//! The reference is what `AutoTokenizer` makes of a folder: the fast tokenizer, `ElectraTokenizerFast`. Of the options of
-//! the slow one it ignores `do_basic_tokenize`, `never_split` and `wordpieces_prefix`, and so does this.
+//! The reference is `AutoTokenizer`, which loads the fast tokenizer, `ElectraTokenizerFast`. That class ignores the
+//! options `do_basic_tokenize`, `never_split` and `wordpieces_prefix` of the slow one, and so does this module.
 
 use std::path::{Path, PathBuf};
 
@@ -16,18 +16,18 @@ use super::json_file::{object, read_file};
 use super::tokenizer_config::TokenizerConfig;
 use super::vocabulary::wordpiece_definition;
 
-/// A definition and the file that most of it came from, for messages.
+/// A definition, and the file that most of it came from, for messages.
 pub(super) struct Definition {
     pub json: Value,
     pub source: PathBuf,
-    /// The longest sequence that the tokenizer is meant for, special tokens included, where that is said.
+    /// Limit of the tokenizer on a sequence in tokens, special tokens included; `None` if it states none.
     pub max_tokens: Option<usize>,
-    /// What a `tokenizer_config.json` beside the definition has to say of special tokens.
+    /// The settings of special tokens for a `tokenizer_config.json` beside the definition.
     pub settings: Map<String, Value>,
 }
 
-/// Reads tokenizer.json, or vocab.txt where there is none, with `tokenizer_config.json`, `special_tokens_map.json` and
-/// `added_tokens.json` where there are such.
+/// Reads tokenizer.json, or else vocab.txt, with `tokenizer_config.json`, `special_tokens_map.json` and
+/// `added_tokens.json` if they exist.
 pub(super) fn read(folder: &Path) -> Result<Definition, TokenizerError> {
     let config = TokenizerConfig::read(folder)?;
     let tokenizer_json = folder.join("tokenizer.json");
@@ -44,13 +44,13 @@ pub(super) fn read(folder: &Path) -> Result<Definition, TokenizerError> {
             folder: folder.to_owned(),
         });
     };
-    // The server decides itself what is cut and packed.
+    // The server truncates and packs sequences itself.
     json["truncation"] = Value::Null;
     json["padding"] = Value::Null;
     config.overrule_normalizer(&mut json)?;
     let overrules = config.lists_added_tokens();
     for token in config.added_tokens(folder)? {
-        // As in transformers: what added_tokens.json, the older of the two, says of a token counts less than tokenizer.json.
+        // As in transformers, tokenizer.json takes precedence over added_tokens.json, the older of the two.
         if overrules || !is_added(&json, &token["content"]) {
             add_token(&mut json, token);
         }

@@ -1,4 +1,4 @@
-//! Token for token and offset for offset what transformers' fast tokenizers give.
+//! Compares tokens and offsets with those of transformers' fast tokenizers.
 
 use std::fs;
 use std::iter::once;
@@ -15,7 +15,7 @@ fn golden(path: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Token for token what transformers gives, on every golden text: ids, pieces and offsets.
+/// Ids, pieces and offsets equal those of transformers for every golden text.
 #[test]
 fn tokens_are_those_of_transformers() {
     for (path, folder) in [
@@ -48,18 +48,18 @@ fn check_golden(tokenizer: &Tokenizer, text: &str, case: &Value) {
     let pieces: Vec<_> = ids.iter().map(|&id| tokenizer.token(id)).collect();
     let offsets = enclosed(code_points(text, &tokens));
     assert_eq!(json!(offsets), case["offsets"], "{text:?}");
-    // transformers spells added tokens as the text has them; all golden texts have them as the vocabulary does.
+    // transformers returns an added token as the text spells it; in all golden texts this is the vocabulary's spelling.
     assert_eq!(json!(pieces), case["tokens"], "{text:?}");
 }
 
-/// The tokens of a text, which are the same once its words are remembered.
+/// Tokenizes a text twice: the word cache must not change its tokens.
 fn tokens(tokenizer: &Tokenizer, text: &str) -> TokenizedText {
     let tokens = tokenizer.tokenize(text).unwrap();
     assert_eq!(tokenizer.tokenize(text).unwrap(), tokens, "{text:?}");
     tokens
 }
 
-/// The offsets of tokens in code points, as `[start, end]`.
+/// Offsets of tokens in code points, as `[start, end]`.
 fn code_points(text: &str, tokens: &TokenizedText) -> Vec<[usize; 2]> {
     let map = OffsetMap::new(text, OffsetEncoding::Codepoint);
     let ranges = tokens
@@ -69,12 +69,12 @@ fn code_points(text: &str, tokens: &TokenizedText) -> Vec<[usize; 2]> {
     ranges.map(|range| [range.start, range.end]).collect()
 }
 
-/// What transformers gives with the special tokens, which stand for no part of the text.
+/// Adds the special tokens' offsets as transformers has them: they cover no part of the text.
 fn enclosed(offsets: Vec<[usize; 2]>) -> Vec<[usize; 2]> {
     once([0, 0]).chain(offsets).chain([[0, 0]]).collect()
 }
 
-/// The same for every setting that the files of a checkpoint may have.
+/// The same for every setting in the files of a checkpoint.
 #[test]
 fn configurations_are_those_of_transformers() {
     let golden = golden("tokenizer/configurations.json");
@@ -111,8 +111,8 @@ fn configurations_are_those_of_transformers() {
     }
 }
 
-/// Every character of Unicode between two letters, but for ideographs and syllables that are alike: the normalized text, the
-/// ids and the offsets, by their digest.
+/// Every character of Unicode between two letters, apart from ideographs and syllables that are treated alike. Compares
+/// digests of the normalized text, the ids and the offsets.
 #[test]
 fn every_code_point_is_read_as_transformers_reads_it() {
     let golden = golden("tokenizer/code-points.json");
@@ -138,7 +138,7 @@ fn every_code_point_is_read_as_transformers_reads_it() {
     }
 }
 
-/// FNV-1a, 64 bits, of the lines `normalized text`, `ids` and `offsets`.
+/// 64-bit FNV-1a of the lines `normalized text`, `ids` and `offsets`.
 fn digest(tokenizer: &Tokenizer, text: &str) -> String {
     use tokenizers::{NormalizedString, Normalizer as _};
 

@@ -1,4 +1,4 @@
-//! The files of a tokenizer, which may be absent.
+//! Reads a tokenizer's optional files.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::error::TokenizerError;
 
-/// The text of a file without a byte order mark, None where there is no such file.
+/// Returns the text of a file without its byte order mark; `None` if the file does not exist.
 pub(super) fn read_file(path: &Path) -> Result<Option<String>, TokenizerError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(match text.strip_prefix('\u{feff}') {

@@ -1,4 +1,4 @@
-//! Text to tokens and back: tokenizer, windows over long texts, offsets into the text as it was sent.
+//! Converts text to tokens and back: tokenizer, windows over long texts, offsets into the text as it was sent.
 
 mod added_tokens;
 mod definition;

@@ -1,16 +1,17 @@
-//! The tokenizer's normalizer, with a short cut for plain English text.
+//! The tokenizer's normalizer, with a fast path for plain English text.
 
 use serde::{Deserialize, Serialize};
 use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper, Result};
 
-/// Normalizes as the wrapped normalizer does. BERT's goes over a text five times, keeping account of where each byte came
-/// from, which is half of the time of tokenizing; of plain text it changes case and white space alone, character for character.
+/// Gives the same result as the wrapped normalizer. BERT's passes over a text five times and tracks where each byte
+/// came from, which is half of the time of tokenizing. In plain text it changes only case and white space, character
+/// for character, which the fast path does in one pass.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct TextNormalizer(NormalizerWrapper);
 
 impl TextNormalizer {
-    /// Whether these are BERT's rules.
+    /// Whether the rules are BERT's.
     pub(super) fn is_bert(&self) -> bool {
         matches!(self.0, NormalizerWrapper::BertNormalizer(_))
     }
@@ -40,8 +41,8 @@ impl Normalizer for TextNormalizer {
     }
 }
 
-/// Printable ASCII, white space, and the dashes, quotation marks and dots of Unicode's General Punctuation; its spaces and
-/// invisible characters are not among them.
+/// Whether a character is printable ASCII, white space, or a dash, quotation mark or dot of Unicode's General
+/// Punctuation. Spaces and invisible characters of that block are excluded.
 fn is_plain(character: char) -> bool {
     matches!(
         character,
@@ -63,7 +64,7 @@ mod tests {
             .collect()
     }
 
-    /// The text and where each of its bytes came from.
+    /// The normalized text, with the origin of each byte.
     fn normalized(normalizer: &impl Normalizer, text: &str) -> NormalizedString {
         let mut text = NormalizedString::from(text);
         normalizer.normalize(&mut text).unwrap();

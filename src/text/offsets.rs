@@ -1,23 +1,24 @@
-//! Offsets in the unit that the client slices by: code points (Python), UTF-8 bytes (Rust, Go) or UTF-16 units (JavaScript, Java).
+//! Converts byte offsets to the client's unit: code points (Python), UTF-8 bytes (Rust, Go) or UTF-16 units
+//! (JavaScript, Java).
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// The unit in which offsets into a text are counted.
+/// The unit of offsets into a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OffsetEncoding {
-    /// Unicode code points, what Python slices by.
+    /// Unicode code points, as in Python's slices.
     #[default]
     Codepoint,
-    /// Bytes of the UTF-8 text.
+    /// UTF-8 bytes.
     Utf8,
-    /// UTF-16 code units, what JavaScript, Java and C# slice by.
+    /// UTF-16 code units, as in slices of JavaScript, Java and C#.
     Utf16,
 }
 
-/// Translates byte offsets of one text into another encoding, in constant time for each query.
+/// Converts byte offsets into one text to another unit, in constant time per offset.
 #[derive(Debug)]
 pub struct OffsetMap<'t> {
     text: &'t [u8],
@@ -26,20 +27,20 @@ pub struct OffsetMap<'t> {
 
 #[derive(Debug)]
 enum Units {
-    /// Every byte is one unit: offsets in bytes, or a text of ASCII alone.
+    /// Every byte is one unit: offsets are in bytes, or the text is ASCII.
     Bytes,
-    /// `units_before[block]` units stand before byte `block * BLOCK`.
+    /// `units_before[block]` is the number of units before byte `block * BLOCK`.
     Counted {
         width: fn(u8) -> usize,
         units_before: Vec<usize>,
     },
 }
 
-/// Bytes between two stored counts: small enough to count through, large enough for the table to weigh little.
+/// Bytes between two stored counts: few enough to count quickly, many enough for a small table.
 const BLOCK: usize = 64;
 
 impl<'t> OffsetMap<'t> {
-    /// A map for `text`; reads the text once, unless offsets are in bytes.
+    /// A map for `text`. Reads the text once, unless offsets are in bytes.
     #[must_use]
     pub fn new(text: &'t str, encoding: OffsetEncoding) -> Self {
         let width: Option<fn(u8) -> usize> = match encoding {
@@ -56,8 +57,8 @@ impl<'t> OffsetMap<'t> {
         Self { text, units }
     }
 
-    /// The same stretch of the text in the map's unit. `bytes` lies on character boundaries of the text; ends beyond
-    /// the text count as its end.
+    /// Converts a byte range to the map's unit. `bytes` must be on character boundaries of the text; offsets beyond the
+    /// text count as its end.
     #[must_use]
     pub fn convert(&self, bytes: Range<usize>) -> Range<usize> {
         self.position(bytes.start)..self.position(bytes.end)
@@ -79,7 +80,7 @@ impl<'t> OffsetMap<'t> {
     }
 }
 
-/// The units before each block of the text, one count more than there are full blocks.
+/// The number of units before each block of the text, with one entry more than there are full blocks.
 fn counts(text: &[u8], width: fn(u8) -> usize) -> Vec<usize> {
     let mut before = 0;
     let mut counts = Vec::with_capacity(text.len() / BLOCK + 1);
@@ -91,12 +92,13 @@ fn counts(text: &[u8], width: fn(u8) -> usize) -> Vec<usize> {
     counts
 }
 
-/// Code points that start at this byte: none at a continuation byte, `10xxxxxx`.
+/// Number of code points that start at this byte: 0 for a continuation byte, `10xxxxxx`.
 fn codepoints(byte: u8) -> usize {
     usize::from(byte & 0b1100_0000 != 0b1000_0000)
 }
 
-/// UTF-16 units of the code point that starts at this byte: two beyond the basic plane, whose UTF-8 starts `11110xxx`.
+/// UTF-16 units of the code point that starts at this byte: two beyond the basic plane, where UTF-8 starts with
+/// `11110xxx`.
 fn utf16_units(byte: u8) -> usize {
     codepoints(byte) + usize::from(byte >= 0b1111_0000)
 }
@@ -106,7 +108,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Every boundary of `text` against a count from the start.
+    /// Compares every character boundary of `text` with a count from the start.
     fn check(text: &str) {
         let boundaries: Vec<usize> = text
             .char_indices()

@@ -1,4 +1,4 @@
-//! Tokens of one text or of two, with the special tokens that a model was trained with.
+//! Builds sequences from the tokens of one or two texts and the model's special tokens.
 
 use super::tokenizer::SpecialTokens;
 use crate::inference::Sequence;
@@ -13,7 +13,7 @@ pub fn single(special: SpecialTokens, ids: &[u32]) -> Sequence {
     }
 }
 
-/// `[CLS] first [SEP] second [SEP]`, the second and what follows it of type 1.
+/// `[CLS] first [SEP] second [SEP]`; token type 1 from `second` on.
 #[must_use]
 pub fn pair(special: SpecialTokens, first: &[u32], second: &[u32]) -> Sequence {
     let ids = [

@@ -1,5 +1,5 @@
-//! One tokenizer in memory for all models that tokenize alike: a vocabulary takes megabytes, and models of one family share
-//! it.
+//! Shares tokenizers between models with the same definition: a vocabulary takes megabytes, and models of one family
+//! have the same.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -14,7 +14,7 @@ pub struct SharedTokenizers {
     in_use: Arc<Mutex<Vec<InUse>>>,
 }
 
-/// A tokenizer that a model may still have.
+/// A tokenizer that a model may still use.
 struct InUse {
     definition: String,
     max_tokens: Option<usize>,
@@ -22,11 +22,11 @@ struct InUse {
 }
 
 impl SharedTokenizers {
-    /// The tokenizer of a model folder, as [`Tokenizer::from_folder`] reads it, for a model with so many rows in its word
-    /// embedding, where that is known; the one that is in use already if that was made of the same definition.
+    /// Loads the tokenizer of a model folder as [`Tokenizer::from_folder`] does. `rows` is the number of rows in the
+    /// model's word embedding, if known. Returns the tokenizer in use if there is one with the same definition.
     ///
     /// # Errors
-    /// As [`Tokenizer::from_folder`] and [`Tokenizer::for_rows`].
+    /// As for [`Tokenizer::from_folder`] and [`Tokenizer::for_rows`].
     pub fn of_folder(
         &self,
         folder: &Path,
@@ -83,7 +83,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &other));
         assert_eq!(first.tokenize("b a").unwrap().ids, [6, 5]);
         assert_eq!(other.tokenize("b a").unwrap().ids, [5, 6]);
-        // One that is meant for shorter sequences is another one.
+        // A tokenizer with another length limit is not shared.
         let limit = r#"{"model_max_length": 16}"#;
         std::fs::write(folders[1].path().join("tokenizer_config.json"), limit).unwrap();
         let shorter = shared.of_folder(folders[1].path(), None).unwrap();

@@ -1,11 +1,10 @@
-//! The tokenizer of a checkpoint: text to token ids, each with the bytes of the text it stands for.
+//! The tokenizer of a checkpoint: from text to token ids, each with its byte range in the text.
 //!
 //! # Special tokens in a text
-//! A text that spells out a special token, such as `a [SEP] b`, gets that token's id, exactly as in transformers: the
-//! ids are the same, token for token. The token counts as one of the text, with offsets and a score, and never moves
-//! the borders of a sequence, which the server sets by position. A text can thus only confuse the model about itself.
-//! A checkpoint that wants special tokens read as plain text says `"split_special_tokens": true` in
-//! `tokenizer_config.json`.
+//! A text that spells out a special token, such as `a [SEP] b`, gets that token's id, as in transformers: the ids are
+//! equal, token for token. It counts as a token of the text, with offsets and a score. It never moves the bounds of a
+//! sequence, which the server sets by position. So a text can confuse the model only about itself. A checkpoint with
+//! `"split_special_tokens": true` in `tokenizer_config.json` treats special tokens as plain text.
 
 use std::ops::Range;
 use std::path::Path;
@@ -24,7 +23,7 @@ use super::tokenizer_config::FAST_CLASS;
 use super::word_cache::WordCache;
 use crate::panics::{Panic, caught};
 
-/// As tokenizer.json describes it.
+/// A tokenizer, as tokenizer.json describes it.
 type HuggingFaceTokenizer = TokenizerImpl<
     ModelWrapper,
     TextNormalizer,
@@ -33,47 +32,46 @@ type HuggingFaceTokenizer = TokenizerImpl<
     DecoderWrapper,
 >;
 
-/// A text that every tokenizer can read.
+/// A text that any valid tokenizer can process.
 const PROBE: &str = "A text, read once.";
 
-/// A checkpoint's tokenizer.
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: HuggingFaceTokenizer,
-    /// None where the words of a text can't be tokenized one by one.
+    /// `None` if the words of a text can't be tokenized one by one.
     words: Option<WordCache>,
     special_tokens: SpecialTokens,
     unknown_id: Option<u32>,
     vocabulary_size: usize,
-    /// Where the model has fewer rows than there are ids: that number of rows, and the id of the unknown token, which stands
-    /// for all ids from there on.
+    /// Present if the model has fewer rows than there are ids: the number of rows, and the id of the unknown token,
+    /// which replaces all ids from there on.
     beyond: Option<(u32, u32)>,
     max_tokens: Option<usize>,
-    /// What a `tokenizer_config.json` has to say of special tokens.
+    /// The settings of special tokens for a `tokenizer_config.json`.
     settings: Map<String, Value>,
 }
 
 /// The tokens that enclose a sequence: `[CLS] A [SEP]`, or `[CLS] A [SEP] B [SEP]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpecialTokens {
-    /// Starts a sequence.
+    /// The first token of a sequence.
     pub cls: u32,
-    /// Ends each text of a sequence.
+    /// The last token of each text in a sequence.
     pub sep: u32,
 }
 
 impl Tokenizer {
-    /// Loads the tokenizer of a model folder: tokenizer.json, or vocab.txt where there is none, with the settings of
-    /// `tokenizer_config.json`. Truncation and padding of its own are switched off.
+    /// Loads the tokenizer of a model folder: tokenizer.json, or else vocab.txt, with the settings of
+    /// `tokenizer_config.json`. Truncation and padding set in tokenizer.json are switched off.
     ///
     /// # Errors
-    /// Names the file that is missing, unreadable or not that of an ELECTRA tokenizer.
+    /// If a file is missing, unreadable or not an ELECTRA tokenizer's; the error names it.
     pub fn from_folder(folder: &Path) -> Result<Self, TokenizerError> {
         let definition = definition::read(folder)?;
         Self::from_definition(&definition, &definition.json.to_string())
     }
 
-    /// The tokenizer of a definition, which is given as JSON and as the text of it.
+    /// Builds the tokenizer of a definition, given as JSON and as the text of that JSON.
     pub(super) fn from_definition(
         definition: &Definition,
         text: &str,
@@ -88,7 +86,7 @@ impl Tokenizer {
             path: source.clone(),
             reason,
         };
-        // The library panics on some definitions that contradict themselves.
+        // The tokenizers library panics on some definitions that contradict themselves.
         let panicked = |Panic { message, place }| {
             invalid(format!(
                 "it contradicts itself, and the tokenizers library fails on it: {message} ({place})"
@@ -117,7 +115,7 @@ impl Tokenizer {
                  name the right one as \"unk_token\" in tokenizer_config.json or tokenizer.json"
             )));
         }
-        // Some damages show only when a text is read.
+        // Some defects appear only when a text is tokenized.
         caught(|| inner.encode(PROBE, false))
             .map_err(panicked)?
             .map_err(|error| invalid(format!("it can't read a text: {error}")))?;
@@ -140,10 +138,11 @@ impl Tokenizer {
         })
     }
 
-    /// The tokenizer as a tokenizer.json that needs no other file beside it.
+    /// Returns the tokenizer as a tokenizer.json that needs no other file.
     ///
     /// # Errors
-    /// [`TokenizerError::Json`] where a part of it can't be written, which does not happen to one that was read.
+    /// [`TokenizerError::Json`], if a part of it can't be serialized. This does not happen to a tokenizer that was
+    /// read.
     pub fn to_json(&self) -> Result<String, TokenizerError> {
         self.inner
             .to_string(false)
@@ -152,8 +151,8 @@ impl Tokenizer {
             })
     }
 
-    /// A `tokenizer_config.json` to stand beside [`Self::to_json`], by which the server knows the longest sequence, and
-    /// transformers takes tokenizer.json as it is. `most_tokens` is what the model takes.
+    /// Returns a `tokenizer_config.json` for the file of [`Self::to_json`]. It tells the server the longest sequence,
+    /// and makes transformers use tokenizer.json unchanged. `most_tokens` is the model's limit.
     #[must_use]
     pub fn config_json(&self, most_tokens: usize) -> String {
         let mut config = self.settings.clone();
@@ -165,18 +164,18 @@ impl Tokenizer {
         Value::Object(config).to_string()
     }
 
-    /// The longest sequence to give a model that takes `most_tokens`, special tokens included: no longer than
-    /// `model_max_length` of `tokenizer_config.json`, where that sets a limit.
+    /// The longest sequence for a model that takes `most_tokens`, special tokens included. `model_max_length` in
+    /// `tokenizer_config.json` may set a lower limit.
     #[must_use]
     pub fn max_tokens(&self, most_tokens: usize) -> usize {
         self.max_tokens
             .map_or(most_tokens, |limit| limit.min(most_tokens))
     }
 
-    /// The tokens of `text`, all of them, without special tokens around them.
+    /// Returns all tokens of `text`, without enclosing special tokens.
     ///
     /// # Errors
-    /// [`TokenizerError::Text`] where the tokenizer gives up.
+    /// [`TokenizerError::Text`], if the tokenizer fails.
     pub fn tokenize(&self, text: &str) -> Result<TokenizedText, TokenizerError> {
         match &self.words {
             Some(words) => words.tokenize(text, |unknown| self.encode(unknown)),
@@ -186,7 +185,7 @@ impl Tokenizer {
 
     fn encode(&self, text: &str) -> Result<TokenizedText, TokenizerError> {
         let failed = |reason: String| TokenizerError::Text { reason };
-        // Without its message, which may quote the text.
+        // The panic's message is omitted, because it may quote the text.
         let panicked = |panic: Panic| failed(format!("the library panics at {}", panic.place));
         let encoding = caught(|| self.inner.encode(text, false))
             .map_err(panicked)?
@@ -214,7 +213,7 @@ impl Tokenizer {
         self.special_tokens
     }
 
-    /// The token of an id as the vocabulary spells it, such as `##ing`.
+    /// The token with an id, in the vocabulary's spelling, such as `##ing`.
     #[must_use]
     pub fn token(&self, id: u32) -> Option<String> {
         let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
@@ -224,10 +223,10 @@ impl Tokenizer {
             .or_else(|| self.inner.id_to_token(id))
     }
 
-    /// Pieces of a text as the tokenizer writes them out: without `##`, and with spaces between words.
+    /// Joins pieces as the tokenizer's decoder does: without `##`, and with spaces between words.
     ///
     /// # Errors
-    /// [`TokenizerError::Text`] where the tokenizer gives up.
+    /// [`TokenizerError::Text`], if the tokenizer fails.
     pub fn join(&self, pieces: Vec<String>) -> Result<String, TokenizerError> {
         let Some(decoder) = self.inner.get_decoder() else {
             return Ok(pieces.join(" "));
@@ -239,23 +238,24 @@ impl Tokenizer {
             })
     }
 
-    /// The id that stands for words which the vocabulary can't spell.
+    /// The id of words that the vocabulary can't spell.
     #[must_use]
     pub fn unknown_id(&self) -> Option<u32> {
         self.unknown_id
     }
 
-    /// One more than the highest id that a text may have: the rows that an embedding matrix must have at least.
+    /// The highest id of any token plus one: the least number of rows in the embedding matrix.
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {
         self.vocabulary_size
     }
 
-    /// The tokenizer for a model with so many rows in its word embedding. A token that was added beyond them was never
-    /// trained: where it stands in a text, the model gets the unknown token.
+    /// Adapts the tokenizer to a model with `rows` rows in its word embedding. Added tokens beyond these rows were
+    /// never trained: in a text, the unknown token replaces them.
     ///
     /// # Errors
-    /// [`TokenizerError::Vocabulary`] if the vocabulary itself, or a special token that every sequence needs, has no row.
+    /// [`TokenizerError::Vocabulary`], if a token of the vocabulary itself, or a special token of every sequence, has
+    /// no row.
     pub fn for_rows(mut self, rows: usize) -> Result<Self, TokenizerError> {
         if self.vocabulary_size <= rows {
             return Ok(self);
@@ -289,12 +289,12 @@ impl Tokenizer {
         );
         self.vocabulary_size = rows;
         self.beyond = Some((limit, unknown));
-        // What was remembered of a word could have such an id.
+        // Cached words could contain such an id.
         self.words = self.words.is_some().then(WordCache::new);
         Ok(self)
     }
 
-    /// Whether this is what [`Self::for_rows`] makes for so many rows; None is as many as there may be.
+    /// Whether this tokenizer is what [`Self::for_rows`] returns for `rows`; `None` stands for no limit.
     pub(super) fn is_for_rows(&self, rows: Option<usize>) -> bool {
         match self.beyond {
             None => rows.is_none_or(|rows| self.vocabulary_size <= rows),
@@ -303,7 +303,7 @@ impl Tokenizer {
     }
 }
 
-/// What the post-processor puts around texts, or why that is not what ELECTRA takes.
+/// The tokens that the post-processor adds to texts, or the reason why they are not ELECTRA's.
 fn special_tokens(tokenizer: &HuggingFaceTokenizer) -> Result<SpecialTokens, String> {
     let ids = |encoding: tokenizers::Result<tokenizers::Encoding>| {
         encoding
@@ -334,7 +334,7 @@ fn special_tokens(tokenizer: &HuggingFaceTokenizer) -> Result<SpecialTokens, Str
     }
 }
 
-/// Whether each word has the same tokens wherever it stands.
+/// Whether the tokens of a word do not depend on its context.
 fn words_stand_alone(tokenizer: &HuggingFaceTokenizer) -> bool {
     let (Some(normalizer), Some(pre_tokenizer)) =
         (tokenizer.get_normalizer(), tokenizer.get_pre_tokenizer())
@@ -345,7 +345,7 @@ fn words_stand_alone(tokenizer: &HuggingFaceTokenizer) -> bool {
     WordCache::suits(normalizer, pre_tokenizer, added_tokens.values())
 }
 
-/// Widens a range to whole characters of the text, so that it always slices.
+/// Widens a range to character boundaries of the text, so that slicing never fails.
 fn whole_characters(text: &str, bytes: Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(bytes.start);
     start..text.ceil_char_boundary(bytes.end).max(start)

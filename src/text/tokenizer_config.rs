@@ -1,4 +1,5 @@
-//! `tokenizer_config.json` and what else stands beside a vocabulary: which of it counts, and what it changes.
+//! Reads `tokenizer_config.json` and the other files beside a vocabulary, and applies them to a definition in
+//! transformers' order of precedence.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,10 @@ use super::added_tokens::{add_token, added_token, is_added, next_id, vocabulary_
 use super::error::TokenizerError;
 use super::json_file::{object, read_file};
 
-/// The least tokens of a sequence that hold anything of two texts.
+/// The least length of a sequence that has room for a token of each of two texts.
 const LEAST_TOKENS: u64 = 4;
 
-/// The special tokens that transformers' ELECTRA tokenizer knows, with their usual spelling.
+/// The special tokens of transformers' ELECTRA tokenizer, with their default spellings.
 const SPECIAL_TOKENS: [(&str, &str); 5] = [
     ("unk_token", "[UNK]"),
     ("sep_token", "[SEP]"),
@@ -21,13 +22,13 @@ const SPECIAL_TOKENS: [(&str, &str); 5] = [
     ("mask_token", "[MASK]"),
 ];
 
-/// The class that takes tokenizer.json as it is, by its name in transformers 4, which transformers 5 reads too.
+/// The class that uses tokenizer.json unchanged, by its name in transformers 4; transformers 5 accepts it too.
 pub(super) const FAST_CLASS: &str = "PreTrainedTokenizerFast";
 
-/// What transformers 5 calls it.
+/// Its name in transformers 5.
 const BACKEND_CLASS: &str = "TokenizersBackend";
 
-/// The classes whose tokens are those of BERT (`BertConverter` in `convert_slow_tokenizer.py` of transformers): a vocab.txt
+/// Classes that tokenize like BERT (`BertConverter` in transformers' `convert_slow_tokenizer.py`), so that a vocab.txt
 /// alone defines them.
 const BERT_CLASSES: [&str; 7] = [
     "ElectraTokenizer",
@@ -39,8 +40,9 @@ const BERT_CLASSES: [&str; 7] = [
     "SqueezeBertTokenizer",
 ];
 
-/// Further classes that set the normalizer of tokenizer.json by the settings of `tokenizer_config.json`, as those of
-/// [`BERT_CLASSES`] do (their `__init__` in `tokenization_*_fast.py` of transformers 4.57). All others take it as it is.
+/// Further classes that override the normalizer of tokenizer.json with the settings of `tokenizer_config.json`, as
+/// [`BERT_CLASSES`] do (`__init__` in `tokenization_*_fast.py` of transformers 4.57). All other classes use it
+/// unchanged.
 const NORMALIZING_CLASSES: [&str; 10] = [
     "DPRContextEncoderTokenizer",
     "DPRQuestionEncoderTokenizer",
@@ -54,13 +56,13 @@ const NORMALIZING_CLASSES: [&str; 10] = [
     "SplinterTokenizer",
 ];
 
-/// Whether special tokens that a text spells out are split like any others.
+/// Whether special tokens in a text are split like plain text.
 const SPLIT: &str = "split_special_tokens";
 
-/// `tokenizer_config.json`, with the names of `special_tokens_map.json`.
+/// `tokenizer_config.json`, merged with the names in `special_tokens_map.json`.
 pub(super) struct TokenizerConfig {
     path: PathBuf,
-    /// Whether there is a `tokenizer_config.json`.
+    /// Whether `tokenizer_config.json` exists.
     is_there: bool,
     entries: Map<String, Value>,
 }
@@ -74,7 +76,8 @@ impl TokenizerConfig {
             Some(text) => object(&text, &path)?,
             None => Map::new(),
         };
-        // As in transformers: special_tokens_map.json is of the time before added_tokens_decoder, and of no account beside it.
+        // As in transformers: special_tokens_map.json predates `added_tokens_decoder`, and is ignored if that is
+        // present.
         let map_path = folder.join("special_tokens_map.json");
         if !entries.contains_key("added_tokens_decoder")
             && let Some(text) = read_file(&map_path)?
@@ -88,7 +91,7 @@ impl TokenizerConfig {
         })
     }
 
-    /// The spelling of a special token: a string, or the `content` of an object. None where it is not named.
+    /// The spelling of a special token: a string, or the `content` of an object. `None` if it is not named.
     fn spelling(&self, role: &str) -> Option<&str> {
         content_of(self.entries.get(role)?)
     }
@@ -97,7 +100,8 @@ impl TokenizerConfig {
         self.spelling(role).unwrap_or(usual).to_owned()
     }
 
-    /// The tokens beside the vocabulary, by id: `added_tokens_decoder`, or `added_tokens.json` of older checkpoints.
+    /// The tokens outside of the vocabulary, by id: `added_tokens_decoder`, or `added_tokens.json` of older
+    /// checkpoints.
     pub(super) fn added_tokens(&self, folder: &Path) -> Result<Vec<Value>, TokenizerError> {
         let path = folder.join("added_tokens.json");
         let mut by_id = BTreeMap::new();
@@ -132,11 +136,12 @@ impl TokenizerConfig {
         Ok(by_id.into_values().collect())
     }
 
-    /// transformers' tokenizer of ELECTRA, which is taken where no class is named, and its relatives take these settings from
-    /// `tokenizer_config.json` even where tokenizer.json says otherwise, and their own defaults for those that are absent.
-    /// All other classes take tokenizer.json as it is: `PreTrainedTokenizerFast`, `TokenizersBackend`, which transformers 5
-    /// writes, and unknown ones. Without a `tokenizer_config.json` transformers takes its defaults too, but a tokenizer.json
-    /// that stands alone is complete, and is left as it is.
+    /// Overrides the normalizer as transformers does. Its ELECTRA tokenizer, which is the default class, and related
+    /// classes take these settings from `tokenizer_config.json` even if tokenizer.json differs, and use their defaults
+    /// for absent settings. All other classes use tokenizer.json unchanged: `PreTrainedTokenizerFast`,
+    /// `TokenizersBackend`, which transformers 5 writes, and unknown ones. Without a `tokenizer_config.json`,
+    /// transformers applies its defaults as well. Here, a tokenizer.json without that file is taken as complete and
+    /// left unchanged.
     pub(super) fn overrule_normalizer(&self, definition: &mut Value) -> Result<(), TokenizerError> {
         if definition["normalizer"]["type"] != "BertNormalizer"
             || !self.is_there
@@ -166,7 +171,7 @@ impl TokenizerConfig {
         Ok(())
     }
 
-    /// `model_max_length`, or `max_len` of older checkpoints. transformers writes about 1e30 where there is no limit.
+    /// `model_max_length`, or `max_len` of older checkpoints. For no limit, transformers writes about 1e30.
     pub(super) fn max_tokens(&self) -> Result<Option<usize>, TokenizerError> {
         let Some((key, value)) = ["model_max_length", "max_len"]
             .iter()
@@ -174,7 +179,7 @@ impl TokenizerConfig {
         else {
             return Ok(None);
         };
-        // Some are written as floats.
+        // Some files have a float.
         let whole = match value {
             Value::Null => return Ok(None),
             Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
@@ -190,8 +195,8 @@ impl TokenizerConfig {
         }
     }
 
-    /// What has to stand beside the definition: the special tokens of its vocabulary by what they are for, and whether a
-    /// text that spells one out is split like any other.
+    /// The settings to save beside the definition: the special tokens of its vocabulary by role, and whether special
+    /// tokens in a text are split like plain text.
     pub(super) fn settings(&self, definition: &Value) -> Map<String, Value> {
         let tokens = SPECIAL_TOKENS
             .iter()
@@ -210,12 +215,13 @@ impl TokenizerConfig {
         self.entries.get(SPLIT) == Some(&Value::Bool(true))
     }
 
-    /// Whether the tokens beside the vocabulary are listed with their properties, which then overrule tokenizer.json's.
+    /// Whether the tokens outside of the vocabulary are listed with their properties, which then override those in
+    /// tokenizer.json.
     pub(super) fn lists_added_tokens(&self) -> bool {
         self.entries.contains_key("added_tokens_decoder")
     }
 
-    /// The class by its name, without the ending that fast tokenizers have.
+    /// The class name without the suffix of fast tokenizers.
     fn class(&self) -> Option<&str> {
         let class = self.entries.get("tokenizer_class")?.as_str()?;
         match class {
@@ -230,8 +236,8 @@ impl TokenizerConfig {
         })
     }
 
-    /// Whether a vocab.txt alone defines the tokenizer: that of a class which splits words otherwise, such as
-    /// `BertJapaneseTokenizer`, does not.
+    /// Checks that a vocab.txt alone defines the tokenizer. It does not for a class that splits words differently, such
+    /// as `BertJapaneseTokenizer`.
     pub(super) fn check_class(&self) -> Result<(), TokenizerError> {
         let Some(class) = self.class() else {
             return Ok(());
@@ -245,9 +251,9 @@ impl TokenizerConfig {
         )))
     }
 
-    /// Makes the special tokens of the vocabulary known as such, so that a text which spells one out gets its id, as
-    /// in transformers. Of those that the vocabulary does not hold, additional ones follow it, as in transformers; the others
-    /// stay plain text.
+    /// Registers the vocabulary's special tokens, so that a text which spells one out gets its id, as in transformers.
+    /// Additional special tokens that are not in the vocabulary get the ids after it, as in transformers. Others that
+    /// are not in it remain plain text.
     pub(super) fn recognise_special_tokens(&self, definition: &mut Value) {
         for token in self.additional_tokens() {
             if let Some(content) = content_of(token)
@@ -281,8 +287,8 @@ impl TokenizerConfig {
         }
     }
 
-    /// The special tokens of no usual role: `additional_special_tokens` of transformers 4 and its `extra_special_tokens` by
-    /// name, and the list of the latter name that transformers 5 writes.
+    /// Special tokens without a role: `additional_special_tokens` of transformers 4, its `extra_special_tokens` by
+    /// name, and the list `extra_special_tokens` of transformers 5.
     fn additional_tokens(&self) -> impl Iterator<Item = &Value> {
         ["additional_special_tokens", "extra_special_tokens"]
             .into_iter()
@@ -294,7 +300,8 @@ impl TokenizerConfig {
             })
     }
 
-    /// Where no post-processor says which tokens enclose a text, `tokenizer_config.json` does: `[CLS] A [SEP] B [SEP]`.
+    /// If the definition has no post-processor, encloses texts in the tokens that `tokenizer_config.json` names: `[CLS]
+    /// A [SEP] B [SEP]`.
     pub(super) fn enclose_in_special_tokens(&self, definition: &mut Value) {
         if !definition["post_processor"].is_null() {
             return;
@@ -318,12 +325,12 @@ impl TokenizerConfig {
     }
 }
 
-/// A token's spelling: it is a string, or the `content` of an object.
+/// A token's spelling, from a string or from the `content` of an object.
 fn content_of(token: &Value) -> Option<&str> {
     token.as_str().or_else(|| token.get("content")?.as_str())
 }
 
-/// A special token with the properties that it is listed with.
+/// A special token with its listed properties.
 fn with_flags(token: &Value, content: &str, id: u32) -> Value {
     let mut added = added_token(content, id, true);
     for flag in ["lstrip", "rstrip", "single_word", "normalized"] {
@@ -334,7 +341,7 @@ fn with_flags(token: &Value, content: &str, id: u32) -> Value {
     added
 }
 
-/// A float that is a count.
+/// A float that is a whole, non-negative number.
 fn whole(number: f64) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,

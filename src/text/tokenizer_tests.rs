@@ -1,4 +1,4 @@
-//! Tests of the tokenizer: where its settings come from, and that its offsets slice every text.
+//! Checks the precedence of tokenizer settings, and that offsets slice every text.
 
 #![allow(clippy::single_range_in_vec_init, reason = "ranges are offsets here")]
 
@@ -11,7 +11,7 @@ use super::*;
 use crate::text::added_tokens::{add_token, added_token, vocabulary_id};
 use crate::text::{OffsetEncoding, OffsetMap};
 
-/// [CLS] and [SEP] are not where BERT has them.
+/// [CLS] and [SEP] have other ids than in BERT.
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[SEP]\n[CLS]\n[MASK]\nthe\nThe\nfox\ncafe\ncafé\n##s\n東\n한\n##국\n.\na\n##a\n京\ne\n##e\nש\n##ל\n👩\n\
                           i\n##i\n\u{1112}\n##\u{1161}\n##\u{11ab}\n東京\n,\nfi\nﬁ\n";
 
@@ -31,7 +31,7 @@ fn small(config: &Value) -> Tokenizer {
     .unwrap()
 }
 
-/// The tokenizer.json that is written of a tokenizer.
+/// The tokenizer.json that is written for a tokenizer.
 fn written(tokenizer: &Tokenizer) -> Value {
     serde_json::from_str(&tokenizer.to_json().unwrap()).unwrap()
 }
@@ -73,7 +73,7 @@ fn settings_come_from_tokenizer_config() {
     );
     check(json!({"unk_token": "fox"}), "zebra", &["fox"]);
     check(json!({"unk_token": {"content": "fox"}}), "zebra", &["fox"]);
-    // Neither limits nor padding are the tokenizer's business.
+    // The tokenizer neither truncates nor pads.
     check(json!({"model_max_length": 4}), "the the the", &["the"; 3]);
     check(json!({}), "", &[]);
     check(json!({}), " \u{200b}\n", &[]);
@@ -90,7 +90,7 @@ fn tokenizer_json_is_read_with_its_tokenizer_config() {
         .unwrap();
         assert_eq!(pieces(&tokenizer, "The café"), expected, "{config}");
     };
-    // What it does not say has transformers' defaults, whatever tokenizer.json says.
+    // Absent settings have transformers' defaults, whatever tokenizer.json says.
     check(json!({}), &["the", "cafe"]);
     check(json!({"do_lower_case": false}), &["The", "café"]);
     check(json!({"do_lower_case": true}), &["the", "cafe"]);
@@ -108,7 +108,7 @@ fn tokenizer_json_is_read_with_its_tokenizer_config() {
 fn the_class_says_whose_lower_casing_counts() {
     let definition = small(&json!({"do_lower_case": false})).to_json().unwrap();
     let check = |class: Value, expected: &[&str]| {
-        // As transformers 5 writes it, but for the class.
+        // As written by transformers 5, except for the class.
         let config = json!({"tokenizer_class": class, "backend": "tokenizers", "is_local": true,
             "extra_special_tokens": [], "model_max_length": 1e30});
         let tokenizer = load(&[
@@ -118,7 +118,7 @@ fn the_class_says_whose_lower_casing_counts() {
         .unwrap();
         assert_eq!(pieces(&tokenizer, "The café"), expected, "{config}");
     };
-    // What both 4.57 and 5 lower-case by their default.
+    // Both 4.57 and 5 lower-case these by default.
     for class in [
         "ElectraTokenizer",
         "ElectraTokenizerFast",
@@ -130,7 +130,7 @@ fn the_class_says_whose_lower_casing_counts() {
         check(class.into(), &["the", "cafe"]);
     }
     check(Value::Null, &["the", "cafe"]);
-    // What both take as it is, and what only 5 knows.
+    // Both use tokenizer.json unchanged for these; only 5 knows TokenizersBackend.
     for class in [
         "PreTrainedTokenizerFast",
         "PreTrainedTokenizer",
@@ -152,7 +152,7 @@ fn special_tokens_of_both_versions_are_known() {
             ("tokenizer_config.json", &config.to_string()),
         ])
         .unwrap();
-        // A special token is found within a word.
+        // A special token is found inside a word.
         assert_eq!(pieces(&tokenizer, "foxfox"), ["fox", "fox"], "{config}");
     };
     check(json!({"additional_special_tokens": ["fox"]}));
@@ -288,7 +288,7 @@ fn special_tokens_come_from_the_checkpoint() {
         ("special_tokens_map.json", names),
     ]);
 
-    // Beside `added_tokens_decoder` special_tokens_map.json is of no account.
+    // special_tokens_map.json is ignored if there is an `added_tokens_decoder`.
     let with_decoder = r#"{"cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>", "added_tokens_decoder": {}}"#;
     check(&[
         ("vocab.txt", vocabulary),
@@ -296,11 +296,11 @@ fn special_tokens_come_from_the_checkpoint() {
         ("special_tokens_map.json", r#"{"cls_token": "the"}"#),
     ]);
 
-    // What is written needs no other file.
+    // The written file needs no other file.
     let mut definition = written(&tokenizer);
     check(&[("tokenizer.json", &definition.to_string())]);
 
-    // A tokenizer.json that encloses texts in nothing falls back to the names.
+    // A tokenizer.json without a post-processor falls back to the names in the other files.
     definition["post_processor"] = Value::Null;
     check(&[
         ("tokenizer.json", &definition.to_string()),
@@ -366,13 +366,13 @@ fn tokens_beyond_the_rows_of_a_model_are_unknown() {
     check(1000, [4, 5, 6]);
     check(6, [4, 5, 1]);
     check(5, [4, 1, 1]);
-    // A vocabulary that does not fit is another model's.
+    // A vocabulary that does not fit belongs to another model.
     let error = load().for_rows(4).unwrap_err().to_string();
     assert!(
         error.contains("7 tokens") && error.contains("only 4"),
         "{error}"
     );
-    // What a graph's folder gets beside it gives the same tokens again.
+    // The files written beside a graph give the same tokens again.
     let written = load().for_rows(5).unwrap().to_json().unwrap();
     let again = self::load(&[("tokenizer.json", &written)]).unwrap();
     let again = again.for_rows(5).unwrap();
@@ -435,7 +435,7 @@ fn a_byte_order_mark_is_no_part_of_any_file() {
     assert_eq!(tokenizer.tokenize("[PAD]The").unwrap().ids, [0, 6]);
 }
 
-/// Special tokens that no vocabulary holds follow it, as in transformers.
+/// Special tokens outside of the vocabulary get the ids after it, as in transformers.
 #[test]
 fn additional_special_tokens_need_no_place_in_the_vocabulary() {
     let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\n";
@@ -453,7 +453,7 @@ fn additional_special_tokens_need_no_place_in_the_vocabulary() {
     }
 }
 
-/// Every value of a document, by what leads to it.
+/// The path of every value in a document.
 fn paths(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(entries) => entries
@@ -475,7 +475,7 @@ fn paths(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// The document with one value changed, or taken out.
+/// The document with one value replaced or removed.
 fn damaged(document: &Value, path: &[String], replacement: Option<&Value>) -> Value {
     let (last, parents) = path.split_last().unwrap();
     let mut damaged = document.clone();
@@ -497,7 +497,7 @@ fn damaged(document: &Value, path: &[String], replacement: Option<&Value>) -> Va
 
 #[test]
 fn a_damaged_tokenizer_json_is_refused_by_name_and_never_panics() {
-    // The usual one of transformers, with a template that names its special tokens.
+    // The usual definition of transformers, with a template that names its special tokens.
     let mut definition: Value =
         serde_json::from_str(&small(&json!({})).to_json().unwrap()).unwrap();
     let piece = |token: &str, kind: &str| json!({kind: {"id": token, "type_id": 0}});
@@ -513,7 +513,7 @@ fn a_damaged_tokenizer_json_is_refused_by_name_and_never_panics() {
     definition["post_processor"] = template;
     let read = |definition: &Value| load(&[("tokenizer.json", &definition.to_string())]);
     assert!(read(&definition).is_ok());
-    // What the library panics on: a template whose special tokens are not described.
+    // The library panics on a template whose special tokens are not described.
     let mut without = definition.clone();
     without["post_processor"]["special_tokens"] = json!({});
     let error = read(&without).unwrap_err().to_string();
@@ -539,7 +539,7 @@ fn a_damaged_tokenizer_json_is_refused_by_name_and_never_panics() {
     for path in &found {
         for replacement in &replacements {
             let damaged = damaged(&definition, path, replacement.as_ref());
-            // Some damages leave a tokenizer, which must then read a text or say why not.
+            // Some damages leave a valid tokenizer, which must then tokenize a text or return an error.
             match read(&damaged) {
                 Ok(tokenizer) => drop(tokenizer.tokenize("The fox [SEP] ran, café")),
                 Err(error) => {
@@ -673,7 +673,7 @@ fn words_are_those_of_the_pre_tokenizer() {
     assert!(!tokens.continues_word(99));
 }
 
-/// Slices a text by offsets of each encoding, as a client in that language does.
+/// Slices a text by the offsets of each encoding, as a client does.
 fn check_offsets(tokenizer: &Tokenizer, text: &str) {
     let tokens = tokenizer.tokenize(text).unwrap();
     assert_eq!(tokens.offsets.len(), tokens.ids.len());
@@ -718,7 +718,7 @@ fn check_offsets(tokenizer: &Tokenizer, text: &str) {
     }
 }
 
-/// Characters that normalization drops, splits, joins or moves, between words that the vocabulary knows.
+/// Characters that normalization drops, splits, joins or moves, between words of the vocabulary.
 fn hard_text() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         Just("the"),

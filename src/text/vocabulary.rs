@@ -1,12 +1,12 @@
-//! vocab.txt, the vocabulary of checkpoints without tokenizer.json, as a tokenizer definition.
+//! Converts vocab.txt, the vocabulary of checkpoints without tokenizer.json, to a tokenizer definition.
 
 use serde_json::{Map, Value, json};
 
-/// The definition (the content of a tokenizer.json) of the ELECTRA tokenizer over a vocab.txt, with what transformers
-/// takes for granted: lower-casing, accents stripped where lower-cased, every Chinese character a word.
+/// The definition of the ELECTRA tokenizer over a vocab.txt, with transformers' defaults: lower-casing, accents
+/// stripped if lower-cased, every Chinese character a word.
 ///
-/// A token's id is the number of its line, from 0; of equal lines the last counts. Lines end as Python reads them: in a
-/// line feed, a carriage return, or both.
+/// A token's id is its line number, from 0; of equal lines, the last counts. Lines end as in Python: with a line feed,
+/// a carriage return, or both.
 pub(super) fn wordpiece_definition(vocab_txt: &str, unknown_token: &str) -> Value {
     let vocab_txt = vocab_txt.replace("\r\n", "\n").replace('\r', "\n");
     let vocabulary: Map<String, Value> = vocab_txt

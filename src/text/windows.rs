@@ -1,20 +1,20 @@
-//! Overlapping windows over a text of more tokens than a model takes, and which of them sees a token best.
+//! Cuts long texts into overlapping windows, and finds for each token the window with most context.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-/// One stretch of a tokenized text that is run as a sequence of its own.
+/// A part of a tokenized text that is run as a separate sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Its tokens, as indices into the tokenized text.
+    /// The window's tokens, as indices into the tokenized text.
     pub tokens: Range<usize>,
 }
 
 /// Cuts `token_count` tokens into windows of at most `room` tokens, each sharing `overlap` tokens with the one before.
 ///
-/// The windows are those of transformers' fast tokenizers (`stride`): all full but the last, which ends with the text.
-/// There is always at least one, empty where there are no tokens: even an empty text has its special tokens to run.
-/// An `overlap` that leaves no step forward counts as `room - 1`, whose cost is one window a token: callers bound it.
+/// The windows are those of transformers' fast tokenizers (`stride`): all are full but the last, which ends with the
+/// text. There is always at least one window, even for an empty text, whose special tokens still have to run. An
+/// `overlap` of `room` or more counts as `room - 1`, which makes one window per token: callers must bound it.
 #[must_use]
 pub fn split(token_count: usize, room: NonZeroUsize, overlap: usize) -> Vec<Window> {
     let room = room.get();
@@ -28,10 +28,10 @@ pub fn split(token_count: usize, room: NonZeroUsize, overlap: usize) -> Vec<Wind
         .collect()
 }
 
-/// For each token the index of the window that sees most on its poorer side.
+/// For each token, the index of the window that shows most of its context.
 ///
-/// A token's context in a window is its distance to the window's nearer edge, where an edge of the text itself is no
-/// edge: there is nothing beyond it to miss. Of equal windows the first is taken. `windows` are those of [`split`].
+/// A token's context in a window is its distance to the nearer edge of the window. An edge of the text does not count,
+/// because no context is missing beyond it. Of equal windows, the first is taken. `windows` are those of [`split`].
 #[must_use]
 pub fn most_context(windows: &[Window], token_count: usize) -> Vec<usize> {
     let mut best: Vec<(usize, Option<usize>)> = vec![(0, None); token_count];
@@ -91,7 +91,7 @@ mod tests {
         check(8, 4, 1, &[0..4, 3..7, 6..8]);
         check(8, 4, 0, &[0..4, 4..8]);
         check(6, 4, 3, &[0..4, 1..5, 2..6]);
-        // No step forward: as much overlap as leaves one.
+        // An overlap without a step forward is reduced to the largest that has one.
         check(6, 4, 9, &[0..4, 1..5, 2..6]);
         check(3, 1, 0, &[0..1, 1..2, 2..3]);
     }
@@ -104,7 +104,7 @@ mod tests {
         };
         check(0, 4, 2, &[]);
         check(4, 4, 2, &[0, 0, 0, 0]);
-        // 0..4 and 2..6: tokens 2 and 3 are shared, 2 is nearer to the second window's edge.
+        // Windows 0..4 and 2..6 share tokens 2 and 3. Token 2 is nearer to the second window's edge.
         check(6, 4, 2, &[0, 0, 0, 1, 1, 1]);
         // 0..6, 3..9, 6..10: the middle one of three shared tokens goes to the earlier window.
         check(10, 6, 3, &[0, 0, 0, 0, 0, 1, 1, 1, 2, 2]);
@@ -123,7 +123,7 @@ mod tests {
             for pair in windows.windows(2) {
                 prop_assert_eq!(pair[0].len(), room);
                 prop_assert_eq!(pair[0].end - pair[1].start, overlap);
-                // The next window brings something new.
+                // Each window shows further tokens.
                 prop_assert!(pair[1].end > pair[0].end);
             }
         }

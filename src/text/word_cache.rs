@@ -1,9 +1,9 @@
-//! Remembers the tokens of words that came before: most words of a text did, and looking one up takes a tenth of the time of
-//! tokenizing it.
+//! Caches the tokens of words. Most words of a text have occurred before, and a lookup takes a tenth of the time of
+//! tokenizing.
 //!
-//! A word is here what stands between spaces, such as `don't,`. By BERT's rules its tokens depend on nothing around it:
-//! normalizing works on one character at a time or on a letter with the marks that follow it, and no token has a space.
-//! [`WordCache::suits`] tells whether a tokenizer keeps to that.
+//! Here, a word is a run of characters between spaces, such as `don't,`. By BERT's rules, its tokens do not depend on
+//! its context. Normalization works on single characters, or on a letter with its combining marks, and no token
+//! contains a space. [`WordCache::suits`] tells whether a tokenizer has this property.
 
 use std::mem::take;
 use std::ops::Range;
@@ -14,26 +14,24 @@ use tokenizers::{AddedToken, NormalizedString, Normalizer, PreTokenizerWrapper};
 use super::normalizer::TextNormalizer;
 use super::tokenized_text::TokenizedText;
 
-/// More than the words that a language uses day by day, in the spellings they have between spaces. Full, that is less than
-/// five megabytes.
+/// More than the words in daily use of a language, in their spellings between spaces. A full cache takes less than five
+/// megabytes.
 const MOST_WORDS: usize = 1 << 15;
-/// Longer words hardly come again.
+/// Longer words rarely recur.
 const MOST_BYTES: usize = 32;
 const MOST_TOKENS: usize = 8;
 
-/// What a tokenizer made of words it was given. Shared by threads.
+/// Maps words to their tokens. Shared by threads.
 #[derive(Debug)]
 pub(super) struct WordCache(Cache<Box<str>, Word>);
 
-/// The tokens of a word.
 #[derive(Clone, Copy, Debug, Default)]
 struct Word {
     tokens: [Token; MOST_TOKENS],
     count: u8,
 }
 
-/// A token of a word: its id, the bytes of the word it stands for, and which of the parts that the pre-tokenizer makes of
-/// the word it belongs to.
+/// A token of a word: its id, its byte range in the word, and the index of the pre-tokenizer's part that contains it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Token {
     id: u32,
@@ -47,7 +45,7 @@ impl WordCache {
         Self(Cache::new(MOST_WORDS))
     }
 
-    /// Whether a tokenizer of these parts reads a word the same wherever it stands.
+    /// Whether a tokenizer of these parts gives a word the same tokens in any context.
     pub(super) fn suits<'a>(
         normalizer: &TextNormalizer,
         pre_tokenizer: &PreTokenizerWrapper,
@@ -60,8 +58,7 @@ impl WordCache {
                 .all(|token| stays_in_a_word(token, normalizer))
     }
 
-    /// The tokens of `text` as `tokenize` gives them, which is asked for little more than the words that are not
-    /// remembered.
+    /// Tokenizes `text`, calling `tokenize` only for runs of words that are not cached.
     pub(super) fn tokenize<E>(
         &self,
         text: &str,
@@ -77,7 +74,7 @@ impl WordCache {
             Ok(())
         };
         let mut unknown = 0..0;
-        // A known word between unknown ones is tokenized with them: that takes less time than to tokenize twice.
+        // A single cached word between uncached ones is tokenized with them, because one call is faster than two.
         let mut known = None;
         for range in words(text) {
             match self.0.get(&text[range.clone()]) {
@@ -104,7 +101,7 @@ impl WordCache {
         Ok(tokens)
     }
 
-    /// Remembers each word of a text that has these tokens.
+    /// Caches each word of a text with these tokens.
     fn remember(&self, text: &str, tokens: &TokenizedText) {
         let mut end = 0;
         for range in words(text) {
@@ -119,7 +116,7 @@ impl WordCache {
 }
 
 impl Word {
-    /// Tokens `tokens` of a text as those of the word at `range`, unless the word is too long to be remembered.
+    /// Converts `tokens` of a text to those of the word at `range`; `None` if the word is too long for the cache.
     fn of(text: &TokenizedText, tokens: Range<usize>, range: &Range<usize>) -> Option<Self> {
         if range.len() > MOST_BYTES || tokens.len() > MOST_TOKENS {
             return None;
@@ -141,7 +138,7 @@ impl Word {
     }
 }
 
-/// Adds the tokens of the word that starts at a byte of the text.
+/// Appends the tokens of a word that starts at byte `start` of the text.
 fn append_word(text: &mut TokenizedText, word: &Word, start: usize) {
     let first_part = next_word(text);
     for token in &word.tokens[..usize::from(word.count)] {
@@ -152,7 +149,7 @@ fn append_word(text: &mut TokenizedText, word: &Word, start: usize) {
     }
 }
 
-/// Adds the tokens of what starts at a byte of the text.
+/// Appends the tokens of a part that starts at byte `start` of the text.
 fn append(text: &mut TokenizedText, more: TokenizedText, start: usize) {
     let first_word = next_word(text);
     let moved = |offsets: Range<usize>| start + offsets.start..start + offsets.end;
@@ -162,7 +159,7 @@ fn append(text: &mut TokenizedText, more: TokenizedText, start: usize) {
     text.words.extend(more.words.into_iter().map(renumbered));
 }
 
-/// The number of the word that follows the text's last.
+/// The index after that of the text's last word.
 fn next_word(text: &TokenizedText) -> u32 {
     text.words
         .last()
@@ -171,8 +168,8 @@ fn next_word(text: &TokenizedText) -> u32 {
         .map_or(0, |last| last + 1)
 }
 
-/// What stands between spaces, tabs and line ends. Of other white space BERT's normalizer takes some (U+0085) for nothing, and
-/// joins what it parts.
+/// Splits at spaces, tabs and line ends. Other white space is no boundary: BERT's normalizer removes some of it
+/// (U+0085) and so joins the characters around it.
 fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut next = 0;
     text.as_bytes()
@@ -185,8 +182,8 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
         .filter(|word| !word.is_empty())
 }
 
-/// Whether an added token, which is looked for before a text is split into words and again once it is normalized, is always
-/// found within a word.
+/// Whether matches of an added token never extend beyond a word. Added tokens are matched before a text is split into
+/// words, and again once it is normalized.
 fn stays_in_a_word(token: &AddedToken, normalizer: &TextNormalizer) -> bool {
     let mut content = NormalizedString::from(token.content.as_str());
     let is_known = !token.normalized || normalizer.normalize(&mut content).is_ok();
@@ -200,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// A token for each word, or for each letter of a word of capitals; notes what it is asked for.
+    /// Makes one token per word, or one per letter of a capitalised word, and records its calls.
     struct Tokenizes(RefCell<Vec<String>>);
 
     impl Tokenizes {
