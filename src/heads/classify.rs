@@ -1,4 +1,5 @@
-//! Sequence classification: the logits of one text as scores of labels, as transformers' text-classification pipeline gives them.
+//! Sequence classification: converts a text's logits to label scores, as transformers' text-classification pipeline
+//! does.
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -8,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use super::{sigmoid, softmax};
 use crate::fields::ScoreFunction;
 
-/// `problem_type` of config.json: what a model was trained for.
+/// `problem_type` of config.json: the objective that a model was trained for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ProblemType {
-    /// Each output is a number of its own.
+    /// Each output is an independent number.
     #[serde(rename = "regression")]
     Regression,
-    /// One label of several.
+    /// Exactly one label applies.
     #[serde(rename = "single_label_classification")]
     SingleLabel,
-    /// Any number of labels.
+    /// Any number of labels apply.
     #[serde(rename = "multi_label_classification")]
     MultiLabel,
 }
@@ -38,7 +39,7 @@ impl FromStr for ProblemType {
     }
 }
 
-/// The function that transformers applies to such a model.
+/// The function that transformers applies to the logits of such a model.
 #[must_use]
 pub fn default_function(problem_type: Option<ProblemType>, label_count: usize) -> ScoreFunction {
     match (problem_type, label_count) {
@@ -48,7 +49,7 @@ pub fn default_function(problem_type: Option<ProblemType>, label_count: usize) -
     }
 }
 
-/// The scores of the labels, in their order.
+/// The scores of the labels, in the labels' order.
 #[must_use]
 pub fn scores(logits: &[f32], function: ScoreFunction) -> Vec<f32> {
     match function {
@@ -58,11 +59,11 @@ pub fn scores(logits: &[f32], function: ScoreFunction) -> Vec<f32> {
     }
 }
 
-/// Labels with their scores, best first, equal ones in the order of the labels; `top_k` of them, or all.
+/// Labels with their scores, best first, equal scores in the labels' order: the first `top_k`, or all.
 #[must_use]
 pub fn rank(scores: &[f32], top_k: Option<NonZeroUsize>) -> Vec<(usize, f32)> {
     let mut ranked: Vec<(usize, f32)> = scores.iter().copied().enumerate().collect();
-    // What is no number ranks last.
+    // NaN ranks last.
     ranked.sort_by(|(_, a), (_, b)| {
         b.partial_cmp(a)
             .unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
@@ -147,7 +148,7 @@ mod tests {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Golden logits of the small checkpoints, scored and ranked as transformers' pipeline does.
+    /// Golden logits of the small checkpoints are scored and ranked as by transformers' pipeline.
     #[test]
     fn labels_are_those_of_transformers() {
         let mut compared = 0;
@@ -192,7 +193,7 @@ mod tests {
             || default_function(problem_type, logits.len()),
             |name| serde_json::from_value(name.clone()).unwrap(),
         );
-        // The pipeline gives one label unless told otherwise; null means all.
+        // By default the pipeline returns one label; null means all.
         let top_k = parameters
             .get("top_k")
             .map_or(NonZeroUsize::new(1), |top_k| {

@@ -1,4 +1,4 @@
-//! Replaced-token detection: how likely each token, or each word, is not the one that stood there.
+//! Replaced-token detection: the probability that each token, or each word, was replaced.
 
 use std::ops::Range;
 
@@ -9,26 +9,26 @@ use super::sigmoid;
 pub struct ScoredWord {
     /// The word's tokens, as indices into the scores.
     pub tokens: Range<usize>,
-    /// Probability that at least its most suspicious token was replaced, 0 to 1.
+    /// The highest probability among the word's tokens that the token was replaced, 0 to 1.
     pub score: f32,
 }
 
-/// The probability, 0 to 1, that the token behind this logit was replaced.
+/// The probability, 0 to 1, that a token with this logit was replaced.
 #[must_use]
 pub fn replaced_probability(logit: f32) -> f32 {
     sigmoid(logit)
 }
 
-/// Whether a score counts as replaced: above the threshold, which is 0.5 unless a client asks for another.
+/// Whether a score is above the threshold, which is 0.5 unless a client sets another.
 #[must_use]
 pub fn is_replaced(score: f32, threshold: f32) -> bool {
     score > threshold
 }
 
-/// The words of a text with the highest score of their tokens.
+/// Groups tokens into words and scores each word by the highest score of its tokens.
 ///
-/// `scores` and `words` have one entry a token; a word is a run of tokens with the same word index, and a token without
-/// one is a word of its own.
+/// `scores` and `words` have one entry per token. A word is a run of tokens with the same word index; a token without
+/// an index is a word of its own.
 #[must_use]
 pub fn score_words(scores: &[f32], words: &[Option<u32>]) -> Vec<ScoredWord> {
     let mut found: Vec<ScoredWord> = Vec::new();
@@ -73,7 +73,7 @@ mod tests {
             &[Some(3), Some(4)],
             &[(0..1, 0.5), (1..2, 0.4)],
         );
-        // Without a word index tokens stand alone.
+        // Without word indices, each token is a word.
         check(
             &[0.1, 0.2, 0.3],
             &[None, None, Some(0)],

@@ -1,4 +1,4 @@
-//! Logits to answers: pure functions over values, one file a head.
+//! Converts logits to answers. Pure functions, one file per head.
 
 pub mod classify;
 pub mod discriminate;
@@ -8,12 +8,12 @@ pub mod qa_pipeline;
 pub mod scheme;
 pub mod tag;
 
-/// `1 / (1 + e^-logit)`, the probability behind a lone logit.
+/// `1 / (1 + e^-logit)`: the probability for a single logit.
 fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// The probabilities behind the logits of labels that exclude each other; shifted by the highest so that nothing overflows.
+/// The probabilities of mutually exclusive labels. Logits are shifted by their maximum to avoid overflow.
 fn softmax(logits: &[f32]) -> Vec<f32> {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut scores: Vec<f32> = logits.iter().map(|logit| (logit - highest).exp()).collect();

@@ -1,9 +1,9 @@
-//! Extractive question answering: start and end logits over windows as the best spans of the context.
+//! Extractive question answering: finds the best spans of the context from start and end logits over windows.
 //!
-//! A span's score is its probability under one softmax over every admissible span of all windows and "no answer". A
-//! span's logit is the sum of its start and end logit, the highest where several windows see the span; that of "no
-//! answer" is start plus end at `[CLS]`, the lowest of all windows, as SQuAD 2.0 has it. So scores never sum past 1, and
-//! "no answer" outscores the best span exactly where SQuAD 2.0's logit difference is above 0.
+//! A span's score is its probability in one softmax over every admissible span of all windows and "no answer". A span's
+//! logit is the sum of its start and end logits, the highest if several windows contain the span. As in SQuAD 2.0, the
+//! logit of "no answer" is start plus end at `[CLS]`, the lowest of all windows. So scores sum to at most 1, and "no
+//! answer" outscores the best span exactly if SQuAD 2.0's logit difference is above 0.
 
 #![allow(clippy::doc_markdown, reason = "SQuAD is a name, not code")]
 
@@ -12,32 +12,32 @@ use std::collections::BinaryHeap;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-/// What the model said about one window of the context.
+/// The model's output for one window of the context.
 #[derive(Clone, Debug)]
 pub struct QaWindow<'a> {
     /// Start and end logit of each token of the sequence, special tokens included, `[CLS]` first: `[tokens][2]`.
     pub logits: &'a [f32],
-    /// The positions in the sequence that hold tokens of the context.
+    /// Positions of context tokens in the sequence.
     pub context: Range<usize>,
-    /// The index, in the tokenized context, of the token at `context.start`.
+    /// Index of the token at `context.start` in the tokenized context.
     pub first_context_token: usize,
 }
 
-/// What counts as an answer, and how many are wanted.
+/// Limits on answers.
 #[derive(Clone, Copy, Debug)]
 pub struct QaOptions {
-    /// The most spans to return.
+    /// Maximum number of spans to return.
     pub top_k: NonZeroUsize,
-    /// The most tokens a span may have.
+    /// Maximum number of tokens in a span.
     pub max_answer_tokens: NonZeroUsize,
 }
 
 /// A possible answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// Its tokens, as indices into the tokenized context; never empty.
+    /// The span's tokens, as indices into the tokenized context; never empty.
     pub tokens: Range<usize>,
-    /// Its probability among all spans and "no answer", 0 to 1.
+    /// Probability among all spans and "no answer", 0 to 1.
     pub score: f32,
     /// Sum of its start and end logit.
     pub logit: f32,
@@ -46,16 +46,15 @@ pub struct Span {
 /// The answers to a question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QaDecoded {
-    /// The most likely spans, best first, each once; of equal ones the earlier, then the shorter first.
+    /// The most likely spans without duplicates, best first. Of equal ones, the earlier comes first, then the shorter.
     pub spans: Vec<Span>,
-    /// Probability that the context holds no answer, 0 to 1.
+    /// Probability that the context contains no answer, 0 to 1.
     pub no_answer_score: f32,
 }
 
-/// The best spans over all windows of one context.
+/// Finds the best spans over all windows of one context.
 ///
-/// Takes time in proportion to the windows' tokens times `max_answer_tokens`. Logits that are not numbers count as the
-/// lowest there are.
+/// Time is proportional to the windows' tokens times `max_answer_tokens`. NaN logits count as the lowest number.
 #[must_use]
 pub fn decode(windows: &[QaWindow], options: QaOptions) -> QaDecoded {
     let windows = readable(windows);
@@ -82,7 +81,7 @@ pub fn decode(windows: &[QaWindow], options: QaOptions) -> QaDecoded {
     }
 
     QaDecoded {
-        // Reverse order sorts the best candidate first.
+        // `Reverse` sorts the best candidate first.
         spans: best
             .into_sorted_vec()
             .into_iter()
@@ -96,7 +95,7 @@ pub fn decode(windows: &[QaWindow], options: QaOptions) -> QaDecoded {
     }
 }
 
-/// A window whose context lies within its logits.
+/// A window whose context is within its logits.
 struct Readable<'a> {
     logits: &'a [[f32; 2]],
     context: &'a [[f32; 2]],
@@ -109,7 +108,7 @@ impl Readable<'_> {
     }
 }
 
-/// The windows by their place in the context; what a window claims beyond its logits is left out.
+/// Sorts windows by their position in the context, and cuts off context positions beyond a window's logits.
 fn readable<'a>(windows: &[QaWindow<'a>]) -> Vec<Readable<'a>> {
     let mut readable: Vec<Readable> = windows
         .iter()
@@ -127,7 +126,7 @@ fn readable<'a>(windows: &[QaWindow<'a>]) -> Vec<Readable<'a>> {
     readable
 }
 
-/// Calls `found` once for each admissible span, with the highest logit that a window gives it.
+/// Calls `found` once for each admissible span, with its highest logit in any window.
 fn each_span(windows: &[Readable], max_answer_tokens: usize, mut found: impl FnMut(Candidate)) {
     let longest = windows
         .iter()
@@ -173,7 +172,7 @@ fn each_span(windows: &[Readable], max_answer_tokens: usize, mut found: impl FnM
     }
 }
 
-/// A span that may be among the best; the greater the better.
+/// A candidate span. A greater candidate is a better one.
 #[derive(Clone, Copy, PartialEq)]
 struct Candidate {
     logit: f64,
@@ -198,7 +197,7 @@ impl PartialOrd for Candidate {
     }
 }
 
-/// `ln(sum of e^logit)`, without overflow, one logit at a time.
+/// Incremental `ln(sum of e^logit)` without overflow.
 struct LogSumExp {
     highest: f64,
     /// Sum of `e^(logit - highest)`.
@@ -224,13 +223,13 @@ impl LogSumExp {
         }
     }
 
-    /// The share of a logit that was added.
+    /// The probability of a logit that was added.
     fn probability(&self, logit: f64) -> f32 {
         narrow((logit - self.highest).exp() / self.sum)
     }
 }
 
-/// A logit that can be added up and compared: what is no number or infinite becomes the nearest that is.
+/// Replaces NaN and infinities by finite numbers, which can be added and compared.
 fn finite(logit: f32) -> f64 {
     if logit.is_nan() {
         f64::from(f32::MIN)

@@ -1,31 +1,30 @@
-//! The bounds of question answering's options, for requests and for the defaults of electra.toml alike.
+//! Bounds of question answering's options, for requests and for defaults in electra.toml.
 
 use std::num::NonZeroUsize;
 
 use thiserror::Error;
 
-/// Longest sequence of question and window, as in transformers' pipeline, where the model takes more.
+/// Longest sequence of question and window, as in transformers' pipeline; a model may allow less.
 pub const WINDOW_TOKENS: usize = 384;
-/// Tokens that two windows share if a request does not say, as in transformers' pipeline, where the window is not
-/// shorter than twice as many.
+/// Default number of tokens that two windows share, as in transformers' pipeline. Shorter windows share at most half of
+/// their tokens.
 pub const DEFAULT_STRIDE: usize = 128;
-/// Longest answer in tokens if a request does not say.
+/// Default length of the longest answer, in tokens.
 pub const DEFAULT_ANSWER_TOKENS: usize = 30;
-/// Most answers a request may ask for an item.
+/// Maximum number of answers per item in a request.
 pub const MAX_TOP_K: usize = 100;
 
-/// An option beyond its bounds; the sentence goes on after the option's name.
+/// An option beyond its bounds. The message follows the option's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BoundError {
     /// Too many answers.
     #[error("it is {0}, and at most {MAX_TOP_K} answers can be asked for")]
     TopK(NonZeroUsize),
-    /// More overlap than half a window.
+    /// An overlap of more than half a window.
     #[error("it is {stride}, and windows of {window} tokens may share at most {}", window / 2)]
     Stride {
-        /// As it was given.
         stride: usize,
-        /// Tokens of a window.
+        /// Length of a window, in tokens.
         window: usize,
     },
 }
@@ -44,7 +43,7 @@ impl BoundError {
 /// Checks the number of answers.
 ///
 /// # Errors
-/// [`BoundError::TopK`].
+/// [`BoundError::TopK`], if it is above [`MAX_TOP_K`].
 pub fn check_top_k(top_k: NonZeroUsize) -> Result<(), BoundError> {
     if top_k.get() > MAX_TOP_K {
         return Err(BoundError::TopK(top_k));
@@ -52,10 +51,10 @@ pub fn check_top_k(top_k: NonZeroUsize) -> Result<(), BoundError> {
     Ok(())
 }
 
-/// Checks how many tokens neighbouring windows of `window` tokens share.
+/// Checks the number of tokens that neighbouring windows of `window` tokens share.
 ///
 /// # Errors
-/// [`BoundError::Stride`].
+/// [`BoundError::Stride`], if it is above half a window.
 pub fn check_stride(stride: Option<usize>, window: usize) -> Result<(), BoundError> {
     match stride {
         Some(stride) if stride > window / 2 => Err(BoundError::Stride { stride, window }),

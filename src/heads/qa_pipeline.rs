@@ -1,5 +1,5 @@
-//! Extractive question answering as transformers' question-answering pipeline (4.57) scores it: one window at a time, two
-//! softmaxes multiplied. [`super::qa`] ranks all windows together.
+//! Extractive question answering with the scores of transformers' question-answering pipeline (4.57): per window, the
+//! product of two softmaxes. [`super::qa`] ranks all windows together instead.
 
 use std::cmp::Ordering;
 use std::num::NonZeroUsize;
@@ -7,44 +7,45 @@ use std::ops::Range;
 
 use super::softmax;
 
-/// The logit of a token that no answer may touch.
+/// The logit of a token that can't be part of an answer.
 const MASKED: f32 = -10_000.0;
 
-/// What the model said about one window of the context.
+/// The model's output for one window of the context.
 #[derive(Clone, Debug)]
 pub struct PipelineWindow<'a> {
     /// Start and end logit of each token of the sequence, special tokens included, `[CLS]` first: `[tokens][2]`.
     pub logits: &'a [f32],
-    /// For each token whether the softmaxes count it: those of the context and every `[CLS]`.
+    /// For each token, whether the softmaxes include it: context tokens and every `[CLS]`.
     pub counted: &'a [bool],
-    /// The positions in the sequence that hold tokens of the context.
+    /// Positions of context tokens in the sequence.
     pub context: Range<usize>,
 }
 
 /// A possible answer in one window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WindowSpan {
-    /// The position of its first token in the sequence.
+    /// Position of its first token in the sequence.
     pub first: usize,
-    /// The position of its last token.
+    /// Position of its last token in the sequence.
     pub last: usize,
-    /// The product of two probabilities, above 0 and up to 1.
+    /// Product of two probabilities, above 0 and at most 1.
     pub score: f32,
 }
 
-/// What one window answers.
+/// The answers from one window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowAnswers {
-    /// The most likely spans, best first; of equal ones that which starts, then that which ends first.
+    /// The most likely spans, best first. Of equal ones, the one with the earlier start comes first, then the one with
+    /// the earlier end.
     pub spans: Vec<WindowSpan>,
-    /// The probability that the window does not answer the question.
+    /// Probability that the window does not answer the question.
     pub no_answer_score: f32,
 }
 
-/// The `most` best spans of a window, of at most `max_answer_tokens` tokens.
+/// Finds the `most` best spans of a window, of at most `max_answer_tokens` tokens each.
 ///
-/// Spans of probability 0 are left out. Where there are too few others, transformers takes such as an unstable sort
-/// happens to leave first, which differs from processor to processor.
+/// Spans of probability 0 are omitted. If there are too few others, transformers adds spans of probability 0 in the
+/// order of an unstable sort, which differs between processors.
 #[must_use]
 pub fn best_spans(
     window: &PipelineWindow,
@@ -77,7 +78,7 @@ pub fn best_spans(
     }
 }
 
-/// The probability of each token to start (column 0) or to end (column 1) an answer.
+/// The probability of each token to start (column 0) or end (column 1) an answer.
 fn probabilities(window: &PipelineWindow, column: usize) -> Vec<f32> {
     let (logits, _) = window.logits.as_chunks::<2>();
     let counted = window.counted.iter().chain(std::iter::repeat(&false));
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_score_is_the_product_of_two_softmaxes_over_context_and_cls() {
-        // Question and [SEP] have the highest logits, and count for nothing.
+        // The question and [SEP] have the highest logits, and are not counted.
         let answers = answers(
             [0.0, 90.0, 90.0, 1.0, 0.0, 0.0, 90.0],
             [0.0, 90.0, 90.0, 0.0, 2.0, 0.0, 90.0],

@@ -1,4 +1,4 @@
-//! Tests of question answering's decoding, against a decoder that writes down every span.
+//! Compares question answering's decoder with one that enumerates every span.
 
 #![allow(clippy::single_range_in_vec_init, reason = "one span is a list of one")]
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A window as a test makes it: logits with [CLS] first and `before` tokens (the question) ahead of the context.
+/// A window with an empty question, and its logits.
 #[derive(Clone, Debug)]
 struct TestWindow {
     logits: Vec<f32>,
@@ -17,7 +17,7 @@ struct TestWindow {
 }
 
 impl TestWindow {
-    /// `[CLS]` has the logits `cls`; the context follows it at once, and is followed by `[SEP]`.
+    /// `[CLS]` with the logits `cls`, followed by the context and `[SEP]`.
     fn new(cls: [f32; 2], context: &[[f32; 2]], first_context_token: usize) -> Self {
         let rows = [&[cls], context, &[[50.0, 50.0]]].concat();
         Self {
@@ -48,7 +48,7 @@ fn run(windows: &[TestWindow], options: QaOptions) -> QaDecoded {
     decode(&windows, options)
 }
 
-/// The same answers by writing down every span of every window.
+/// The reference: enumerates every span of every window.
 fn reference(windows: &[TestWindow], options: QaOptions) -> QaDecoded {
     let mut spans: HashMap<(usize, usize), f64> = HashMap::new();
     let mut no_answer = f64::INFINITY;
@@ -111,12 +111,12 @@ fn the_best_span_wins() {
     assert_eq!(ranges(&decoded), [11..14, 11..13, 10..14]);
     assert!((decoded.spans[0].logit - 13.0).abs() < 1e-6);
     assert!(decoded.spans[0].score > 0.8 && decoded.no_answer_score < 1e-5);
-    // The end that is too far is no end.
+    // An end beyond the longest answer is not considered.
     assert_eq!(
         ranges(&run(std::slice::from_ref(&window), options(1, 2))),
         [11..13]
     );
-    // An end never stands before its start.
+    // An end before its start is not considered.
     let backwards = TestWindow::new([0.0, 0.0], &[[0.0, 9.0], [9.0, 0.0]], 0);
     assert_eq!(ranges(&run(&[backwards], options(1, 15))), [0..1]);
 }
@@ -137,7 +137,7 @@ fn no_answer_wins_where_squad_2_says_so() {
     check(1.99, false);
     check(2.01, true);
 
-    // The window that is least sure of "no answer" decides.
+    // The window with the lowest score for "no answer" decides.
     let windows = [
         TestWindow::new([9.0, 9.0], &[[0.0, 0.0]], 0),
         TestWindow::new([-9.0, -9.0], &[[0.0, 0.0]], 1),
@@ -223,7 +223,7 @@ fn a_gap_between_windows_holds_no_span() {
     assert_eq!(ranges(&run(&windows, options(9, 15))), [2..3, 7..8]);
 }
 
-/// Windows as a long context is cut: `room` tokens, `overlap` shared, logits of their own.
+/// Windows of a long context: `room` tokens, of which neighbours share `overlap`, with random logits.
 fn windows() -> impl Strategy<Value = Vec<TestWindow>> {
     // Few different values, so that equal logits are common.
     let logit = prop_oneof![(-4_i8..5).prop_map(f32::from), -8.0_f32..8.0];

@@ -1,42 +1,41 @@
-//! What labels of tokens say of a word's place in an entity: `B-PER`, `S-PER`, `PER-B`.
+//! Reads the position of a word in an entity from labels such as `B-PER`, `S-PER` or `PER-B`.
 //!
-//! Which of a label's letters say so is not told by one label: `B-PER` begins a PER, and `B-cell` beside `T-cell` is a
-//! name. The labels of a model or a file as a whole tell. The known schemes never give one letter two meanings, so that
-//! labels of several can be read together: BIO (IOB1 and IOB2), BIOES, BILOU, BMES and BMEWO.
+//! A single label does not tell whether its letter is a position: `B-PER` begins a PER, but `B-cell` beside `T-cell` is
+//! a name. So the scheme is inferred from all labels of a model or a file. No letter has different meanings in the
+//! known schemes, so labels of several schemes can be mixed: BIO (IOB1 and IOB2), BIOES, BILOU, BMES and BMEWO.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A word's place in its entity.
+/// A word's position in its entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// It starts one.
+    /// The first word of an entity.
     Beginning,
-    /// It goes on with the one before it, or starts one where there is none.
+    /// Continues the entity before it; starts an entity if there is none.
     Inside,
-    /// As inside, and it is the last.
+    /// Like `Inside`, and the last word of the entity.
     End,
-    /// It is one by itself.
+    /// An entity of one word.
     Single,
-    /// It is in none.
+    /// Not in an entity.
     Outside,
 }
 
-/// A label's two parts.
+/// The two parts of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag<'l> {
-    /// The place it says.
     pub place: Place,
-    /// What the entity is.
+    /// The kind of entity.
     pub kind: &'l str,
 }
 
-/// The label of words in no entity.
+/// The label of words outside of all entities.
 pub const OUTSIDE: &str = "O";
 
-/// What entities are where labels are letters alone, `B`, `I` and `O`.
+/// The kind of entities whose labels are only letters: `B`, `I` and `O`.
 const NO_KIND: &str = "_";
 
-/// The letters that belong together: where one of them is a place, so are the others.
+/// Groups of letters. If one letter of a group is a position, so are the others.
 const LETTERS: [(u8, [u8; 2]); 4] = [
     (0b0001, [b'B', b'I']),
     (0b0010, [b'E', b'S']),
@@ -44,13 +43,13 @@ const LETTERS: [(u8, [u8; 2]); 4] = [
     (0b1000, [b'M', b'W']),
 ];
 
-/// How labels are written.
+/// The format of labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Form {
-    /// Each is a name.
+    /// Names without positions.
     #[default]
     Names,
-    /// Each is a letter.
+    /// Letters without names.
     Letters,
     /// `B-PER`.
     Prefix(char),
@@ -58,7 +57,7 @@ enum Form {
     Suffix(char),
 }
 
-/// The forms that are looked for; of several that fit as well the first counts.
+/// The formats to look for. Of equally good ones, the first is used.
 const FORMS: [Form; 6] = [
     Form::Prefix('-'),
     Form::Suffix('-'),
@@ -68,16 +67,16 @@ const FORMS: [Form; 6] = [
     Form::Suffix(':'),
 ];
 
-/// How the labels of a set tell places.
+/// The scheme of a set of labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scheme {
     form: Form,
-    /// Which of [`LETTERS`] are places.
+    /// Bits of the [`LETTERS`] groups that are positions.
     letters: u8,
 }
 
 impl Scheme {
-    /// The scheme of a set of labels; labels that are outside it are whole names.
+    /// Infers the scheme of a set of labels; labels that do not follow it are whole names.
     pub fn of<'l>(labels: impl IntoIterator<Item = &'l str>) -> Self {
         let labels: BTreeSet<&str> = labels
             .into_iter()
@@ -107,15 +106,15 @@ impl Scheme {
         best.1
     }
 
-    /// Whether a label tells a place by its letter.
+    /// Whether a label's letter is a position.
     fn covers(self, label: &str) -> bool {
         self.form
             .split(label)
             .is_some_and(|(letter, _)| self.letters & group_of(letter) != 0)
     }
 
-    /// The scheme of a file's tags, of which few may be seen: where the labels of a model that is to say such tags explain
-    /// more of them, those count too.
+    /// Infers the scheme of a file's tags, of which only few may occur. If the labels of the model that predicts them
+    /// explain more of the tags, these labels are included.
     pub fn of_data<'l>(
         tags: impl IntoIterator<Item = &'l str>,
         labels: impl IntoIterator<Item = &'l str>,
@@ -131,7 +130,7 @@ impl Scheme {
         }
     }
 
-    /// A label's parts. One that tells no place counts as inside, as for transformers.
+    /// Splits a label. One without a position counts as `Inside`, as in transformers.
     #[must_use]
     pub fn tag(self, label: &str) -> Tag<'_> {
         if label == OUTSIDE {
@@ -155,8 +154,8 @@ impl Scheme {
 }
 
 impl Tag<'_> {
-    /// Whether an entity starts at this tag, given the one before it, as conlleval and seqeval read tags: an inside or
-    /// end that follows another kind, or nothing, starts one as well.
+    /// Whether an entity starts at this tag, given the tag before it, by the rules of conlleval and seqeval. An inside
+    /// or end tag after another kind, or after none, also starts an entity.
     #[must_use]
     pub fn starts(self, previous: Option<Tag<'_>>) -> bool {
         use Place::{Beginning, End, Inside, Outside, Single};
@@ -172,7 +171,7 @@ impl Tag<'_> {
 }
 
 impl Form {
-    /// A label's letter and kind, where it has a letter.
+    /// Splits a label into its letter and kind, if it has a letter.
     fn split(self, label: &str) -> Option<(u8, &str)> {
         match self {
             Self::Names => None,
@@ -189,9 +188,9 @@ impl Form {
         .filter(|(_, kind)| !kind.is_empty())
     }
 
-    /// The letters that are places in this form: those that stand with one kind beside another letter, of which one says
-    /// that the kind may have several words (`U-Bahn` and `S-Bahn` are names). Where no kind has two, `B-` and `I-` are
-    /// places if no other label has a hyphen: few words make sets such as `B-X` alone.
+    /// The letters that are positions in this format. A letter is one if its kind also occurs with another letter, and
+    /// one of the two means that the kind may have several words (`U-Bahn` and `S-Bahn` are names). If no kind has two
+    /// letters, `B-` and `I-` are positions if no other label has a hyphen, because small sets may contain `B-X` alone.
     fn letters(self, labels: &BTreeSet<&str>) -> u8 {
         let mut by_kind: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
         for (letter, kind) in labels.iter().filter_map(|label| self.split(label)) {
@@ -204,7 +203,7 @@ impl Form {
         let letters = shared
             .flatten()
             .fold(0, |letters, letter| letters | group_of(*letter));
-        // Beside another scheme's letters these two have their meaning too.
+        // Beside another scheme's letters, `B` and `I` are positions too.
         if letters != 0 {
             return letters | LETTERS[0].0;
         }
@@ -220,7 +219,7 @@ impl Form {
     }
 }
 
-/// The letter that a part of a label is.
+/// The position letter that a part of a label consists of.
 fn letter_of(part: &str) -> Option<u8> {
     match part.as_bytes() {
         [letter] if group_of(*letter) != 0 => Some(*letter),
@@ -228,7 +227,7 @@ fn letter_of(part: &str) -> Option<u8> {
     }
 }
 
-/// The bit of the letters that a letter belongs with; 0 for others.
+/// The bit of a letter's group; 0 for other letters.
 fn group_of(letter: u8) -> u8 {
     let group = LETTERS
         .iter()
@@ -250,7 +249,7 @@ mod tests {
     use super::*;
     use Place::{Beginning, End, Inside, Outside, Single};
 
-    /// Reads a set of labels: what each of them says.
+    /// Checks the parts of each label in a set.
     fn check(labels: &[(&str, Place, &str)]) {
         let scheme = Scheme::of(labels.iter().map(|(label, ..)| *label));
         for &(label, place, kind) in labels {

@@ -1,5 +1,5 @@
-//! Token tagging: the labels of tokens as entities, by the strategies of transformers' token-classification pipeline (4.57),
-//! and by its rules or those of the labels' scheme.
+//! Token tagging: groups labelled tokens into entities, with the strategies of transformers' token-classification
+//! pipeline (4.57). Neighbours are joined by the pipeline's rules or by the labels' scheme.
 
 use std::ops::Range;
 
@@ -7,42 +7,43 @@ use super::scheme::{Place, Scheme};
 use super::softmax;
 use crate::fields::Aggregation;
 
-/// Which neighbours are one entity, and what it is called.
+/// The rule that joins neighbouring tokens into an entity and names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grouping {
-    /// As transformers' pipeline has it, which knows `B-` and `I-`: what follows a label's first hyphen is the entity's.
+    /// The rule of transformers' pipeline, which knows `B-` and `I-`. An entity is named by the part of its label after
+    /// the first hyphen.
     Pipeline,
-    /// As the scheme has it that the model's labels are of.
+    /// The rule of the labels' scheme.
     Scheme(Scheme),
 }
 
-/// A token of a text, special tokens left out.
+/// A token of a text; special tokens are left out.
 #[derive(Clone, Debug)]
 pub struct TaggedToken<'a> {
-    /// One logit a label.
+    /// One logit per label.
     pub logits: &'a [f32],
-    /// The bytes of the text it stands for.
+    /// The token's byte range in the text.
     pub bytes: Range<usize>,
-    /// Whether it belongs to the word of the token before it.
+    /// Whether it belongs to the same word as the token before it.
     pub continues_word: bool,
 }
 
-/// A stretch of text with a label.
+/// A labelled part of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entity<'l> {
-    /// The whole label for [`Aggregation::None`], else what the grouping takes for its name.
+    /// The whole label for [`Aggregation::None`], otherwise the name by the grouping.
     pub label: &'l str,
-    /// Mean of its words' or tokens' probabilities, 0 to 1.
+    /// Mean probability of its words or tokens, 0 to 1.
     pub score: f32,
-    /// From the start of its first token to the end of its last, in bytes of the text.
+    /// Byte range in the text, from the start of the first token to the end of the last.
     pub bytes: Range<usize>,
-    /// Its tokens, as indices into the tokens given.
+    /// The entity's tokens, as indices into the given tokens.
     pub tokens: Range<usize>,
 }
 
-/// The entities of a text in reading order, without those whose label is in `ignored` (`O`, as a rule).
+/// Returns the entities of a text in reading order, except those whose label is in `ignored` (by default `O`).
 ///
-/// `labels[i]` names logit `i`. Labels are ignored only after tokens have been joined, as in the pipeline.
+/// `labels[i]` is the name of logit `i`. As in the pipeline, labels are ignored only after tokens have been joined.
 #[must_use]
 pub fn entities<'l>(
     tokens: &[TaggedToken],
@@ -77,17 +78,17 @@ pub fn entities<'l>(
     entities
 }
 
-/// Whether transformers' pipeline takes a token for the continuation of a word: where its piece (`##ing`) and the text it
-/// stands for differ in length, counted in code points. Unknown tokens never are.
+/// Whether transformers' pipeline takes a token as the continuation of a word: the lengths of its piece (`##ing`) and
+/// of its text differ, in code points. Unknown tokens never count as continuations.
 ///
-/// This is only a guess at words (an accent that was stripped makes a whole word look like a continuation); the
-/// tokenizer's own word indices are better where parity is not the aim.
+/// This is only a guess: a whole word whose accent was stripped also looks like a continuation. Where parity is not
+/// needed, the tokenizer's own word indices are better.
 #[must_use]
 pub fn looks_like_continuation(piece: &str, surface: &str, is_unknown: bool) -> bool {
     !is_unknown && piece.chars().count() != surface.chars().count()
 }
 
-/// The tokens of each word; for strategies that know no words each token by itself.
+/// The tokens of each word. For strategies without words, each token is one.
 fn words(tokens: &[TaggedToken], aggregation: Aggregation) -> Vec<Range<usize>> {
     let by_token = matches!(aggregation, Aggregation::None | Aggregation::Simple);
     let mut start = 0;
@@ -101,7 +102,7 @@ fn words(tokens: &[TaggedToken], aggregation: Aggregation) -> Vec<Range<usize>> 
         .collect()
 }
 
-/// The label that the tokens of one word agree on, and its probability.
+/// The label that the tokens of a word agree on, and its probability.
 fn best_label(word: &[TaggedToken], aggregation: Aggregation) -> Option<(usize, f32)> {
     let mut probabilities = word.iter().map(|token| softmax(token.logits));
     match aggregation {
@@ -125,7 +126,7 @@ fn best_label(word: &[TaggedToken], aggregation: Aggregation) -> Option<(usize, 
     }
 }
 
-/// The first of the highest values, with its index.
+/// The highest value and its index; the first of equal ones.
 fn highest(values: &[f32]) -> Option<(usize, f32)> {
     values
         .iter()
@@ -135,14 +136,14 @@ fn highest(values: &[f32]) -> Option<(usize, f32)> {
 }
 
 impl Grouping {
-    /// Whether a token or word labelled `next` goes on with the entity of the one before.
+    /// Whether a token or word labelled `next` continues the entity of the one labelled `last`.
     fn joins(self, last: &str, next: &str, continues_word: bool) -> bool {
         match self {
-            // The same tag, and no `B-`. A label with no prefix counts as `I-`.
+            // The same tag without `B-`. A label without a prefix counts as `I-`.
             Self::Pipeline => !next.starts_with("B-") && tag(last) == tag(next),
             Self::Scheme(scheme) => {
                 let (before, tag) = (scheme.tag(last), scheme.tag(next));
-                // Tokens of one word may all have the label of the word, the end or the whole of an entity.
+                // All tokens of a word may have its label, even if that ends an entity or is a whole one.
                 let same_word = continues_word && matches!(tag.place, Place::End | Place::Single);
                 match tag.place {
                     Place::Outside => before.place == Place::Outside,
@@ -152,7 +153,7 @@ impl Grouping {
         }
     }
 
-    /// What an entity is called whose first label is this.
+    /// The name of an entity whose first label is `label`.
     fn name(self, label: &str) -> &str {
         match self {
             Self::Pipeline => label.split_once('-').map_or(label, |(_, tag)| tag),
@@ -168,7 +169,7 @@ fn tag(label: &str) -> &str {
         .unwrap_or(label)
 }
 
-/// One entity of the adjacent words that join.
+/// Joins adjacent words into one entity.
 fn group<'l>(words: &[Entity<'l>], grouping: Grouping) -> Entity<'l> {
     let (first, last) = (&words[0], &words[words.len() - 1]);
     let sum: f64 = words.iter().map(|word| f64::from(word.score)).sum();

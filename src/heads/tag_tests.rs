@@ -1,4 +1,4 @@
-//! Tests of tagging: the rules one by one, then transformers' pipeline on the golden files.
+//! Tests the rules of tagging one by one, then compares with transformers' pipeline on the golden files.
 
 use std::fs;
 
@@ -8,21 +8,22 @@ use super::*;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
-/// The labels of electra-mini-chunker, whose golden logits stand beside those of the small checkpoints.
+/// The labels of electra-mini-chunker, whose golden logits are in the folder of the small checkpoints'.
 const CHUNK_LABELS: [&str; 22] = [
     "O", "B-ADJP", "I-ADJP", "B-ADVP", "I-ADVP", "B-CONJP", "I-CONJP", "B-INTJ", "I-INTJ", "B-LST",
     "B-NP", "I-NP", "B-PP", "I-PP", "B-PRT", "I-PRT", "B-SBAR", "I-SBAR", "B-UCP", "I-UCP", "B-VP",
     "I-VP",
 ];
 
-/// A token with the given probability for one of three labels, the rest shared by the others.
+/// A token with the given probability for one of three labels; the other labels share the rest.
 fn logits(label: usize, probability: f32) -> Vec<f32> {
     let mut logits = vec![((1.0 - probability) / 2.0).ln(); 3];
     logits[label] = probability.ln();
     logits
 }
 
-/// Tokens of two bytes each, of which `tokens` gives best label, its probability, and whether it continues a word.
+/// Checks tokens of two bytes each. `tokens` has the best label, its probability, and whether the token continues a
+/// word.
 fn check(
     labels: [&str; 3],
     tokens: &[(usize, f32, bool)],
@@ -103,7 +104,7 @@ fn simple_joins_adjacent_tokens_of_one_tag() {
 
 #[test]
 fn words_take_one_label() {
-    // One word of three tokens, then one of a single token.
+    // A word of three tokens, then a word of one token.
     let tokens = [
         (1, 0.5, false),
         (2, 0.9, true),
@@ -119,7 +120,7 @@ fn words_take_one_label() {
         Aggregation::Average,
         &[("NP", f32::midpoint(0.45, 0.8), 0..4)],
     );
-    // A continuation at the start of a text is a word all the same.
+    // A continuation at the start of a text starts a word.
     check(
         BIO,
         &[(1, 0.5, true)],
@@ -151,7 +152,7 @@ fn labels_without_prefix_join_as_continuations() {
     );
 }
 
-/// Words of the labels given, each as sure as the others, by the scheme of the labels: the entities with their words.
+/// Checks the entities of words with the given labels and equal probabilities, by the scheme of the labels.
 fn check_scheme(labels: [&str; 3], words: &[usize], expected: &[(&str, Range<usize>)]) {
     let grouping = Grouping::Scheme(Scheme::of(labels));
     let tokens: Vec<_> = words.iter().map(|label| (*label, 0.9, false)).collect();
@@ -196,7 +197,7 @@ fn entities_begin_and_end_as_the_scheme_has_it() {
             ("Drug-Name", 4..5),
         ],
     );
-    // The pipeline keeps its own rules.
+    // The pipeline uses its own rules.
     check(
         bioes,
         &[(0, 0.9, false), (1, 0.9, false)],
@@ -286,13 +287,13 @@ fn continuations_are_guessed_by_length() {
     check("東", "東", false, false);
 }
 
-/// Every golden case whose logits are golden too: labels, scores and offsets are the pipeline's.
+/// For every golden case with golden logits, labels, scores and offsets equal the pipeline's.
 #[test]
 fn entities_are_those_of_transformers() {
     let pipeline = golden("pipelines/token-classification.json");
     let mut compared = 0;
     for case in cases(&pipeline) {
-        // A stride cuts the text into windows, whose logits are of other sequences.
+        // With a stride, a text is cut into windows, whose logits belong to other sequences.
         if case["parameters"].get("stride").is_none() {
             check_golden(case);
             compared += 1;
@@ -334,7 +335,7 @@ fn check_golden(case: &Value) {
     let rows: Vec<Vec<f32>> = serde_json::from_value(run["logits"].clone()).unwrap();
     let pieces: Vec<String> = serde_json::from_value(run["tokens"].clone()).unwrap();
     let offsets: Vec<[usize; 2]> = serde_json::from_value(run["offsets"].clone()).unwrap();
-    // Without [CLS] and [SEP]; offsets stay code points, as the pipeline gives them.
+    // Without [CLS] and [SEP]; offsets stay in code points, as in the pipeline.
     let tokens: Vec<TaggedToken> = (1..rows.len() - 1)
         .map(|position| {
             let [start, end] = offsets[position];
