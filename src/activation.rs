@@ -1,6 +1,6 @@
-//! The activations of a feed-forward layer.
+//! Activation functions of feed-forward layers.
 
-/// The feed-forward activation, `hidden_act` in config.json.
+/// `hidden_act` in config.json.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activation {
     /// x · Φ(x) with the error function.
@@ -14,7 +14,7 @@ pub enum Activation {
     Silu,
 }
 
-/// The names of transformers' `ACT2FN`, which has several for one function.
+/// The names in transformers' `ACT2FN`, some of which denote the same function.
 const NAMES: [(&str, Activation); 10] = [
     ("gelu", Activation::Gelu),
     ("gelu_python", Activation::Gelu),
@@ -29,10 +29,9 @@ const NAMES: [(&str, Activation); 10] = [
 ];
 
 impl Activation {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::Gelu, Self::GeluTanh, Self::Relu, Self::Silu];
 
-    /// The activation of this name in transformers.
+    /// Looks up an activation by its name in transformers.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let mut names = NAMES.iter();
@@ -41,13 +40,13 @@ impl Activation {
             .map(|(_, activation)| *activation)
     }
 
-    /// All names that [`Self::named`] knows.
+    /// All names that [`Self::named`] accepts.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(name, _)| *name)
     }
 
-    /// The magnitude of the activation's least value, rounded up: its outputs are never below the negative of it.
-    /// The minima are -0.16997 (gelu), -0.17004 (its tanh approximation) and -0.27846 (silu).
+    /// The magnitude of the activation's minimum, rounded up: its outputs are at least `-depth`. The minima are
+    /// -0.16997 (gelu), -0.17004 (its tanh approximation) and -0.27846 (silu).
     #[must_use]
     pub fn depth(self) -> f32 {
         match self {
