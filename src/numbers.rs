@@ -1,6 +1,6 @@
-//! Counts of things in memory as other kinds of numbers.
+//! Converts counts of things in memory to other number types.
 
-/// As a float: exact, as such counts stay far below 2^52.
+/// As an f64. Exact, because counts stay far below 2^52.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,
@@ -10,13 +10,13 @@ pub fn float(count: usize) -> f64 {
     count as f64
 }
 
-/// As ONNX writes it: such counts stay far below 2^63.
+/// As ONNX's int64. Lossless, because counts stay far below 2^63.
 #[must_use]
 pub fn signed(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// As a 32-bit float: exact for the widths of models, which stay below 2^24.
+/// As an f32. Exact for the widths of models, which stay below 2^24.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,
