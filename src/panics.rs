@@ -1,4 +1,4 @@
-//! Panics of code that is not ours to change, as errors.
+//! Catches panics of other crates and returns them as errors.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -6,21 +6,21 @@ use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 thread_local! {
-    /// Where the panic that is being caught on this thread came from; none while nothing is caught.
+    /// Location of the panic that is being caught on this thread; `None` while nothing is caught.
     static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// A panic that was caught.
+/// A caught panic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panic {
-    /// What it says; it may quote what was worked on.
+    /// The panic's message, which may quote its input.
     pub message: String,
-    /// Where it came from: a source file, a line and a column.
+    /// Location of the panic: source file, line and column.
     pub place: String,
 }
 
-/// What `work` returns, or the panic that ended it. Nothing that it changed when it panicked may be used again. The panic is
-/// not printed: whoever catches it says what it means.
+/// Returns the result of `work`, or the panic that ended it. After a panic, values that `work` changed must not be
+/// used. The panic is not printed: the caller reports it.
 ///
 /// # Errors
 /// The panic.
@@ -70,7 +70,7 @@ mod tests {
         let panic = inner("two").unwrap_err();
         assert_eq!(panic.message, "two of four");
         assert!(panic.place.contains("panics.rs"), "{}", panic.place);
-        // One within another, which goes on.
+        // A nested call leaves the outer one intact.
         let outer = caught(|| (inner("one"), 5)).unwrap();
         assert!(outer.0.is_err() && outer.1 == 5);
     }
