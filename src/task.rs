@@ -1,10 +1,9 @@
-//! The four tasks, and the classes of transformers that do them.
+//! The four tasks, and the transformers classes for them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a model computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
@@ -12,17 +11,16 @@ pub enum Task {
     Discriminate,
     /// Which label a text or a pair of texts has.
     Classify,
-    /// Which stretches of a text are entities of which label.
+    /// Which parts of a text are entities, and of which label.
     Tag,
     /// Which span of a context answers a question.
     Qa,
 }
 
 impl Task {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::Discriminate, Self::Classify, Self::Tag, Self::Qa];
 
-    /// The name in requests, answers, metrics and files; also the path of its route.
+    /// The task's name in requests, answers, metrics and files, and the path of its route.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -33,34 +31,33 @@ impl Task {
         }
     }
 
-    /// The task of this name.
+    /// Parses a task's name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|task| task.name() == name)
     }
 }
 
-/// What a class of transformers computes, as config.json's `architectures` names it.
+/// The head of a transformers class, as named in config.json's `architectures`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
-    /// One of the tasks.
+    /// The head of a task.
     Served(Task),
-    /// Something else.
     NotServed(NotServed),
 }
 
-/// A head that has no task here.
+/// A head that no task uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotServed {
-    /// Which of several choices goes with a prompt.
+    /// Which of several choices fits a prompt.
     MultipleChoice,
-    /// Which token belongs at a place: ELECTRA's generator.
+    /// Which token belongs in a position: ELECTRA's generator.
     LanguageModel,
 }
 
 impl Architecture {
-    /// What a class computes; none for classes without a head and for unknown ones. Only ELECTRA's pre-training head is a
-    /// discriminator.
+    /// The head of a class; `None` for classes without a head and for unknown ones. Only ELECTRA's pre-training head is
+    /// a discriminator.
     #[must_use]
     pub fn of_class(name: &str) -> Option<Self> {
         let ends_with = |ending: &str| name.ends_with(ending);
