@@ -1,23 +1,23 @@
-//! Text that people hand in, as files or on standard input: UTF-8, with or without a byte order mark.
+//! Reads text that users supply, as files or on standard input: UTF-8, with or without a byte order mark.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use thiserror::Error;
 
-/// What editors and spreadsheets put before UTF-8.
+/// Editors and spreadsheets put this before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Why bytes are no text.
+/// The reason why bytes are not text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum EncodingError {
-    /// Another kind of file, told by its first bytes.
+    /// Another kind of file, recognised by its first bytes.
     #[error("it is {}", .0.advice())]
     Binary(FileKind),
-    /// What Windows calls Unicode: every other byte of it can look like text.
+    /// Windows calls it Unicode; every other byte of it can look like text.
     #[error("it is encoded as UTF-16; convert it to UTF-8, as `iconv -f UTF-16 -t UTF-8` does")]
     Utf16,
-    /// Latin-1, and so on.
+    /// Another encoding, such as Latin-1.
     #[error(
         "its line {line} is not UTF-8; convert it, as `iconv -f ENCODING -t UTF-8` does, or give another file"
     )]
@@ -27,23 +27,21 @@ pub enum EncodingError {
     },
 }
 
-/// Files that are handed in instead of text.
+/// Kinds of files that users supply by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
-    /// Tables as data sets have them.
+    /// A data set's table.
     Parquet,
-    /// An archive, or a spreadsheet.
+    /// An archive or a spreadsheet.
     Zip,
-    /// Compressed.
     Gzip,
-    /// Compressed.
     Zstd,
 }
 
 impl FileKind {
     fn of(start: &[u8]) -> Option<Self> {
         match start {
-            // A text may begin with these letters; in Parquet no character of a text follows them.
+            // A text may begin with these letters, but in Parquet no text character follows them.
             [b'P', b'A', b'R', b'1', next, ..] if *next >= 0x80 || is_control(*next) => {
                 Some(Self::Parquet)
             }
@@ -54,7 +52,7 @@ impl FileKind {
         }
     }
 
-    /// What it is, and what to do.
+    /// The kind of file, and what to do.
     fn advice(self) -> &'static str {
         match self {
             Self::Parquet => "a Parquet file, not text; save its table as TSV or CSV",
@@ -67,7 +65,7 @@ impl FileKind {
     }
 }
 
-/// Whether it is a control character that does not stand in a text.
+/// Whether a byte is a control character that does not occur in text.
 fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && !byte.is_ascii_whitespace()
 }
@@ -78,10 +76,10 @@ impl From<EncodingError> for io::Error {
     }
 }
 
-/// Reads a file of text; a byte order mark is no part of it.
+/// Reads a text file without its byte order mark.
 ///
 /// # Errors
-/// Where it can't be read or is not UTF-8.
+/// If the file can't be read or is not UTF-8.
 pub fn read(path: &Path) -> io::Result<String> {
     let bytes = std::fs::read(path)?;
     let text = without_mark(&bytes)?;
@@ -95,11 +93,11 @@ pub fn read(path: &Path) -> io::Result<String> {
     }
 }
 
-/// The start of a file or stream without its byte order mark.
+/// Strips the byte order mark from the start of a file or stream.
 ///
 /// # Errors
-/// Where it is the start of another kind of file; or of UTF-16, by its mark or by first letters of which each has a half
-/// that is zero.
+/// If the bytes are those of another kind of file, or UTF-16. UTF-16 is recognised by its mark, or by first letters
+/// with a zero byte each.
 pub fn without_mark(start: &[u8]) -> Result<&[u8], EncodingError> {
     if let Some(kind) = FileKind::of(start) {
         return Err(EncodingError::Binary(kind));
