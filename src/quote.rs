@@ -1,15 +1,16 @@
-//! What an error may quote of a request: names, keys and values of enumerations, cut short; never a text.
+//! Limits the parts of a request that an error may quote: names, keys and values of enumerations, truncated; never a
+//! text.
 
 use std::fmt;
 
-/// The most characters of what was sent that an error repeats.
+/// Maximum number of characters of a request that an error quotes.
 pub const MOST_CHARACTERS: usize = 100;
 
-/// A name as an error shows it: at most [`MOST_CHARACTERS`] of it, then `…`.
+/// Displays at most [`MOST_CHARACTERS`] of a name, followed by `…` if it is longer.
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a>(&'a str);
 
-/// Every error that repeats something sent by a client does so through this function.
+/// Quotes part of a request. Every error that quotes a client's input does so through this function.
 #[must_use]
 pub fn quoted(sent: &str) -> Quoted<'_> {
     Quoted(sent)
@@ -24,14 +25,14 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// A list of numbers, such as a tensor's shape, as an error shows it: cut short as names are.
+/// Quotes a list of numbers, such as a tensor's shape, truncated like a name.
 #[must_use]
 pub fn quoted_numbers(sent: &[i64]) -> String {
     let first = &sent[..sent.len().min(MOST_CHARACTERS)];
     quoted(&format!("{first:?}")).to_string()
 }
 
-/// A library's sentence with what it quotes, from the first backtick to the last, cut short in the same way.
+/// Truncates what a library's message quotes, from the first backtick to the last.
 #[must_use]
 pub fn cut_quotation(sentence: &str) -> String {
     let parts = sentence.split_once('`').and_then(|(before, rest)| {
@@ -44,7 +45,7 @@ pub fn cut_quotation(sentence: &str) -> String {
     }
 }
 
-/// serde's words without the string that they may quote, which may be a text; numbers and names are cut short.
+/// Removes quoted strings from serde's messages, because they may be texts. Numbers and names are truncated.
 #[must_use]
 pub fn without_texts(reason: &str) -> String {
     let (found, expected) = match reason.rsplit_once(", expected ") {
@@ -56,7 +57,7 @@ pub fn without_texts(reason: &str) -> String {
         _ => cut_quotation(found),
     };
     match expected {
-        // What serde says of an enum, of which ours are all written as strings.
+        // serde's message for an enum; this project's are all strings.
         Some("string or map") => format!("{found}, expected a string"),
         Some(expected) => format!("{found}, expected {expected}"),
         None => found,
