@@ -1,6 +1,6 @@
-//! Finds the name someone probably meant.
+//! Suggests the known name that is closest to a mistyped one.
 
-/// A sentence that names the nearest of the names, or all of them where none is near.
+/// A sentence with the closest of `names`, or with all of them if none is close.
 pub fn suggestion<'a>(typed: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(typed, names.clone()) {
         Some(name) => format!("Did you mean `{name}`?"),
@@ -11,15 +11,15 @@ pub fn suggestion<'a>(typed: &str, names: impl Iterator<Item = &'a str> + Clone)
     }
 }
 
-/// The nearest of the names, if it is near enough to be meant.
+/// The closest of `names`, if it is close enough to be the intended one.
 pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     closest(typed, names)
-        // A third of the letters may differ: more is another word.
+        // At most a third of the letters may differ; more make a different word.
         .filter(|(distance, name)| distance * 3 <= name.chars().count().max(3))
         .map(|(_, name)| name)
 }
 
-/// The nearest of the names, if it is fewer than so many edits away from what was typed.
+/// The closest of `names`, if its distance from `typed` is below `edits`.
 pub fn nearer<'a>(
     typed: &str,
     names: impl Iterator<Item = &'a str>,
@@ -30,17 +30,17 @@ pub fn nearer<'a>(
         .map(|(_, name)| name)
 }
 
-/// The name with the least distance to what was typed, and that distance.
+/// The closest of `names`, with its distance from `typed`.
 fn closest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<(usize, &'a str)> {
     names
         .map(|name| (distance(typed, name), name))
         .min_by_key(|(distance, _)| *distance)
 }
 
-/// Levenshtein's distance: insertions, deletions and replacements of characters.
+/// Levenshtein distance: insertions, deletions and replacements of characters.
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
-    // Longer than any name: far from all of them, and not worth the quadratic time.
+    // Longer than any name, and not worth the quadratic time.
     if left.len() > 64 {
         return left.len();
     }
