@@ -1,4 +1,4 @@
-//! Choosing what runs together, and laying a batch out as the graph takes it.
+//! Batch selection, and building a batch's input tensors in either layout.
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;

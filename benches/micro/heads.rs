@@ -1,4 +1,4 @@
-//! Each head's logits to its answer, with the options that a request has if it says nothing.
+//! Decoding each head's logits to an answer, with a request's default options.
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;

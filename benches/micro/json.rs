@@ -1,4 +1,4 @@
-//! Requests from JSON and answers to JSON, as the server reads and writes them.
+//! Parsing requests from JSON and serializing answers to JSON, as the server does.
 
 use std::hint::black_box;
 

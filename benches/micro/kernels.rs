@@ -1,4 +1,4 @@
-//! A fused graph's products with weights and what stands between them, in ELECTRA small's sizes.
+//! A fused graph's matrix products and the kernels between them, in the sizes of ELECTRA small.
 
 use std::hint::black_box;
 
@@ -15,7 +15,7 @@ const WIDTH: usize = 256;
 const INTERMEDIATE: usize = 1024;
 const TOKENS: usize = 128;
 
-/// A product's rows, their scales and the bias, all at random.
+/// A product's rows, scales and bias, all random.
 struct Rows {
     values: Vec<f32>,
     scales: Vec<f32>,
@@ -53,7 +53,7 @@ fn products(criterion: &mut Criterion) {
     let mut products = vec![0.0; TOKENS * INTERMEDIATE];
     let operations = 2 * TOKENS * WIDTH * INTERMEDIATE;
     let mut group = criterion.benchmark_group("kernels");
-    // Shown as elements a second.
+    // Criterion shows this as elements per second.
     group.throughput(Throughput::Elements(operations as u64));
 
     let weights: Vec<f32> = (0..WIDTH * INTERMEDIATE).map(|_| rng.f32()).collect();

@@ -1,5 +1,5 @@
-//! Micro-benchmarks of what surrounds the models, from a text to a batch's tensors and from logits to an answer's JSON, and of
-//! the kernels that compute a fused graph.
+//! Micro-benchmarks of everything around the models, from a text to a batch's tensors and from logits to an answer's
+//! JSON, and of a fused graph's kernels.
 
 mod batches;
 mod heads;
@@ -10,7 +10,7 @@ mod text;
 
 use criterion::Criterion;
 
-/// The server's own, since much of this is allocation.
+/// The server's allocator, because allocation is a large part of these times.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

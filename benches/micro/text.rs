@@ -1,4 +1,4 @@
-//! Tokenizing a text and cutting it into the windows of a model.
+//! Tokenizing a text and cutting it into a model's windows.
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
@@ -8,9 +8,9 @@ use electra_server::text::{TokenizedText, Tokenizer, Window, windows};
 
 use crate::samples::{PARAGRAPH, SENTENCE, tokenizer};
 
-/// What a model of 512 positions has left beside `[CLS]` and `[SEP]`.
+/// Tokens of a window in a model of 512 positions, without `[CLS]` and `[SEP]`.
 const ROOM: NonZeroUsize = NonZeroUsize::new(510).expect("510");
-/// As the service has it.
+/// The service's default.
 const OVERLAP: usize = 128;
 
 pub fn bench(criterion: &mut Criterion) {
