@@ -1,1 +1,1 @@
-"""Makes the golden files: small checkpoints, and what transformers answers on them."""
+"""Makes the golden files: small checkpoints, and transformers' answers on them."""

@@ -42,7 +42,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One small checkpoint; `covers` says what it alone, or it best, would catch."""
+    """A small checkpoint. `covers` names the features that it alone covers, or covers best."""
 
     name: str
     head: str
@@ -212,7 +212,7 @@ def electra_config(shape: Shape, vocabulary: Vocabulary, labels: list[str], extr
 
 
 def randomize(model: PreTrainedModel, seed: int) -> None:
-    """Draw every parameter, biases and LayerNorm included, so that one forgotten or swapped changes the logits.
+    """Draw every parameter, biases and LayerNorm included, so that a forgotten or swapped one changes the logits.
 
     The scale keeps the variance of a matrix product near that of its input. numpy's generator gives the same numbers
     on every machine.

@@ -1,4 +1,4 @@
-"""The same weights in every other layout that a checkpoint comes in, and files that no checkpoint should be."""
+"""The same weights in every other layout of a checkpoint, and files that must be refused."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from .checkpoints import HEADS
 
-# Each layout, the checkpoint whose weights it has, and what it covers.
+# Each layout, the checkpoint with the same weights, and the features that it covers.
 FORMATS = {
     "zip": ("discriminator-cased", "pytorch_model.bin as torch writes it since 1.6; fp16"),
     "legacy": ("discriminator-legacy-keys", "as before 1.6; fp32, gamma and beta, an int64 buffer"),
@@ -26,7 +26,7 @@ FORMATS = {
 
 
 class RunsCommand:
-    """What a hostile pickle does: asks whoever loads it to run a command."""
+    """Makes a pickle hostile: loading it would run a command."""
 
     def __reduce__(self) -> tuple:
         return os.system, ("echo executed > electra-executed-a-pickle",)
@@ -47,7 +47,7 @@ def _state_dict(checkpoint: Path) -> OrderedDict:
 
 
 def _write_zip(checkpoint: Path, folder: Path) -> None:
-    # A module's own state dict: it has the versions of its modules as an attribute.
+    # A module's own state dict, which has the versions of its submodules as an attribute.
     model = HEADS["discriminator"].from_pretrained(checkpoint, dtype="auto")
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
 
@@ -94,9 +94,9 @@ def _write_compiled(checkpoint: Path, folder: Path) -> None:
 
 
 def _write_views(checkpoint: Path, folder: Path) -> None:
-    """Tensors that do not each have a storage of their own, row by row."""
+    """Tensors that share a storage or are not stored row by row."""
     tensors: dict[str, Any] = _state_dict(checkpoint)
-    # Query, key and value are slices of one storage; their biases columns of one matrix.
+    # Query, key and value are slices of one storage; their biases are columns of one matrix.
     attention = "electra.encoder.layer.0.attention.self."
     names = [f"{attention}{part}." for part in ("query", "key", "value")]
     fused = torch.cat([tensors[f"{name}weight"] for name in names])
@@ -105,7 +105,7 @@ def _write_views(checkpoint: Path, folder: Path) -> None:
     columns = torch.stack([tensors[f"{name}bias"] for name in names], dim=1).double()
     for column, name in enumerate(names):
         tensors[f"{name}bias"] = columns[:, column]
-    # Kept as their transposes.
+    # Stored as transposes.
     for part in ("intermediate", "output"):
         key = f"electra.encoder.layer.0.{part}.dense.weight"
         tensors[key] = tensors[key].t().contiguous().float().t()

@@ -29,9 +29,9 @@ from . import logits
 from .checkpoints import randomize
 from .vocabulary import CASED, UNCASED
 
-# Writes model.onnx and the files beside it into an existing folder, out of a checkpoint's.
+# Exports a checkpoint's folder to model.onnx and its data files in an existing folder.
 Exporter = Callable[[Path, Path], None]
-# Changes model.onnx where it is.
+# Converts model.onnx in place.
 Conversion = Callable[[Path], None]
 
 TRUNK_TOKENS = 64
@@ -39,18 +39,18 @@ TRUNK_TOKENS = 64
 
 @dataclass(frozen=True)
 class OtherGraph:
-    """A model folder as someone else's export leaves it; `covers` says what it alone would catch."""
+    """A model folder as another exporter writes it. `covers` names the features that it alone covers."""
 
     name: str
     checkpoint: str
     export: Exporter
     covers: str
     convert: Conversion | None = None
-    file: str = "model.onnx"  # where Optimum writes it, or `onnx/model.onnx` where the hub has it
+    file: str = "model.onnx"  # where Optimum writes it; `onnx/model.onnx` for the hub's layout
 
 
 def optimum(task: str) -> Exporter:
-    """What `optimum-cli export onnx --task TASK` writes."""
+    """The output of `optimum-cli export onnx --task TASK`."""
 
     def export(checkpoint: Path, output: Path) -> None:
         main_export(str(checkpoint), output=output, task=task, dtype="fp32", do_validation=False)
@@ -59,7 +59,7 @@ def optimum(task: str) -> Exporter:
 
 
 def by_hand(inputs: list[str], dtype: torch.dtype, output: str, width_of_one: bool) -> Exporter:
-    """A discriminator's `torch.onnx.export`, which everyone writes for oneself: no tool knows its head.
+    """A discriminator exported with `torch.onnx.export`. Users call it directly, because no tool supports this head.
 
     `width_of_one` gives [sequences, tokens, 1] in place of [sequences, tokens].
     """
@@ -93,7 +93,7 @@ def by_hand(inputs: list[str], dtype: torch.dtype, output: str, width_of_one: bo
 
 
 def trunk(model_of: Callable[[], PreTrainedModel], tokenizer_class: type, cased: bool, seed: int, task: str) -> Exporter:
-    """Optimum's export of a random model that is no ELECTRA; the checkpoint is left in `checkpoint`."""
+    """Optimum's export of a random model other than ELECTRA. Its checkpoint is left in `checkpoint`."""
 
     def export(checkpoint: Path, output: Path) -> None:
         vocabulary = CASED if cased else UNCASED
@@ -133,20 +133,20 @@ def _distilbert() -> PreTrainedModel:
 
 
 def weights_beside(path: Path) -> None:
-    """Moves the weights into a file of their own, as exports of more than 2 GB have it."""
+    """Move the weights into an external file, as in exports of more than 2 GB."""
     graph = onnx.load(path)
     onnx.save(graph, path, save_as_external_data=True, location="model.onnx_data", size_threshold=512)
 
 
 def halve(path: Path) -> None:
-    """fp16 throughout, the outputs too."""
+    """Convert the graph to fp16 throughout, outputs included."""
     onnx.save(convert_float_to_float16(onnx.load(path), keep_io_types=False), path)
 
 
 def quantize(path: Path) -> None:
-    """int8 weights; activations get one scale a tensor as the graph runs, so answers depend on their batch.
+    """Quantize weights to int8. Activations get one scale per tensor at run time, so answers depend on their batch.
 
-    Weights of 7 bits: products are then the same on processors that saturate and on those that do not.
+    Weights have 7 bits: products are then equal on processors that saturate and on those that do not.
     """
     whole = path.with_suffix(".fp32")
     path.rename(whole)
@@ -232,8 +232,8 @@ GRAPHS = [
 def write_graph(graph: OtherGraph, checkpoints: Path, folder: Path) -> list[dict[str, Any]]:
     """Write a model folder anew. Returns the cases that no golden file of its checkpoint answers.
 
-    They are answered by transformers where the checkpoint is not kept, and by ONNX Runtime where the graph is converted
-    to another precision.
+    If the checkpoint is not kept, transformers answers them. If the graph is converted to another precision, ONNX
+    Runtime does.
     """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / graph.file).parent.mkdir(parents=True)
@@ -249,7 +249,7 @@ def write_graph(graph: OtherGraph, checkpoints: Path, folder: Path) -> list[dict
         elif graph.convert in (halve, quantize):
             cases = _cases(folder, _onnxruntime(path))
         path.rename(folder / graph.file)
-    # tokenizer.json says it all; what else tokenizers write has no end.
+    # tokenizer.json is complete, so the tokenizer's other files are not kept.
     for name in ["vocab.txt", "special_tokens_map.json"]:
         if (folder / "tokenizer.json").exists():
             (folder / name).unlink(missing_ok=True)
@@ -295,7 +295,7 @@ def _onnxruntime(path: Path) -> Callable[[dict[str, Any]], Any]:
     def rows(case: dict[str, Any]) -> Any:
         feed = {name: tensor.numpy() for name, tensor in _tensors(names, case).items()}
         [found] = session.run(["logits"], feed)
-        # A discriminator's [1, tokens] becomes a row a token; [1, labels] is a sequence's one row.
+        # A discriminator's [1, tokens] becomes one row per token; [1, labels] is the single row of a sequence.
         return found[0, :, None] if found.shape[1] == len(case["input_ids"]) else found
 
     return rows

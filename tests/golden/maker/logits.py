@@ -1,4 +1,4 @@
-"""Logits of one text at a time in single precision: what every other way to run a checkpoint is compared with."""
+"""Logits of one text at a time in single precision, the reference for every other way to run a checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def inputs_for(tokenizer: PreTrainedTokenizerFast, max_tokens: int) -> list[Inpu
 
 
 def text_of_length(tokenizer: PreTrainedTokenizerFast, tokens: int) -> str:
-    """A text that fills `tokens` tokens exactly, [CLS] and [SEP] included."""
+    """A text of exactly `tokens` tokens, [CLS] and [SEP] included."""
     words = [FILLER[(5 * index + 3 * (index // len(FILLER))) % len(FILLER)] for index in range(tokens - 2)]
     text = " ".join(words)
     assert len(tokenizer(text).input_ids) == tokens
@@ -62,7 +62,7 @@ def case(
 
 
 def cases(folder: Path, head: str, inputs: list[Input] | None = None) -> list[dict[str, Any]]:
-    """The cases of the checkpoint in `folder`; `inputs` stand in for the usual texts."""
+    """The cases of the checkpoint in `folder`; `inputs` replace the default texts."""
     model, tokenizer = load(folder, head)
     if inputs is None:
         inputs = inputs_for(tokenizer, model.config.max_position_embeddings)
@@ -70,7 +70,7 @@ def cases(folder: Path, head: str, inputs: list[Input] | None = None) -> list[di
 
 
 def decisions(case: dict[str, Any]) -> list[int]:
-    """What each row of logits decides: the sign of a lone logit, else the best label."""
+    """The decision of each row of logits: the sign of a single logit, otherwise the best label."""
     return [int(row[0] > 0) if len(row) == 1 else max(range(len(row)), key=row.__getitem__) for row in case["logits"]]
 
 

@@ -1,4 +1,4 @@
-"""Writes golden files: short numbers, one case a line, so that a change reads well in a diff."""
+"""Writes golden files: short numbers and one case per line, for readable diffs."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def _compact(value: Any) -> str:
 
 
 def write_golden(path: Path, header: dict[str, Any], cases: list[dict[str, Any]]) -> None:
-    """Write `{**header, "cases": [...]}` with one header entry and one case a line."""
+    """Write `{**header, "cases": [...]}` with one header entry or case per line."""
     lines = [f"{_compact(key)}:{_compact(rounded(value))}" for key, value in header.items()]
     body = ",\n".join(_compact(rounded(case)) for case in cases)
     path.parent.mkdir(parents=True, exist_ok=True)

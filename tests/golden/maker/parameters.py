@@ -1,5 +1,5 @@
-"""Parameters that older clients send, or that pipelines hand on to the tokenizer: what the small checkpoints' pipelines
-answer, in the pipelines' own shape."""
+"""Parameters that older clients send, or that pipelines pass on to the tokenizer: answers of the small checkpoints'
+pipelines, in the pipelines' own shape."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def cases(small: Path) -> list[Case]:
 
 
 def text_classification(small: Path) -> list[Case]:
-    """`return_all_scores`, whose answers have shapes of their own, and the tokenizer's parameters."""
+    """`return_all_scores`, whose answers have different shapes, and the tokenizer's parameters."""
     found: list[Case] = []
     for name in ["sequence-three-labels", "sequence-multi-label", "sequence-cross-encoder"]:
         run = _pipeline("text-classification", small / name, "sequence")
@@ -33,7 +33,7 @@ def text_classification(small: Path) -> list[Case]:
             ]:
                 found.append(_case(name, inputs, parameters, run(inputs, **parameters)))
 
-        # Asked for all labels, and in a list, the pipeline has the shape that the server has always.
+        # For a list, and for all labels, the pipeline's answer has the server's shape.
         def add(inputs: Any, parameters: Case) -> None:
             output = run([inputs], top_k=None, **parameters)
             found.append(_case(name, inputs, parameters, output))
@@ -58,7 +58,7 @@ def text_classification(small: Path) -> list[Case]:
 
 
 def token_classification(small: Path) -> list[Case]:
-    """The older names of strategies, and texts that are split into words already."""
+    """The older names of strategies, and texts that are already split into words."""
     found: list[Case] = []
     for name in ["token-bio", "token-cased"]:
         run = _pipeline("token-classification", small / name, "token")
@@ -92,7 +92,7 @@ def token_classification(small: Path) -> list[Case]:
 
 
 def question_answering(small: Path) -> list[Case]:
-    """Questions and contexts in lists, and what is of no effect."""
+    """Questions and contexts in lists, and parameters without effect."""
     found: list[Case] = []
     run = _pipeline("question-answering", small / "qa-plain", "qa")
 

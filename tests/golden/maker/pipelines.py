@@ -1,4 +1,4 @@
-"""What the pipelines of transformers answer: the shapes and scores that the Hugging Face routes reproduce."""
+"""Answers of transformers' pipelines: the shapes and scores that the Hugging Face routes reproduce."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ Case = dict[str, Any]
 
 AGGREGATIONS = ["none", "simple", "first", "average", "max"]
 
-# Contexts by name: the cases repeat them.
+# Contexts by name, because cases share them.
 CONTEXTS = {
     "lighthouse": LIGHTHOUSE,
     "museum": MUSEUM,
@@ -51,7 +51,7 @@ def text_classification(trained: Path, small: Path) -> list[Case]:
         run = _pipeline("text-classification", folder, "sequence")
         for item in inputs:
             for parameters in parameter_sets:
-                # With no top_k the pipeline leaves out the list around its one label.
+                # Without top_k, the pipeline returns its label outside of a list.
                 output = run([item], **parameters)[0]
                 labels = output if isinstance(output, list) else [output]
                 cases.append(_case(folder, {"inputs": item}, parameters, labels))
@@ -100,7 +100,7 @@ def token_classification(trained: Path, small: Path) -> list[Case]:
 
 def question_answering(trained: Path, small: Path) -> list[Case]:
     """One and several answers, no answer, several windows, with and without alignment to words. Outputs are as the
-    pipeline gives them: a dict for exactly one answer, else a list."""
+    pipeline returns them: a dict for exactly one answer, otherwise a list."""
     cases: list[Case] = []
 
     def add(folder: Path, questions: list[tuple[str, str]], *parameter_sets: dict[str, Any]) -> None:

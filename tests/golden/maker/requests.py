@@ -1,4 +1,4 @@
-"""Many requests to the pipelines of the small checkpoints: texts put together at random, and every parameter."""
+"""Many requests to the small checkpoints' pipelines: random texts, with every parameter."""
 
 import random
 from pathlib import Path
@@ -10,8 +10,8 @@ from .texts import BIRDS, LIGHTHOUSE, MUSEUM, RAILWAY, UNICODE_TEXTS
 Case = dict[str, Any]
 
 PROSE = [words for text in (LIGHTHOUSE, MUSEUM, BIRDS, RAILWAY) for words in text.split()]
-# What moves offsets or borders of words: accents in both forms, joined emoji, scripts without spaces or from right to
-# left, characters that are left out, contractions that decoding joins, special tokens spelled out.
+# Words that move offsets or word boundaries: accents in both forms, joined emoji, scripts without spaces or from right
+# to left. Also dropped characters, contractions that decoding joins, and special tokens in the text.
 HARD = [
     *(part for text in UNICODE_TEXTS for part in text.split()),
     *"cafe\u0301 naïve ÅNGSTRÖM Straße İstanbul ﬁne x\u0308\u0323y 👩‍🚀 🇯🇵 ❤️‍🔥 東京都 中 ﾊﾝ 한국어 שלום مرحبا नमस्ते ไทย".split(),
@@ -21,7 +21,7 @@ HARD = [
 
 
 def text(chance: random.Random, words: int) -> str:
-    """So many words, one in four of them hard, with odd white space between some."""
+    """A text of `words` words, a quarter of them hard, with unusual white space between some."""
     parts = []
     for _ in range(words):
         parts.append(chance.choice(HARD if chance.random() < 0.25 else PROSE))
@@ -30,7 +30,7 @@ def text(chance: random.Random, words: int) -> str:
 
 
 def text_classification(small: Path) -> list[Case]:
-    """Texts, pairs and lists of both; every function; long ones cut."""
+    """Texts, pairs and lists of both; every function; long texts truncated."""
     chance = random.Random(1)
     cases: list[Case] = []
 
@@ -55,7 +55,7 @@ def text_classification(small: Path) -> list[Case]:
                 parameters["top_k"] = chance.choice([1, 2, 5, None])
             if kind == 3:
                 parameters["truncation"] = True
-            # The server gives all labels where the pipeline would give one.
+            # The server returns all labels by default, the pipeline one.
             asked = {"top_k": None, **parameters}
             items = inputs if isinstance(inputs, list) else [inputs]
             cases.append(_case(name, inputs, parameters, [run([item], **asked)[0] for item in items]))
@@ -63,8 +63,8 @@ def text_classification(small: Path) -> list[Case]:
 
 
 def token_classification(small: Path) -> list[Case]:
-    """Every strategy, ignored labels, strides over short and long texts, and long texts without one, whose tokens the
-    pipeline leaves out behind the model's last position."""
+    """Every strategy, ignored labels, strides over short and long texts, and long texts without a stride, of which
+    the pipeline drops the tokens beyond the model's last position."""
     chance = random.Random(2)
     cases: list[Case] = []
     for name, ignored in [("token-bio", ["O", "PER"]), ("token-cased", [])]:
@@ -75,7 +75,7 @@ def token_classification(small: Path) -> list[Case]:
             case = _case(name, inputs, parameters, run(inputs, **parameters))
             longest = run.tokenizer.model_max_length
             is_long = isinstance(inputs, str) and len(run.tokenizer(inputs).input_ids) > longest
-            # So that the output tells of the text's beginning alone.
+            # The output then covers only the beginning of the text.
             cases.append(case | {"cut": True} if is_long and "stride" not in parameters else case)
 
         for index in range(50):
@@ -96,7 +96,7 @@ def token_classification(small: Path) -> list[Case]:
 
 
 def question_answering(small: Path) -> list[Case]:
-    """Short and long contexts, spaces for an answer, every parameter alone and together."""
+    """Short and long contexts, answers of white space, every parameter alone and together."""
     chance = random.Random(3)
     cases: list[Case] = []
     for name in ["qa-projected", "qa-plain"]:
@@ -116,15 +116,15 @@ def question_answering(small: Path) -> list[Case]:
             }.items():
                 if chance.random() < 0.35:
                     parameters[parameter] = chance.choice(values)
-            # A question may leave less room than windows share: no pipeline answers then.
+            # If a question leaves less room than windows share, the pipeline fails.
             longest = parameters.get("max_seq_len", run.tokenizer.model_max_length)
             stride = parameters.get("doc_stride", longest // 2)
             if len(run.tokenizer(question).input_ids) + 1 >= longest - stride or not context:
                 continue
             inputs = {"question": question, "context": context}
             output = run(inputs, **parameters)
-            # One more shows how near the next is: the order of equals is anybody's guess, as is which spans of
-            # probability 0 fill up a list.
+            # One more answer shows how close the next is. The order of equal answers is undefined, as is the choice of
+            # spans with probability 0 that fill up a list.
             more = run(inputs, **parameters | {"top_k": parameters.get("top_k", 1) + 1})
             scores = [answer["score"] for answer in (more if isinstance(more, list) else [more])]
             if scores[-1] and all(first - second > 1e-4 * first for first, second in zip(scores, scores[1:])):

@@ -1,6 +1,6 @@
-"""The texts that the golden files are made of, all written for this purpose."""
+"""The texts of the golden files, all written for this purpose."""
 
-# Short ones in many scripts, for every small checkpoint: every case of Unicode that moves an offset.
+# Short texts in many scripts, for every small checkpoint, with every Unicode feature that moves an offset.
 UNICODE_TEXTS = [
     "a",
     "",
@@ -20,7 +20,7 @@ PAIRS = [
     ("a", "b"),
 ]
 
-# Words that every vocabulary here holds whole, to build a text of an exact number of tokens.
+# Words that are single tokens in every vocabulary here, to build texts of an exact number of tokens.
 FILLER = "the fox a e o t n s r i d . ,".split()
 
 LIGHTHOUSE = (

@@ -1,4 +1,4 @@
-"""Ids, tokens and offsets of hard strings, as the fast tokenizers of transformers give them."""
+"""Ids, tokens and offsets of hard strings, as returned by transformers' fast tokenizers."""
 
 import json
 import unicodedata
@@ -9,7 +9,7 @@ from typing import Any
 from transformers import AutoTokenizer, ElectraTokenizerFast
 
 HARD_STRINGS = [
-    # Nothing, or nothing that stays.
+    # Empty texts, and texts that normalization makes empty.
     "",
     " ",
     "\t\r\n\u00a0\u3000\u2003",
@@ -74,19 +74,19 @@ HARD_STRINGS = [
     # Special tokens written out in the text, whole and nearly.
     "[CLS] the [SEP] fox [MASK] [PAD] [UNK]",
     "[cls] [Sep] [ SEP ] [SEP[SEP]] the[SEP]fox ##s",
-    # Long words: 100 characters are the most a word may have.
+    # Long words: a word may have at most 100 characters.
     "a" * 100,
     "a" * 101,
     "the " + "t" * 99 + "\u0301 " + "東" * 12,
     "a\u0301" * 60,
     "the fox " * 30,
-    # Letters whose case depends on their place, has no partner, or lies outside the basic plane.
+    # Letters whose case depends on their position, has no counterpart, or is outside the basic plane.
     "ΟΔΟΣ ΣΑΣ Σ ΑΣ. ΑΣ\u0301Β ὈΔΥΣΣΕΎΣ",
     "I İ i ı I\u0307 i\u0307\u0307 IĞDIR ıI",
     "ſ K Å Ω ẞß ŒÆ Ŋŋ ƉƊ Ȿ Ɐ Ꞵ",
     "𐐀𐐨 𐓀𐓘 𞤀𞤢 𑢠𑣀 𖹀𖹠",
     "Ⅷ ⅷ Ⓐ ⓐ ⅓ ㊗ ㋿ ㍿ № ℡ ™",
-    # Marks in every order, stacked, at the start, and such as compose into nothing.
+    # Marks in every order, stacked, at the start, and some that compose into nothing.
     "q\u0307\u0323 q\u0323\u0307 \u1e69 s\u0323\u0307 s\u0307\u0323",
     "\u0301a \u0301\u0302\u0303 a\u034fe a\u0345 \u0344",
     "a" + "\u0301" * 120 + " the",
@@ -101,13 +101,13 @@ HARD_STRINGS = [
     "が か\u3099 ガ ｶﾞ ヴ ゞ ヾ ー ・ ゟ ヿ 𛀀 ㌀",
     "東京都the東京。日本、「한국」（中国）：１２３",
     "ﾊﾝｶｸ ＺＥＮＫＡＫＵ ｚｅｎｋａｋｕ ￥ ～ ！",
-    # Scripts that are written without spaces, right to left, or with marks on every letter.
+    # Scripts without spaces, from right to left, or with marks on every letter.
     "ທຸກ ဗမာ ខ្ញុំ བོད་ཡིག ꦗꦮ ᬅᬓ᭄ᬱᬭ",
     "مُحَمَّدٌ ﷲ آ ا\u0653 ؤ ئ ۀ پچگ ـــ ٪ ؟",
     "וּשְׁמוּ יִשְׂרָאֵל שׁ \ufb2a ״אבג״ ־",
     "क़ क\u093c ড় ਸ਼ ଡ଼ ನ್ನು క్ష്ര ක්‍ෂ",
     "น้ำ นํ้า กำ เแ ฯลฯ ๑๒๓",
-    # Spaces, separators, controls and what is invisible, one by one between letters.
+    # Spaces, separators, controls and invisible characters, one at a time between letters.
     "the\u000bfox\u000cthe\u001cfox\u001dthe\u001efox\u001fthe",
     "the\u0085fox the\u1680fox the\u180efox the\u202ffox the\u205ffox",
     "the\u2007fox the\u200afox the\u2028fox the\u2060fox the\ufefffox",
@@ -116,17 +116,17 @@ HARD_STRINGS = [
     "the\ue000fox the\U000f0000fox the\U00100000 \ufdd0 \ufffe \U0010ffff",
     "\u001b[31mthe\u001b[0m \u0080\u009f\u007f",
     "the\ufe0efox the\U000e0100fox the\U0001d173fox",
-    # Emoji with joiners and modifiers that hang on letters, nothing, or each other.
+    # Emoji with joiners and modifiers that attach to letters, nothing, or each other.
     "\u200d👩 👩\u200d 👩\u200d\u200d👧 🏽 a🏽 👩🏽\u200d🤝\u200d👩🏿",
     "🇫 🇫🇷🇩 a🇫b 🏳\ufe0f\u200d\u26a7 ☺\ufe0e☺\ufe0f",
-    # What looks like escapes, markup or half a pair.
+    # Text that looks like escapes, markup or half a surrogate pair.
     "\\ud83d \\u0301 &amp; <b>the</b> %20 \\x00 \ufffd\ufffd",
-    # Special tokens in other spellings, glued, nested, and with marks inside.
+    # Special tokens in other spellings, adjacent, nested, and with marks inside.
     "[MASK][MASK] [MASK]. x[MASK]y [MASK]ing [ MASK ]",
     "[SEP]\u0301 [SE\u0301P] [S\u200bEP] ［SEP］ [UNK]s [unused0] [unused1]",
     "[CLS][SEP][PAD]\t[CLS]\n",
     "##the ## # ##s## the##s ##",
-    # Words at and beyond the longest, counted in characters before and after normalization.
+    # Words of the maximum length and beyond, counted before and after normalization.
     "t" * 100 + " " + "t" * 101,
     "é" * 100 + " " + "é" * 101,
     "e\u0301" * 100 + " " + "e\u0301" * 51,
@@ -137,7 +137,8 @@ HARD_STRINGS = [
 ]
 
 
-# What each configuration sees: case, accents, ideographs, special tokens in several spellings, words never to be split.
+# Texts for each configuration: case, accents, ideographs, special tokens in several spellings, words that must not be
+# split.
 CONFIGURATION_TEXTS = [
     "The café CAFÉ cafe\u0301 東京 foobar Foobar A naïve",
     "the [unused0] <e1> a<e1>b  [NEW]  the [MASK]  fox [mask] [SEP]",
@@ -160,7 +161,7 @@ def _flags(content: str, **flags: bool) -> dict[str, Any]:
 
 
 def _configurations() -> dict[str, tuple[str, dict[str, Any]]]:
-    """By name: `vocab.txt` or `tokenizer.json`, which says that text is not lower-cased, and the files beside it."""
+    """Configurations by name: `vocab.txt`, or a `tokenizer.json` that does not lower-case, and the files beside it."""
     size = len(CONFIGURATION_VOCABULARY)
     decoder = {
         str(size): _flags("[NEW]"),
@@ -184,7 +185,7 @@ def _configurations() -> dict[str, tuple[str, dict[str, Any]]]:
         "accents by case": config(do_lower_case=True, strip_accents=None),
         "ideographs together": config(tokenize_chinese_chars=False),
         "cased, ideographs together": config(do_lower_case=False, tokenize_chinese_chars=False),
-        # The fast tokenizer ignores what only the slow one has.
+        # The fast tokenizer ignores options of the slow one.
         "no basic tokenization": config(do_basic_tokenize=False),
         "cased, no basic tokenization": config(do_basic_tokenize=False, do_lower_case=False),
         "words never to be split": config(never_split=["foobar", "東京", "cafe\u0301", "Foobar"], do_lower_case=False),
@@ -215,8 +216,8 @@ def _configurations() -> dict[str, tuple[str, dict[str, Any]]]:
         "a limit as a float": config(model_max_length=512.0),
     }
     as_it_is = config(tokenizer_class="PreTrainedTokenizerFast")
-    # Not with tokenizer.json: there transformers looks for such a token as tokenizer.json's own normalizer writes it, in a
-    # text that another one has lower-cased, and does not find it.
+    # Without tokenizer.json. With it, transformers searches for such a token in the form that tokenizer.json's
+    # normalizer gives it, in a text that another normalizer has lower-cased, and does not find it.
     lower_case_by_file = {"added_tokens.json": by_file, **config()}
     return {
         "vocab.txt alone": ("vocab.txt", {}),
@@ -228,7 +229,7 @@ def _configurations() -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def configuration_cases() -> list[dict[str, Any]]:
-    """Ids and offsets of `CONFIGURATION_TEXTS` by configuration; `max_tokens` is None where there is no limit."""
+    """Ids and offsets of `CONFIGURATION_TEXTS` by configuration; `max_tokens` is None without a limit."""
     header = configuration_header()
     cases = []
     for name, (kind, files) in _configurations().items():
@@ -260,7 +261,7 @@ def configuration_header() -> dict[str, Any]:
     return {"texts": CONFIGURATION_TEXTS, "vocab.txt": vocabulary, "tokenizer.json": definition}
 
 
-# Blocks of ideographs and syllables that are all treated alike: one in 499 of them stands for the rest.
+# Blocks of ideographs and syllables that are all treated alike: one in 499 of them represents the others.
 UNIFORM = [
     (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xA000, 0xA48C), (0xAC00, 0xD7A3), (0x12000, 0x123FF), (0x13000, 0x1425F),
     (0x14400, 0x14646), (0x16800, 0x16A38), (0x17000, 0x18CFF), (0x1B170, 0x1B2FB), (0x20000, 0x3FFFF), (0xE0100, 0xE01EF),
@@ -282,7 +283,7 @@ def code_point_cases(folders: dict[str, Path]) -> list[dict[str, Any]]:
 
 def _is_swept(code: int) -> bool:
     if unicodedata.category(chr(code)) in ("Cs", "Co", "Cn"):
-        # What has no character: one in 9,973 of them.
+        # Unassigned code points: one in 9,973 represents the others.
         return code % 9973 == 0 and not 0xD800 <= code <= 0xDFFF
     block = next((block for block in UNIFORM if block[0] <= code <= block[1]), None)
     return block is None or code in block or code % 499 == 0
@@ -299,7 +300,7 @@ def _ranges(codes: list[int]) -> list[list[int]]:
 
 
 def _digest(tokenizer: Any, text: str) -> str:
-    """FNV-1a, 64 bits, of the lines `normalized text`, `ids` and `offsets`."""
+    """64-bit FNV-1a of the lines `normalized text`, `ids` and `offsets`."""
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     ids = " ".join(map(str, encoding["input_ids"]))
     offsets = " ".join(f"{start}-{end}" for start, end in encoding["offset_mapping"])
@@ -311,8 +312,8 @@ def _digest(tokenizer: Any, text: str) -> str:
 
 
 def cases(folder: Path) -> list[dict[str, Any]]:
-    """The hard strings as the tokenizer in `folder` sees them: offsets in code points, special_tokens_mask 1 where the
-    tokenizer itself put the token, 0 where the text spelled it."""
+    """The hard strings, encoded by the tokenizer in `folder`. Offsets are code points. special_tokens_mask is 1 for tokens
+    that the tokenizer added, 0 for those that the text spelled out."""
     tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
     return [_case(tokenizer, text) for text in HARD_STRINGS]
 

@@ -1,4 +1,4 @@
-"""The small WordPiece vocabularies, and the tokenizer files that ship them."""
+"""The small WordPiece vocabularies, and their tokenizer files."""
 
 import json
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ def _with_continuations(pieces: str) -> list[str]:
 
 
 def _cased() -> Vocabulary:
-    """35 tokens, special ids as KoELECTRA has them: [CLS]=2, [SEP]=3. Accents stay, so both spellings of é differ."""
+    """35 tokens with KoELECTRA's special ids, [CLS]=2 and [SEP]=3. Accents are kept, so the two spellings of é differ."""
     words = ["The", "the", "fox", "Fox", "é", "한국", "##어", ".", ",", "?", "東"]
     letters = ["a", "e", "o", "t", "T", "n", "s", "r", "i", "d"]
     continuations = [f"##{piece}" for piece in ["a", "e", "o", "t", "n", "s", "r", "i", "é"]]
@@ -33,10 +33,10 @@ def _cased() -> Vocabulary:
 
 
 def _uncased() -> Vocabulary:
-    """A few hundred pieces in many scripts; special tokens stand neither first nor in the usual order.
+    """A few hundred pieces in many scripts; special tokens are neither first nor in the usual order.
 
-    Lower-casing comes with Unicode decomposition and the loss of combining marks: kana lose their voicing marks, and
-    Hangul syllables fall apart into the conjoining jamo below.
+    Lower-casing also decomposes characters and removes combining marks: kana lose their voicing marks, and Hangul
+    syllables become the conjoining jamo below.
     """
     special = ["[PAD]", "[unused0]", "[unused1]", "[SEP]", "[CLS]", "[MASK]", "[unused2]", "[UNK]"]
     words = (
@@ -70,7 +70,7 @@ UNCASED = _uncased()
 
 
 def padded_uncased(size: int) -> Vocabulary:
-    """The uncased vocabulary stretched to `size` by unused tokens in its middle, so that low and high ids occur."""
+    """The uncased vocabulary, extended to `size` by unused tokens in its middle, so that low and high ids occur."""
     half = len(UNCASED.tokens) // 2
     fillers = [f"[filler{index}]" for index in range(size - len(UNCASED.tokens))]
     tokens = [*UNCASED.tokens[:half], *fillers, *UNCASED.tokens[half:]]
@@ -97,8 +97,8 @@ def write_tokenizer_json(
 ) -> None:
     """Write tokenizer.json with its configuration.
 
-    `own_limits` gives it a truncation at 12 tokens and a padding to 20, as some published files carry; whoever serves
-    the model has to switch both off.
+    `own_limits` adds truncation at 12 tokens and padding to 20, as in some published files. A server has to switch both
+    off.
     """
     tokenizer = _fast_tokenizer(vocabulary, folder, max_tokens)
     tokenizer.save_pretrained(folder)
