@@ -20,7 +20,7 @@ pub enum ExportFailure {
     Tokenizer(#[from] TokenizerError),
     /// The comparison needs ONNX Runtime, which can't be loaded.
     #[error(
-        "a precision is compared with fp32 before it is accepted (--precision fp32 is not), and for that: {0}"
+        "ONNX Runtime is needed to compare the precision with fp32 (--precision fp32 does without): {0}"
     )]
     Runtime(#[from] RuntimeError),
     /// The device does not work.
@@ -43,7 +43,7 @@ pub enum ExportFailure {
     },
     /// The requested precision changes too many decisions.
     #[error(
-        "{} changes too many decisions: {}. Export with --precision fp32, give texts of your own kind with --samples, or \
+        "{} changes too many decisions: {}. Export with --precision fp32, compare on your own texts with --samples, or \
          accept it with --accept-changed-decisions", .0.precision, .0.comparison
     )]
     ChangedDecisions(Compared),

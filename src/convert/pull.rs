@@ -51,7 +51,7 @@ pub enum PullError {
     #[error(transparent)]
     Hub(#[from] HubError),
     /// The checkpoint can't be exported.
-    #[error("{origin} can't be made a model: {error}")]
+    #[error("{origin} can't be exported as a model: {error}")]
     Export {
         /// The requested checkpoint.
         origin: String,
@@ -62,8 +62,8 @@ pub enum PullError {
     Name { name: String, reason: &'static str },
     /// The name is taken by another model.
     #[error(
-        "{} is there already and {found}, not {wanted}. Take another name by `electra pull {origin} --name NAME`, or replace \
-         it by `electra pull {origin} --force`.",
+        "{} exists already and {found}, not {wanted}. Choose another name with `electra pull {origin} --name NAME`, or \
+         replace it with `electra pull {origin} --force`.",
         .folder.display()
     )]
     Elsewhere {
@@ -78,18 +78,18 @@ pub enum PullError {
     },
     /// The repository is a model folder.
     #[error(
-        "{} is itself a model folder, so no model can be put into it. Name a folder of model folders by --models.",
+        "{} is a model folder, not a model repository. Give a folder of model folders with --models.",
         .0.display()
     )]
     NoRepository(PathBuf),
     /// The checkpoint is in the folder where the model would be.
     #[error(
-        "{0} lies in the model repository already, where a server makes a model of it as it is. Take another name by \
-         `electra pull {0} --name NAME` to have it twice."
+        "{0} is in the model repository already, and servers load it from there. To add it a second time, choose another \
+         name with `electra pull {0} --name NAME`."
     )]
     Itself(String),
     /// A file or folder of the repository, or the checkpoint's folder, can't be read or written.
-    #[error("{} can't be used: {error}. Name a model repository that can be written by --models.", .path.display())]
+    #[error("{} can't be used: {error}. Give a writable model repository with --models.", .path.display())]
     Folder { path: PathBuf, error: io::Error },
 }
 

@@ -36,7 +36,7 @@ impl Description {
             reason,
         };
         let no_graph =
-            |error: &dyn std::fmt::Display| load(format!("it is no ONNX graph: {error}"));
+            |error: &dyn std::fmt::Display| load(format!("it is not an ONNX graph: {error}"));
         let file = detach::read(path).map_err(|error| match error.kind() {
             ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::Other => {
                 no_graph(&error)
@@ -49,7 +49,9 @@ impl Description {
             .as_ref()
             .is_none_or(|graph| graph.node.is_empty())
         {
-            return Err(load("it is no ONNX graph: it has no operators".to_owned()));
+            return Err(load(
+                "it is not an ONNX graph: it has no operators".to_owned(),
+            ));
         }
         Self::of(model, file).map_err(|reason| EngineError::Unsupported {
             path: path.to_path_buf(),

@@ -167,7 +167,7 @@ impl<R: Read + Seek> Walk<'_, R> {
             return Ok(length);
         }
         Err(damaged(format!(
-            "a field of {length} bytes stands where {left} are left"
+            "a field claims {length} bytes, but only {left} are left"
         )))
     }
 

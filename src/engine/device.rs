@@ -22,7 +22,7 @@ pub enum Device {
 
 /// An unknown device name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{0}` is no device; devices are auto, cpu, cuda, cuda:N, tensorrt and tensorrt:N")]
+#[error("`{0}` is not a device; devices are auto, cpu, cuda, cuda:N, tensorrt and tensorrt:N")]
 pub struct UnknownDevice(String);
 
 impl Device {

@@ -123,7 +123,7 @@ fn check_length(tensor: &onnx::Tensor, bytes: u64, wanted: usize) -> Result<(), 
     }
     let shape = &tensor.dims;
     Err(format!(
-        "has {bytes} bytes, and its shape {shape:?} wants {wanted}"
+        "has {bytes} bytes, and its shape {shape:?} needs {wanted}"
     ))
 }
 

@@ -57,8 +57,8 @@ impl Graph {
         if description.precision == Precision::Fp16 && !device.is_gpu() {
             tracing::warn!(
                 graph = %path.display(),
-                "fp16 is for GPUs: the CPU converts it to fp32 and back around every operator; export the checkpoint in int8 \
-                 or fp32 for it"
+                "fp16 is for GPUs: the CPU converts to fp32 and back around every operator; for the CPU, export the checkpoint \
+                 in int8 or fp32"
             );
         }
         let fused = fused(&description, device);
@@ -255,8 +255,8 @@ fn fused(description: &Description, device: Device) -> Option<FusedGraph> {
     if wanted && fused.is_none() {
         tracing::info!(
             graph = %description.file.path.display(),
-            "another version of electra exported this graph, or its config.json has changed since; exporting the checkpoint \
-             again makes it faster"
+            "running the graph without fused operators, because another version of electra exported it or its config.json \
+             has changed; to make it faster, export the checkpoint again"
         );
     }
     fused

@@ -136,7 +136,7 @@ impl Signature {
             ),
             (_, OutputRows::Tokens, 1) => (
                 Task::Discriminate,
-                "its output logits of one score a token".to_owned(),
+                "its output logits of one score per token".to_owned(),
             ),
             (_, OutputRows::Tokens, width) => (
                 Task::Tag,
@@ -157,7 +157,7 @@ fn padded_inputs(inputs: &[TensorInfo]) -> Result<Vec<(PaddedInput, Integer)>, S
     let unknown: Vec<String> = unknown.map(|input| format!("`{}`", input.name)).collect();
     if !unknown.is_empty() {
         return Err(format!(
-            "it wants {}; a graph may want {} and nothing else, as it is fed with text alone",
+            "it needs the input {}; graphs run on text alone, so their inputs may be {} and no others",
             unknown.join(", "),
             PaddedInput::ALL
                 .map(|known| format!("`{}`", known.name()))
@@ -167,7 +167,7 @@ fn padded_inputs(inputs: &[TensorInfo]) -> Result<Vec<(PaddedInput, Integer)>, S
     for wanted in [PaddedInput::InputIds, PaddedInput::AttentionMask] {
         if !inputs.iter().any(|input| input.name == wanted.name()) {
             return Err(format!(
-                "it has no input `{}`, without which texts of unlike lengths can't share a batch; export it again with it",
+                "it has no input `{}`, which batches of texts of different lengths need; export it again with this input",
                 wanted.name()
             ));
         }
@@ -181,7 +181,7 @@ fn padded_inputs(inputs: &[TensorInfo]) -> Result<Vec<(PaddedInput, Integer)>, S
                 "INT32" => Integer::Int32,
                 other => {
                     return Err(format!(
-                        "its input `{}` wants {other}; INT64 and INT32 can be fed",
+                        "its input `{}` has the type {other}; supported types are INT64 and INT32",
                         input.name
                     ));
                 }
@@ -205,7 +205,7 @@ fn output(outputs: &[TensorInfo]) -> Result<Output, String> {
         for output in [start, end] {
             if read(output)? != (OutputRows::Tokens, 1) {
                 return Err(format!(
-                    "its output `{}` has the shape {:?}; wanted is a score a token",
+                    "its output `{}` has the shape {:?}; expected is one score per token",
                     output.name, output.shape
                 ));
             }
@@ -234,12 +234,12 @@ fn output(outputs: &[TensorInfo]) -> Result<Output, String> {
     match <[Output; 1]>::try_from(fitting) {
         Ok([only]) => Ok(only),
         Err(_) if outputs.iter().any(|output| may_be_headless(&output)) => Err(format!(
-            "it has no head: it gives {}. Optimum's exports for feature extraction leave the head out, and so does the one \
-             of a discriminator; run `electra export` on the checkpoint that it came from, which has the head",
+            "it has no head: its outputs are {}. Optimum omits the head when it exports for feature extraction, and for any \
+             discriminator; run `electra export` on the graph's checkpoint, which has the head",
             names(outputs)
         )),
         Err(several) => Err(format!(
-            "it gives {}, of which {} could be the logits; export it again with one output `logits`, or with \
+            "its outputs are {}, and {} of them could be the logits; export it again with one output `logits`, or with \
              `start_logits` and `end_logits`",
             names(outputs),
             if several.is_empty() {
@@ -266,7 +266,7 @@ fn read(output: &TensorInfo) -> Result<(OutputRows, usize), String> {
     } = output;
     if !["FP32", "FP16"].contains(&datatype.as_str()) {
         return Err(format!(
-            "its output `{name}` holds {datatype}; FP32 and FP16 can be read"
+            "its output `{name}` has the type {datatype}; supported types are FP32 and FP16"
         ));
     }
     let found = match shape.as_slice() {
@@ -277,7 +277,7 @@ fn read(output: &TensorInfo) -> Result<(OutputRows, usize), String> {
     };
     found.ok_or_else(|| {
         format!(
-            "its output `{name}` has the shape {shape:?}; wanted is [sequences, labels], [sequences, tokens] or \
+            "its output `{name}` has the shape {shape:?}; expected is [sequences, labels], [sequences, tokens] or \
              [sequences, tokens, labels], with a fixed number of labels"
         )
     })

@@ -96,7 +96,7 @@ fn what_can_not_be_fed_or_read_is_named() {
     check(
         image,
         &[logits()],
-        &["it wants `pixel_values`;", "`input_ids`"],
+        &["it needs the input `pixel_values`;", "`input_ids`"],
     );
     let decoder = ids(&["input_ids", "attention_mask", "decoder_input_ids"]);
     check(decoder, &[logits()], &["`decoder_input_ids`"]);
@@ -117,7 +117,7 @@ fn what_can_not_be_fed_or_read_is_named() {
     }
     let mut inputs = usual();
     inputs[1].datatype = "FP32".to_owned();
-    check(inputs, &[logits()], &["`attention_mask` wants FP32"]);
+    check(inputs, &[logits()], &["`attention_mask` has the type FP32"]);
 
     let hidden = || tensor("last_hidden_state", "FP32", &[-1, -1, 32]);
     let pooled = tensor("pooler_output", "FP32", &[-1, 32]);
@@ -127,11 +127,11 @@ fn what_can_not_be_fed_or_read_is_named() {
     }
     let two = [("a", &[-1, 3]), ("b", &[-1, 2])].map(|(name, shape)| tensor(name, "FP32", shape));
     check(usual(), &two, &["`a`, `b`", "several"]);
-    check(usual(), &[], &["of which none could be the logits"]);
+    check(usual(), &[], &["none of them could be the logits"]);
     check(
         usual(),
         &[tensor("start_logits", "FP32", &[-1, -1])],
-        &["`start_logits`, of which none"],
+        &["`start_logits`, and none"],
     );
     let ends = [("start_logits", &[-1, -1]), ("end_logits", &[-1, 7])];
     let ends = ends.map(|(name, shape)| tensor(name, "FP32", shape));
@@ -144,6 +144,6 @@ fn what_can_not_be_fed_or_read_is_named() {
     check(
         usual(),
         &[tensor("logits", "FP64", &[-1, 3])],
-        &["`logits` holds FP64"],
+        &["`logits` has the type FP64"],
     );
 }

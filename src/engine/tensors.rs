@@ -90,7 +90,7 @@ impl Output {
         let logits = self.logits.read(outputs)?;
         if logits.iter().any(|logit| !logit.is_finite()) {
             let reason =
-                "the graph computed logits that are no finite numbers; its weights are damaged";
+                "the graph computed logits that are not finite numbers; its weights are damaged";
             return Err(EngineError::Run(reason.to_owned()));
         }
         let rows = match self.rows {
@@ -101,7 +101,7 @@ impl Output {
         // A graph's output may not have the shape that it declares.
         if rows.checked_mul(width) != Some(logits.len()) {
             return Err(EngineError::Run(format!(
-                "the graph gave {} logits where it declares {width} for each of {rows} rows",
+                "the graph returned {} logits, but declares {width} for each of {rows} rows",
                 logits.len(),
             )));
         }
@@ -129,7 +129,7 @@ impl Logits {
                 if starts.len() != ends.len() {
                     let (starts, ends) = (starts.len(), ends.len());
                     return Err(EngineError::Run(format!(
-                        "the graph gave {starts} logits of starts and {ends} of ends"
+                        "the graph returned {starts} start logits and {ends} end logits"
                     )));
                 }
                 let pairs = starts.iter().zip(ends.iter());
@@ -144,7 +144,7 @@ fn floats<'o>(outputs: &'o SessionOutputs, name: &str) -> Result<Cow<'o, [f32]>,
     let failed = |error: ort::Error| EngineError::Run(error.to_string());
     let output = outputs
         .get(name)
-        .ok_or_else(|| EngineError::Run(format!("the output `{name}` did not come back")))?;
+        .ok_or_else(|| EngineError::Run(format!("the graph did not return the output `{name}`")))?;
     if output.dtype().tensor_type() == Some(TensorElementType::Float16) {
         let (_, halves) = output.try_extract_tensor::<f16>().map_err(failed)?;
         return Ok(halves.iter().map(|half| half.to_f32()).collect());

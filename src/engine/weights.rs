@@ -75,7 +75,7 @@ fn matrix_shape(tensor: &onnx::Tensor) -> Result<[usize; 2], String> {
     let shape: Result<[usize; 2], _> = sizes.unwrap_or_default().try_into();
     match (shape, tensor.data_type()) {
         (Ok(shape), DataType::Float | DataType::Int8) => Ok(shape),
-        _ => Err(format!("is no matrix of weights: {:?}", tensor.dims)),
+        _ => Err(format!("is not a matrix of weights: {:?}", tensor.dims)),
     }
 }
 
@@ -90,7 +90,7 @@ fn shared<T: PrimitiveTensorElementType + Pod + Debug>(
         return Ok(known);
     }
     let value = Tensor::from_array((tensor.dims.clone(), values)).map_err(|error| {
-        let reason = format!("can't be handed to ONNX Runtime: {error}");
+        let reason = format!("can't be passed to ONNX Runtime: {error}");
         data.damaged(tensor, &reason)
     })?;
     let value = Arc::new(value.into_dyn());

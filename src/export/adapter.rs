@@ -104,7 +104,7 @@ pub fn warn_of_unapplied(checkpoint: impl fmt::Display, has: impl Fn(&str) -> bo
     if is_adapter(has) {
         tracing::warn!(
             %checkpoint,
-            "an adapter lies beside the model's weights and is not applied; merge it with peft if it is meant to be"
+            "ignoring the adapter beside the model's weights; to apply it, merge it into the model with peft"
         );
     }
 }

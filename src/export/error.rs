@@ -87,8 +87,8 @@ pub enum ExportError {
     NoHead,
     /// The checkpoint has a head that no task uses.
     #[error(
-        "the checkpoint's head is that of {0}, which can't be served; served are discriminators, and checkpoints that were \
-         fine-tuned for classification of texts or tokens or for question answering"
+        "the checkpoint's head is that of {0}, which can't be served; electra serves discriminators, and checkpoints that \
+         were fine-tuned for classification of texts or tokens or for question answering"
     )]
     HeadNotServed(NotServed),
     /// The head that config.json names is not the one that the tensors form.
@@ -123,7 +123,7 @@ pub enum ExportError {
         found: String,
     },
     /// The checkpoint has no head for the requested task.
-    #[error("the checkpoint has no head for the task {wanted}; it has that of: {found}")]
+    #[error("the checkpoint has no head for the task {wanted}; it has the head of: {found}")]
     HeadNotFound {
         wanted: Task,
         /// The heads found.

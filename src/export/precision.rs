@@ -36,7 +36,7 @@ impl FromStr for Precision {
             "fp16" => Ok(Self::Fp16),
             "int8" => Ok(Self::Int8),
             other => Err(format!(
-                "`{other}` is no precision; precisions are fp32, fp16 and int8"
+                "`{other}` is not a precision; precisions are fp32, fp16 and int8"
             )),
         }
     }
@@ -68,7 +68,7 @@ impl FromStr for PrecisionChoice {
             return Ok(Self::Auto);
         }
         text.parse().map(Self::Fixed).map_err(|_: String| {
-            format!("`{text}` is no precision; precisions are auto, fp32, fp16 and int8")
+            format!("`{text}` is not a precision; precisions are auto, fp32, fp16 and int8")
         })
     }
 }

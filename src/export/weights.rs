@@ -234,9 +234,9 @@ pub fn check(recipes: &[Recipe], checkpoint: &Checkpoint) -> Result<(), ExportEr
         .iter()
         .flat_map(Recipe::sources)
         .filter_map(|(name, wanted)| match checkpoint.shape(&name) {
-            None => Some(format!("`{name}` is missing; wanted shape {wanted:?}")),
+            None => Some(format!("`{name}` is missing; expected shape {wanted:?}")),
             Some(found) if found != wanted => {
-                Some(format!("`{name}` has shape {found:?}; wanted {wanted:?}"))
+                Some(format!("`{name}` has shape {found:?}; expected {wanted:?}"))
             }
             Some(_) => None,
         })

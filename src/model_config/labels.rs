@@ -59,7 +59,7 @@ fn names_by_id(ids: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
             }
         };
         if slot.replace(name).is_some() {
-            return Err(ConfigError::value(path(), "stands there twice"));
+            return Err(ConfigError::value(path(), "occurs twice"));
         }
     }
     // There are as many names as slots, and no slot was filled twice, so every slot is filled.

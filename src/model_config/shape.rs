@@ -215,7 +215,7 @@ fn pruned_heads(
         let key = format!("{PRUNED_HEADS}.{layer}");
         let index = layer.trim().parse().ok();
         let Some(index) = index.filter(|layer| *layer < shape.num_hidden_layers) else {
-            let reason = format!("is no layer: there are {}", shape.num_hidden_layers);
+            let reason = format!("is not a layer: there are {}", shape.num_hidden_layers);
             return Err(ConfigError::value(key, reason));
         };
         let head = |head: &Value| {

@@ -118,7 +118,7 @@ impl Tokenizer {
         // Some defects appear only when a text is tokenized.
         caught(|| inner.encode(PROBE, false))
             .map_err(panicked)?
-            .map_err(|error| invalid(format!("it can't read a text: {error}")))?;
+            .map_err(|error| invalid(format!("it can't tokenize a text: {error}")))?;
         let vocabulary_size = inner
             .get_vocab(true)
             .into_values()
@@ -285,7 +285,7 @@ impl Tokenizer {
         tracing::warn!(
             rows,
             ?tokens,
-            "the tokenizer has tokens that the model has no embedding for; in a text they count as the unknown token"
+            "the tokenizer has tokens without an embedding in the model; texts get the unknown token in their place"
         );
         self.vocabulary_size = rows;
         self.beyond = Some((limit, unknown));

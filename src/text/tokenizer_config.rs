@@ -109,7 +109,7 @@ impl TokenizerConfig {
             for (id, token) in decoder.as_object().into_iter().flatten() {
                 let id: u32 = id.parse().map_err(|_| {
                     self.invalid(format!(
-                        "\"added_tokens_decoder\" has the id {id:?}, which is no token id"
+                        "\"added_tokens_decoder\" has the id {id:?}, which is not a token id"
                     ))
                 })?;
                 let mut token = token.as_object().cloned().ok_or_else(|| {
@@ -125,7 +125,7 @@ impl TokenizerConfig {
                 let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
                 let id = id.ok_or_else(|| TokenizerError::Invalid {
                     path: path.clone(),
-                    reason: format!("the id of {content:?} is no token id"),
+                    reason: format!("the id of {content:?} is not a token id"),
                 })?;
                 let special = SPECIAL_TOKENS
                     .iter()

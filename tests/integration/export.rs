@@ -75,14 +75,14 @@ fn wrong_and_missing_tensors_are_named_with_both_shapes() {
         });
     });
     assert!(
-        error.contains("`electra.encoder.layer.0.output.dense.bias` is missing; wanted shape ["),
+        error.contains("`electra.encoder.layer.0.output.dense.bias` is missing; expected shape ["),
         "{error}"
     );
     assert!(
         error.contains("`electra.encoder.layer.0.attention.self.query.weight` has shape ["),
         "{error}"
     );
-    assert!(error.contains("; wanted ["), "{error}");
+    assert!(error.contains("; expected ["), "{error}");
 }
 
 #[test]

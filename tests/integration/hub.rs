@@ -694,7 +694,10 @@ fn an_export_that_fails_leaves_what_was_there() {
         .pull(&user.request(NAME))
         .expect_err("a refusal")
         .to_string();
-    assert_says(&message, &[NAME, "can't be made a model", "config.json"]);
+    assert_says(
+        &message,
+        &[NAME, "can't be exported as a model", "config.json"],
+    );
     let source = std::fs::read_to_string(pulled.folder.join("source.json")).expect("a note");
     assert!(source.contains(&commit('a')) && pulled.folder.join("model.onnx").is_file());
     assert_eq!(visible(&user.models()), [CHECKPOINT]);
@@ -738,7 +741,7 @@ fn a_model_from_elsewhere_is_replaced_by_force_alone() {
     request.models = target;
     assert_says(
         &user.pull(&request).expect_err("a refusal").to_string(),
-        &["itself a model folder"],
+        &["is a model folder, not a model repository"],
     );
 }
 
@@ -762,7 +765,7 @@ fn a_folder_is_pulled_like_a_name() {
     request.force = true;
     assert_says(
         &user.pull(&request).expect_err("a refusal").to_string(),
-        &["lies in the model repository already"],
+        &["is in the model repository already"],
     );
     request.force = false;
     assert!(user.provide(&request).expect("the model").report.is_none());

@@ -429,15 +429,15 @@ fn graphs_that_can_not_be_fed_or_read_are_refused_by_name() {
     };
     check(
         &|graph| rename(graph, "token_type_ids", "pixel_values"),
-        "it wants `pixel_values`",
+        "it needs the input `pixel_values`",
     );
     check(
         &|graph| rename(graph, "attention_mask", "mask"),
-        "it wants `mask`",
+        "it needs the input `mask`",
     );
     check(
         &|graph| rename(graph, "logits", "end_logits"),
-        "it gives `end_logits`, of which none",
+        "its outputs are `end_logits`, and none",
     );
     check(
         &|graph| fix(graph, 0, 1),
@@ -497,7 +497,7 @@ fn damaged_files_are_refused() {
     check(&|folder| keep(&graph(folder), 0), "it has no operators");
     check(
         &|folder| std::fs::write(graph(folder), "version https://git-lfs").expect("a file"),
-        "it is no ONNX graph",
+        "it is not an ONNX graph",
     );
     check(&|folder| keep(&data(folder), 50), "the file is too short");
     check(

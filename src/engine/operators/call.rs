@@ -62,7 +62,7 @@ impl<'c> CallInputs<'c> {
 /// The number of rows of this width; an error if the last is incomplete.
 pub fn count_of_rows(elements: usize, width: usize) -> ort::Result<usize> {
     if width == 0 || !elements.is_multiple_of(width) {
-        let reason = format!("{elements} elements are no rows of {width}");
+        let reason = format!("{elements} elements do not divide into rows of {width}");
         return Err(ort::Error::new(reason));
     }
     Ok(elements / width)
@@ -73,7 +73,7 @@ pub fn check_length(what: &str, length: usize, wanted: usize) -> ort::Result<()>
     if length == wanted {
         return Ok(());
     }
-    let reason = format!("{what} are {length}, and {wanted} are wanted");
+    let reason = format!("there are {length} {what} instead of {wanted}");
     Err(ort::Error::new(reason))
 }
 
@@ -86,7 +86,7 @@ pub fn output<'c>(
     let shape: Vec<i64> = shape.iter().map(|size| signed(*size)).collect();
     context
         .output(index, shape)?
-        .ok_or_else(|| ort::Error::new(format!("output {index} is not wanted")))
+        .ok_or_else(|| ort::Error::new(format!("output {index} is not requested")))
 }
 
 /// Number of rows per part.

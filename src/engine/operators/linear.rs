@@ -91,7 +91,7 @@ impl Operator for IntegerLinear {
 
     fn create_kernel(&self, node: &KernelContext<'_>) -> ort::Result<IntegerLinearKernel> {
         let zero_point: i64 = attribute(node, ZERO_POINT)?;
-        let no_byte = |_| ort::Error::new(format!("{zero_point} is no zero point of bytes"));
+        let no_byte = |_| ort::Error::new(format!("{zero_point} is not a zero point of bytes"));
         Ok(IntegerLinearKernel {
             cores: self.cores,
             weights: named(node, |name| self.weights.bytes(name))?,

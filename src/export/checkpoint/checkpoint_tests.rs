@@ -123,7 +123,7 @@ fn files_that_are_cut_or_lie_are_refused() {
     };
     check(&good[..good.len() - 1], "cut short");
     check(b"abc", "too short");
-    check(&u64::MAX.to_le_bytes(), "no safetensors file");
+    check(&u64::MAX.to_le_bytes(), "not a safetensors file");
     check(b"\x02\0\0\0\0\0\0\0[]", "header can't be read");
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(
@@ -260,7 +260,7 @@ fn shards_must_be_complete_and_beside_their_index() {
     check(
         words,
         "gone.bin",
-        "the shard `gone.bin`, which is not there",
+        "the shard `gone.bin`, which does not exist",
     );
     for path in [
         "../shard.bin",
@@ -283,7 +283,7 @@ fn shards_must_be_complete_and_beside_their_index() {
     ] {
         std::fs::write(&path, text).unwrap();
         let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("no index of shards"), "{error}");
+        assert!(error.contains("not an index of shards"), "{error}");
     }
 }
 

@@ -76,7 +76,7 @@ impl Checkpoint {
                     let path = folder.join(shard);
                     if !path.is_file() {
                         let reason = format!(
-                            "it names the shard `{shard}`, which is not there; the checkpoint needs all of its shards"
+                            "it names the shard `{shard}`, which does not exist; the checkpoint needs all of its shards"
                         );
                         return Err(WeightsError::Invalid(reason).at(&checkpoint.path));
                     }
@@ -85,7 +85,7 @@ impl Checkpoint {
                 for (name, shard) in index.tensors() {
                     if !checkpoint.contains(&canonical(name)) {
                         let reason = format!(
-                            "it says that tensor `{name}` is in `{shard}`, which has none of that name"
+                            "it lists tensor `{name}` in `{shard}`, which does not contain it"
                         );
                         return Err(WeightsError::Invalid(reason).at(&checkpoint.path));
                     }
@@ -232,7 +232,7 @@ fn refuse_pointer(mut file: &File) -> Result<(), WeightsError> {
     file.seek(SeekFrom::Start(0))?;
     if start == POINTER {
         return Err(WeightsError::Invalid(
-            "it is a pointer of Git LFS and not the weights themselves; fetch them with `git lfs pull`"
+            "it is a Git LFS pointer, not the weights themselves; fetch them with `git lfs pull`"
                 .to_owned(),
         ));
     }

@@ -21,9 +21,10 @@ pub(super) fn tensors(mut file: &File) -> Result<Tensors, WeightsError> {
         .map_err(|_| "it is too short to be a safetensors file".to_owned())?;
     let header_bytes = u64::from_le_bytes(prefix);
     if header_bytes > MAX_HEADER_BYTES || header_bytes > file_bytes.saturating_sub(8) {
-        return Err(
-            format!("its header claims {header_bytes} bytes; it is no safetensors file").into(),
-        );
+        return Err(format!(
+            "its header claims {header_bytes} bytes; it is not a safetensors file"
+        )
+        .into());
     }
     let mut header = Vec::new();
     file.take(header_bytes).read_to_end(&mut header)?;

@@ -27,10 +27,12 @@ impl Index {
             .take(MAX_INDEX_BYTES + 1)
             .read_to_end(&mut text)?;
         if text.len() as u64 > MAX_INDEX_BYTES {
-            return Err(format!("it has more than {MAX_INDEX_BYTES} bytes; it is no index").into());
+            return Err(
+                format!("it has more than {MAX_INDEX_BYTES} bytes; it is not an index").into(),
+            );
         }
         let index: Self = serde_json::from_slice(&text)
-            .map_err(|error| format!("it is no index of shards: {error}"))?;
+            .map_err(|error| format!("it is not an index of shards: {error}"))?;
         if let Some(shard) = index
             .shards()
             .into_iter()

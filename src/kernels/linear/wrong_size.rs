@@ -3,5 +3,5 @@
 use thiserror::Error;
 
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("rows, scales or products are not of the weights' sizes")]
+#[error("the sizes of rows, scales or products do not fit the weights")]
 pub struct WrongSize;

@@ -173,7 +173,7 @@ impl From<PickleError> for WeightsError {
     }
 }
 
-const UNDERFLOW: PickleError = PickleError::Damaged("it takes a value where there is none");
+const UNDERFLOW: PickleError = PickleError::Damaged("it takes a value where the stack has none");
 
 struct Machine<'a> {
     input: Input<'a>,
@@ -315,7 +315,7 @@ impl<'a> Machine<'a> {
                 (Value::Text(name), Value::Text(module)) => self.push_global(module, name)?,
                 _ => {
                     return Err(PickleError::Damaged(
-                        "it refers to something by what is no name",
+                        "it refers to something by a name that is not a text",
                     ));
                 }
             },
@@ -335,7 +335,7 @@ impl<'a> Machine<'a> {
                 }
                 _ => {
                     return Err(PickleError::Damaged(
-                        "it refers to a storage by what is no tuple",
+                        "it refers to a storage by something other than a tuple",
                     ));
                 }
             },
@@ -347,7 +347,7 @@ impl<'a> Machine<'a> {
     fn text<const N: usize>(&mut self) -> Result<(), PickleError> {
         let bytes = self.input.counted::<N>()?;
         let text = std::str::from_utf8(bytes)
-            .map_err(|_| PickleError::Damaged("it has a text that is no UTF-8"))?;
+            .map_err(|_| PickleError::Damaged("it has a text that is not UTF-8"))?;
         self.stack.push(Value::Text(text));
         Ok(())
     }
@@ -382,11 +382,13 @@ impl<'a> Machine<'a> {
 
     fn note_call(&mut self, function: Value<'a>, arguments: Value<'a>) -> Result<(), PickleError> {
         let (Value::Global(function), Value::Object(arguments)) = (function, arguments) else {
-            return Err(PickleError::Damaged("it calls what is no function"));
+            return Err(PickleError::Damaged(
+                "it calls something other than a function",
+            ));
         };
         let Some(Object::Tuple(values)) = self.objects.get(arguments) else {
             return Err(PickleError::Damaged(
-                "it calls a function with what are no arguments",
+                "it calls a function without a tuple of arguments",
             ));
         };
         self.push_object(if function == Global::OrderedDict && values.is_empty() {
@@ -410,7 +412,7 @@ impl<'a> Machine<'a> {
     fn recall(&mut self, index: usize) -> Result<(), PickleError> {
         let value = self.memo.get(&index);
         let value = value.ok_or(PickleError::Damaged(
-            "it recalls what it has not remembered",
+            "it reads a memo entry that it has not written",
         ))?;
         self.stack.push(*value);
         Ok(())
@@ -450,7 +452,9 @@ impl<'a> Machine<'a> {
     fn top_list(&mut self) -> Result<&mut Vec<Value<'a>>, PickleError> {
         match self.top_object()? {
             Some(Object::List(values)) => Ok(values),
-            _ => Err(PickleError::Damaged("it appends to what is no list")),
+            _ => Err(PickleError::Damaged(
+                "it appends to something other than a list",
+            )),
         }
     }
 
@@ -458,7 +462,7 @@ impl<'a> Machine<'a> {
         match self.top_object()? {
             Some(Object::Dictionary(entries)) => Ok(entries),
             _ => Err(PickleError::Damaged(
-                "it changes what is neither a dict nor an OrderedDict",
+                "it changes something other than a dict or an OrderedDict",
             )),
         }
     }
@@ -520,7 +524,7 @@ impl<'a> Input<'a> {
         let line = self.take(length.ok_or(PickleError::Damaged("it ends within a name"))?)?;
         self.take(1)?;
         std::str::from_utf8(line)
-            .map_err(|_| PickleError::Damaged("it has a name that is no UTF-8"))
+            .map_err(|_| PickleError::Damaged("it has a name that is not UTF-8"))
     }
 }
 

@@ -147,8 +147,8 @@ fn damaged_pickles_are_refused() {
     check(b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7fabcd", "ends within");
     check(b"cos", "ends within a name");
     check(b"cos\nsystem", "ends within a name");
-    check(b"X\x01\0\0\0\xff.", "no UTF-8");
-    check(b"c\xff\nb\n.", "no UTF-8");
+    check(b"X\x01\0\0\0\xff.", "not UTF-8");
+    check(b"c\xff\nb\n.", "not UTF-8");
     for underflow in [
         ".", "0", "1", "2", "t", "l", "e", "u", "a", "s", "R", "Q", "b", "q\0", "\u{94}", "\u{85}",
         "\u{86}", "\u{87}", "\u{93}",
@@ -157,25 +157,28 @@ fn damaged_pickles_are_refused() {
             .chars()
             .map(|byte| u8::try_from(u32::from(byte)).unwrap())
             .collect();
-        check(&bytes, "where there is none");
+        check(&bytes, "where the stack has none");
     }
     // Values below a mark can't be popped until the mark is.
-    check(b"K\x01(0.", "where there is none");
-    check(b"K\x01(\x85.", "where there is none");
-    check(b"K\x01(2.", "where there is none");
-    check(b"h\x00.", "has not remembered");
-    check(b"j\xff\xff\xff\xff.", "has not remembered");
-    check(b"NNa.", "no list");
-    check(b"N(Ne.", "no list");
-    check(b"]NNs.", "neither a dict");
-    check(b"N(NNu.", "neither a dict");
+    check(b"K\x01(0.", "where the stack has none");
+    check(b"K\x01(\x85.", "where the stack has none");
+    check(b"K\x01(2.", "where the stack has none");
+    check(b"h\x00.", "has not written");
+    check(b"j\xff\xff\xff\xff.", "has not written");
+    check(b"NNa.", "other than a list");
+    check(b"N(Ne.", "other than a list");
+    check(b"]NNs.", "other than a dict");
+    check(b"N(NNu.", "other than a dict");
     check(b"}(Nu.", "a key without a value");
-    check(b"]Nb.", "neither a dict");
-    check(b"NN\x93.", "what is no name");
-    check(b"N)R.", "what is no function");
-    check(b"ccollections\nOrderedDict\nNR.", "what is no function");
-    check(b"ccollections\nOrderedDict\n]R.", "what are no arguments");
-    check(b"NQ.", "what is no tuple");
+    check(b"]Nb.", "other than a dict");
+    check(b"NN\x93.", "is not a text");
+    check(b"N)R.", "other than a function");
+    check(b"ccollections\nOrderedDict\nNR.", "other than a function");
+    check(
+        b"ccollections\nOrderedDict\n]R.",
+        "without a tuple of arguments",
+    );
+    check(b"NQ.", "other than a tuple");
     check(b"I1\n.", "'I'");
     check(b"\x82\x01.", "'\\u{82}'");
 }

@@ -42,7 +42,7 @@ impl<'a> StorageName<'a> {
                     format!("its storage `{}` has {count} numbers", key.escape_debug())
                 })?,
             }),
-            _ => Err("a storage is named otherwise than torch.save names it".to_owned()),
+            _ => Err("a storage is not named as torch.save names it".to_owned()),
         }
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn tensors(pickle: &Pickle, storages: &Storages) -> Result<Tensors, S
 /// The entries of the state dict: the pickle's value, or a dict in it.
 fn entries<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<&'p [(Value<'a>, Value<'a>)], String> {
     let root = pickle.dictionary(pickle.root()).ok_or(
-        "it holds something else than a dict of tensors; save a model's weights by save_pretrained or \
+        "it holds something other than a dict of tensors; save a model's weights by save_pretrained or \
          torch.save(model.state_dict(), …)",
     )?;
     if root.iter().any(|(_, value)| pickle.call(*value).is_some()) {
@@ -92,7 +92,7 @@ fn tensor<'a>(
     let Some((mut function, mut arguments)) = pickle.call(value) else {
         return Ok(None);
     };
-    let unusual = || "it is rebuilt otherwise than torch does".to_owned();
+    let unusual = || "it is not rebuilt as torch does it".to_owned();
     for _ in 0..MAX_WRAPPERS {
         match (function, arguments) {
             (Global::RebuildParameter, [inner, ..]) => {
@@ -152,13 +152,13 @@ impl<'a> Place<'a> {
         };
         let place = Self {
             storage: StorageName::from_tuple(name)?,
-            offset: count(offset).ok_or("its offset is no count")?,
+            offset: count(offset).ok_or("its offset is not a count")?,
             shape: counts(shape)
                 .ok_or_else(|| format!("its shape is not a tuple of at most {MAX_AXES} counts"))?,
             strides: counts(strides).ok_or("its strides are not a tuple of counts")?,
         };
         if place.shape.len() != place.strides.len() {
-            return Err("it has another number of strides than of axes".to_owned());
+            return Err("its number of strides is not its number of axes".to_owned());
         }
         Ok(place)
     }
@@ -232,7 +232,7 @@ impl<'a> Place<'a> {
         match count.checked_mul(numbers.bytes) {
             Some(length) if length <= region.length => Ok(Region { length, ..*region }),
             _ => Err(format!(
-                "its storage `{}` is said to hold {count} numbers, and has {} bytes",
+                "its storage `{}` should hold {count} numbers, but has {} bytes",
                 key.escape_debug(),
                 region.length
             )),

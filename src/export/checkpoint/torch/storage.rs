@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// The refusal of a big-endian file.
 pub(super) const BIG_ENDIAN: &str = "its numbers are big-endian, and only little-endian ones are read; load it with torch and save it \
-                          again on a machine of today";
+                          again on a little-endian machine";
 
 /// A range of a file, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

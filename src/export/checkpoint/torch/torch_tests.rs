@@ -175,24 +175,27 @@ fn tensors_that_do_not_fit_their_storage_are_refused_by_name() {
     check(tensor(floats(), 0, &[2], &[6]), reaches);
     check(tensor(floats(), 0, &[3], &[i64::MAX]), reaches);
     check(tensor(floats(), i64::MAX, &[2], &[i64::MAX]), reaches);
-    check(tensor(floats(), -1, &[1], &[1]), "its offset is no count");
+    check(
+        tensor(floats(), -1, &[1], &[1]),
+        "its offset is not a count",
+    );
     check(tensor(floats(), 0, &[-1], &[1]), "its shape is not");
     check(tensor(floats(), 0, &[1; 9], &[1; 9]), "its shape is not");
     check(tensor(floats(), 0, &[1], &[-1]), "its strides are not");
-    check(tensor(floats(), 0, &[1], &[]), "another number of strides");
+    check(tensor(floats(), 0, &[1], &[]), "number of strides");
     check(tensor(integer(0), 0, &[1], &[1]), "not made of a storage");
     let mut nested = tensor(floats(), 0, &[1], &[1]);
     for _ in 0..5 {
         nested = call(&global("torch._utils", "_rebuild_parameter"), &[nested]);
     }
-    check(nested, "otherwise than torch does");
+    check(nested, "not rebuilt as torch does it");
     check(
         call(&global("torch._utils", "_rebuild_tensor_v2"), &[]),
-        "otherwise than torch does",
+        "not rebuilt as torch does it",
     );
     check(
         call(&global("torch._utils", "_rebuild_parameter"), &[integer(1)]),
-        "otherwise than torch does",
+        "not rebuilt as torch does it",
     );
 }
 
@@ -211,12 +214,12 @@ fn storages_that_are_not_as_named_are_refused() {
     check(
         storage("FloatStorage", "0", 7),
         &NUMBERS,
-        "said to hold 7 numbers, and has 24 bytes",
+        "should hold 7 numbers, but has 24 bytes",
     );
     check(
         storage("FloatStorage", "0", i64::MAX),
         &NUMBERS,
-        "said to hold",
+        "should hold",
     );
     check(storage("FloatStorage", "0", -1), &NUMBERS, "has -1 numbers");
     check(
@@ -227,7 +230,7 @@ fn storages_that_are_not_as_named_are_refused() {
     check(
         [tuple(&[text("module")]), b"Q".to_vec()].concat(),
         &NUMBERS,
-        "otherwise than torch.save names it",
+        "not named as torch.save names it",
     );
     let dict = dictionary(&[("w", tensor(floats(), 0, &[1], &[1]))]);
     let before = |little_endian, keys: &[&str], numbers: &[f32]| {
@@ -241,7 +244,7 @@ fn storages_that_are_not_as_named_are_refused() {
         (before(true, &[], &NUMBERS), "is not in the file"),
         (
             before(true, &["0"], &NUMBERS[..5]),
-            "said to hold 6 numbers, and has 20 bytes",
+            "should hold 6 numbers, but has 20 bytes",
         ),
         (before(true, &["0", "0"], &NUMBERS), "cut short"),
         (before(false, &["0"], &NUMBERS), "big-endian"),
@@ -287,7 +290,7 @@ fn archives_that_torch_does_not_write_are_refused() {
     );
     check(
         &|entries| entries[1] = Entry::new("a/byteorder", b"bigger"),
-        "a byte order that there is not",
+        "an unknown byte order",
     );
     check(
         &|entries| entries[1] = Entry::new("a/byteorder", b"big"),
@@ -305,7 +308,7 @@ fn archives_that_torch_does_not_write_are_refused() {
     );
     check(
         &|entries| entries[2].claimed = 0,
-        "said to hold 6 numbers, and has 0 bytes",
+        "should hold 6 numbers, but has 0 bytes",
     );
     check(
         &|entries| entries.push(entries[2].clone()),
@@ -349,10 +352,10 @@ fn files_of_another_kind_are_refused() {
         ),
         (
             &saved(&integer(1), &[]),
-            "something else than a dict of tensors",
+            "something other than a dict of tensors",
         ),
         (&saved(b"}", &[]), "it holds no tensors"),
-        (&saved(b"](NNNe", &[]), "something else than a dict"),
+        (&saved(b"](NNNe", &[]), "something other than a dict"),
     ] {
         let reason = reason(bytes);
         assert!(reason.contains(expected), "{reason}");

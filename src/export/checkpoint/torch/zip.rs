@@ -20,7 +20,7 @@ pub(super) fn tensors(file: &File) -> Result<Tensors, WeightsError> {
         match order.bytes(file)?.as_slice() {
             b"little" => {}
             b"big" => return Err(BIG_ENDIAN.to_owned().into()),
-            _ => return Err("it names a byte order that there is not".to_owned().into()),
+            _ => return Err("it names an unknown byte order".to_owned().into()),
         }
     }
     let pickle = entries.get("data.pkl").ok_or_else(|| {
@@ -37,7 +37,7 @@ impl Region {
     fn bytes(self, mut file: &File) -> Result<Vec<u8>, WeightsError> {
         if self.length > MAX_PICKLE_BYTES {
             return Err(format!(
-                "the pickle that describes its weights has {} bytes, far more than that takes",
+                "the pickle that describes its weights has {} bytes, far more than weights need",
                 self.length
             )
             .into());
@@ -112,7 +112,7 @@ fn plain_name(record: &ZipFileHeaderRecord) -> Result<String, String> {
         ))
     };
     let Ok(name) = std::str::from_utf8(bytes) else {
-        return refused("has a name that is no UTF-8");
+        return refused("has a name that is not UTF-8");
     };
     let mut parts = name.strip_suffix('/').unwrap_or(name).split('/');
     if name.contains(['\\', ':', '\0']) || parts.any(|part| matches!(part, "" | "." | "..")) {
