@@ -1,4 +1,4 @@
-//! Finds revisions of models on the hub, or in its cache where it must not be asked, and fetches their checkpoints.
+//! Resolves revisions of models on the hub, or in its cache when offline, and fetches their checkpoints.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,12 @@ use super::settings::HubSettings;
 use crate::export::adapter::{self, ADAPTER_CONFIG, AdapterError};
 use crate::export::checkpoint::shards_of;
 
-/// The hub, or its cache where it must not be asked.
+/// Access to the hub, or, when offline, to its cache only.
 pub struct Hub {
     client: Client,
 }
 
-/// A revision of a model, found.
+/// A revision that was resolved to a commit and its list of files.
 #[derive(Clone, Debug)]
 pub struct Found {
     reference: ModelReference,
@@ -26,7 +26,6 @@ pub struct Found {
 }
 
 impl Found {
-    /// The commit that the revision is at.
     #[must_use]
     pub fn commit(&self) -> &Commit {
         &self.listing.commit
@@ -34,15 +33,15 @@ impl Found {
 }
 
 impl Hub {
-    /// Asks nothing yet.
+    /// Contacts no server yet.
     ///
     /// # Errors
-    /// Where the certificates that the environment names can't be read.
+    /// If the file of certificates that the environment names can't be read.
     pub fn new(settings: HubSettings) -> Result<Self, HubError> {
         Self::with_pause(settings, Box::new(std::thread::sleep))
     }
 
-    /// The same, with something else than sleep between two tries.
+    /// As [`Self::new`], with `pause` in place of sleeping between attempts.
     ///
     /// # Errors
     /// As for [`Self::new`].
@@ -52,16 +51,16 @@ impl Hub {
         })
     }
 
-    /// The hub's address.
+    /// The hub's base address.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.settings().endpoint
     }
 
-    /// Finds out which commit a revision is, and which files it has; offline, those in the cache.
+    /// Resolves a revision to its commit and its list of files. When offline, the list holds only cached files.
     ///
     /// # Errors
-    /// Where the hub can't be reached, or has no such model for who asks.
+    /// If the hub can't be reached, or has no such model that this token may see.
     pub fn find(&self, reference: &ModelReference) -> Result<Found, HubError> {
         let listing = if self.settings().offline {
             let cache = self.cache(reference);
@@ -82,11 +81,11 @@ impl Hub {
         })
     }
 
-    /// Fetches what an export needs and the cache has not; the checkpoint's folder. Blocks.
+    /// Fetches the files that an export needs and that are not cached. Returns the checkpoint's folder. Blocks.
     ///
     /// # Errors
-    /// Where the repository has not what a model needs, the hub or the network fails, a file is not what was announced, or
-    /// the cache can't be written.
+    /// If the repository lacks a file that a model needs, the hub or the network fails, a file does not match the hub's
+    /// metadata, or the cache can't be written.
     pub fn fetch(&self, found: &Found, observer: &dyn Observer) -> Result<PathBuf, HubError> {
         let Found { reference, listing } = found;
         let cache = self.cache(reference);
@@ -129,14 +128,13 @@ impl Hub {
                 download(&shard)?;
             }
         }
-        // Last, so that a branch never leads to a commit of which files are missing.
+        // Written last, so that a ref never points to a commit with missing files.
         cache.remember(reference, &listing.commit)?;
         Ok(folder)
     }
 
-    /// What is there is not what a model needs.
     fn unfit(&self, reference: &ModelReference, reason: SelectionError) -> HubError {
-        // What a file says would be the same if the hub were asked.
+        // These errors follow from a file's content, so asking the hub would not change them.
         let is_known = matches!(
             reason,
             SelectionError::Adapter(_) | SelectionError::Index(_)

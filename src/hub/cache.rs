@@ -1,14 +1,14 @@
-//! The cache on disk, laid out as Python's `huggingface_hub` does, so that each finds what the other fetched:
+//! The cache on disk, in the layout of Python's `huggingface_hub`, so that each reuses the other's downloads:
 //!
 //! ```text
 //! models--ORG--NAME/refs/REVISION              the commit that a branch or tag was at
 //! models--ORG--NAME/snapshots/COMMIT/FILE      a link to a blob
-//! models--ORG--NAME/blobs/ETAG                 a file's content, by its checksum
-//! models--ORG--NAME/blobs/ETAG.incomplete      as much of it as has come
-//! .locks/models--ORG--NAME/ETAG.lock           held while it is fetched
+//! models--ORG--NAME/blobs/ETAG                 a file's content, named by its checksum
+//! models--ORG--NAME/blobs/ETAG.incomplete      the part downloaded so far
+//! .locks/models--ORG--NAME/ETAG.lock           held during the download
 //! ```
 //!
-//! Names of folders, places of snapshots and the writing of refs are the crate `hf-hub`'s. It has no locks and no incomplete
+//! The crate `hf-hub` provides folder names, snapshot paths and the writing of refs. It has no locks and no incomplete
 //! files, and gives its path of blobs only along with its transfers.
 
 use std::fs::{File, TryLockError};
@@ -20,7 +20,7 @@ use hf_hub::{Cache, Repo, RepoType};
 use super::HubError;
 use super::name::{Commit, ModelName, ModelReference};
 
-/// One model's part of the cache.
+/// One model's folders in the cache.
 #[derive(Clone, Debug)]
 pub struct ModelCache {
     cache: Cache,
@@ -28,7 +28,7 @@ pub struct ModelCache {
 }
 
 impl ModelCache {
-    /// A model's folders below the cache's; nothing is made yet.
+    /// Creates no folders yet.
     #[must_use]
     pub fn new(cache: &Path, name: &ModelName) -> Self {
         Self {
@@ -37,20 +37,21 @@ impl ModelCache {
         }
     }
 
-    /// The commit that a revision is, as far as the cache knows.
+    /// The commit of a revision, if the cache knows it.
     #[must_use]
     pub fn commit(&self, reference: &ModelReference) -> Option<Commit> {
-        // `CacheRepo::get` finds one file rather than the commit, and makes a path of what the ref says, unchecked.
+        // `CacheRepo::get` looks up one file, not the commit, and turns the ref's content into a path without checking
+        // it.
         Commit::parse(&reference.revision).or_else(|| {
             let path = self.reference(&reference.revision);
             Commit::parse(std::fs::read_to_string(path).ok()?.trim())
         })
     }
 
-    /// Remembers the commit that a branch or tag is at.
+    /// Records the commit that a branch or tag points to.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// If the ref can't be written.
     pub fn remember(&self, reference: &ModelReference, commit: &Commit) -> Result<(), HubError> {
         if self.commit(reference).as_ref() == Some(commit) {
             return Ok(());
@@ -61,7 +62,7 @@ impl ModelCache {
         written.map_err(HubError::cache(&self.reference(revision)))
     }
 
-    /// The folder that shows a commit's files by their names.
+    /// The folder that lists a commit's files under their names.
     #[must_use]
     pub fn snapshot(&self, commit: &Commit) -> PathBuf {
         self.cache
@@ -69,14 +70,14 @@ impl ModelCache {
             .pointer_path(commit.as_str())
     }
 
-    /// Whether a file of a commit is here, complete.
+    /// Whether a commit's file is cached and complete.
     #[must_use]
     pub fn has(&self, commit: &Commit, file: &str) -> bool {
-        // Not `CacheRepo::get`: it goes by the ref, which is written once all files are here.
+        // Not `CacheRepo::get`: it looks up the ref, which is written only once all files are here.
         self.snapshot(commit).join(file).is_file()
     }
 
-    /// The names of a commit's files that are here.
+    /// The names of a commit's cached files.
     #[must_use]
     pub fn files(&self, commit: &Commit) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.snapshot(commit)) else {
@@ -90,16 +91,16 @@ impl ModelCache {
         names
     }
 
-    /// Where a file's content lies, or will.
+    /// The path of the content, whether or not it is cached.
     #[must_use]
     pub fn blob(&self, etag: &ETag) -> PathBuf {
         self.folder().join("blobs").join(&etag.0)
     }
 
-    /// Where it is gathered until it is complete. Its folder is made.
+    /// The path of the incomplete download. Creates its folder.
     ///
     /// # Errors
-    /// Where that can't be.
+    /// If the folder can't be created.
     pub fn incomplete(&self, etag: &ETag) -> Result<PathBuf, HubError> {
         let path = self
             .folder()
@@ -109,10 +110,10 @@ impl ModelCache {
         Ok(path)
     }
 
-    /// Waits until nobody else fetches this blob, and keeps others from it until the lock is dropped.
+    /// Waits for the exclusive lock on this blob. Dropping the file releases it.
     ///
     /// # Errors
-    /// Where the lock file can't be made or locked.
+    /// If the lock file can't be created or locked.
     pub fn lock(&self, etag: &ETag) -> Result<File, HubError> {
         let locks = self.cache.path().join(".locks");
         let path = locks
@@ -129,7 +130,7 @@ impl ModelCache {
             Ok(()) => Ok(()),
         };
         match taken {
-            // Without locks two processes may fetch the same; what counts is checked all the same.
+            // Without locks, two processes may download the same file. It is verified in any case.
             Err(error) if error.kind() != io::ErrorKind::Unsupported => {
                 Err(HubError::cache(&path)(error))
             }
@@ -137,17 +138,17 @@ impl ModelCache {
         }
     }
 
-    /// Shows a blob under its name in a commit's snapshot.
+    /// Links a blob under its name in a commit's snapshot.
     ///
     /// # Errors
-    /// Where the link can't be made.
+    /// If the link can't be created.
     pub fn link(&self, commit: &Commit, file: &str, etag: &ETag) -> Result<(), HubError> {
         if self.has(commit, file) {
             return Ok(());
         }
         let path = self.snapshot(commit).join(file);
         make_parent(&path)?;
-        // A link whose blob was removed stands in the way.
+        // A dangling link, whose blob was removed, must be removed first.
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(HubError::cache(&path)(error));
@@ -170,12 +171,12 @@ impl ModelCache {
     }
 }
 
-/// What the hub calls a file's content: a name that is safe as a file's.
+/// The hub's name for a file's content, checked to be safe as a file name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ETag(String);
 
 impl ETag {
-    /// The value of an `ETag` header, without its quotes and whether it is weak; `None` where it could not name a file.
+    /// Parses an `ETag` header: strips quotes and the weak marker `W/`. `None` if the rest is not safe as a file name.
     #[must_use]
     pub fn of_header(value: &str) -> Option<Self> {
         let bare = value.trim().trim_start_matches("W/").trim_matches('"');
@@ -185,7 +186,6 @@ impl ETag {
         is_name.then(|| Self(bare.to_owned()))
     }
 
-    /// As it names a file.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -202,7 +202,7 @@ fn symlink(target: &Path, link: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, link)
 }
 
-/// Needs a privilege on Windows; a copy does as well.
+/// Links need a privilege on Windows, so the file is copied.
 #[cfg(not(unix))]
 fn symlink(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())

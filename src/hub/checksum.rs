@@ -1,4 +1,4 @@
-//! The checksum of a file that its `ETag` is.
+//! Checksums that the hub sends as `ETag`.
 
 use std::fmt::{self, Write as _};
 use std::fs::File;
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 
-/// What a file's content must hash to. The hub's `ETag` is the SHA-256 of a file in large file storage, and for any other file
-/// the name that git gives its content.
+/// The expected checksum of a file. The hub's `ETag` is the SHA-256 of a file in large file storage, and git's blob
+/// hash for any other file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checksum {
     /// SHA-256 of the content.
@@ -18,7 +18,7 @@ pub enum Checksum {
 }
 
 impl Checksum {
-    /// The checksum that an `ETag` is, or `None` for one that is none, as mirrors may send.
+    /// Parses an `ETag` as a checksum. `None` if it is not one: some mirrors send other `ETag`s.
     #[must_use]
     pub fn of_etag(etag: &str) -> Option<Self> {
         let etag = etag.to_ascii_lowercase();
@@ -32,7 +32,7 @@ impl Checksum {
         }
     }
 
-    /// The digits.
+    /// The checksum in lower-case hexadecimal.
     #[must_use]
     pub fn digits(&self) -> &str {
         match self {
@@ -40,10 +40,10 @@ impl Checksum {
         }
     }
 
-    /// The same kind of checksum of a file as it is.
+    /// Computes the same kind of checksum over a file on disk.
     ///
     /// # Errors
-    /// Where the file can't be read.
+    /// If the file can't be read.
     pub fn of_file(&self, path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         match self {

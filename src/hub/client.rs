@@ -1,4 +1,4 @@
-//! Asks the hub over HTTP: the token goes to the hub alone, and passing troubles are tried again.
+//! Talks to the hub over HTTP: the token goes to the hub's own origin only, and transient failures are retried.
 
 use std::time::Duration;
 use std::{fmt, io};
@@ -15,51 +15,49 @@ use super::url::{Origin, joined, quoted};
 use super::{HubError, HubSettings, retry};
 
 const MAX_REDIRECTS: usize = 10;
-/// What the content is called, on an answer that is not the content itself.
+/// The header that names the content on a response that redirects to it.
 const LINKED_ETAG: &str = "x-linked-etag";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// A transfer may take as long as it needs, but must not stand still for longer.
+/// A download may take as long as it needs, but must not stall for longer than this.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection to the hub.
 pub struct Client {
     agent: Agent,
     settings: HubSettings,
     pause: Pause,
 }
 
-/// What waits between two tries.
+/// Waits between two attempts.
 pub type Pause = Box<dyn Fn(Duration) + Send + Sync>;
 
-/// A revision of a model as the hub has it.
+/// A revision of a model as the hub lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// The commit that the revision is at.
     pub commit: Commit,
-    /// All files, by their paths in the repository.
+    /// All files, as paths in the repository.
     pub files: Vec<String>,
 }
 
-/// A file as the hub has it.
+/// A file's metadata on the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// Names its content.
     pub etag: ETag,
-    /// Bytes of its content, where the hub says it.
+    /// Bytes of its content, if the hub says.
     pub size: Option<u64>,
 }
 
-/// Whose answer is wanted where a request is sent on.
+/// How far a request follows redirects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Redirects {
-    /// That of the last one.
+    /// To the end.
     All,
-    /// The first that names the content or leaves the hub: it says more of a file than whoever has the content.
+    /// Stops at the first response that names the content or redirects away from the hub. The hub's own response says
+    /// more about a file than the storage host's.
     UntilKnown,
 }
 
-/// A request that may be sent on.
+/// A request that may be redirected.
 #[derive(Clone, Copy, Debug)]
 struct Request<'r> {
     url: &'r str,
@@ -68,15 +66,15 @@ struct Request<'r> {
     redirects: Redirects,
 }
 
-/// Why one try failed.
+/// Why one attempt failed.
 enum Failure {
-    /// Another try may do better.
+    /// Worth a retry.
     Passing(Trouble),
-    /// It will not.
+    /// A retry would fail too.
     Final(HubError),
 }
 
-/// What may be over soon, and at which host.
+/// A transient failure, and the host that it happened at.
 struct Trouble {
     host: Origin,
     kind: TroubleKind,
@@ -97,7 +95,7 @@ impl Trouble {
         })
     }
 
-    /// The error that it is once it was met too often.
+    /// The error to report after the last attempt.
     fn given_up(self, attempts: u32) -> HubError {
         let endpoint = self.host.to_string();
         let asked = self.retry_after.filter(|asked| *asked > retry::MAX_WAIT);
@@ -123,10 +121,10 @@ impl fmt::Display for TroubleKind {
 }
 
 impl Client {
-    /// Connects to nothing yet.
+    /// Opens no connection yet.
     ///
     /// # Errors
-    /// Where the certificates that the environment names can't be read.
+    /// If the file of certificates that the environment names can't be read.
     pub fn new(settings: HubSettings, pause: Pause) -> Result<Self, HubError> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -135,7 +133,7 @@ impl Client {
             .timeout_recv_response(Some(ANSWER_TIMEOUT))
             .timeout_per_read(Some(READ_TIMEOUT))
             .user_agent(concat!("electra/", env!("CARGO_PKG_VERSION")))
-            // A body that is compressed on its way is not as long as the file.
+            // With compression, a body's length would differ from the file's.
             .accept_encoding("identity");
         if let Some(roots) = certificates(&settings)? {
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
@@ -147,13 +145,11 @@ impl Client {
         })
     }
 
-    /// How the hub is asked.
     #[must_use]
     pub fn settings(&self) -> &HubSettings {
         &self.settings
     }
 
-    /// Where a file's content is asked for.
     #[must_use]
     pub fn file_url(&self, name: &ModelName, commit: &Commit, file: &str) -> String {
         format!(
@@ -166,7 +162,7 @@ impl Client {
     /// A revision's commit and files.
     ///
     /// # Errors
-    /// Where the hub can't be reached, refuses, has no such revision, or answers nonsense.
+    /// If the hub can't be reached, refuses, has no such revision, or sends a response that can't be parsed.
     pub fn listing(&self, reference: &ModelReference) -> Result<Listing, HubError> {
         #[derive(Deserialize)]
         struct Info {
@@ -210,7 +206,7 @@ impl Client {
         Ok(Listing { commit, files })
     }
 
-    /// What the hub says of a file, without its content.
+    /// A file's metadata, without its content.
     ///
     /// # Errors
     /// As for [`Self::listing`].
@@ -230,7 +226,7 @@ impl Client {
                 url: url.to_owned(),
                 reason: "it has no ETag that names the file's content".to_owned(),
             })?;
-        // Where the content lies elsewhere, Content-Length is that of the page that says so.
+        // On a redirect, Content-Length is the length of the redirect's own body.
         let size = text(headers, "x-linked-size").or_else(|| {
             let length = text(headers, "content-length");
             length.filter(|_| response.status().is_success())
@@ -241,7 +237,7 @@ impl Client {
         })
     }
 
-    /// Begins to transfer a file's content, from a byte on.
+    /// Starts downloading a file's content at the given byte.
     ///
     /// # Errors
     /// As for [`Self::listing`].
@@ -260,7 +256,7 @@ impl Client {
         self.retried(|| self.exchange(request, reference))
     }
 
-    /// Waits as long as it is worth after so many failures in a row; false where it is time to give up.
+    /// Waits before the next attempt, after `failures` failures in a row. Returns false if it is time to give up.
     pub fn wait(&self, failures: u32, retry_after: Option<Duration>, reason: &str) -> bool {
         let Some(wait) = retry::wait(failures, retry_after) else {
             return false;
@@ -286,7 +282,7 @@ impl Client {
         }
     }
 
-    /// Sends a request, and on to where it is sent.
+    /// Sends a request and follows redirects.
     fn exchange(
         &self,
         request: Request<'_>,
@@ -354,7 +350,7 @@ impl Client {
                 url: url.to_owned(),
                 reason: error.to_string(),
             }),
-            // Certificates do not become valid by waiting.
+            // An invalid certificate stays invalid, so this is not retried.
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
                 untrusted(&error)
             }
@@ -371,7 +367,7 @@ impl Client {
         reference: &ModelReference,
     ) -> Result<Response<Body>, Failure> {
         let status = response.status().as_u16();
-        // 416 is for who asked for a range to judge.
+        // 416 (range not satisfiable) is left to the caller, who asked for the range.
         if response.status().is_success() || status == 416 {
             return Ok(response);
         }

@@ -1,4 +1,4 @@
-//! Fetches one file into the cache: goes on where an earlier transfer ended, and checks what came before it counts.
+//! Downloads one file into the cache: resumes an interrupted download, and verifies the file before it is used.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -19,33 +19,27 @@ const BUFFER_BYTES: usize = 1 << 17;
 /// One file of a commit.
 #[derive(Clone, Copy)]
 pub struct Download<'d> {
-    /// Whom to ask.
     pub client: &'d Client,
-    /// Where to put it.
     pub cache: &'d ModelCache,
-    /// The model as it was asked for.
     pub reference: &'d ModelReference,
-    /// The commit that is fetched.
     pub commit: &'d Commit,
-    /// The file's name.
     pub file: &'d str,
-    /// Who watches.
     pub observer: &'d dyn Observer,
 }
 
-/// How a try ended.
+/// How one attempt ended.
 enum BodyEnd {
-    /// The body came to its end.
     Complete,
-    /// The connection was lost.
+    /// The connection was lost, for this reason.
     Broken(String),
 }
 
 impl Download<'_> {
-    /// Fetches, checks and links the file. Two processes that want the same one fetch it once.
+    /// Downloads, verifies and links the file. If two processes want the same file, one downloads it and the other
+    /// waits.
     ///
     /// # Errors
-    /// Where the hub or the network fails, the content is not what was announced, or the cache can't be written.
+    /// If the hub or the network fails, the content does not match the hub's metadata, or the cache can't be written.
     pub fn run(&self) -> Result<(), HubError> {
         let url = self
             .client
@@ -63,7 +57,7 @@ impl Download<'_> {
         self.cache.link(self.commit, self.file, &metadata.etag)
     }
 
-    /// Fills the incomplete file, over as many connections as it takes.
+    /// Fills the incomplete file, over as many connections as needed.
     fn transfer(&self, url: &str, metadata: &Metadata, path: &Path) -> Result<(), HubError> {
         let failed = || HubError::cache(path);
         let mut file = OpenOptions::new()
@@ -102,7 +96,7 @@ impl Download<'_> {
         file.sync_all().map_err(failed())
     }
 
-    /// Writes a body to the file, behind what is there already where the answer is the part that was asked for.
+    /// Writes a response's body to the file. Appends if the response is the requested range, and starts over otherwise.
     fn receive(
         &self,
         response: Response<Body>,
@@ -113,7 +107,7 @@ impl Download<'_> {
         let is_rest = response.status() == StatusCode::PARTIAL_CONTENT
             && range_start(&response) == Some(*received);
         if *received > 0 && !is_rest {
-            // The whole file, or a range that makes no sense.
+            // The response is the whole file, or a range that was not requested.
             file.set_len(0)?;
             *received = file.seek(SeekFrom::Start(0))?;
             self.observer.restarted(self.file);
@@ -124,7 +118,7 @@ impl Download<'_> {
                 response.status()
             )));
         }
-        // One byte more than announced is enough to see that it is too long.
+        // One byte more than announced is enough to detect that the file is too long.
         let limit = size.map_or(u64::MAX, |size| {
             size.saturating_sub(*received).saturating_add(1)
         });
@@ -143,7 +137,7 @@ impl Download<'_> {
         }
     }
 
-    /// Refuses, and removes, what is not the content that the hub announced.
+    /// Refuses and removes a file that does not match the hub's metadata.
     fn check(&self, metadata: &Metadata, path: &Path) -> Result<(), HubError> {
         let name = || self.reference.name.to_string();
         let found = std::fs::metadata(path)

@@ -1,4 +1,4 @@
-//! What can go wrong between a name and its files, each with the way out.
+//! Errors between a model's name and its files, each with a way out.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,73 +8,64 @@ use thiserror::Error;
 use super::checksum::Checksum;
 use super::selection::SelectionError;
 
-/// Why a model's files are not there. `Display` is the sentence for the person who asked for the model.
+/// Why a model's files are not available. `Display` is the sentence for the user who asked for the model.
 #[derive(Debug, Error)]
 pub enum HubError {
-    /// An environment variable says something that can't be.
+    /// An environment variable has an unusable value.
     #[error("{variable} is `{value}`: {reason}")]
     Environment {
-        /// The variable.
         variable: &'static str,
-        /// Its value.
         value: String,
-        /// What is wrong with it, and what would be right.
+        /// The problem, and an example of a valid value.
         reason: String,
     },
-    /// There is no place for the cache.
     #[error(
         "There is no home folder to keep the hub's cache in. Name a folder for it by HF_HOME or HF_HUB_CACHE."
     )]
     NoHome,
-    /// No connection, or it is lost again and again.
+    /// The connection failed, or was lost too often.
     #[error(
         "{endpoint} can't be reached: {reason}. Look at the network and at HTTPS_PROXY, name a mirror by \
          HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what is in the cache."
     )]
     Unreachable {
-        /// The hub, or the host that it sends to.
+        /// The hub, or the host that it redirects to.
         endpoint: String,
-        /// What the network says.
+        /// The network's error.
         reason: String,
     },
-    /// Whoever answers does not prove to be the hub.
     #[error(
         "{endpoint} shows a certificate that is not trusted: {reason}. If a proxy stands in between, as in companies, name the \
          file of its certificates by SSL_CERT_FILE."
     )]
     Untrusted {
-        /// The hub, or the host that it sends to.
+        /// The hub, or the host that it redirects to.
         endpoint: String,
         /// What is wrong with the certificate.
         reason: String,
     },
-    /// The hub is busy, or limits how often it is asked.
+    /// The hub is overloaded, or its rate limit is reached.
     #[error(
         "{endpoint} answered {status}{}. Try again later; with a token (HF_TOKEN) its limits are higher.",
         waited(*asked_seconds, *attempts)
     )]
     Busy {
-        /// The hub.
         endpoint: String,
-        /// The HTTP status.
         status: u16,
-        /// How often it was asked.
         attempts: u32,
-        /// How long it asked to wait, where that was too long.
+        /// The wait that the hub asked for, if it was too long to follow.
         asked_seconds: Option<u64>,
     },
-    /// The token is not valid.
     #[error(
         "{endpoint} does not accept the token. Set HF_TOKEN to a valid one, made at {endpoint}/settings/tokens; a public model \
          needs none, but neither HF_TOKEN nor {token_file} may then hold an old one."
     )]
     TokenRefused {
-        /// The hub.
         endpoint: String,
-        /// Where `hf auth login` leaves a token.
+        /// The file where `hf auth login` stores a token.
         token_file: PathBuf,
     },
-    /// No such model, or none that may be seen.
+    /// There is no such model, or this token may not see it.
     #[error(
         "{endpoint} has no model {name} that {}: it does not exist, or it is private; the hub tells no difference. Look \
          at its name, or {}.",
@@ -82,23 +73,19 @@ pub enum HubError {
         if *with_token { "take a token of an account that may read it" } else { "set HF_TOKEN to a token that may read it" }
     )]
     ModelNotFound {
-        /// The hub.
         endpoint: String,
-        /// The model.
         name: String,
         /// Whether a token was sent.
         with_token: bool,
     },
-    /// The model's authors want their terms accepted.
+    /// The model's terms must be accepted first.
     #[error(
         "{name} is gated: accept its terms at {endpoint}/{name}, and {}.",
         if *with_token { "wait until its authors let you in, or take the token of an account that they have let in" }
         else { "set HF_TOKEN to a token of the account that accepted them" }
     )]
     Gated {
-        /// The hub.
         endpoint: String,
-        /// The model.
         name: String,
         /// Whether a token was sent.
         with_token: bool,
@@ -108,89 +95,75 @@ pub enum HubError {
         "{endpoint} refuses to give {name}: {reason}. Look at {endpoint}/{name}, and at what the token in HF_TOKEN may do."
     )]
     Forbidden {
-        /// The hub.
         endpoint: String,
-        /// The model.
         name: String,
-        /// What the hub says.
+        /// The hub's message.
         reason: String,
     },
-    /// The model has no such branch, tag or commit.
     #[error(
         "{name} has no revision `{revision}`. {endpoint}/{name}/tree/main lists its branches and tags."
     )]
     RevisionNotFound {
-        /// The hub.
         endpoint: String,
-        /// The model.
         name: String,
-        /// The revision.
         revision: String,
     },
-    /// An answer that makes no sense.
+    /// The response can't be from the hub.
     #[error(
         "{url} was answered in a way that the hub does not: {reason}. If HF_ENDPOINT names a mirror or a proxy stands in \
          between, look there."
     )]
     Answer {
-        /// What was asked for.
         url: String,
-        /// What is wrong with the answer.
+        /// What is wrong with the response.
         reason: String,
     },
-    /// The repository has not what a model needs.
+    /// The repository lacks a file that a model needs.
     #[error("{name} can't be served: {reason}.")]
     Selection {
-        /// The model.
         name: String,
-        /// What is missing.
         reason: SelectionError,
     },
-    /// The transfer broke off too often.
+    /// The download was interrupted too often.
     #[error(
         "The transfer of {file} broke off at byte {received}: {reason}. What is there is kept: do the same again, and it goes \
          on from there."
     )]
     Broken {
-        /// The file.
         file: String,
-        /// Bytes that are there.
+        /// Bytes downloaded so far.
         received: u64,
-        /// What the network says.
+        /// The network's error.
         reason: String,
     },
-    /// The file is longer or shorter than announced.
+    /// The file's length does not match the hub's metadata.
     #[error(
         "{file} of {name} has {found} bytes, and the hub announced {expected}. The partial file was removed: do the same \
          again. If that does not help, look at what a mirror (HF_ENDPOINT) or a proxy in between does to it."
     )]
     Size {
-        /// The model.
         name: String,
-        /// The file.
         file: String,
-        /// As announced.
+        /// Bytes, by the hub's metadata.
         expected: u64,
-        /// As received.
+        /// Bytes received.
         found: u64,
     },
-    /// The file's content is not what the hub says it is.
+    /// The file's checksum does not match the hub's metadata.
     #[error(
         "{file} of {name} is not what the hub says it is: its checksum is {found}, and it should be {expected}. The partial \
          file was removed: do the same again. If that does not help, look at what a mirror (HF_ENDPOINT) or a proxy in between \
          does to it."
     )]
     Checksum {
-        /// The model.
         name: String,
-        /// The file.
         file: String,
-        /// As announced.
+        /// By the hub's metadata.
         expected: Checksum,
-        /// As received.
+        /// Of the file received.
         found: Checksum,
     },
-    /// Offline, and not in the cache.
+    /// Offline, and not all files are cached.
     #[error(
         "HF_HUB_OFFLINE is set, and the cache {} has not all of {model}: {missing}. Unset it to download what is missing.",
         .cache.display()
@@ -198,19 +171,16 @@ pub enum HubError {
     Offline {
         /// The model, with its revision.
         model: String,
-        /// The cache.
         cache: PathBuf,
-        /// What is missing.
         missing: String,
     },
-    /// The disk is full.
     #[error(
         "There is no space left for {}. Make room and do the same again, which goes on where this ended, or name a folder on \
          another disk by HF_HOME.",
         .path.display()
     )]
     DiskFull {
-        /// The file that was written.
+        /// The file that was being written.
         path: PathBuf,
     },
     /// A file of the cache can't be read or written.
@@ -218,16 +188,11 @@ pub enum HubError {
         "The hub's cache fails at {}: {error}. Name a folder that can be written by HF_HOME or HF_HUB_CACHE.",
         .path.display()
     )]
-    Cache {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
+    Cache { path: PathBuf, error: io::Error },
 }
 
 impl HubError {
-    /// What the system said about a file of the cache.
+    /// Wraps an I/O error on a file of the cache, for `map_err`.
     pub(super) fn cache(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |error| match error.kind() {

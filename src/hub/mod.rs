@@ -1,10 +1,12 @@
-//! The Hugging Face hub: a name becomes a folder with the files of a checkpoint, checked, in the cache that Python's
+//! The Hugging Face hub: turns a model's name into a folder with a verified checkpoint, in the cache that Python's
 //! `huggingface_hub` shares.
 //!
-//! The protocol and the layout are those of `huggingface_hub` 0.36. The layout of the cache and the token of a login are taken
-//! from the crate `hf-hub` 0.5, without its features. Transfers are our own: those of 0.5 send the token to the hosts that the
-//! hub sends on to; those of 1.0 start anew when they break, check no content, know neither `Retry-After` nor `HF_HUB_OFFLINE`,
-//! and bring over a hundred crates.
+//! The protocol and the layout are those of `huggingface_hub` 0.36. The layout of the cache and the token of a login
+//! come from the crate `hf-hub` 0.5, without its features.
+//!
+//! Downloads are implemented here. `hf-hub` 0.5 sends the token to the hosts that the hub redirects to. `hf-hub` 1.0
+//! does not resume downloads, verifies no content, supports neither `Retry-After` nor `HF_HUB_OFFLINE`, and adds over a
+//! hundred crates.
 
 mod access;
 mod cache;

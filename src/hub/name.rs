@@ -1,23 +1,22 @@
-//! What a model is called on the hub: `name` or `org/name`, and a revision of it.
+//! Names of models on the hub: `name` or `org/name`, and a revision.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The branch that is meant where no revision is given.
+/// The branch used if no revision is given.
 const DEFAULT_REVISION: &str = "main";
-/// The hub's bound on one part of a name.
+/// The hub's limit for one part of a name.
 const MAX_PART_BYTES: usize = 96;
 
-/// A repository's name, `org/name` or `name`. It is safe as a part of a URL and, by its last part, as a folder's name.
+/// A repository's name, `org/name` or `name`. It is safe as a part of a URL, and its last part as a folder's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ModelName(String);
 
 /// A model at a branch, a tag or a commit: `NAME` or `NAME@REVISION`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ModelReference {
-    /// The repository.
     pub name: ModelName,
     /// A branch, a tag, a full commit hash, or a reference such as `refs/pr/1`.
     pub revision: String,
@@ -27,37 +26,26 @@ pub struct ModelReference {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Commit(String);
 
-/// Why a text names no model.
+/// Why a text is not a model reference.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NameError {
-    /// It is no repository's name.
     #[error(
         "`{text}` is no model's name: {reason}. Give ORG/NAME as the hub shows it, such as google/electra-base-discriminator"
     )]
-    Name {
-        /// As given.
-        text: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// What follows the `@` is no revision.
+    Name { text: String, reason: &'static str },
     #[error(
         "`{text}` is no revision: give a branch, a tag or a commit hash after the @, such as google/electra-base-discriminator@main"
     )]
-    Revision {
-        /// As given.
-        text: String,
-    },
+    Revision { text: String },
 }
 
 impl ModelName {
-    /// The name in full.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The part behind the organisation.
+    /// The part after the organisation.
     #[must_use]
     pub fn last_part(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
@@ -67,7 +55,7 @@ impl ModelName {
 impl FromStr for ModelName {
     type Err = NameError;
 
-    /// The rules are those of `huggingface_hub`'s `validate_repo_id`.
+    /// Follows the rules of `huggingface_hub`'s `validate_repo_id`.
     fn from_str(text: &str) -> Result<Self, NameError> {
         let wrong = |reason| NameError::Name {
             text: text.to_owned(),
@@ -87,10 +75,10 @@ impl FromStr for ModelName {
     }
 }
 
-/// Whether a text can be one part of a model's name, or a model folder's name.
+/// Checks that a text is valid as one part of a model's name, or as a model folder's name.
 ///
 /// # Errors
-/// What is wrong with it, as half a sentence.
+/// The reason, as half a sentence.
 pub fn check_part(part: &str) -> Result<(), &'static str> {
     let word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     if part.is_empty() {
@@ -142,7 +130,7 @@ impl FromStr for ModelReference {
     }
 }
 
-/// Git's rules for references as far as a path and a URL are concerned.
+/// Applies those of git's rules for references that matter for a path and a URL.
 fn is_revision(text: &str) -> bool {
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with('.');
     let letter = |letter: char| letter.is_ascii_alphanumeric() || "-_./+=".contains(letter);
@@ -164,14 +152,13 @@ impl fmt::Display for ModelReference {
 }
 
 impl Commit {
-    /// The commit that a text spells out in full.
+    /// Parses a full commit hash. `None` for anything else, abbreviated hashes included.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_commit = text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_commit.then(|| Self(text.to_ascii_lowercase()))
     }
 
-    /// The 40 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,13 +1,13 @@
-//! Who watches transfers.
+//! The observer of downloads.
 
-/// Follows transfers as they happen.
+/// Receives the progress of downloads.
 pub trait Observer {
-    /// A transfer of `bytes`, where they are known, begins; so many of them are there already.
+    /// A download of `bytes` bytes in total, if known, starts with `received` bytes already on disk.
     fn started(&self, file: &str, bytes: Option<u64>, received: u64);
-    /// So many bytes came.
+    /// `bytes` more bytes arrived.
     fn received(&self, file: &str, bytes: u64);
-    /// What had come is of no use; it begins anew.
+    /// The bytes received so far were discarded, and the download starts over.
     fn restarted(&self, file: &str);
-    /// The file is complete, and what it should be.
+    /// The file is complete and verified.
     fn finished(&self, file: &str);
 }

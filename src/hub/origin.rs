@@ -1,4 +1,4 @@
-//! Where a checkpoint is: on the hub, or in a folder.
+//! The source of a checkpoint: the hub or a folder.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,19 @@ use thiserror::Error;
 
 use super::name::{ModelReference, NameError};
 
-/// Where a checkpoint is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// On the hub, or in its cache.
     Hub(ModelReference),
-    /// In a folder.
     Folder(PathBuf),
 }
 
-/// Why a text is no origin.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OriginError {
-    /// It is no model's name, and no folder's either.
+    /// It is neither a valid model name nor an existing folder.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// It is a path, and nothing is there.
+    /// It is a path that does not exist.
     #[error("there is no folder `{0}`")]
     NoFolder(String),
 }
@@ -31,7 +28,7 @@ pub enum OriginError {
 impl FromStr for Origin {
     type Err = OriginError;
 
-    /// A folder that exists goes before a name on the hub.
+    /// An existing folder takes precedence over a name on the hub.
     fn from_str(text: &str) -> Result<Self, OriginError> {
         if Path::new(text).is_dir() {
             return Ok(Self::Folder(PathBuf::from(text)));

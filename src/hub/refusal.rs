@@ -1,11 +1,11 @@
-//! What it means when the hub refuses, as `huggingface_hub`'s `hf_raise_for_status` tells it.
+//! Interprets the hub's error responses, as `huggingface_hub`'s `hf_raise_for_status` does.
 
 use ureq::http::HeaderMap;
 
 use super::name::ModelReference;
 use super::{HubError, HubSettings};
 
-/// The error that a status and its headers stand for.
+/// Maps a status and its headers to an error.
 pub fn refusal(
     settings: &HubSettings,
     reference: &ModelReference,
@@ -32,7 +32,7 @@ pub fn refusal(
             endpoint,
             token_file: settings.token_file.clone(),
         },
-        // Without a token the hub does not say whether there is such a model.
+        // Without a token, the hub does not reveal whether the model exists.
         (Some("RepoNotFound"), _) | (_, 401) | (None, 404) => HubError::ModelNotFound {
             endpoint,
             name,
@@ -56,7 +56,7 @@ pub fn refusal(
     }
 }
 
-/// A header's value, where it is text.
+/// A header's value, if it is text.
 pub fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }

@@ -1,22 +1,22 @@
-//! When a request is worth another try, and after how long.
+//! Which requests are retried, and after how long.
 
 use std::time::Duration;
 
-/// Failures in a row, without a byte between them, after which a request is given up.
+/// Failures in a row, without a byte received between them, after which a request is given up.
 pub const MAX_FAILURES: u32 = 5;
-/// The longest that a hub may ask to wait. Its limits count over five minutes.
+/// The longest wait that a hub may ask for. Its rate limits count over five minutes.
 pub const MAX_WAIT: Duration = Duration::from_mins(5);
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// Whether a status may be another one soon.
+/// Whether a status is transient, so that a retry may succeed.
 #[must_use]
 pub fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// How long to wait after so many failures in a row, or `None` where it is time to give up. What the server asks for goes
-/// before the own growing times.
+/// The wait after `failures` failures in a row. `Retry-After` takes precedence over the exponential back-off. `None` to
+/// give up: after [`MAX_FAILURES`] failures, or if the server asks for more than [`MAX_WAIT`].
 #[must_use]
 pub fn wait(failures: u32, retry_after: Option<Duration>) -> Option<Duration> {
     if failures >= MAX_FAILURES {

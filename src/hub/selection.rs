@@ -1,11 +1,11 @@
-//! Which of a repository's files an export needs: names in, names out.
+//! Decides which of a repository's files an export needs, from their names alone.
 
 use thiserror::Error;
 
 use crate::export::adapter::{self, AdapterError};
 use crate::model_config::CONFIG_FILE;
 
-/// What describes a model; the first is needed.
+/// Files that describe a model. Only the first is required.
 const DESCRIPTION: &[&str] = &[
     CONFIG_FILE,
     "tokenizer.json",
@@ -14,16 +14,16 @@ const DESCRIPTION: &[&str] = &[
     "vocab.txt",
     "added_tokens.json",
 ];
-/// Either of them makes a tokenizer.
+/// One of these is required.
 const TOKENIZERS: &[&str] = &["tokenizer.json", "vocab.txt"];
 
-/// One way to store weights: in one file, or in shards with an index.
+/// A format of weights: one file, or shards with an index.
 struct Format {
     stem: &'static str,
     extension: &'static str,
 }
 
-/// The ways that can be read, the better ones first.
+/// Readable formats, in order of preference.
 const FORMATS: &[Format] = &[
     Format {
         stem: "model",
@@ -35,7 +35,7 @@ const FORMATS: &[Format] = &[
     },
 ];
 
-/// How weights that can't be read are recognised, and whose they are.
+/// Patterns of weights that can't be read, and the framework of each.
 const FOREIGN: &[(&str, &str)] = &[
     (".h5", "TensorFlow"),
     (".ckpt.index", "TensorFlow"),
@@ -51,57 +51,48 @@ const FOREIGN: &[(&str, &str)] = &[
     (".safetensors", "safetensors"),
 ];
 
-/// Why a repository's files are not enough.
+/// Why a repository's files are not sufficient.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SelectionError {
-    /// Nothing says what kind of model it is.
+    /// config.json is missing.
     #[error("it has no config.json, so it is no transformers checkpoint")]
     NoConfig,
-    /// Texts could not be read.
     #[error(
         "it has neither tokenizer.json nor vocab.txt; download the checkpoint, put its tokenizer beside it, and export that \
          folder by `electra export`"
     )]
     NoTokenizer,
-    /// There are no weights that could be read.
     #[error(
         "it has no weights that can be read: these are model.safetensors or pytorch_model.bin, whole or in shards, and \
          {found}. Where transformers can load it, save it there with save_pretrained and export that folder by \
          `electra export`"
     )]
     NoWeights {
-        /// What is there instead, as half a sentence.
+        /// The weights of other frameworks that are there, as half a sentence.
         found: String,
     },
-    /// The index of the shards can't be read.
+    /// The index of the shards can't be parsed.
     #[error("{0}")]
     Index(String),
-    /// It is no model, but what was learned beside one.
+    /// The repository holds an adapter, not a model.
     #[error(transparent)]
     Adapter(AdapterError),
-    /// Shards are missing.
     #[error("its weights are incomplete: {index} is there, but not {missing}")]
-    MissingShards {
-        /// The index file.
-        index: String,
-        /// What is missing.
-        missing: String,
-    },
+    MissingShards { index: String, missing: String },
 }
 
-/// The files to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// config.json, the tokenizer's files, and the weights or the index of their shards.
     pub files: Vec<String>,
-    /// Which of them is an index: the shards that it names are to be fetched too ([`shards`]).
+    /// The index among them, if any. Its shards must be fetched too ([`shards`]).
     pub index: Option<String>,
 }
 
-/// The files to fetch, of all those in the repository: config.json, the tokenizer's files and one kind of weights.
+/// Selects config.json, the tokenizer's files and one format of weights from a repository's files.
 ///
 /// # Errors
-/// Where a config, a tokenizer or weights that can be read are missing.
+/// If config.json, a tokenizer, or weights in a readable format are missing.
 pub fn select(files: &[String]) -> Result<Selection, SelectionError> {
     let has = |name: &str| files.iter().any(|file| file == name);
     if !has(CONFIG_FILE) {
@@ -121,11 +112,11 @@ pub fn select(files: &[String]) -> Result<Selection, SelectionError> {
     })
 }
 
-/// The shards to fetch: those that an index names, and nothing else, as an export reads them. Others may lie beside them,
-/// left over from another way to cut the same weights.
+/// Lists the shards to fetch: exactly those that the index names, which are those that an export reads. Other shards
+/// may remain in the repository from an earlier sharding.
 ///
 /// # Errors
-/// [`SelectionError::MissingShards`] for those that the repository does not have.
+/// [`SelectionError::MissingShards`] if the repository lacks any of them.
 pub fn shards(
     files: &[String],
     index: &str,
@@ -151,7 +142,7 @@ pub fn is_adapter(files: &[String]) -> bool {
     weights(files).is_err() && adapter::is_adapter(has)
 }
 
-/// The weights, or the index of their shards, and which of the two it is.
+/// The weights or the index of their shards, and whether it is an index.
 fn weights(files: &[String]) -> Result<(String, bool), SelectionError> {
     for format in FORMATS {
         let whole = format!("{}.{}", format.stem, format.extension);
@@ -167,7 +158,7 @@ fn weights(files: &[String]) -> Result<(String, bool), SelectionError> {
     })
 }
 
-/// What is there in place of weights that can be read.
+/// Describes the unreadable weights in the repository.
 fn found(files: &[String]) -> String {
     let foreign: Vec<String> = files
         .iter()
@@ -242,7 +233,7 @@ mod tests {
                 "model.safetensors"
             ]
         );
-        // A training run pushed as it was.
+        // A training run, pushed unchanged.
         assert_eq!(
             selected(&[
                 "added_tokens.json",
@@ -284,7 +275,7 @@ mod tests {
             Some("model.safetensors.index.json")
         );
         assert_eq!(selection.files[2..], ["model.safetensors.index.json"]);
-        // However they are numbered, and whatever an older set left beside them.
+        // Any numbering works, and shards of an older set are ignored.
         let find = |named: &[&str]| shards(&files, "model.safetensors.index.json", owned(named));
         for named in [
             &["model-00000-of-00001.safetensors"][..],

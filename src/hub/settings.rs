@@ -1,4 +1,4 @@
-//! Where the hub is, where its cache is, and who asks: the environment variables of Python's `huggingface_hub`.
+//! The hub's settings, from the environment variables of Python's `huggingface_hub`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,29 +9,27 @@ use super::HubError;
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
-/// How the hub is asked.
 #[derive(Clone, Debug)]
 pub struct HubSettings {
-    /// The hub's address, without a slash at its end.
+    /// The hub's base address, without a trailing slash.
     pub endpoint: String,
-    /// Who asks.
     pub token: Option<Token>,
-    /// Where a login leaves its token, for what is said about it.
+    /// The file where a login stores its token. Error messages name it.
     pub token_file: PathBuf,
-    /// The folder of `models--org--name` folders.
+    /// The folder that holds the `models--org--name` folders.
     pub cache: PathBuf,
-    /// Whether the cache must do.
+    /// Whether only the cache may be used.
     pub offline: bool,
     /// A file of certificates to trust in place of the built-in ones.
     pub certificates: Option<PathBuf>,
 }
 
-/// A secret; it shows itself to nobody.
+/// A secret. Its `Debug` output hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// A token, or `None` for a text of nothing but space.
+    /// Trims the text. `None` if nothing is left.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -50,14 +48,14 @@ impl fmt::Debug for Token {
 }
 
 impl HubSettings {
-    /// Reads the environment through a look-up, and the token's file where the environment holds no token:
+    /// Reads the environment through the given look-up. If the environment holds no token, reads the token's file.
     ///
     /// `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HOME`, `HF_HUB_CACHE`,
-    /// `HF_HUB_OFFLINE`, their older spellings, and `SSL_CERT_FILE` (or `REQUESTS_CA_BUNDLE`). A variable that is set but
-    /// empty counts as not set.
+    /// `HF_HUB_OFFLINE`, their older spellings, and `SSL_CERT_FILE` (or `REQUESTS_CA_BUNDLE`). A variable that is set
+    /// but empty counts as not set.
     ///
     /// # Errors
-    /// Where the endpoint is no address, or there is neither a home folder nor a variable in its place.
+    /// If the endpoint is not a valid address, or there is neither a home folder nor a variable in its place.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, HubError> {
         let given = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let first = |names: &[&str]| names.iter().find_map(|name| given(name));
@@ -74,7 +72,7 @@ impl HubSettings {
             (Some(rest), Some(user)) => Path::new(user).join(rest),
             _ => PathBuf::from(text),
         };
-        // `Cache::from_env` knows HF_HOME alone, takes it even if empty, and panics where there is no home folder.
+        // `Cache::from_env` reads HF_HOME only, accepts it even if empty, and panics without a home folder.
         let home = given("HF_HOME").map(path).or_else(|| {
             let cache = given("XDG_CACHE_HOME").map(path);
             let cache = cache.or_else(|| Some(Path::new(user.as_ref()?).join(".cache")));
@@ -83,7 +81,8 @@ impl HubSettings {
         let usual = home.map(|home| Cache::new(home.join("hub")));
         let cache = first(&["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"]).map(path);
         let cache = cache.or_else(|| Some(usual.as_ref()?.path().clone()));
-        // The token stays at home where only the cache is elsewhere; the crate looks for it beside any cache.
+        // If only the cache is moved, the token stays in the home folder. The crate looks for it beside the cache
+        // instead.
         let named_token = given("HF_TOKEN_PATH").map(path);
         let token = first(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
             .or_else(|| match &named_token {

@@ -1,13 +1,13 @@
-//! As much of addresses as sending on needs: origins, and where a `Location` leads.
+//! The parts of URLs that redirects need: origins, and resolving `Location`.
 
 use std::fmt;
 
-/// Scheme, host and port: what a token is meant for.
+/// Scheme, host and port. A token is sent to one origin only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// The origin of an address; the part up to its path.
+    /// An address's origin, in lower case and without the scheme's default port.
     #[must_use]
     pub fn of(url: &str) -> Self {
         let after_scheme = url.find("://").map_or(0, |at| at + 3);
@@ -28,7 +28,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Where a `Location` header leads from an address; `None` where it is no address of the web.
+/// Resolves a `Location` header against an address. `None` if the result is not an http or https address.
 #[must_use]
 pub fn joined(url: &str, location: &str) -> Option<String> {
     let location = location.split('#').next().unwrap_or_default();
@@ -67,9 +67,9 @@ pub fn joined(url: &str, location: &str) -> Option<String> {
     Some(format!("{origin}{folder}{location}"))
 }
 
-/// A text as one segment of a path: everything but unreserved letters is percent-encoded, slashes too.
+/// Percent-encodes a text as one segment of a path: everything except unreserved characters, slashes included.
 ///
-/// `hf-hub` has its addresses of repositories only along with its transfers, and encodes nothing of a revision but slashes.
+/// `hf-hub` offers its repository addresses only along with its transfers, and in a revision it encodes only slashes.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     use std::fmt::Write as _;
