@@ -1,13 +1,13 @@
-//! What labelled texts say, in a model's terms.
+//! Converts gold labels to a model's terms.
 
 use super::data::DataError;
 use super::data::columns::LabelledText;
 use crate::quote::quoted;
 
-/// The labels as numbers, for regression.
+/// Parses the labels as numbers, for regression.
 ///
 /// # Errors
-/// The first that is none.
+/// For the first label that is not a number.
 pub fn numbers(texts: &[LabelledText]) -> Result<Vec<f64>, DataError> {
     texts
         .iter()
@@ -25,11 +25,11 @@ pub fn numbers(texts: &[LabelledText]) -> Result<Vec<f64>, DataError> {
         .collect()
 }
 
-/// The labels as indices into a model's: by name, in whatever case, or by number. `names` are those of the data, in the
-/// order of the model's `labels`.
+/// Converts the labels to indices into the model's labels: by name, ignoring case, or by number. `names` are the data's
+/// names, in the order of the model's `labels`.
 ///
 /// # Errors
-/// The first that is none of them.
+/// For the first label that the model does not have.
 pub fn labels(
     texts: &[LabelledText],
     labels: &[String],
@@ -62,7 +62,7 @@ pub fn labels(
         .collect()
 }
 
-/// What to do where a label's quotes were not removed with those of its text.
+/// Advice for a label that kept its quotes while its text lost them.
 fn of_quotes(label: &str) -> &'static str {
     if label.len() > 1 && label.starts_with('"') && label.ends_with('"') {
         ". Quotes around cells are removed by --quotes on"
@@ -105,7 +105,7 @@ mod tests {
             &["1", "0", "positive", "Negative"],
             &[1, 0, 1, 0],
         );
-        // A label that is called by a number is meant by it, wherever it stands.
+        // A label whose name is a number is matched by name, at any index.
         check(&["1", "0"], &["1", "0"], &["1", "0"], &[0, 1]);
         check(
             &["LABEL_0", "LABEL_1"],

@@ -1,4 +1,4 @@
-//! Standard scores on labelled data: the usual files, and the metrics that are computed of them. Pure.
+//! Standard scores on labelled data: readers of common files, the metrics, and the run through the service.
 
 pub mod data;
 pub mod gold;

@@ -1,4 +1,4 @@
-//! Evaluation: a model's answers to labelled data, through the operations that answer requests, and their scores.
+//! Evaluation: runs labelled data through the operations that answer requests, and scores the answers.
 
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
@@ -36,50 +36,44 @@ use crate::service::{
     LabelScore, QaAnswers, QaRequest, RequestContext, Results, Service,
 };
 
-/// Inputs that are worked on at a time: enough to fill the workers' batches.
+/// Inputs in flight at a time, enough to fill the workers' batches.
 const IN_FLIGHT: usize = 64;
 
-/// How to score.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EvalOptions {
-    /// The names that the data has for the model's labels, in the model's order, where they are others.
+    /// The data's names for the model's labels, in the model's order, if they differ.
     pub labels: Option<Vec<String>>,
-    /// A score above it means replaced; 0.5 if absent.
+    /// A token with a score above it counts as replaced. 0.5 if absent.
     pub threshold: Option<Threshold>,
-    /// Longest answer in tokens; what /qa takes if absent.
+    /// The longest answer in tokens. The default of /qa if absent.
     pub max_answer_tokens: Option<Count<1>>,
 }
 
-/// What a model reaches on labelled data.
+/// The scores of a model on labelled data.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// The model.
     pub model: String,
-    /// Its graph's precision.
     pub precision: Precision,
-    /// What computed it.
     pub device: Device,
-    /// How many questions, texts or sentences were scored.
+    /// The number of scored questions, texts or sentences.
     pub inputs: usize,
-    /// How well.
     pub scores: Scores,
 }
 
 /// Why data can't be scored.
 #[derive(Debug, Error)]
 pub enum EvalError {
-    /// The model can't be asked.
+    /// The model is not available.
     #[error(transparent)]
     Model(ServiceError),
-    /// An input can't be answered, or its label is none of the model's.
+    /// An input can't be answered, or the model does not have its label.
     #[error("{place}: {reason}")]
     Input {
-        /// Where it stands in the data: `line 3`, `question 56be`.
+        /// The place in the data: `line 3`, `question 56be`.
         place: String,
-        /// Why.
         reason: String,
     },
-    /// The data can't score what the model answers.
+    /// The data does not fit the model's task or labels.
     #[error("{0}")]
     Unsuited(String),
 }
@@ -170,7 +164,7 @@ impl Evaluator<'_> {
 
     async fn texts(&self, texts: &[LabelledText]) -> Result<Scores, EvalError> {
         let labels = &self.model.info.labels;
-        // Before anything is run: what the data says must be something that the model can say.
+        // Checked before the first run: the model must have every label of the data.
         let gold = self.gold(texts)?;
         let answers = self
             .answers(texts, |text| {
@@ -210,7 +204,7 @@ impl Evaluator<'_> {
         Ok(scores)
     }
 
-    /// What the texts' labels are to the model.
+    /// Converts the texts' labels to the model's terms.
     fn gold(&self, texts: &[LabelledText]) -> Result<Gold, EvalError> {
         let labels = &self.model.info.labels;
         let unsuited = |reason: String| Err(EvalError::Unsuited(reason));
@@ -296,7 +290,7 @@ impl Evaluator<'_> {
         Ok(Detection { tokens }.scores(threshold.get()))
     }
 
-    /// A model that knows none of the data's kinds of chunks was trained for something else.
+    /// Refuses a model that has none of the data's chunk types: it was trained for something else.
     fn check_tags<'t>(
         &self,
         tags: impl Iterator<Item = &'t String>,
@@ -329,7 +323,7 @@ impl Evaluator<'_> {
         self.model.info.name.clone()
     }
 
-    /// Answers inputs, several at a time, in their order.
+    /// Answers inputs concurrently. Results keep the order of the inputs.
     async fn answers<I, T, F>(
         &self,
         inputs: &[I],
@@ -360,11 +354,11 @@ impl Evaluator<'_> {
     }
 }
 
-/// What labelled texts say.
+/// Gold labels in the model's terms.
 enum Gold {
-    /// A number each.
+    /// One number per text.
     Numbers(Vec<f64>),
-    /// A label each, as an index into the model's; and the data's names for these.
+    /// One label per text, as an index into the model's labels. Then the data's names for the model's labels.
     Labels(Vec<usize>, Vec<String>),
 }
 
@@ -387,7 +381,7 @@ fn unanswered(place: String, error: &ServiceError) -> EvalError {
     }
 }
 
-/// "No answer" wins as it does over `/qa` with `no_answer`.
+/// "No answer" wins by the same rule as in `/qa` with `no_answer`.
 fn answered<'a>(question: &'a Question, found: &'a QaAnswers) -> Answered<'a> {
     let best = found.answers.first();
     Answered {
@@ -398,7 +392,7 @@ fn answered<'a>(question: &'a Question, found: &'a QaAnswers) -> Answered<'a> {
     }
 }
 
-/// The tag of each word: the most likely label of its first token. A word without a token is in no chunk.
+/// The tag of each word: the most likely label of its first token. A word without a token gets `O`.
 fn tags_of(words: &[Range<usize>], scored: &ScoredText, labels: &[String]) -> Vec<String> {
     let tag = |token: Option<usize>| {
         let row = token.map_or(&[][..], |token| scored.row(token));

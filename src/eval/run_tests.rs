@@ -1,4 +1,4 @@
-//! Evaluation over the model that is computed by hand.
+//! Evaluation with a model whose answers are computed by hand.
 
 use std::cell::Cell;
 
@@ -38,7 +38,7 @@ fn check(scores: &Scores, expected: &[(&str, f64)]) {
 
 #[tokio::test]
 async fn texts_are_scored_by_their_labels() {
-    // More inputs than are worked on at a time: their order is kept.
+    // More inputs than are in flight at a time, to check their order.
     let data: String = (0..200)
         .map(|index| {
             if index % 4 == 0 {
@@ -118,7 +118,7 @@ async fn words_have_the_tag_of_their_first_token() {
     let scores = scores_of(Task::Tag, data, &EvalOptions::default())
         .await
         .unwrap();
-    // `fox` is B-X to the model: a chunk as right as one of I-X, and one too many in the last sentence.
+    // The model tags `fox` as B-X, which counts the same as I-X, and finds one chunk too many in the last sentence.
     check(
         &scores,
         &[
@@ -153,7 +153,7 @@ async fn replaced_tokens_are_scored_by_stretches() {
     let scores = scores_of(Task::Discriminate, data, &EvalOptions::default())
         .await
         .unwrap();
-    // Of two replaced tokens one is found; of two found, one was replaced; six tokens.
+    // Of two replaced tokens, one is found. Of two found tokens, one was replaced. There are six tokens.
     check(
         &scores,
         &[

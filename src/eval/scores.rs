@@ -1,39 +1,34 @@
-//! What an evaluation comes to: named numbers.
+//! The result of an evaluation: named numbers.
 
 use std::collections::BTreeMap;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// A named number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
-    /// As metrics are named: `accuracy`, `f1`.
+    /// In lower case, as metrics are named: `accuracy`, `f1`.
     pub name: &'static str,
-    /// Its value.
     pub value: Value,
 }
 
-/// What kind of number a score is.
+/// The kind of number that a score is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
-    /// How many there are.
     Count(usize),
-    /// A share, from 0 to 1; people read it in percent. None where it is not defined.
+    /// 0 to 1, shown to users in percent. `None` if undefined.
     Share(Option<f64>),
-    /// Any other number; None where it is not defined.
+    /// Any other number. `None` if undefined.
     Number(Option<f64>),
 }
 
-/// Scores in the order to read them in.
+/// Scores, in display order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
-    /// Over everything.
+    /// Over all inputs.
     pub overall: Vec<Score>,
-    /// Of each label by itself.
     pub by_label: BTreeMap<String, Vec<Score>>,
 }
 
-/// A count.
 #[must_use]
 pub fn count(name: &'static str, value: usize) -> Score {
     Score {
@@ -42,7 +37,7 @@ pub fn count(name: &'static str, value: usize) -> Score {
     }
 }
 
-/// A share, from 0 to 1.
+/// A share, 0 to 1.
 #[must_use]
 pub fn share(name: &'static str, value: f64) -> Score {
     Score {
@@ -61,7 +56,7 @@ pub fn number(name: &'static str, value: Option<f64>) -> Score {
 }
 
 impl Scores {
-    /// The score of this name over everything.
+    /// The overall score with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value> {
         let mut scores = self.overall.iter();
@@ -80,7 +75,7 @@ impl Serialize for Value {
     }
 }
 
-/// An object of numbers by name; those by label below `by_label`, where there are any.
+/// Serializes to an object of numbers by name. The scores of each label, if any, are in `by_label`.
 impl Serialize for Scores {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(None)?;

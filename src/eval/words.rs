@@ -1,18 +1,16 @@
-//! Words as a text, and the tokens of that text as words again.
+//! Joins words into a text, and maps the text's tokens back to words.
 
 use std::ops::Range;
 
 /// Words joined by single spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinedWords {
-    /// The text.
     pub text: String,
-    /// The bytes of each word in it.
+    /// Byte range of each word in the text.
     pub words: Vec<Range<usize>>,
 }
 
 impl JoinedWords {
-    /// Joins words.
     #[must_use]
     pub fn new(words: &[String]) -> Self {
         let mut start = 0;
@@ -28,7 +26,7 @@ impl JoinedWords {
     }
 }
 
-/// The first token that starts in each word, given the bytes of the tokens in order; None for a word in which none starts.
+/// The first token that starts in each word, or `None` if no token does. `tokens` are byte ranges, in order.
 #[must_use]
 pub fn first_tokens(words: &[Range<usize>], tokens: &[Range<usize>]) -> Vec<Option<usize>> {
     let mut token = 0;

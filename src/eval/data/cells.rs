@@ -1,44 +1,42 @@
-//! Rows of cells: lines cut at a separator, in which a cell may stand in quotes.
+//! Rows of cells: splits lines at a separator, where a cell may be quoted.
 //!
-//! Read here and not by a crate: those that there are take a badly quoted cell for what it might be, and whether all are
-//! well quoted is what decides if quotes are quotes at all.
+//! This parser is our own because existing crates guess at the meaning of a badly quoted cell. Here, whether all cells
+//! are well quoted decides whether quotes are syntax at all.
 
 use std::borrow::Cow;
 
 use super::data_error::DataError;
 
-/// Lines that are looked through before quotes are taken for letters or for quotes.
+/// Lines searched for quotes before deciding whether quotes are syntax or text.
 const LINES_LOOKED_AT: usize = 100;
 
-/// A row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<'t> {
-    /// Where it starts in the file, counted from 1.
+    /// The first line of the row, counted from 1.
     pub line: usize,
-    /// What its cells hold.
     pub cells: Vec<Cow<'t, str>>,
     quoted: Quoted,
 }
 
-/// Which cells of a row are in quotes.
+/// Which cells of a row are quoted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Quoted {
-    /// Some cell.
+    /// At least one cell.
     any: bool,
     /// Every cell.
     all: bool,
-    /// Some cell of one line and of one column without quotes, with a quote in it.
+    /// A cell contains a quote, within one line and within one column of the unquoted reading.
     doubled: bool,
 }
 
 impl Row<'_> {
-    /// Whether nothing stands in it.
+    /// Whether the row holds only white space.
     pub fn is_blank(&self) -> bool {
         self.cells.iter().all(|cell| cell.trim().is_empty())
     }
 
-    /// Whether some cell of a row whose quotes are letters would be well quoted: it begins and ends with a quote, and those
-    /// between are doubled.
+    /// Whether a cell of a row read without quoting would be well quoted: it begins and ends with a quote, and quotes
+    /// within it are doubled.
     pub fn has_quoted_cell(&self) -> bool {
         self.cells.iter().any(|cell| {
             let between = cell
@@ -49,7 +47,7 @@ impl Row<'_> {
     }
 }
 
-/// The rows of a text, to the first that is badly quoted.
+/// Iterates over the rows of a text, up to the first badly quoted one.
 #[derive(Clone, Debug)]
 pub struct Rows<'t> {
     rest: &'t str,
@@ -59,7 +57,7 @@ pub struct Rows<'t> {
 }
 
 impl<'t> Rows<'t> {
-    /// Cuts a text at line ends and separators; `quotes` tells whether a quote at a cell's start holds it together.
+    /// Splits a text at line ends and separators. `quotes` says whether a quote at a cell's start opens a quoted cell.
     pub fn new(text: &'t str, separator: char, quotes: bool) -> Self {
         Self {
             rest: text,
@@ -69,7 +67,7 @@ impl<'t> Rows<'t> {
         }
     }
 
-    /// Takes a cell from the text, and tells whether it was in quotes.
+    /// Consumes a cell, and tells whether it was quoted.
     fn cell(&mut self) -> Result<(Cow<'t, str>, bool), DataError> {
         match self.rest.strip_prefix('"') {
             Some(rest) if self.quotes => Ok((self.quoted_cell(rest)?, true)),
@@ -88,7 +86,7 @@ impl<'t> Rows<'t> {
         }
     }
 
-    /// Takes what follows an opening quote, to the closing one.
+    /// Consumes a cell after its opening quote, up to the closing one.
     fn quoted_cell(&mut self, text: &'t str) -> Result<Cow<'t, str>, DataError> {
         let wrong = |reason: &str| {
             DataError::at(
@@ -171,11 +169,12 @@ impl<'t> Iterator for Rows<'t> {
     }
 }
 
-/// Whether the quotes of a text hold its cells together, as pandas and spreadsheets write them, or are letters, as in GLUE's
-/// files. They hold cells together where every cell that begins with a quote is well quoted, all rows have as many cells as
-/// the first then, and that is not so by chance: the whole header is in quotes, a quote in a cell is doubled, or without
-/// quotes the rows are of different widths. A quote that opens in one line of a file of bare quotes may well close in
-/// another.
+/// Whether quotes in a text are syntax, as pandas and spreadsheets write them, or letters, as in GLUE's files.
+///
+/// They are syntax if every cell that begins with a quote is well quoted and all rows then have as many cells as the
+/// first. This must not be chance, so one of the following must hold too: the whole header is quoted, a cell contains a
+/// doubled quote, or the rows differ in width when read without quoting. In a file where quotes are letters, a quote
+/// that opens in one line may well close in another.
 pub fn are_quotes(text: &str, separator: char) -> bool {
     let mut width = None;
     let (mut any, mut certain) = (false, false);
@@ -184,7 +183,7 @@ pub fn are_quotes(text: &str, separator: char) -> bool {
         let Ok(row) = row else {
             return false;
         };
-        // The first lines decide, if there is a quote in them.
+        // If the first lines contain a quote, they decide.
         if row.line > LINES_LOOKED_AT && any {
             end = row.line;
             break;
@@ -278,7 +277,7 @@ mod tests {
     fn quotes_are_what_makes_all_rows_right() {
         let check =
             |text: &str, expected: bool| assert_eq!(are_quotes(text, '\t'), expected, "{text}");
-        // As pandas writes them: where a cell needs them, everywhere, or around texts.
+        // As pandas writes them: quoting where needed, everywhere, or around texts.
         check("text\tlabel\n\"He said \"\"no\"\" and left\"\t1\n", true);
         check("text\tlabel\n\"a\tb\"\t1\n", true);
         check("text\tlabel\n\"a\nb\"\t1\n", true);

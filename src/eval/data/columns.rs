@@ -1,5 +1,5 @@
-//! Columns with a text, or a pair of them, and a label, separated by tabs or commas: GLUE's files, and others by their
-//! columns' names.
+//! Tables of a text or a pair of texts with a label, separated by tabs or commas. Reads GLUE's files, and others by
+//! their column names.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -10,44 +10,40 @@ use super::cells::{Row, Rows, are_quotes};
 use super::data_error::DataError;
 use crate::quote::{MOST_CHARACTERS, quoted};
 
-/// A text or a pair of texts, and what was said of it.
+/// A text or a pair of texts, with its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelledText {
-    /// Where it stands in the file, counted from 1.
+    /// Counted from 1.
     pub line: usize,
     /// The text, or the first of a pair.
     pub text: String,
     /// The second text of a pair.
     pub pair: Option<String>,
-    /// A label's name or number, or a number for regression.
+    /// The name or the number of a label, or a number for regression.
     pub label: String,
 }
 
-/// Which columns to read; those not given are recognised by the names that GLUE's files and others have.
+/// Which columns to read. Those not given are recognised by the column names of GLUE's files and other common ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnOptions {
-    /// The column of the text.
     pub text: Option<Column>,
     /// The column of a pair's second text.
     pub pair: Option<Column>,
-    /// The column of the label.
     pub label: Option<Column>,
-    /// The first line holds a text and not the columns' names.
+    /// The first line is data, not a header.
     pub no_header: bool,
-    /// What stands between columns; recognised if `None`.
+    /// Detected if `None`.
     pub separator: Option<Separator>,
-    /// Whether quotes hold a text together, or are letters of it; recognised if `None`.
+    /// Whether quotes enclose a text or belong to it. Detected if `None`.
     pub quotes: Option<bool>,
-    /// Whether lines that begin with `#` are comments where a sentence could start; recognised if `None`.
+    /// Whether a line that begins with `#` is a comment, where a sentence could start. Detected if `None`.
     pub comments: Option<bool>,
-    /// The file is called a CSV file.
+    /// The file's name ends in `.csv`.
     pub is_csv: bool,
 }
 
-/// What stands between columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Separator {
-    /// A tab.
     Tab,
     /// Any number of spaces and tabs.
     Spaces,
@@ -82,7 +78,7 @@ impl Separator {
         }
     }
 
-    /// What several of them are called in a sentence.
+    /// The plural of its name, for use in a sentence.
     #[must_use]
     pub fn plural(self) -> Cow<'static, str> {
         match self {
@@ -94,12 +90,11 @@ impl Separator {
     }
 }
 
-/// A column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// By its name in the first line.
+    /// By its name in the header.
     Name(String),
-    /// By its number from the left, counted from 1.
+    /// By its number, counted from 1 at the left.
     Number(NonZeroUsize),
 }
 
@@ -113,8 +108,8 @@ impl FromStr for Column {
     }
 }
 
-/// Names of a text's column and of a second text's beside it, the more telling ones first: of MNLI, RTE and STS-B; QQP;
-/// MRPC; QNLI; and what other files call them.
+/// Names of the text's column and of a second text's column. More specific names come first: MNLI, RTE and STS-B; QQP;
+/// MRPC; QNLI; other files.
 const TEXT_COLUMNS: [(&str, Option<&str>); 12] = [
     ("sentence1", Some("sentence2")),
     ("question1", Some("question2")),
@@ -130,7 +125,7 @@ const TEXT_COLUMNS: [(&str, Option<&str>); 12] = [
     ("question", None),
 ];
 
-/// Names of a label's column: of MNLI; most; QQP; MRPC; STS-B.
+/// Names of the label's column: MNLI; most files; QQP; MRPC; STS-B.
 const LABEL_COLUMNS: [&str; 6] = [
     "gold_label",
     "label",
@@ -140,10 +135,10 @@ const LABEL_COLUMNS: [&str; 6] = [
     "similarity",
 ];
 
-/// A label on which a file's annotators did not agree, in SNLI and MNLI: such lines are not scored.
+/// The label of lines on which the annotators of SNLI and MNLI did not agree. Such lines are not scored.
 const NO_LABEL: &str = "-";
 
-/// Where the columns are, counted from 0.
+/// Indices of the columns, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Places {
     text: usize,
@@ -153,7 +148,7 @@ struct Places {
     header: usize,
 }
 
-/// CoLA has no header: source, label, the linguists' mark, sentence.
+/// CoLA has no header. Its columns are source, label, the linguists' mark, and sentence.
 const COLA: Places = Places {
     text: 3,
     pair: None,
@@ -161,20 +156,20 @@ const COLA: Places = Places {
     header: 0,
 };
 
-/// Separators of files that are not said to be separated by tabs.
+/// Separators tried for files without tabs.
 const OTHER_SEPARATORS: [char; 2] = [',', ';'];
 
-/// The most columns whose names an error shows.
+/// The most column names that an error shows.
 const NAMES_SHOWN: usize = 20;
 
-/// A cell of more words is a text.
+/// A cell with more words than this is a text, not a name.
 const WORDS_OF_A_NAME: usize = 4;
 
-/// Reads a file's text.
+/// Parses the content of a file.
 ///
 /// # Errors
-/// Where the columns are not recognised, or the first row that lacks one of them, has more than the header, or is badly
-/// quoted.
+/// If the columns are not recognised, or for the first row that lacks one of them, has more cells than the header, or
+/// is badly quoted.
 pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<LabelledText>, DataError> {
     let separator = separator(text, options)?;
     let quotes = options
@@ -187,7 +182,7 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<LabelledText>, Da
     let between = Separator::of(separator).plural();
     let places =
         places(&first.cells, options, &between).map_err(|reason| DataError::at(1, reason))?;
-    // A line without a header says what the columns are as well, but tabs may follow that are not looked at.
+    // Without a header, the first line defines the columns. With tabs, further columns may follow and are ignored.
     let width = (places.header > 0 || separator != '\t').then_some(first.cells.len());
     let mut is_unsure = options.quotes.is_none() && !quotes;
     if is_unsure && first.has_quoted_cell() {
@@ -231,7 +226,7 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<LabelledText>, Da
     Ok(texts)
 }
 
-/// Quotes that may well be none of a text's letters are not kept in silence.
+/// Warns if quotes that are kept as text look like syntax.
 fn warn_of_quotes(row: &Row<'_>) {
     tracing::warn!(
         line = row.line,
@@ -239,7 +234,7 @@ fn warn_of_quotes(row: &Row<'_>) {
     );
 }
 
-/// A row with more cells than there are columns has a separator within a text, of which the rest would be lost.
+/// Refuses a row with more cells than columns: its text contains the separator, so the rest of the text would be lost.
 fn check_width(row: &Row<'_>, width: Option<usize>, between: &str) -> Result<(), DataError> {
     let columns = width.unwrap_or(row.cells.len());
     let mut beyond = row.cells.iter().skip(columns);
@@ -256,8 +251,8 @@ fn check_width(row: &Row<'_>, width: Option<usize>, between: &str) -> Result<(),
     ))
 }
 
-/// What the columns are separated by: as the options say, a tab where the first line has one, else what makes the first
-/// line of a CSV file, or the names of columns that are known.
+/// Returns the separator of the options. Otherwise a tab if the first line has one, else the character that splits that
+/// line into known column names. If none does: a semicolon or comma for CSV files, a tab for others.
 fn separator(text: &str, options: &ColumnOptions) -> Result<char, DataError> {
     match options.separator {
         Some(Separator::Tab) => return Ok('\t'),
@@ -297,7 +292,7 @@ fn separator(text: &str, options: &ColumnOptions) -> Result<char, DataError> {
     }))
 }
 
-/// Finds the columns by the options and by the first line.
+/// Finds the columns from the options and the first line.
 fn places(
     first: &[Cow<'_, str>],
     options: &ColumnOptions,
@@ -390,7 +385,7 @@ fn columns_of(first: &[Cow<'_, str>]) -> String {
     }
 }
 
-/// The names of columns, as an error shows them. A first line that is no header holds a text, which is not shown.
+/// Lists column names for an error. A first line that is not a header holds data, which is not shown.
 fn names(first: &[Cow<'_, str>]) -> String {
     let shown = first.iter().take(NAMES_SHOWN).map(|cell| {
         let characters = cell.chars().count();

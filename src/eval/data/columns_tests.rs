@@ -1,4 +1,4 @@
-//! GLUE's files by their first lines, and what else a file may be.
+//! Reading GLUE's files by their first lines, and other tables.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn options(text: &str, pair: &str, label: &str, no_header: bool) -> ColumnOption
     }
 }
 
-/// Reads a file of which one line counts: its text, second text and label.
+/// Reads a file with one scored line, and compares its text, second text and label.
 fn check(file: &str, options: &ColumnOptions, text: &str, pair: Option<&str>, label: &str) {
     let texts = read(file, options).unwrap_or_else(|error| panic!("{file}: {error}"));
     assert_eq!(texts.len(), 1, "{file}");
@@ -249,7 +249,7 @@ fn csv_is_read_by_its_header_or_its_name() {
     check("text|label\na, b|1\n", &bars, "a, b", None, "1");
 
     let line = |text: &str, options: &ColumnOptions| read(text, options).unwrap_err();
-    // What would be lost is refused, and so is what is not closed.
+    // Rows that would lose text are refused, and so are unclosed quotes.
     let error = line("text,label\nfine,1\nA warm, funny film,1\n", &auto);
     assert!(
         error.line == 3 && error.reason.contains("3 columns"),
@@ -272,7 +272,7 @@ fn csv_is_read_by_its_header_or_its_name() {
             .contains("2 columns, separated by commas: a, b"),
         "{error}"
     );
-    // Lines are counted as an editor does, whatever cells hold.
+    // Lines are counted as an editor counts them, line ends within cells included.
     let error = line("text,label\n\"a\n\nb\",1\nc\n", &auto);
     assert_eq!(error.line, 5, "{error}");
     let spaces = ColumnOptions {

@@ -1,26 +1,26 @@
-//! CoNLL's columns: a word a line, its tag in the last column, an empty line after a sentence.
+//! CoNLL's columns: one word per line with its tag in the last column, and an empty line after each sentence.
 
 use super::columns::ColumnOptions;
 use super::data_error::DataError;
 use super::tag_layout::{Line, TagLayout};
 
-/// A sentence with a tag a word.
+/// A sentence with one tag per word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaggedSentence {
-    /// Where it starts in the file, counted from 1.
+    /// The first line of the sentence, counted from 1.
     pub line: usize,
-    /// Its words.
     pub words: Vec<String>,
-    /// As many tags: `B-NP`, `I-NP`, `O`.
+    /// One per word: `B-NP`, `I-NP`, `O`.
     pub tags: Vec<String>,
 }
 
-/// Reads a file's text. Columns are separated by tabs where every word's line has one, else by white space; the word is in
-/// the first, or the second after the words' numbers, and the tag in the last, if neither the options nor a header say
-/// otherwise.
+/// Parses the content of a file.
+///
+/// Columns are separated by tabs if every word's line has one, else by white space. Unless the options or a header say
+/// otherwise, the word is in the first column, or in the second after word numbers, and the tag is in the last.
 ///
 /// # Errors
-/// The first line that is not as the others are, or options that name a column.
+/// For the first line that differs in form from the others, or if the options give a column by name.
 pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<TaggedSentence>, DataError> {
     let layout = TagLayout::detect(text, options)?;
     let mut sentences: Vec<TaggedSentence> = Vec::new();
@@ -30,7 +30,7 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<TaggedSentence>, 
         let line = Line::new(index, text, !within);
         if line.is_between() {
             within = false;
-            // With a column more for each predicate, as in CoNLL-2012, sentences are of different widths.
+            // With one more column per predicate, as in CoNLL-2012, sentences differ in width.
             if layout.tag_column.is_some() {
                 width = None;
             }
@@ -64,7 +64,7 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<TaggedSentence>, 
     Ok(sentences)
 }
 
-/// Numbers instead of words are what another program counted by: sentences, or words from 0.
+/// Refuses numbers in place of words: they are sentence numbers, or word numbers from 0, of another program.
 fn check_words(layout: &TagLayout<'_>, sentences: &[TaggedSentence]) -> Result<(), DataError> {
     let mut words = sentences.iter().flat_map(|sentence| &sentence.words);
     let is_number = |word: &String| word.bytes().all(|byte| byte.is_ascii_digit());

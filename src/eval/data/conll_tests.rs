@@ -1,4 +1,4 @@
-//! Column files as people have them.
+//! Reading column files as they occur in practice.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn words(text: &str, options: &ColumnOptions) -> Vec<(usize, String, String)> {
         .collect()
 }
 
-/// Reads a file of which the options are not said: its sentences' lines, words and tags.
+/// Reads a file with detected options, and compares the lines, words and tags of its sentences.
 fn check(text: &str, expected: &[(usize, &str, &str)]) {
     check_with(&ColumnOptions::default(), text, expected);
 }
@@ -86,7 +86,7 @@ fn tabs_keep_spaces_in_words() {
         "-DOCSTART- -X- O O\n\nNew York\tB-LOC\n",
         &[(3, "New York", "B-LOC")],
     );
-    // One line without a tab, and all are cut at white space, where this one has a column too many.
+    // One line has no tab, so all are split at white space, and this one has a column too many.
     refused(
         &ColumnOptions::default(),
         "is O\nNew York\tB-LOC\n",
@@ -128,14 +128,14 @@ fn comments_are_told_from_words() {
         &[(2, "it|sung", "O B-PER"), (6, "no", "O")],
     );
     check("# nothing\nHe PRP O\n", &[(2, "He", "O")]);
-    // A word that begins with # has a tag as the others have.
+    // A word that begins with # has a tag like any other.
     check("#fun O\n# O\nrun O\n", &[(1, "#fun|#|run", "O O O")]);
     check("He B-NP\n# domain=en\n", &[(1, "He|#", "B-NP domain=en")]);
     check(
         "So O\n#fun B-TAG\n\n#run B-TAG\n",
         &[(1, "So|#fun", "O B-TAG"), (4, "#run", "B-TAG")],
     );
-    // What could be either is refused, and said by the flag.
+    // An ambiguous line is refused, and the flag resolves it.
     let unclear = "#fun B-TAG\nHe O\n";
     refused(&ColumnOptions::default(), unclear, 1, "--comments off");
     check_with(&comments(false), unclear, &[(1, "#fun|He", "B-TAG O")]);
@@ -165,14 +165,14 @@ fn comments_of_another_width_are_told_from_words_or_refused() {
         1,
         "--comments on",
     );
-    // With tabs and the tag's column, sentences may be of any width.
+    // With tabs and the tag's column given, sentences may have any width.
     check_with(
         &label_column("2"),
         "#fun\tB-NP\tx\nThe\tB-NP\n",
         &[(1, "#fun|The", "B-NP B-NP")],
     );
     check("# id 7 of\tdomain=en\nThe B-NP\n", &[(2, "The", "B-NP")]);
-    // Within a sentence nothing is a comment.
+    // There are no comments within a sentence.
     refused(&auto, "The B-NP\n# The man\n", 2, "3 columns");
 }
 
@@ -210,10 +210,10 @@ fn numbers_of_words_are_no_words() {
         "1-2\tzum\t\t\n1\tzu\tO\tO\n2\tdem\tO\tO\n",
         &[(2, "zu|dem", "O O")],
     );
-    // Numbers that are words: without another column, or not counting.
+    // Numbers are words if there is no other column, or if they do not count.
     check("1\tO\n2\tO\n", &[(1, "1|2", "O O")]);
     check("1 CD O\nof IN O\n", &[(1, "1|of", "O O")]);
-    // Numbers that count something else can be no words either.
+    // Numbers that count something else are not words either.
     for text in [
         "0 He O\n1 ran O\n",
         "7 He O\n7 ran O\n",
@@ -250,7 +250,7 @@ fn a_header_is_no_word() {
         "text\tlabel\tsource\nThe\tO\tx\n",
         &[(2, "The", "O")],
     );
-    // Both must be names, in the first line.
+    // A header needs both names, in the first line.
     check("word O\nof O\n", &[(1, "word|of", "O O")]);
     check("The tag\nman O\n", &[(1, "The|man", "tag O")]);
     check("The O\nword tag\n", &[(1, "The|word", "O tag")]);
@@ -266,7 +266,7 @@ fn a_header_is_no_word() {
 
 #[test]
 fn lines_of_different_widths_are_read_where_the_tag_is_named() {
-    // A column more for each predicate.
+    // One more column per predicate.
     let text = "He O x\nran B y\n\nNo O x z\nmore O x z\n";
     refused(&ColumnOptions::default(), text, 4, "4 columns");
     check_with(

@@ -1,16 +1,16 @@
-//! Why a file of labelled data can't be read.
+//! The error of files with labelled data.
 
 use thiserror::Error;
 
 use crate::quote::without_texts;
 
-/// Why a file is not what the task needs: a line and a sentence without its stop.
+/// Why a file does not fit the task: a line number and a sentence without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("line {line}: {reason}")]
 pub struct DataError {
     /// Counted from 1.
     pub line: usize,
-    /// What is wrong there, and what would be right.
+    /// What is wrong in this line, and what would be right.
     pub reason: String,
 }
 
@@ -24,7 +24,8 @@ impl DataError {
 
     pub(super) fn from_json(error: &serde_json::Error, wanted: &str) -> Self {
         let message = error.to_string();
-        // The line stands before the sentence, and is another one in a file of lines.
+        // The error shows the line number before the sentence. serde's number is removed: in JSON lines it counts
+        // within one line.
         let message = match message.rsplit_once(" at line ") {
             Some((message, _)) if error.line() > 0 => message,
             _ => &message,

@@ -1,4 +1,4 @@
-//! The labelled data of a task, read in the format of that task.
+//! The labelled data of a task, read in that task's format.
 
 use super::columns::{self, ColumnOptions, LabelledText};
 use super::conll::{self, TaggedSentence};
@@ -7,25 +7,23 @@ use super::replaced::{self, ReplacedText};
 use super::squad::{self, Question};
 use crate::task::Task;
 
-/// The labelled data of one task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Dataset {
-    /// Questions with their contexts and answers.
     Questions(Vec<Question>),
-    /// Texts, or pairs of them, with a label or a number each.
+    /// Texts, or pairs of texts, with a label or a number each.
     Texts(Vec<LabelledText>),
-    /// Sentences with a tag a word.
+    /// Sentences with one tag per word.
     Sentences(Vec<TaggedSentence>),
-    /// Texts with the stretches that were replaced.
+    /// Texts with the ranges that were replaced.
     Replaced(Vec<ReplacedText>),
 }
 
 impl Dataset {
-    /// Reads a file's text in the format of the task: SQuAD's JSON for qa, columns with a label for classify, CoNLL's
-    /// columns for tag, JSON lines for discriminate.
+    /// Parses the content of a file in the task's format: SQuAD's JSON for qa, a table with labels for classify,
+    /// CoNLL's columns for tag, JSON lines for discriminate.
     ///
     /// # Errors
-    /// The first line that is not as it should be.
+    /// For the first line that does not have the format.
     pub fn read(task: Task, text: &str, columns: &ColumnOptions) -> Result<Self, DataError> {
         let data = match task {
             Task::Qa => Self::Questions(squad::read(text)?),
@@ -39,7 +37,6 @@ impl Dataset {
         Ok(data)
     }
 
-    /// The task that it is of.
     #[must_use]
     pub fn task(&self) -> Task {
         match self {
@@ -50,7 +47,7 @@ impl Dataset {
         }
     }
 
-    /// How many questions, texts or sentences there are.
+    /// The number of questions, texts or sentences.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -61,7 +58,6 @@ impl Dataset {
         }
     }
 
-    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,4 +1,4 @@
-//! Labelled data, read from the files that it comes in.
+//! Labelled data, and the readers of its file formats.
 
 mod cells;
 pub mod columns;

@@ -1,4 +1,4 @@
-//! Texts in which words were replaced: a JSON object a line, `{"text": "…", "replaced": [[start, end], …]}`.
+//! Texts in which words were replaced: one JSON object per line, `{"text": "…", "replaced": [[start, end], …]}`.
 
 use std::ops::Range;
 
@@ -6,19 +6,18 @@ use serde::Deserialize;
 
 use super::data_error::DataError;
 
-/// A text, and which stretches of it stand where others should.
+/// A text, and which ranges of it were replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplacedText {
-    /// Where it stands in the file, counted from 1.
+    /// Counted from 1.
     pub line: usize,
-    /// The text.
     pub text: String,
-    /// The stretches, in code points of the text.
+    /// Ranges in code points.
     pub replaced: Vec<Range<usize>>,
 }
 
 impl ReplacedText {
-    /// Whether a stretch of the text shares a code point with one that was replaced.
+    /// Whether a range shares a code point with a replaced one.
     #[must_use]
     pub fn is_replaced(&self, stretch: &Range<usize>) -> bool {
         self.replaced
@@ -33,10 +32,10 @@ struct Line {
     replaced: Vec<(usize, usize)>,
 }
 
-/// Reads a file's text; empty lines are left out.
+/// Parses the content of a file, without its empty lines.
 ///
 /// # Errors
-/// The first line that is no such object, or has a stretch that is not in its text.
+/// For the first line that is not such an object, or has a range outside its text.
 pub fn read(text: &str) -> Result<Vec<ReplacedText>, DataError> {
     let lines = text
         .lines()

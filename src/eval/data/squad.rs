@@ -1,5 +1,5 @@
-//! Questions with contexts and answers: SQuAD's JSON, of version 1.1 or 2.0, and the rows that Hugging Face's data sets make
-//! of it, as a list or a row a line.
+//! Questions with contexts and answers: SQuAD's JSON, version 1.1 or 2.0. Also reads the rows of Hugging Face's data
+//! sets, as a JSON list or one per line.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,23 +11,22 @@ use serde::{Deserialize, de};
 use super::data_error::DataError;
 use crate::quote::quoted;
 
-/// A question with the text that should answer it.
+/// A question, with the context that should answer it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Names it in the file; its number where it has no name.
+    /// The question's id in the file, or its number if it has none.
     pub id: String,
-    /// What is asked.
     pub question: String,
-    /// The text to answer it from; all questions of a paragraph share it.
+    /// Shared by all questions of a paragraph.
     pub context: Arc<str>,
-    /// Answers that are right; none where the context does not answer the question.
+    /// Right answers. Empty if the context does not answer the question.
     pub answers: Vec<String>,
 }
 
-/// Reads a file's text: one document, or one after another as in lines of JSON.
+/// Parses the content of a file: one document, or several in a row, as in JSON lines.
 ///
 /// # Errors
-/// Where it is no such JSON, with the line and what is missing, or a question that can't be scored.
+/// If it is not such JSON, with the line and the missing field, or for a question that can't be scored.
 pub fn read(text: &str) -> Result<Vec<Question>, DataError> {
     let wanted = "SQuAD's JSON has `data`, its articles have `paragraphs`, and these a `context` and `qas` with `id`, \
                   `question` and `answers`; rows have `id`, `question`, `context` and `answers`";
@@ -53,19 +52,19 @@ pub fn read(text: &str) -> Result<Vec<Question>, DataError> {
     Ok(questions)
 }
 
-/// A JSON value at the top of a file: `{"data": […]}`, a list, or a row.
+/// A JSON value at the top level of a file: `{"data": […]}`, a list, or a row.
 struct Document {
     entries: Vec<Entry>,
 }
 
-/// An article, or a row, which is an article of one question.
+/// An article. A row counts as an article of one question.
 #[derive(Deserialize)]
 #[serde(try_from = "Fields")]
 struct Entry {
     paragraphs: Vec<Paragraph>,
 }
 
-/// What a document or an entry of one may have.
+/// The fields that a document or one of its entries may have.
 #[derive(Deserialize)]
 struct Fields {
     data: Option<Vec<Entry>>,
@@ -98,7 +97,7 @@ struct AskedFields {
     question: String,
     answers: Option<Answers>,
     is_impossible: Option<bool>,
-    /// What looks like an answer to a question that has none.
+    /// Answers of SQuAD 2.0 that look right for an unanswerable question.
     plausible_answers: Option<de::IgnoredAny>,
 }
 
@@ -159,7 +158,7 @@ impl<'de> Deserialize<'de> for Document {
 }
 
 impl Fields {
-    /// Whether it is meant to be a question by itself, or an article.
+    /// Whether this is a question by itself, not an article.
     fn is_row(&self) -> bool {
         self.paragraphs.is_some() || self.question.is_some() || self.context.is_some()
     }
@@ -218,7 +217,8 @@ impl TryFrom<AskedFields> for Asked {
                 ));
             }
         };
-        // SQuAD's script goes by the answers here, and transformers by the mark: whoever wrote it meant one of them.
+        // SQuAD's script decides by the answers, transformers by the mark `is_impossible`. If they contradict each
+        // other, one is a mistake.
         let has_answer = answers.iter().any(|answer| !answer.trim().is_empty());
         if fields.is_impossible == Some(true) && has_answer {
             return Err(format!(
@@ -248,7 +248,7 @@ impl Answers {
 mod tests {
     use super::*;
 
-    /// The ids and answers that a file holds.
+    /// The ids and answers in a file.
     fn answers(text: &str) -> Vec<(String, Vec<String>)> {
         let questions = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         questions
@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    /// A file of one question with these fields beside its text.
+    /// A file of one question, with these fields beside its text.
     fn asked(fields: &str) -> String {
         format!(
             "{{\"data\": [{{\"paragraphs\": [{{\"context\": \"A b.\", \"qas\": [\n{{\"question\": \"What?\"{fields}}}]}}]}}]}}"

@@ -1,4 +1,4 @@
-//! How a file of tags has its columns: what separates them, which hold words and tags, and which lines are neither.
+//! Detects the layout of a CoNLL file: its separator, the columns of words and tags, and the lines that are neither.
 
 use std::collections::HashSet;
 
@@ -6,13 +6,13 @@ use super::columns::{Column, ColumnOptions, Separator};
 use super::data_error::DataError;
 use crate::quote::quoted;
 
-/// What stands between documents instead of a sentence.
+/// Marks the start of a document, in place of a sentence.
 const DOCUMENT_START: &str = "-DOCSTART-";
 
-/// What data sets and tables call the column of words.
+/// Common names of the column of words.
 const WORD_NAMES: [&str; 6] = ["word", "words", "token", "tokens", "form", "text"];
 
-/// What they call the column of tags.
+/// Common names of the column of tags.
 const TAG_NAMES: [&str; 16] = [
     "tag",
     "tags",
@@ -32,26 +32,26 @@ const TAG_NAMES: [&str; 16] = [
     "bio",
 ];
 
-/// How a file has its columns.
+/// The layout of a file.
 pub struct TagLayout<'t> {
     separator: Separator,
-    /// Counted from 0, as the tag's.
+    /// Counted from 0, as is the tag's column.
     pub word_column: usize,
-    /// The last if `None`.
+    /// The last column if `None`.
     pub tag_column: Option<usize>,
     /// The first column numbers the words of a sentence.
     pub is_numbered: bool,
-    /// The line of the columns' names.
+    /// The line of the header.
     pub header: Option<usize>,
     comments: Option<bool>,
-    /// Columns of the first line that is no comment.
+    /// The number of columns in the first line that is not a comment.
     pub width: Option<usize>,
-    /// The tags of lines that are no comments.
+    /// The tags of all lines that are not comments.
     tags: HashSet<&'t str>,
 }
 
 impl<'t> TagLayout<'t> {
-    /// Finds what the options do not say by the lines that are certainly words.
+    /// Detects what the options leave open, from the lines that are certainly words.
     pub fn detect(text: &'t str, options: &ColumnOptions) -> Result<Self, DataError> {
         let numbers = ColumnNumbers::from_options(options)?;
         let (header, named) = match header(text, options.separator, numbers) {
@@ -96,7 +96,6 @@ impl<'t> TagLayout<'t> {
         Ok(layout)
     }
 
-    /// The cells of a line.
     pub fn columns<'l>(&self, line: &'l str) -> Vec<&'l str> {
         cut(line, self.separator)
     }
@@ -109,20 +108,20 @@ impl<'t> TagLayout<'t> {
         numbers.tag_of(columns)
     }
 
-    /// Whether lines may have any number of columns: with tabs and the tag's column by its number, nothing can be cut
+    /// Whether lines may have any number of columns. With tabs and the number of the tag's column, no line can be split
     /// wrongly.
     fn has_any_width(&self) -> bool {
         self.tag_column.is_some() && self.separator != Separator::Spaces
     }
 
-    /// Whether a line is that of a multiword token or an empty node.
+    /// Whether a line is a multiword token or an empty node.
     pub fn is_beside_words(&self, columns: &[&str]) -> bool {
         let first = columns.first();
         self.is_numbered && first.is_some_and(|cell| is_beside_words(cell))
     }
 
-    /// Whether a line at a sentence's start is a comment: `# text = …`, `# id … domain=en`. A word may begin with `#` as
-    /// well, and then its line is like the others.
+    /// Whether a line at a sentence's start is a comment: `# text = …`, `# id … domain=en`. A word may begin with `#`
+    /// too, but then its line has the form of the others.
     pub fn is_comment(&self, line: &Line<'_>) -> Result<bool, DataError> {
         if !line.starts || !line.text.starts_with('#') {
             return Ok(false);
@@ -135,7 +134,7 @@ impl<'t> TagLayout<'t> {
             return Ok(holds_value);
         };
         let columns = self.columns(line.text);
-        // Where words are numbered, no word's line begins with `#`.
+        // If words are numbered, no word's line begins with `#`.
         if self.is_numbered || holds_value || columns.len() < width {
             return Ok(true);
         }
@@ -166,7 +165,7 @@ impl<'t> TagLayout<'t> {
         )))
     }
 
-    /// A line of another width than the others has a column too many or too few, and no one knows which. `width` is that
+    /// Refuses a line that has a column more or fewer than the others, since it is unclear which one. `width` is that
     /// of the lines before.
     pub fn check_width(
         &self,
@@ -193,7 +192,7 @@ impl<'t> TagLayout<'t> {
         )))
     }
 
-    /// A word and its tag, of the cells of a line.
+    /// The word and its tag, from a line's cells.
     pub fn word_and_tag<'l>(
         &self,
         line: &Line<'_>,
@@ -213,17 +212,16 @@ impl<'t> TagLayout<'t> {
     }
 }
 
-/// A line of a file.
 #[derive(Clone, Copy)]
 pub struct Line<'t> {
     pub number: usize,
     pub text: &'t str,
-    /// No word of its sentence stands before it.
+    /// No word of its sentence comes before it.
     pub starts: bool,
 }
 
 impl<'t> Line<'t> {
-    /// The line with this index, counted from 0.
+    /// `index` is counted from 0.
     pub fn new(index: usize, text: &'t str, starts: bool) -> Self {
         Self {
             number: index + 1,
@@ -232,7 +230,7 @@ impl<'t> Line<'t> {
         }
     }
 
-    /// Whether it stands between sentences.
+    /// Whether the line separates sentences.
     pub fn is_between(&self) -> bool {
         let first = self.text.split_whitespace().next();
         first.is_none_or(|first| first == DOCUMENT_START)
@@ -243,7 +241,7 @@ impl<'t> Line<'t> {
     }
 }
 
-/// The lines of words that can't be comments: within a sentence, or without `#`. A header is not among them.
+/// The lines of words that can't be comments: within a sentence, or without `#`. The header is not included.
 fn certain_words(text: &str, comments: Option<bool>, header: Option<usize>) -> Vec<Line<'_>> {
     let mut words = Vec::new();
     let mut within = false;
@@ -261,7 +259,7 @@ fn certain_words(text: &str, comments: Option<bool>, header: Option<usize>) -> V
     words
 }
 
-/// Cuts a line into its columns, without empty ones at its end.
+/// Splits a line into its columns, without trailing empty ones.
 fn cut(line: &str, separator: Separator) -> Vec<&str> {
     let cells = |separator: char| -> Vec<&str> {
         let cells = line.split(separator);
@@ -279,11 +277,11 @@ fn cut(line: &str, separator: Separator) -> Vec<&str> {
     columns
 }
 
-/// The columns of the words and of the tags, where the options give them.
+/// The columns of words and tags, if the options give them.
 #[derive(Clone, Copy)]
 struct ColumnNumbers {
     word: Option<usize>,
-    /// The last if `None`.
+    /// The last column if `None`.
     tag: Option<usize>,
 }
 
@@ -306,7 +304,7 @@ impl ColumnNumbers {
         })
     }
 
-    /// The tag's column of a line, if it has one beside the word's.
+    /// The tag's cell, if the line has one that is not the word's.
     fn tag_of<'l>(self, columns: &[&'l str]) -> Option<&'l str> {
         match self.tag {
             Some(column) => columns.get(column).copied(),
@@ -314,7 +312,7 @@ impl ColumnNumbers {
         }
     }
 
-    /// The column that a header calls that of the words, if these are the cells of one: the tag's cell is a name as well.
+    /// If these cells are a header, returns its column of words. A header names the tag's column too.
     fn named_by(self, cells: &[&str]) -> Option<usize> {
         let is_one_of = |cell: &str, names: &[&str]| {
             names
@@ -336,14 +334,15 @@ impl ColumnNumbers {
     }
 }
 
-/// Whether the first cell of a line numbers no word: a multiword token's range, `2-3`, or an empty node, `3.1`.
+/// Whether the first cell of a line does not number a word: the range of a multiword token, `2-3`, or an empty node,
+/// `3.1`.
 fn is_beside_words(cell: &str) -> bool {
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let parts = cell.split_once('-').or_else(|| cell.split_once('.'));
     parts.is_some_and(|(from, to)| is_number(from) && is_number(to))
 }
 
-/// Whether the first column of lines counts the words of each sentence from 1, as in CoNLL-U, before a word and its tag.
+/// Whether the first column counts the words of each sentence from 1, as in CoNLL-U, with a word and its tag after it.
 fn are_numbered(lines: &[Line<'_>], separator: Separator) -> bool {
     let mut next = 1;
     let mut any = false;
@@ -364,7 +363,7 @@ fn are_numbered(lines: &[Line<'_>], separator: Separator) -> bool {
     any
 }
 
-/// The line of the columns' names, and the column that it calls that of the words, if the first line is a header.
+/// If the first line is a header, returns its line and its column of words.
 fn header(
     text: &str,
     separator: Option<Separator>,

@@ -1,5 +1,5 @@
-//! Answers to questions: exact match and F1 as SQuAD's own scripts have them, and for SQuAD 2.0 what the best threshold for
-//! "no answer" would give.
+//! Answers to questions: exact match and F1 as SQuAD's own scripts compute them. For SQuAD 2.0 also the scores at the
+//! best threshold for "no answer".
 
 use std::collections::HashMap;
 
@@ -7,63 +7,60 @@ use super::ratio;
 use crate::eval::scores::{Score, Scores, count, number, share};
 use crate::numbers::float;
 
-/// What was answered to a question.
+/// A question's right answers, and the model's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered<'a> {
-    /// Answers that are right; none where the context does not answer the question.
+    /// Right answers. Empty if the context does not answer the question.
     pub gold: &'a [String],
-    /// The best span.
     pub span: &'a str,
-    /// How likely it is that there is no answer.
+    /// The probability that the model gives to "no answer".
     pub no_answer_score: f32,
-    /// Whether "no answer" wins over the best span.
+    /// Whether "no answer" scores higher than the best span.
     pub no_answer: bool,
 }
 
-/// How well questions were answered. Exact match and F1 are 0 to 1.
+/// The scores of all answers. Exact match and F1 are 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnswerScores {
-    /// Over all questions: where some have no answer, of what is answered when "no answer" may win, else of the best spans.
+    /// Over all questions. If some have no answer, "no answer" counts where it wins. Otherwise the best spans count.
     pub all: Mean,
-    /// Present where some questions have no answer.
+    /// Present if some questions have no answer.
     pub unanswerable: Option<Unanswerable>,
 }
 
-/// Means over some questions.
+/// Means over a set of questions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mean {
-    /// How many.
     pub questions: usize,
-    /// The share whose answer is right but for case, punctuation, articles and white space.
+    /// The share of answers that match exactly, ignoring case, punctuation, articles and white space.
     pub exact: f64,
-    /// The mean F1 of the answers' words.
+    /// The mean F1 over the words of the answers.
     pub f1: f64,
 }
 
-/// What SQuAD 2.0 tells beside.
+/// The additional scores of SQuAD 2.0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Unanswerable {
-    /// Of the questions with an answer.
+    /// Over the questions with an answer.
     pub has_answer: Mean,
-    /// Of the questions without.
+    /// Over the questions without one.
     pub no_answer: Mean,
-    /// The best share of exact matches that a threshold gives: above it, `no_answer_score` means "no answer".
+    /// The best share of exact matches over all thresholds. If `no_answer_score` is above the threshold, the answer is
+    /// "no answer".
     pub best_exact: Best,
-    /// The same of F1.
+    /// The best mean F1 over all thresholds.
     pub best_f1: Best,
 }
 
-/// The best that a threshold gives.
+/// The best score over all thresholds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Best {
-    /// The mean score with it.
+    /// The mean score at the threshold.
     pub value: f64,
-    /// The threshold.
     pub threshold: f32,
 }
 
 impl AnswerScores {
-    /// Scores the answers to all questions.
     #[must_use]
     pub fn new(answered: &[Answered]) -> Self {
         if answered.iter().all(|answered| !answered.gold.is_empty()) {
@@ -109,7 +106,6 @@ impl AnswerScores {
         }
     }
 
-    /// All of it.
     #[must_use]
     pub fn scores(&self) -> Scores {
         let mut overall: Vec<Score> =
@@ -144,8 +140,8 @@ impl Answered<'_> {
         !self.gold.is_empty()
     }
 
-    /// By the rules of SQuAD 2.0: right answers of nothing but articles and punctuation are none, and nothing is the right
-    /// answer where there is none.
+    /// Follows the rules of SQuAD 2.0: right answers that consist of articles and punctuation only are dropped. If no
+    /// right answer is left, the empty answer is right.
     fn judge(&self, answer: &str) -> Judged {
         let mut right = self
             .gold
@@ -183,16 +179,16 @@ struct Judged {
     f1: f64,
 }
 
-/// The F1 of answers of which one has no words.
+/// The F1 if the right answer or the given one has no words.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum EmptyAnswers {
     /// SQuAD 1.1: 0.
     NeverRight,
-    /// SQuAD 2.0: 1 where neither has any.
+    /// SQuAD 2.0: 1 if neither has any.
     RightIfBoth,
 }
 
-/// The best over the right answers, exact match and F1 each for itself.
+/// The maximum over the right answers, of exact match and of F1 separately.
 fn best_of<'a>(
     gold: impl IntoIterator<Item = &'a String>,
     judge: impl Fn(&str) -> Judged,
@@ -218,7 +214,7 @@ fn judge(gold: &str, answer: &str, empty: EmptyAnswers) -> Judged {
     Judged { exact, f1 }
 }
 
-/// How many words both have, each as often as the one that has it less often.
+/// The size of the multiset intersection of both texts' words.
 fn common_words(left: &str, right: &str) -> usize {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for word in left.split_whitespace() {
@@ -236,7 +232,7 @@ fn common_words(left: &str, right: &str) -> usize {
     common
 }
 
-/// Lower case, without ASCII's punctuation, without articles, words separated by single spaces.
+/// Lower case, without ASCII punctuation and articles, with single spaces between words.
 fn normalized(answer: &str) -> String {
     let lower: String = answer
         .to_lowercase()
@@ -245,7 +241,7 @@ fn normalized(answer: &str) -> String {
         .collect();
     let is_word = |letter: char| letter.is_alphanumeric();
     let mut kept = String::with_capacity(lower.len());
-    // A word ends where its letters do: of `the–end` the article goes too.
+    // A word ends at its last letter: in `the–end`, the article is removed too.
     let letters: Vec<char> = lower.chars().collect();
     for run in letters.chunk_by(|left, right| is_word(*left) == is_word(*right)) {
         let run: String = run.iter().collect();
@@ -258,8 +254,8 @@ fn normalized(answer: &str) -> String {
     kept.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Where to draw the line: starting from no answer to any question, spans are let in by rising `no_answer_score`, and what
-/// is right or wrong by it is counted up.
+/// Finds the best threshold. Starts with "no answer" to every question, admits spans by rising `no_answer_score`, and
+/// keeps a running sum of the score.
 fn best_threshold(answered: &[Answered], spans: &[Judged], score: impl Fn(&Judged) -> f64) -> Best {
     let mut order: Vec<(&Answered, &Judged)> = answered.iter().zip(spans).collect();
     order.sort_by(|(left, _), (right, _)| left.no_answer_score.total_cmp(&right.no_answer_score));
@@ -292,7 +288,7 @@ mod tests {
     use super::*;
     use crate::eval::metrics::golden;
 
-    /// A question of the golden file as it was answered.
+    /// A question of the golden file, with its answer.
     struct Case {
         gold: Vec<String>,
         span: String,

@@ -1,8 +1,8 @@
-//! Tags of words as chunks, and how many of the chunks are right, as `conlleval` and seqeval's default mode read them.
+//! Chunks of tagged words, and how many of them are right, as `conlleval` and seqeval's default mode count them.
 //!
-//! A chunk starts at `B-`, but also at an `I-` that follows another type or none: data tagged either way, IOB1 or IOB2, is
-//! read right, and so is what a model gives that no scheme allows. The data's tags and the model's may be of different
-//! schemes: what counts is the chunks that they say.
+//! A chunk starts at `B-`, and also at an `I-` after another type or after `O`. This reads both IOB1 and IOB2
+//! correctly, and any tags that no scheme allows but a model may return. The data and the model may use different
+//! schemes, because chunks are compared, not tags.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -11,7 +11,7 @@ use super::{Found, ratio};
 use crate::eval::scores::{Score, Scores, count, share};
 use crate::heads::scheme::{Place, Scheme};
 
-/// Sentences' chunks as they are and as they were predicted.
+/// Counts of gold and predicted chunks over sentences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkCounts {
     gold: Scheme,
@@ -22,7 +22,7 @@ pub struct ChunkCounts {
 }
 
 impl ChunkCounts {
-    /// No sentence yet, of tags and predicted tags of these schemes.
+    /// Empty counts. `gold` and `predicted` are the schemes of the tags to be added.
     #[must_use]
     pub fn new(gold: Scheme, predicted: Scheme) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl ChunkCounts {
         }
     }
 
-    /// Counts a sentence: a true and a predicted tag a word.
+    /// Counts one sentence, with one gold and one predicted tag per word.
     pub fn add(&mut self, gold_tags: &[String], predicted_tags: &[String]) {
         let gold = chunks(gold_tags, self.gold);
         let predicted = chunks(predicted_tags, self.predicted);
@@ -60,7 +60,7 @@ impl ChunkCounts {
         }
     }
 
-    /// All chunks together.
+    /// Over all types.
     #[must_use]
     pub fn overall(&self) -> Found {
         let add = |sum: Found, found: &Found| Found {
@@ -71,7 +71,6 @@ impl ChunkCounts {
         self.by_type.values().fold(Found::default(), add)
     }
 
-    /// The chunks of each type.
     #[must_use]
     pub fn by_type(&self) -> &BTreeMap<String, Found> {
         &self.by_type
@@ -83,7 +82,6 @@ impl ChunkCounts {
         ratio(self.right_tags, self.words)
     }
 
-    /// All of it.
     #[must_use]
     pub fn scores(&self) -> Scores {
         let of_type = |(kind, found): (&String, &Found)| {
@@ -109,16 +107,16 @@ impl ChunkCounts {
     }
 }
 
-/// Words that belong together.
+/// Consecutive words with one type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk<'a> {
-    /// What the tag says after its hyphen.
+    /// The part of the tag after its hyphen.
     pub kind: &'a str,
-    /// Its words.
+    /// Indices of its words.
     pub words: Range<usize>,
 }
 
-/// The chunks of a sentence's tags, in order. A word that goes on with nothing starts a chunk.
+/// The chunks of a sentence's tags, in order. A tag that continues no chunk starts one.
 #[must_use]
 pub fn chunks(tags: &[String], scheme: Scheme) -> Vec<Chunk<'_>> {
     let mut found: Vec<Chunk<'_>> = Vec::new();
@@ -137,7 +135,7 @@ pub fn chunks(tags: &[String], scheme: Scheme) -> Vec<Chunk<'_>> {
     found
 }
 
-/// The tags of IOB2 for chunks of a sentence of so many words: what tags of different schemes are compared in.
+/// Converts chunks of a sentence with `words` words to IOB2 tags, in which tags of different schemes are compared.
 fn plain_tags<'c>(words: usize, chunks: &[Chunk<'c>]) -> Vec<Option<(bool, &'c str)>> {
     let mut tags = vec![None; words];
     for chunk in chunks {

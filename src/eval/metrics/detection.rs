@@ -1,4 +1,4 @@
-//! What was replaced and what was not: the area under the ROC curve, and the decisions at a threshold.
+//! Detection of replaced tokens: the area under the ROC curve, and precision, recall and accuracy at a threshold.
 
 use super::numbers::ranks;
 use super::{Found, ratio};
@@ -6,7 +6,7 @@ use crate::eval::scores::{Score, Scores, count, number, share};
 use crate::heads::discriminate::is_replaced;
 use crate::numbers::float;
 
-/// Tokens with their scores, and whether each was replaced.
+/// Scored tokens with their gold labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detection {
     /// The probability that a token was replaced, and whether it was.
@@ -14,8 +14,8 @@ pub struct Detection {
 }
 
 impl Detection {
-    /// The probability that a replaced token has a higher score than another one, equal scores counting half; undefined
-    /// where there are none of either.
+    /// The probability that a replaced token scores higher than an original one, with ties counted half. Undefined
+    /// unless both kinds occur.
     #[must_use]
     pub fn auc(&self) -> Option<f64> {
         let scores = self.tokens.iter().map(|(score, _)| f64::from(*score));
@@ -31,7 +31,7 @@ impl Detection {
         (replaced > 0.0 && others > 0.0).then(|| below / (replaced * others))
     }
 
-    /// The decisions at a threshold.
+    /// The counts at a threshold.
     #[must_use]
     pub fn found(&self, threshold: f32) -> Found {
         let called = |score: f32| is_replaced(score, threshold);
@@ -50,7 +50,7 @@ impl Detection {
         }
     }
 
-    /// The share of decisions at a threshold that are right.
+    /// The share of right decisions at a threshold.
     #[must_use]
     pub fn accuracy(&self, threshold: f32) -> f64 {
         let right = self
@@ -60,7 +60,6 @@ impl Detection {
         ratio(right.count(), self.tokens.len())
     }
 
-    /// All of it.
     #[must_use]
     pub fn scores(&self, threshold: f32) -> Scores {
         let mut overall: Vec<Score> = vec![

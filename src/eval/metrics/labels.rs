@@ -1,18 +1,18 @@
-//! One label of several: accuracy, F1 and Matthews correlation, as scikit-learn has them.
+//! Single-label classification: accuracy, F1 and Matthews correlation, as scikit-learn computes them.
 
 use super::{Found, ratio};
 use crate::eval::scores::{Score, Scores, count, number, share};
 use crate::numbers::float;
 
-/// Labels as they are and as they were predicted.
+/// The confusion matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelCounts {
-    /// By the true label, then by the predicted one.
+    /// Indexed by gold label, then by predicted label.
     confusion: Vec<Vec<usize>>,
 }
 
 impl LabelCounts {
-    /// Counts pairs of a true and a predicted label, each below `labels`; others are left out.
+    /// Counts pairs of a gold and a predicted label, each below `labels`. Other pairs are ignored.
     #[must_use]
     pub fn new(labels: usize, pairs: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let mut confusion = vec![vec![0; labels]; labels];
@@ -27,19 +27,19 @@ impl LabelCounts {
         Self { confusion }
     }
 
-    /// How many pairs there are.
+    /// The number of pairs.
     #[must_use]
     pub fn total(&self) -> usize {
         self.confusion.iter().flatten().sum()
     }
 
-    /// The share of labels that were predicted.
+    /// The share of pairs in which both labels are equal.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         ratio(self.correct(), self.total())
     }
 
-    /// How well one label was found.
+    /// The counts of one label.
     #[must_use]
     pub fn found(&self, label: usize) -> Found {
         let predicted = self.confusion.iter().filter_map(|row| row.get(label));
@@ -51,7 +51,8 @@ impl LabelCounts {
         }
     }
 
-    /// Of two labels, the F1 of the second, the positive one; of more, the mean of those that occur or were predicted.
+    /// For two labels, the F1 of the second, the positive one. For more, the mean F1 of the labels that occur or were
+    /// predicted.
     #[must_use]
     pub fn f1(&self) -> f64 {
         if self.confusion.len() == 2 {
@@ -65,8 +66,8 @@ impl LabelCounts {
         occurring.iter().sum::<f64>() / float(occurring.len().max(1))
     }
 
-    /// Matthews correlation, for any number of labels: 1 where all are right, 0 where they are no better than chance, or
-    /// where there is but one.
+    /// Matthews correlation for any number of labels: 1 if all are right. 0 if they are no better than chance, or if
+    /// only one label occurs.
     #[must_use]
     pub fn matthews_correlation(&self) -> f64 {
         let found: Vec<Found> = (0..self.confusion.len())
@@ -82,7 +83,6 @@ impl LabelCounts {
         if scale > 0.0 { both / scale } else { 0.0 }
     }
 
-    /// All of it, with the labels' names.
     #[must_use]
     pub fn scores(&self, names: &[String]) -> Scores {
         let of_label = |(label, name): (usize, &String)| {

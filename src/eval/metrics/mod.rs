@@ -1,4 +1,4 @@
-//! Metrics as the tasks' own scripts and scikit-learn define them, one file a kind.
+//! Metrics as the tasks' own scripts and scikit-learn define them, one file per kind.
 
 pub mod answers;
 pub mod chunks;
@@ -9,7 +9,7 @@ pub mod numbers;
 use crate::eval::scores::{Score, share};
 use crate::numbers::float;
 
-/// A share of a count; 0 of none.
+/// A share; 0 if `whole` is 0.
 fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 {
         0.0
@@ -18,31 +18,31 @@ fn ratio(part: usize, whole: usize) -> f64 {
     }
 }
 
-/// What was found against what is there.
+/// Counts for precision, recall and F1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// There are so many.
+    /// The number of true items.
     pub gold: usize,
-    /// So many were found.
+    /// The number of predicted items.
     pub predicted: usize,
-    /// Of those, so many are there.
+    /// The number of predicted items that are true.
     pub correct: usize,
 }
 
 impl Found {
-    /// The share of what was found that is there; 0 where nothing was found.
+    /// `correct / predicted`; 0 if nothing was predicted.
     #[must_use]
     pub fn precision(&self) -> f64 {
         ratio(self.correct, self.predicted)
     }
 
-    /// The share of what is there that was found; 0 where nothing is there.
+    /// `correct / gold`; 0 if there are no true items.
     #[must_use]
     pub fn recall(&self) -> f64 {
         ratio(self.correct, self.gold)
     }
 
-    /// The harmonic mean of both; 0 where they are.
+    /// The harmonic mean of precision and recall; 0 if both are 0.
     #[must_use]
     pub fn f1(&self) -> f64 {
         ratio(2 * self.correct, self.gold + self.predicted)
@@ -57,7 +57,7 @@ impl Found {
     }
 }
 
-/// Golden cases that reference implementations have computed.
+/// Golden cases, computed by reference implementations.
 #[cfg(test)]
 mod golden {
     use serde_json::Value;
@@ -74,7 +74,7 @@ mod golden {
         serde_json::from_value(value.clone()).unwrap()
     }
 
-    /// Compares numbers; `null` stands for one that is not defined.
+    /// Compares numbers. `null` stands for an undefined number.
     pub fn assert_near(found: Option<f64>, wanted: &Value, what: &str) {
         match (found, wanted.as_f64()) {
             (Some(found), Some(wanted)) => {

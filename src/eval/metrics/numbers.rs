@@ -1,11 +1,11 @@
-//! Numbers for numbers: Pearson and Spearman correlation.
+//! Regression: Pearson and Spearman correlation.
 
 use std::cmp::Ordering;
 
 use crate::eval::scores::{Scores, number};
 use crate::numbers::float;
 
-/// The correlations of predictions with what they should be.
+/// The correlations between predicted and gold numbers.
 #[must_use]
 pub fn scores(pairs: &[(f64, f64)]) -> Scores {
     Scores {
@@ -17,7 +17,7 @@ pub fn scores(pairs: &[(f64, f64)]) -> Scores {
     }
 }
 
-/// The linear correlation, -1 to 1; undefined where one side does not vary.
+/// The linear correlation, -1 to 1. Undefined if one side is constant.
 #[must_use]
 pub fn pearson(pairs: &[(f64, f64)]) -> Option<f64> {
     let count = float(pairs.len());
@@ -33,7 +33,7 @@ pub fn pearson(pairs: &[(f64, f64)]) -> Option<f64> {
     (scale > 0.0).then(|| (both / scale).clamp(-1.0, 1.0))
 }
 
-/// The correlation of ranks, equal numbers sharing the mean of theirs.
+/// The correlation of ranks. Equal numbers share their mean rank.
 #[must_use]
 pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
     let ranked = |side: fn(&(f64, f64)) -> f64| ranks(pairs.iter().map(side).collect());
@@ -44,7 +44,7 @@ pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
     pearson(&pairs)
 }
 
-/// The rank of each value from 1, the mean of their ranks where several are equal.
+/// The rank of each value, from 1. Equal values share their mean rank.
 #[must_use]
 pub fn ranks(values: Vec<f64>) -> Vec<f64> {
     let mut order: Vec<(usize, f64)> = values.into_iter().enumerate().collect();
