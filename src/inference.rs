@@ -1,9 +1,8 @@
-//! What a worker runs: a model, on some sequences and some cores.
+//! The interface to a model: runs a batch of sequences on one core or all.
 
-/// One input of a model, special tokens included: at least one token, and as many type ids as tokens.
+/// One input of a model, special tokens included. Has at least one token, and as many type ids as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequence {
-    /// Token ids.
     pub ids: Vec<u32>,
     /// Segment of each token: 0 for the first text, 1 for the second.
     pub type_ids: Vec<u8>,
@@ -16,33 +15,33 @@ impl Sequence {
         self.ids.len()
     }
 
-    /// Whether there is no token at all, which no model accepts.
+    /// Whether it has no tokens. Models accept no such sequence.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 }
 
-/// The cores that a batch runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cores {
-    /// That of the worker. As many batches as there are cores give the highest throughput.
+    /// The worker's own core. One batch per core gives the highest throughput.
     One,
-    /// All of them, while the other workers stand still. It gives a lone long batch the shortest time.
+    /// All cores, while the other workers wait. This gives a lone long batch the lowest latency.
     All,
 }
 
-/// What a worker runs.
+/// A model as workers see it.
 pub trait Model: Send + Sync + 'static {
-    /// Computes the logits of each sequence, in order; the same on one core as on all. Blocks; called on worker threads
-    /// only, by at most as many at once as the scheduler has workers, and for [`Cores::All`] by one alone.
+    /// Computes the logits of each sequence, in order. The logits do not depend on `cores`. Blocks. Only worker threads
+    /// call it, at most as many at once as the scheduler has workers. A call with [`Cores::All`] is the only one at its
+    /// time.
     ///
     /// # Errors
-    /// What went wrong, for the whole batch.
+    /// The reason, if the batch as a whole failed.
     fn run(&self, batch: &[&Sequence], cores: Cores) -> Result<Vec<Vec<f32>>, String>;
 
-    /// Whether a batch costs as if each of its sequences were as long as the longest: true of graphs that take padded
-    /// inputs. The token budget then counts the padding too.
+    /// Whether a batch costs as if each of its sequences were as long as the longest, as in graphs with padded inputs.
+    /// The token budget then counts padding.
     fn pads_to_longest(&self) -> bool {
         false
     }

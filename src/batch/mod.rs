@@ -1,7 +1,7 @@
-//! From waiting sequences to batches: one bounded queue a model, one pool of worker threads for all of them.
+//! Batching: one bounded queue per model, and one pool of worker threads for all models.
 //!
-//! A batch forms when a worker frees, never before: the worker takes the model whose most urgent sequence is the most
-//! urgent of all, and fills the token budget with what waits near it in urgency and length.
+//! A batch forms when a worker becomes free, never earlier. The worker picks the model with the most urgent waiting
+//! sequence, then fills the token budget with sequences close to it in urgency and length.
 
 mod output;
 pub mod policy;

@@ -1,19 +1,19 @@
-//! Decides what runs next: the order of urgency and which waiting sequences share a batch. Pure: values in, values out.
+//! Decides what runs next: the order of urgency, and which waiting sequences share a batch. Pure functions.
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use thiserror::Error;
 
-/// How many of the most urgent entries of a queue are considered for one batch. Enough to find near lengths, few enough
-/// that forming a batch costs the same whether ten or ten thousand sequences wait.
+/// The number of a queue's most urgent entries that are candidates for one batch. Enough to find similar lengths, and
+/// few enough that forming a batch costs the same whether ten or ten thousand sequences wait.
 pub const LOOK_AHEAD: usize = 64;
 
-/// A batch is not made smaller than this many tokens to give other free workers a share: on CPU a core reaches its full
-/// rate at about 32 tokens a batch, so a smaller share costs more than it brings.
+/// The fewest tokens to which a batch is cut so that other free workers get a share. On the CPU, a core reaches its
+/// full rate at about 32 tokens per batch, so smaller shares cost more than they gain.
 const SMALLEST_SHARE: usize = 32;
 
-/// How urgent a request is among those that wait: from 1 (highest) to 5 (lowest), 3 where nothing is said.
+/// A request's priority, from 1 (highest) to 5 (lowest). The default is 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(u8);
 
@@ -23,9 +23,8 @@ pub struct Priority(u8);
 pub struct InvalidPriority(pub u8);
 
 impl Priority {
-    /// Served before everything else.
     pub const HIGHEST: Self = Self(1);
-    /// Served when nothing else waits.
+    /// Runs only if nothing more urgent waits.
     pub const LOWEST: Self = Self(5);
 
     /// The priority as a number, 1 (highest) to 5 (lowest).
@@ -53,39 +52,39 @@ impl TryFrom<u8> for Priority {
     }
 }
 
-/// A waiting sequence's place in the order: priority first, then the earliest deadline, then the earliest arrival.
-/// The smaller value is the more urgent one; arrivals are unique, so no two entries are equal.
+/// The sort key of a waiting sequence: priority, then deadline, then arrival. Smaller is more urgent. Arrivals are
+/// unique, so no two keys are equal.
 ///
-/// Within a priority nothing starves: as time passes an entry's deadline becomes the earliest there is.
+/// Nothing starves within a priority: over time, an entry's deadline becomes the earliest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Urgency {
-    /// The request's priority.
     pub priority: Priority,
-    /// When its answer is worth nothing any more.
+    /// The time after which the answer is useless.
     pub deadline: Instant,
-    /// A number that grows with each sequence accepted by the process.
+    /// A counter that increases with each sequence that the process accepts.
     pub arrival: u64,
 }
 
-/// How much one batch may hold.
+/// The capacity of one batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimit {
-    /// Most tokens a batch of several sequences may cost.
+    /// The most tokens in a batch of several sequences.
     pub tokens: NonZeroUsize,
-    /// Whether each sequence costs as many tokens as the longest of its batch (padded graphs), or its own (packed).
+    /// Whether each sequence costs as many tokens as the longest of its batch (padded graphs) or as many as it has
+    /// (packed graphs).
     pub pads_to_longest: bool,
 }
 
-/// Chooses the batch out of the lengths, in tokens, of the waiting sequences, most urgent first. Returns positions in
-/// `lengths`, each once: first the most urgent, which is always chosen, then the others, nearest in length to it first
-/// (the more urgent of two equally near), as long as they fit. A sequence longer than the limit runs alone.
+/// Chooses a batch. `lengths` are the token counts of the waiting sequences, most urgent first. Returns distinct
+/// indices into `lengths`: first the most urgent sequence, which is always chosen, then others that fit. Those nearest
+/// to it in length come first, and ties go to the more urgent. A sequence longer than the limit runs alone.
 #[must_use]
 pub fn choose(lengths: &[usize], limit: BatchLimit) -> Vec<usize> {
     let Some(&seed) = lengths.first() else {
         return Vec::new();
     };
     let mut others: Vec<usize> = (1..lengths.len()).collect();
-    // A stable sort keeps the order of urgency among equally near lengths.
+    // A stable sort keeps the order of urgency among ties.
     others.sort_by_key(|&position| lengths[position].abs_diff(seed));
 
     let mut chosen = vec![0];
@@ -106,8 +105,9 @@ pub fn choose(lengths: &[usize], limit: BatchLimit) -> Vec<usize> {
     chosen
 }
 
-/// The token budget of the batch that one of `free_workers` (itself counted) forms while `waiting_tokens` wait: the whole
-/// `budget` under load; a fair share when more workers are free, so that one request of many sequences uses every core.
+/// The token budget of a batch. `free_workers` includes the worker that forms it, and `waiting_tokens` includes the
+/// batch's own. Under load this is the whole `budget`. If more workers are free, it is a fair share, so that one
+/// request of many sequences uses every core.
 #[must_use]
 pub fn share(
     budget: NonZeroUsize,
@@ -144,12 +144,12 @@ mod tests {
         check(&[4], 10, false, &[0]);
         // Nearest length first, whatever the order of arrival.
         check(&[10, 30, 11, 12], 33, false, &[0, 2, 3]);
-        // Of two equally near lengths the more urgent goes first.
+        // Ties in length go to the more urgent.
         check(&[10, 12, 8], 22, false, &[0, 1]);
-        // What does not fit is passed over for what does.
+        // A sequence that does not fit is skipped in favour of one that does.
         check(&[10, 11, 3], 14, false, &[0, 2]);
         check(&[6, 4], 10, false, &[0, 1]);
-        // Longer than the budget: alone.
+        // A sequence longer than the budget runs alone.
         check(&[50, 1], 10, false, &[0]);
     }
 
@@ -234,7 +234,7 @@ mod tests {
             prop_assert_eq!(distinct.len(), chosen.len());
             let distances: Vec<usize> = chosen.iter().map(|&position| lengths[position].abs_diff(lengths[0])).collect();
             prop_assert!(distances.is_sorted());
-            // Nothing that would still fit is left behind.
+            // Every sequence left behind would exceed the limit.
             for position in (0..lengths.len()).filter(|position| !chosen.contains(position)) {
                 let mut fuller = chosen.clone();
                 fuller.push(position);

@@ -1,4 +1,5 @@
-//! What requests and workers share: the queues of all models behind one lock, and what runs at this moment.
+//! The state that requests and workers share: the queues of all models behind one lock, and the counts of running and
+//! idle workers.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -17,27 +18,27 @@ use super::schedule::Schedule;
 use crate::inference::{Cores, Sequence};
 use crate::telemetry::metrics::DropReason;
 
-/// Bounds of the advice given with [`BatchError::QueueFull`]: clients count in whole seconds, and an estimate beyond a
-/// minute says no more than that the server is far behind.
+/// Bounds of the estimate in [`BatchError::QueueFull`]. Clients count in whole seconds. Beyond a minute, the estimate
+/// only says that the server is far behind.
 const SHORTEST_RETRY: f64 = 1.0;
 const LONGEST_RETRY: f64 = 60.0;
 
-/// Names a queue for as long as the scheduler lives; never used again after the queue is gone.
+/// Identifies a queue. Never reused while the scheduler lives.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct QueueId(u64);
 
-/// What requests and workers share.
+/// State shared by requests and workers.
 pub(super) struct Pool {
     workers: NonZeroUsize,
-    /// Held for moments: never across a run or an await.
+    /// Held briefly, never across a run or an await.
     state: Mutex<State>,
-    /// Signalled when sequences arrive, when all cores become free again, and when the scheduler closes.
+    /// Signalled when sequences arrive, when a batch releases all cores, and when the scheduler closes.
     work: Condvar,
-    /// Told when sequences have left a queue.
+    /// Notified when sequences leave a queue.
     room: Notify,
 }
 
-/// What a worker is to run.
+/// A batch for a worker to run.
 pub(super) struct Assignment {
     pub queue: QueueId,
     pub batch: Batch,
@@ -49,11 +50,11 @@ struct State {
     queues: BTreeMap<QueueId, Queue>,
     next_queue: QueueId,
     next_arrival: u64,
-    /// Workers that wait for work.
+    /// Workers waiting for work.
     idle: usize,
-    /// Workers that run a batch. Those that answer one are neither these nor idle: they are free in a moment.
+    /// Workers running a batch. Workers that are sending results count as neither running nor idle.
     running: usize,
-    /// Whether one batch has all cores: no worker takes another until it is done.
+    /// Whether one batch has all cores. Until it is done, no worker takes another.
     all_cores_taken: bool,
     closed: bool,
 }
@@ -78,18 +79,18 @@ impl Pool {
 
     pub(super) fn remove_queue(&self, id: QueueId) {
         let queue = self.lock().queues.remove(&id);
-        // After the lock: the model may go with it.
+        // Dropped after the lock is released, because the model may be dropped with it.
         drop(queue);
     }
 
-    /// Accepts nothing any more; what was accepted is run.
+    /// Stops accepting sequences. Accepted ones still run.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.work.notify_all();
         self.room.notify_waiters();
     }
 
-    /// Takes the sequences of a request, if there is room for all of them.
+    /// Accepts all sequences of a request if there is room for all of them, and none otherwise.
     pub(super) fn enqueue(
         &self,
         queue: QueueId,
@@ -103,7 +104,7 @@ impl Pool {
             return Err(BatchError::Closed);
         }
         let first_arrival = state.next_arrival;
-        // There for as long as its lease is.
+        // A queue exists as long as its lease.
         let queue = state.queues.get_mut(&queue);
         let queue = queue.ok_or(BatchError::Closed)?;
         if !queue.has_room(count) {
@@ -115,14 +116,14 @@ impl Pool {
         state.next_arrival = ticket.arrivals.end;
         let somebody_waits = state.idle > 0;
         drop(state);
-        // A call to the kernel each time, which busy workers don't need.
+        // Notifying costs a system call, which is skipped while all workers are busy.
         if somebody_waits {
             self.work.notify_one();
         }
         Ok(ticket)
     }
 
-    /// Takes back what has not begun to run of a request.
+    /// Removes those of a request's sequences that have not started to run.
     pub(super) fn withdraw(&self, queue: QueueId, ticket: &Ticket, reason: DropReason) {
         if let Some(queue) = self.lock().queues.get_mut(&queue) {
             queue.withdraw(ticket, reason);
@@ -130,19 +131,19 @@ impl Pool {
         self.room.notify_waiters();
     }
 
-    /// Done when sequences have left a queue, from this call on.
+    /// Completes when sequences leave any queue after this call.
     pub(super) fn room(&self) -> Notified<'_> {
         self.room.notified()
     }
 
-    /// Workers that wait for work at this moment.
+    /// Workers waiting for work at this moment.
     #[cfg(test)]
     pub(super) fn idle_workers(&self) -> usize {
         self.lock().idle
     }
 
-    /// Waits for work and takes the next batch; `None` once the scheduler is closed and empty. A worker that leaves
-    /// something behind wakes the next: a request wakes one, however many sequences it brings.
+    /// Waits for work and takes the next batch. `None` once the scheduler is closed and no sequence waits. A request
+    /// wakes one worker, however many sequences it brings, so a worker that leaves sequences behind wakes the next.
     pub(super) fn next_batch(&self) -> Option<Assignment> {
         let mut state = self.lock();
         loop {
@@ -173,18 +174,18 @@ impl Pool {
         }
     }
 
-    /// Notes what a batch took, and frees the cores that it had beside the worker's own.
+    /// Records a batch's run time, and releases the cores that it had beyond the worker's own.
     pub(super) fn finish(&self, queue: QueueId, cores: Cores, tokens: usize, elapsed: Duration) {
         let mut state = self.lock();
         state.running -= 1;
         match cores {
             Cores::One => {
-                // Gone if the model was taken out while its last batch ran.
+                // The queue is gone if the model was removed while its last batch ran.
                 if let Some(queue) = state.queues.get_mut(&queue) {
                     queue.record(tokens, elapsed);
                 }
             }
-            // What one worker takes for a token can't be told from it.
+            // A run on all cores says nothing about one worker's time per token, so it is not recorded.
             Cores::All => {
                 state.all_cores_taken = false;
                 drop(state);
@@ -216,7 +217,7 @@ impl State {
         Some((id, queue.take_batch(tokens, now)))
     }
 
-    /// Gives a batch all cores if it is the only one there is and gains by them.
+    /// Gives a batch all cores if nothing else runs or waits and its length makes that worthwhile.
     fn cores_for(&mut self, queue: QueueId, batch: &Batch) -> Cores {
         if self.running > 0 || self.something_waits() {
             return Cores::One;
@@ -235,7 +236,7 @@ impl State {
             .any(|queue| queue.most_urgent().is_some())
     }
 
-    /// When the work that waits now, of all models since they share the workers, should be done.
+    /// The estimated time until the currently waiting work is done. Counts all models, because they share the workers.
     fn retry_after(&self, workers: NonZeroUsize) -> Duration {
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
         let backlog: f64 = self.queues.values().map(Queue::backlog_seconds).sum();

@@ -1,4 +1,5 @@
-//! One model's waiting sequences, in order of urgency. No lock, clock or thread in here: the scheduler brings them.
+//! One model's waiting sequences, in order of urgency. Has no locks, clocks or threads of its own: the scheduler passes
+//! them in.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -16,24 +17,23 @@ use super::throughput::Throughput;
 use crate::inference::{Cores, Model, Sequence};
 use crate::telemetry::metrics::{DropReason, ModelMetrics};
 
-/// What became of a sequence.
+/// The result for one sequence.
 pub struct SequenceAnswer {
-    /// The sequence's position in its request.
+    /// The sequence's index in its request.
     pub position: usize,
     pub outcome: Result<SequenceOutput, BatchError>,
 }
 
-/// One waiting sequence.
 pub struct QueuedSequence {
     pub sequence: Sequence,
-    /// Its position in the request.
+    /// Its index in the request.
     pub position: usize,
     pub queued_at: Instant,
     answers: UnboundedSender<SequenceAnswer>,
 }
 
 impl QueuedSequence {
-    /// Tells the request what became of this sequence; a request that nobody waits for any more hears nothing.
+    /// Sends the result to the request. If nobody waits for it any more, the result is discarded.
     pub fn answer(self, outcome: Result<SequenceOutput, BatchError>) {
         let _ = self.answers.send(SequenceAnswer {
             position: self.position,
@@ -42,14 +42,14 @@ impl QueuedSequence {
     }
 }
 
-/// Names the entries of one accepted request: they share a schedule and have consecutive arrivals.
+/// Identifies the entries of one accepted request: they share a schedule and have consecutive arrivals.
 #[derive(Debug, Clone)]
 pub struct Ticket {
     pub schedule: Schedule,
     pub arrivals: Range<u64>,
 }
 
-/// What one worker runs at once.
+/// Sequences that one worker runs at once.
 pub struct Batch {
     pub name: Arc<str>,
     pub model: Arc<dyn Model>,
@@ -58,24 +58,24 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Real tokens, padding not counted.
+    /// Tokens without padding.
     pub fn tokens(&self) -> usize {
         self.entries.iter().map(|entry| entry.sequence.len()).sum()
     }
 }
 
-/// One model and what waits for it.
+/// A model and its waiting sequences.
 pub struct Queue {
     name: Arc<str>,
     model: Arc<dyn Model>,
     sizing: BatchSizing,
-    /// Sequences that may wait.
+    /// The most sequences that may wait.
     capacity: NonZeroUsize,
     metrics: ModelMetrics,
     entries: BTreeMap<Urgency, QueuedSequence>,
     tokens: usize,
     throughput: Throughput,
-    /// Sequences that the metrics show as waiting here; queues of one name add up there.
+    /// This queue's contribution to the metric of waiting sequences. Queues with the same name add up there.
     shown: usize,
 }
 
@@ -100,12 +100,12 @@ impl Queue {
         }
     }
 
-    /// Most tokens of a batch of several sequences.
+    /// The most tokens in a batch of several sequences.
     pub fn token_budget(&self) -> NonZeroUsize {
         self.sizing.batch_tokens
     }
 
-    /// The cores that a batch of so many tokens should run on when there is nothing else to run.
+    /// The cores for a batch of `tokens` tokens that is alone in the server.
     pub fn cores_of_a_lone_batch(&self, tokens: usize) -> Cores {
         match self.sizing.all_cores_from {
             Some(least) if tokens >= least.get() => Cores::All,
@@ -113,12 +113,12 @@ impl Queue {
         }
     }
 
-    /// Tokens that wait.
+    /// Tokens of all waiting sequences.
     pub fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// Seconds that one worker needs for all that waits, by the recent rate.
+    /// Seconds that one worker needs for all waiting sequences, at the recent rate.
     pub fn backlog_seconds(&self) -> f64 {
         self.throughput.seconds_for(self.tokens)
     }
@@ -127,14 +127,15 @@ impl Queue {
         self.entries.first_key_value().map(|(&urgency, _)| urgency)
     }
 
-    /// Whether a request of so many sequences is accepted. An empty queue takes any request, else one larger than the
-    /// capacity could never be served; its size is bounded where requests are validated.
+    /// Whether a request of `sequences` sequences is accepted. An empty queue accepts any request, since one larger
+    /// than the capacity could otherwise never run. Validation bounds a request's size.
     pub fn has_room(&self, sequences: usize) -> bool {
         self.entries.is_empty()
             || self.entries.len().saturating_add(sequences) <= self.capacity.get()
     }
 
-    /// Adds a whole request, whose arrivals begin at `first_arrival`.
+    /// Adds all sequences of a request. The first gets the arrival `first_arrival`, and the others follow
+    /// consecutively.
     pub fn push(
         &mut self,
         sequences: Vec<Sequence>,
@@ -162,7 +163,7 @@ impl Queue {
         }
     }
 
-    /// Takes a request's entries back, as far as they have not been run.
+    /// Removes those of a request's entries that have not started to run.
     pub fn withdraw(&mut self, ticket: &Ticket, reason: DropReason) {
         let dropped = ticket
             .arrivals
@@ -173,7 +174,7 @@ impl Queue {
         self.show_depth();
     }
 
-    /// Answers and forgets the expired entries in front of the first that is not.
+    /// Answers and removes expired entries, up to the first that has not expired.
     pub fn drop_expired(&mut self, now: Instant) {
         let mut dropped = 0;
         while let Some(urgency) = self.most_urgent().filter(|urgency| expired(*urgency, now)) {
@@ -188,14 +189,15 @@ impl Queue {
         }
     }
 
-    /// Takes out the next batch of at most so many tokens: the most urgent entry and what goes well with it. Costs
-    /// O(`LOOK_AHEAD` log n), whatever the number of entries. Empty when nothing waits.
+    /// Takes the next batch of at most `tokens` tokens: the most urgent entry and others that suit it. Costs
+    /// O(`LOOK_AHEAD` log n), whatever the number of entries. Empty if nothing waits.
     pub fn take_batch(&mut self, tokens: NonZeroUsize, now: Instant) -> Batch {
         let limit = BatchLimit {
             tokens,
             pads_to_longest: self.model.pads_to_longest(),
         };
-        // Expired entries of a lower priority can stand behind live ones of a higher: passed over until they are in front.
+        // Expired entries of a lower priority can be behind live ones of a higher priority. They are skipped until they
+        // reach the front.
         let (urgencies, lengths): (Vec<Urgency>, Vec<usize>) = self
             .entries
             .iter()
@@ -216,7 +218,7 @@ impl Queue {
         }
     }
 
-    /// Notes what a batch of this model took.
+    /// Records the run time of one of this model's batches.
     pub fn record(&mut self, tokens: usize, elapsed: std::time::Duration) {
         self.throughput.record(tokens, elapsed);
     }

@@ -1,4 +1,4 @@
-//! The scheduler, which starts the worker threads, and the handles by which requests reach its queues.
+//! The scheduler, which starts the worker threads, and the handles through which requests reach its queues.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -20,43 +20,41 @@ use crate::inference::{Model, Sequence};
 use crate::telemetry::metrics::{DropReason, Metrics, ModelMetrics};
 use crate::telemetry::statistics::ModelStatistics;
 
-/// How much is run and how much may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SchedulerOptions {
     /// Worker threads, for all models together.
     pub workers: NonZeroUsize,
-    /// Sequences that may wait for a model that sets no bound of its own.
+    /// The most sequences that may wait for a model, unless the model sets its own limit.
     pub queue_capacity: NonZeroUsize,
 }
 
-/// How one model's sequences wait and run.
+/// Batching options of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueOptions {
-    /// How large its batches are.
     pub sizing: BatchSizing,
-    /// Sequences that may wait for it, where the scheduler's bound is not to hold.
+    /// The most sequences that may wait. The scheduler's limit applies if `None`.
     pub capacity: Option<NonZeroUsize>,
 }
 
-/// One pool of worker threads for the whole process, serving one bounded queue a model. Dropped, it closes: what was
-/// accepted is still run.
+/// One pool of worker threads for the whole process, and one bounded queue per model. Dropping it closes it: sequences
+/// already accepted still run.
 pub struct Scheduler {
     pool: Arc<Pool>,
     queue_capacity: NonZeroUsize,
     metrics: Metrics,
-    /// Every worker holds a receiver: the channel is closed when the last of them has ended.
+    /// Every worker holds a receiver, so the channel closes when the last worker ends.
     workers: watch::Sender<()>,
 }
 
 impl Scheduler {
-    /// Starts the worker threads, named `electra-worker-N`. Time is read from the tokio runtime that this is called in,
-    /// so a paused clock holds for the workers too; outside a runtime it is the system's.
+    /// Starts the worker threads, named `electra-worker-N`. If called in a tokio runtime, its clock applies to the
+    /// workers too, even if paused. Otherwise the system's clock applies.
     ///
     /// # Errors
-    /// Where the operating system refuses to start a thread.
+    /// If the operating system can't start a thread.
     pub fn start(options: SchedulerOptions, metrics: Metrics) -> io::Result<Self> {
         let pool = Arc::new(Pool::new(options.workers));
-        // Dropped on the way out where a thread does not start, which ends those that did.
+        // If a thread does not start, dropping this on return ends those that did.
         let scheduler = Self {
             pool: Arc::clone(&pool),
             queue_capacity: options.queue_capacity,
@@ -78,8 +76,7 @@ impl Scheduler {
         Ok(scheduler)
     }
 
-    /// Adds a queue of a model; the metrics of that name exist from now on. The queue is there for as long as somebody
-    /// holds its handle.
+    /// Adds a queue for a model, and its metrics under that name. The queue lives as long as its handles.
     pub fn add_model(
         &self,
         name: &str,
@@ -99,18 +96,18 @@ impl Scheduler {
         }
     }
 
-    /// Accepts nothing any more; what was accepted is run.
+    /// Stops accepting requests. Accepted ones still run.
     pub fn close(&self) {
         self.pool.close();
     }
 
-    /// Closes, and returns when all that was accepted has been run and the workers have ended.
+    /// Closes the scheduler, and returns once everything accepted has run and the workers have ended.
     pub async fn drained(&self) {
         self.close();
         self.workers.closed().await;
     }
 
-    /// Workers that wait for work at this moment.
+    /// Workers waiting for work at this moment.
     #[cfg(test)]
     pub(super) fn idle_workers(&self) -> usize {
         self.pool.idle_workers()
@@ -123,8 +120,8 @@ impl Drop for Scheduler {
     }
 }
 
-/// A handle to one model's queue, cheap to clone. With the last of them the queue goes, and the model with it unless a
-/// batch of it still runs.
+/// A handle to one model's queue, cheap to clone. When the last handle is dropped, so is the queue, and the model
+/// unless one of its batches still runs.
 #[derive(Clone)]
 pub struct ModelQueue {
     lease: Arc<Lease>,
@@ -143,20 +140,19 @@ impl Drop for Lease {
 }
 
 impl ModelQueue {
-    /// What the model did since this queue was made for it.
+    /// Counts since this queue was created.
     #[must_use]
     pub fn statistics(&self) -> &ModelStatistics {
         self.lease.metrics.statistics()
     }
 
-    /// Runs the sequences of one request and returns their outputs in the same order. All of them are accepted, or none.
-    /// Dropping the future takes back what has not begun to run.
+    /// Runs the sequences of one request and returns their outputs in the same order. Accepts either all of them or
+    /// none. Dropping the future removes those that have not started to run.
     ///
     /// # Errors
-    /// [`BatchError::QueueFull`] if the queue has no room for all of them and the request does not wait for it,
-    /// [`BatchError::Closed`] after
-    /// [`Scheduler::close`], [`BatchError::DeadlineExceeded`] as soon as the deadline passes, and
-    /// [`BatchError::Inference`] if the model fails on one of them.
+    /// [`BatchError::QueueFull`] if the queue has no room for all of them and the request does not wait,
+    /// [`BatchError::Closed`] after [`Scheduler::close`], [`BatchError::DeadlineExceeded`] as soon as the deadline
+    /// passes, and [`BatchError::Inference`] if the model fails on one of them.
     ///
     /// # Panics
     /// Outside a tokio runtime with its timer enabled.
@@ -183,7 +179,7 @@ impl ModelQueue {
         result
     }
 
-    /// Enqueues a request; where there is no room, refuses it or waits for some, as it wants.
+    /// Enqueues a request. If the queue is full, refuses or waits, as the schedule says.
     async fn accept(
         &self,
         mut sequences: Vec<Sequence>,
@@ -191,7 +187,7 @@ impl ModelQueue {
         answers: &UnboundedSender<SequenceAnswer>,
     ) -> Result<Pending<'_>, BatchError> {
         loop {
-            // From before the look into the queue, so that no room is missed that is made behind it.
+            // Created before the queue is checked, so that room made in between is not missed.
             let room = self.lease.pool.room();
             match self.enqueue(&mut sequences, schedule, answers) {
                 Err(BatchError::QueueFull { .. }) if schedule.when_full == WhenFull::Wait => {
@@ -208,7 +204,7 @@ impl ModelQueue {
         }
     }
 
-    /// Takes the sequences, if there is room for all of them.
+    /// Accepts the sequences if there is room for all of them.
     fn enqueue(
         &self,
         sequences: &mut Vec<Sequence>,
@@ -225,7 +221,7 @@ impl ModelQueue {
     }
 }
 
-/// Gathers a request's answers, which come in any order. The first failure ends it.
+/// Collects a request's results, which arrive in any order. Stops at the first failure.
 async fn collect(
     mut inbox: UnboundedReceiver<SequenceAnswer>,
     count: usize,
@@ -241,8 +237,8 @@ async fn collect(
     Ok(outputs.into_iter().flatten().collect())
 }
 
-/// An accepted request. Dropped before it is complete (answered, expired, failed or its client gone), it withdraws what
-/// has not begun to run, so that nothing dead takes room in the queue.
+/// An accepted request. If dropped before it is complete (answered, expired, failed or abandoned by its client), it
+/// removes those of its sequences that have not started, so that abandoned work takes no room in the queue.
 struct Pending<'queue> {
     queue: &'queue ModelQueue,
     ticket: Ticket,

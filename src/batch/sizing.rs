@@ -1,12 +1,11 @@
-//! How large a model's batches are.
+//! The batch sizes that suit a model.
 
 use std::num::NonZeroUsize;
 
-/// How large a model's batches are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchSizing {
-    /// Most tokens of a batch of several sequences, its token budget; a longer sequence runs alone.
+    /// The token budget: the most tokens in a batch of several sequences. A longer sequence runs alone.
     pub batch_tokens: NonZeroUsize,
-    /// The least tokens of a batch that runs on all cores when nothing else is there to run; none where it never pays.
+    /// A batch of at least this many tokens runs on all cores if nothing else runs or waits. `None` if that never pays.
     pub all_cores_from: Option<NonZeroUsize>,
 }

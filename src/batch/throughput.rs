@@ -1,13 +1,13 @@
-//! Estimates, from the batches that ran, how long the work that waits will take. Pure.
+//! Estimates from recent batches how long the waiting work will take. Pure.
 
 use std::time::Duration;
 
 use crate::numbers::float;
 
-/// What an older batch's weight is multiplied by for each newer one: about the last twenty batches count.
+/// The factor by which a batch's weight shrinks with each newer one, so that about the last twenty batches count.
 const DECAY: f64 = 0.95;
 
-/// What one worker takes for a token of one model, weighted towards recent batches.
+/// One worker's time per token of one model, weighted towards recent batches.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Throughput {
     tokens: f64,
@@ -15,13 +15,13 @@ pub struct Throughput {
 }
 
 impl Throughput {
-    /// Adds a batch of so many tokens that took one worker so long.
+    /// Adds a batch of `tokens` tokens that took one worker `elapsed`.
     pub fn record(&mut self, tokens: usize, elapsed: Duration) {
         self.tokens = self.tokens * DECAY + float(tokens);
         self.seconds = self.seconds * DECAY + elapsed.as_secs_f64();
     }
 
-    /// Seconds that one worker needs for so many tokens; zero while nothing has been measured.
+    /// Seconds that one worker needs for `tokens` tokens. Zero until a batch was recorded.
     #[must_use]
     pub fn seconds_for(&self, tokens: usize) -> f64 {
         if self.tokens > 0.0 {

@@ -1,4 +1,4 @@
-//! A worker thread: takes a batch, runs it, answers, and lives on whatever the model does.
+//! A worker thread: takes a batch, runs it, sends the results, and survives panics of the model.
 
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ use super::queue::Batch;
 use crate::inference::{Cores, Model, Sequence};
 use crate::panics::caught;
 
-/// Runs batches until the scheduler is closed and nothing waits.
+/// Runs batches until the scheduler is closed and no sequence waits.
 pub(super) fn serve(pool: &Pool) {
     while let Some(Assignment {
         queue,
@@ -42,8 +42,8 @@ fn infer(batch: &Batch, cores: Cores) -> Result<Vec<Vec<f32>>, String> {
     }
 }
 
-/// A model that panics fails this batch only. Nothing of it is seen again but through its own `&self`, which it shares
-/// with other threads anyway.
+/// Turns a panic of the model into an error of this batch. Unwind safety: after a panic, the model is reachable only
+/// through its `&self`, which threads share anyway.
 fn run_caught(
     model: &dyn Model,
     sequences: &[&Sequence],

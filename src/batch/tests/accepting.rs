@@ -1,4 +1,4 @@
-//! What is refused, and how an accepted request ends other than by its outputs: expired, cancelled, failed, closed.
+//! Refusals, and accepted requests that end without outputs: expired, cancelled, failed, closed.
 
 use super::*;
 
@@ -32,8 +32,8 @@ async fn workers_drop_what_expired_before_its_own_timer_fired() {
     let bench = Bench::new(1, 100, 10);
     let mut model = bench.model("m");
     let occupied = model.occupy().await;
-    // Never polled again before the batch forms, these cannot withdraw themselves. One is in front of the live entry,
-    // one behind it.
+    // These are not polled again before the batch forms, so they cannot withdraw themselves. One is in front of the
+    // live entry, one behind it.
     let hasty = |name, priority| {
         let schedule = Schedule {
             priority: Priority::try_from(priority).expect("a priority"),
@@ -47,7 +47,7 @@ async fn workers_drop_what_expired_before_its_own_timer_fired() {
     occupied.finish(Order::Answer);
     model.expect_run(&[3]).await;
     assert_eq!(names(live.await), [3]);
-    // Not polled yet, they are gone by the worker's doing.
+    // The requests have not been polled, so it was the worker that removed their entries.
     bench.idle(1).await;
     bench.expect_metric("electra_queue_depth{model=\"m\"}", "0");
     bench.expect_metric(
@@ -93,7 +93,7 @@ async fn a_cancelled_request_is_not_run() {
         "electra_sequences_dropped_total{model=\"m\",reason=\"cancelled\"}",
         "2",
     );
-    // Its room is free at once.
+    // The cancelled request's room is free at once.
     let submitted = submit(
         &model.queue,
         vec![sequence(3, 1), sequence(4, 1)],
@@ -133,7 +133,7 @@ async fn a_full_queue_takes_all_or_nothing_and_says_when_to_return() {
     assert_eq!(names(waiting.await), [1, 2]);
     let run = model.next_run().await;
     assert_eq!(run.names, [3]);
-    // 101 tokens took 20 s by now, so 55 tokens take about 11 s.
+    // By now, 101 tokens took 20 s, so 55 tokens take about 11 s.
     let _waiting = submit(
         &model.queue,
         vec![sequence(4, 50), sequence(5, 5)],
@@ -269,7 +269,7 @@ async fn a_model_goes_with_its_last_handle_and_request() {
     let model = Arc::downgrade(&told.model);
     drop((told.model, told.queue));
     let waiting = submit(&other.queue, vec![sequence(2, 1)], within(MINUTE));
-    // A request that was accepted holds its model, as one that is answered does.
+    // An accepted request keeps its model alive until it is answered.
     run.finish(Order::Answer);
     assert_eq!(names(answered.await), [1]);
     eventually("the model is dropped", async || model.strong_count() == 0).await;

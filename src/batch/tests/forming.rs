@@ -1,4 +1,4 @@
-//! Which batches form, when, and who gets what out of them.
+//! Which batches form, when, and which request gets which output.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,8 @@ async fn a_batch_forms_when_a_worker_frees() {
     bench.expect_metric("electra_tokens_total{model=\"m\"}", "11");
 }
 
-/// Queues sequences of these lengths, named 1, 2, …, while the only worker is busy, and checks the batches that follow.
+/// Queues sequences of these lengths, named 1, 2, …, while the only worker is busy, and checks the batches that form
+/// next.
 async fn check_batches(padded: bool, budget: usize, lengths: &[usize], batches: &[&[u32]]) {
     let bench = Bench::new(1, 100, budget);
     let mut model = if padded {
@@ -50,7 +51,7 @@ async fn batches_keep_to_the_budget_and_take_the_nearest_lengths() {
     check_batches(false, 20, &[10, 10, 10], &[&[1, 2], &[3]]).await;
     check_batches(false, 20, &[8, 3, 11, 9], &[&[1, 4, 2], &[3]]).await;
     check_batches(false, 20, &[50, 1], &[&[1], &[2]]).await;
-    // The same lengths: padded, they cost 20 tokens.
+    // The same lengths cost 20 tokens when padded.
     check_batches(false, 15, &[10, 2], &[&[1, 2]]).await;
     check_batches(true, 15, &[10, 2], &[&[1], &[2]]).await;
 }
@@ -124,7 +125,7 @@ async fn models_share_the_workers_and_none_starves() {
         .collect();
     let asked = submit(&quiet.queue, vec![sequence(7, 10)], within(MINUTE));
     occupied.finish(Order::Answer);
-    // However fast the busy model's requests follow each other, the quiet one's turn comes.
+    // The quiet model gets its turn, however quickly requests for the busy model arrive.
     for name in 1..=3 {
         let run = busy.next_run().await;
         assert_eq!(run.names, [name]);
@@ -174,7 +175,7 @@ async fn a_lone_request_is_shared_among_the_free_workers() {
     let submitted = submit(&model.queue, four, within(MINUTE));
     let [first, second] = occupied;
     first.finish(Order::Answer);
-    // Only one worker is free: it takes all.
+    // Only one worker is free, so it takes all.
     model.expect_run(&[1, 2, 3, 4]).await;
     assert_eq!(names(submitted.await), [1, 2, 3, 4]);
     second.finish(Order::Answer);
@@ -222,7 +223,7 @@ async fn a_lone_long_batch_has_all_cores_until_it_is_done() {
     let long = submit(&model.queue, vec![sequence(1, 50)], within(MINUTE));
     let run = model.next_run().await;
     assert_eq!(run.cores, Cores::All);
-    // The other worker is woken by this, and waits on.
+    // This wakes the other worker, which goes on waiting.
     let next = submit(&other.queue, vec![sequence(2, 60)], within(MINUTE));
     bench.idle(1).await;
     assert!(other.runs.try_recv().is_err(), "all cores are taken");
@@ -237,12 +238,12 @@ async fn short_or_accompanied_batches_have_one_core_each() {
     let bench = Bench::new(2, 100, 50).all_cores_from(50);
     let mut model = bench.model("m");
     for (lengths, expected) in [
-        // Shorter than pays.
+        // Too short for all cores.
         (vec![49], vec![Cores::One]),
         // A free worker takes the second sequence.
         (vec![60, 60], vec![Cores::One, Cores::One]),
         (vec![50], vec![Cores::All]),
-        // Right after, while the worker still has to note that it is free.
+        // Submitted before the worker has recorded that it is idle.
         (vec![50], vec![Cores::All]),
         (vec![60, 60], vec![Cores::One, Cores::One]),
     ] {
@@ -267,7 +268,7 @@ async fn under_contention_every_sequence_is_run_or_dropped_once() {
     const REQUESTS: u32 = 50;
     let bench = Bench::new(4, 100_000, 64);
     let Told { queue, runs, .. } = bench.model("m");
-    // Nobody gives orders: each batch answers at once.
+    // With the orders dropped, each batch answers at once.
     drop(runs);
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
@@ -277,7 +278,7 @@ async fn under_contention_every_sequence_is_run_or_dropped_once() {
                     let sequences = vec![sequence(client, 3), sequence(request, 5)];
                     let mut submitted = Box::pin(queue.submit(sequences, within(MINUTE)));
                     if request % 3 == 0 {
-                        // Accepted by its first poll, and gone while it waits, runs or is answered.
+                        // Accepted on its first poll, then dropped while it waits, runs or is answered.
                         let _ = submitted
                             .as_mut()
                             .poll(&mut Context::from_waker(Waker::noop()));

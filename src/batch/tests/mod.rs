@@ -1,4 +1,4 @@
-//! The scheduler on a clock that stands still and with a model that does what it is told: no test here sleeps.
+//! Tests of the scheduler on a paused clock, with a model that the test controls. No test here sleeps.
 
 mod accepting;
 mod forming;
@@ -21,7 +21,7 @@ use crate::testing::{HeldClock, eventually, soon};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// What the test tells a running batch to do; a batch whose orders are dropped answers.
+/// The test's order to a running batch. A batch whose orders are dropped answers.
 enum Order {
     Answer,
     Fail,
@@ -29,9 +29,9 @@ enum Order {
     LoseOne,
 }
 
-/// A batch that runs until it is given its order.
+/// A batch that runs until it receives an order.
 struct Run {
-    /// The first token id of each sequence, by which tests name them.
+    /// The first token id of each sequence, by which tests name it.
     names: Vec<u32>,
     cores: Cores,
     order: blocking::Sender<Order>,
@@ -43,7 +43,7 @@ impl Run {
     }
 }
 
-/// Hands each of its runs to the test; the logits of a sequence are its ids.
+/// Hands each of its runs to the test. The logits of a sequence are its ids.
 struct ToldModel {
     runs: mpsc::UnboundedSender<Run>,
     running: AtomicUsize,
@@ -86,7 +86,7 @@ fn logits(sequence: &Sequence) -> Vec<f32> {
     sequence.ids.iter().map(|&id| id as f32).collect()
 }
 
-/// A model's queue and the runs of its model.
+/// A model's queue, and the runs of that model.
 struct Told {
     queue: ModelQueue,
     runs: mpsc::UnboundedReceiver<Run>,
@@ -100,7 +100,7 @@ impl Told {
             .expect("the model lives")
     }
 
-    /// Waits for the next batch, checks what is in it, and lets it run.
+    /// Waits for the next batch, checks its sequences, and lets it finish.
     async fn expect_run(&mut self, names: &[u32]) {
         let run = self.next_run().await;
         assert_eq!(run.names, names);
@@ -142,7 +142,7 @@ impl Bench {
         }
     }
 
-    /// Has lone batches of so many tokens run on all cores, in models that are added from now on.
+    /// In models added from now on, lone batches of at least `tokens` tokens run on all cores.
     fn all_cores_from(mut self, tokens: usize) -> Self {
         self.sizing.all_cores_from = Some(count(tokens));
         self
@@ -156,7 +156,7 @@ impl Bench {
         self.add(name, true, None)
     }
 
-    /// A model for which so many sequences may wait.
+    /// A model for which at most `capacity` sequences may wait.
     fn bounded_model(&self, name: &str, capacity: usize) -> Told {
         self.add(name, false, Some(count(capacity)))
     }
@@ -180,7 +180,7 @@ impl Bench {
         }
     }
 
-    /// Returns when so many workers wait for work.
+    /// Returns once `workers` workers wait for work.
     async fn idle(&self, workers: usize) {
         eventually("the workers are idle", async || {
             self.scheduler.idle_workers() >= workers
@@ -193,7 +193,7 @@ impl Bench {
     }
 }
 
-/// The value of one series, as it is shown.
+/// The value of one series in the metrics' text format.
 fn metric(metrics: &Metrics, series: &str) -> String {
     let exposition = metrics.encode().expect("metrics encode");
     let value = exposition
@@ -209,7 +209,7 @@ fn count(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).expect("a positive number")
 }
 
-/// A sequence of so many tokens, named by its first.
+/// A sequence of `tokens` tokens, named by its first.
 fn sequence(name: u32, tokens: usize) -> Sequence {
     let mut ids = vec![1; tokens];
     ids[0] = name;
@@ -237,7 +237,7 @@ fn with_priority(number: u8) -> Schedule {
 type Outputs = Result<Vec<SequenceOutput>, BatchError>;
 type Submitted = Pin<Box<dyn Future<Output = Outputs> + Send>>;
 
-/// Submits a request: when this returns, the queue has accepted it.
+/// Submits a request. When this returns, the queue has accepted it.
 fn submit(queue: &ModelQueue, sequences: Vec<Sequence>, schedule: Schedule) -> Submitted {
     let queue = queue.clone();
     let mut submitted: Submitted = Box::pin(async move { queue.submit(sequences, schedule).await });
@@ -248,7 +248,7 @@ fn submit(queue: &ModelQueue, sequences: Vec<Sequence>, schedule: Schedule) -> S
     submitted
 }
 
-/// Submits a request that is answered at once, as it is refused.
+/// Submits a request that is refused at once.
 fn refusal(queue: &ModelQueue, sequences: Vec<Sequence>) -> BatchError {
     let submitted = std::pin::pin!(queue.submit(sequences, within(MINUTE)));
     match submitted.poll(&mut Context::from_waker(Waker::noop())) {
