@@ -1,4 +1,4 @@
-//! Why a model can't be loaded.
+//! The error of models that can't be loaded.
 
 use std::path::PathBuf;
 
@@ -10,45 +10,44 @@ use crate::model_config::ConfigError;
 use crate::task::NotServed;
 use crate::text::TokenizerError;
 
-/// Why a model can't be loaded: a sentence for the operator.
+/// Why a model can't be loaded. `Display` is a sentence for the operator.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// electra.toml is wrong.
+    /// electra.toml is invalid or contradicts the model.
     #[error("{0}.")]
     Config(String),
-    /// config.json is missing or wrong.
+    /// config.json is missing or invalid.
     #[error("{0}.")]
     ModelConfig(#[from] ConfigError),
-    /// The model has a head that no task is for.
+    /// The model has a head that this server does not support.
     #[error(
         "This is a model for {0}, by config.json's architectures, and can't be served. If its graph does one of the tasks \
          discriminate, classify, tag and qa, name it in electra.toml in the model's folder, as `task = \"tag\"`."
     )]
     HeadNotServed(NotServed),
-    /// Nothing says what the model computes.
+    /// Neither config.json, the graph nor electra.toml tells the task.
     #[error(
         "Nothing says what this model does: config.json's architectures names no task, nor does the graph. \
          Write `task = \"discriminate\"` (or classify, tag, qa) into electra.toml in its folder."
     )]
     UnknownTask,
-    /// The tokenizer is wrong.
+    /// The tokenizer's files are missing or invalid.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// The graph is wrong, or the device does not work.
+    /// The graph is invalid, or the device does not work.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The files contradict each other.
+    /// The model's files contradict each other.
     #[error("{0}.")]
     Mismatch(String),
-    /// The checkpoint can't be made a graph of.
+    /// The checkpoint can't be exported.
     #[error("The checkpoint can't be exported: {0}.")]
     Export(#[from] ExportFailure),
-    /// There is no room for the graph that is made of a checkpoint.
+    /// The graph made from the checkpoint can't be stored.
     #[error("{} can't be written to: {error}. The graph of a checkpoint is kept there.", folder.display())]
     Keeping {
-        /// Where it would be kept.
+        /// Where it was to be stored.
         folder: PathBuf,
-        /// What the system says.
         error: std::io::Error,
     },
     /// The graph loads but does not run.
@@ -57,7 +56,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether the device is at fault, and not the model.
+    /// Whether the device is the cause, rather than the model.
     #[must_use]
     pub fn is_device(&self) -> bool {
         matches!(self, Self::Engine(EngineError::Device { .. }))

@@ -1,4 +1,4 @@
-//! Loads a model folder: graph, tokenizer and description, checked against each other and warmed.
+//! Loads a model folder: checks graph, tokenizer and description against each other, and warms the model up.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -20,32 +20,31 @@ use crate::registry::{LoadedModel, ModelInfo};
 use crate::task::Task;
 use crate::text::SharedTokenizers;
 
-/// What loading takes.
+/// Loads models, with the options that all of them share.
 #[derive(Clone)]
 pub struct Loader {
-    /// ONNX Runtime.
     pub runtime: Runtime,
-    /// What computes.
     pub device: Device,
-    /// Threads that run models: as many sessions a model has.
+    /// Threads that run models. Each model gets as many sessions.
     pub workers: NonZeroUsize,
-    /// The tokenizers of the models that are loaded.
+    /// Tokenizers of loaded models, shared between equal ones.
     pub tokenizers: SharedTokenizers,
-    /// The token budget, where it is not to be measured.
+    /// The token budget, or `None` to measure it.
     pub batch_tokens: Option<NonZeroUsize>,
-    /// What checkpoints are exported to, where their electra.toml does not say.
+    /// The precision of exports, unless a model's electra.toml sets it.
     pub precision: PrecisionChoice,
-    /// What a request may hold, where a model's electra.toml does not say.
+    /// The limits of requests, unless a model's electra.toml sets them.
     pub limits: Limits,
-    /// Where loaded models queue.
+    /// The scheduler in which loaded models get a queue.
     pub scheduler: Arc<Scheduler>,
 }
 
 impl Loader {
-    /// Loads, checks and warms one model; blocks. `predecessor` is what it is to take over from, if anything is.
+    /// Loads, checks and warms up one model. Blocks. `predecessor` is the loaded model that this one will replace, if
+    /// any.
     ///
     /// # Errors
-    /// What is wrong with the folder, in a sentence.
+    /// If the folder's files are invalid, contradict each other or can't be exported, or if the graph does not run.
     pub fn load(
         &self,
         folder: &ModelFolder,
@@ -99,7 +98,8 @@ impl Loader {
             max_tokens,
         };
         let batch_tokens = settings.limits.batch_tokens.or(self.batch_tokens);
-        // While others are served, measuring would find what they leave over.
+        // While other models serve, measurements would only see the cores that they leave free. So a similar
+        // predecessor's sizes are kept.
         let alike = predecessor.filter(|model| is_alike(&model.info, &info));
         let sizing = warm_up.run(self.workers, batch_tokens, alike.map(|model| model.sizing))?;
         tracing::info!(
@@ -126,7 +126,7 @@ impl Loader {
         })
     }
 
-    /// How a checkpoint is made a graph of.
+    /// The options for exporting a checkpoint.
     fn export(&self, settings: &ModelSettings) -> ExportOptions {
         ExportOptions {
             precision: settings.precision.unwrap_or(self.precision),
@@ -138,7 +138,7 @@ impl Loader {
     }
 }
 
-/// Several graphs, of which none is the usual one.
+/// The error if there are several graphs and none has the standard name.
 fn unclear(graphs: &[PathBuf]) -> LoadError {
     let names: Vec<_> = graphs
         .iter()
@@ -150,16 +150,16 @@ fn unclear(graphs: &[PathBuf]) -> LoadError {
     ))
 }
 
-/// Whether two models take as long for a batch.
+/// Whether two models need about the same time per batch.
 fn is_alike(one: &ModelInfo, other: &ModelInfo) -> bool {
     let kind = |info: &ModelInfo| (info.precision, info.layout, info.device, info.max_tokens);
-    // The weights decide: of two graphs of one size nine tenths of the bytes or more are the same.
+    // The size of the weights decides: graphs are alike if the smaller has at least nine tenths of the larger's bytes.
     let least = one.size_bytes.min(other.size_bytes);
     let most = one.size_bytes.max(other.size_bytes);
     kind(one) == kind(other) && least >= most / 10 * 9
 }
 
-/// The longest sequence that is run, where the model and its tokenizer take `most` tokens.
+/// The maximum length of a sequence. `most` is what the model and its tokenizer support.
 fn max_tokens(most: usize, settings: &ModelSettings) -> Result<usize, LoadError> {
     match settings.limits.max_tokens.map(NonZeroUsize::get) {
         None => Ok(most),
@@ -170,7 +170,7 @@ fn max_tokens(most: usize, settings: &ModelSettings) -> Result<usize, LoadError>
     }
 }
 
-/// What electra.toml says must be of use to a model of this task.
+/// Refuses settings in electra.toml that do not apply to a model of this task.
 fn check_settings(
     settings: &ModelSettings,
     task: Task,
@@ -201,13 +201,13 @@ fn check_settings(
     })
 }
 
-/// The labels a task's answers name, checked against the width of the graph's output.
+/// The labels used in answers, checked against the width of the graph's output.
 fn labels(task: Task, named: Option<Vec<String>>, width: usize) -> Result<Vec<String>, LoadError> {
     let wanted = match task {
         Task::Discriminate => 1,
         Task::Qa => 2,
         Task::Classify | Task::Tag => {
-            // transformers' names where config.json has none.
+            // If config.json has no names, these are transformers' default names.
             let labels = named.unwrap_or_else(|| (0..width).map(default_label).collect());
             if labels.len() == width {
                 return Ok(labels);
@@ -226,7 +226,7 @@ fn labels(task: Task, named: Option<Vec<String>>, width: usize) -> Result<Vec<St
     )))
 }
 
-/// Bytes of the files in a folder and in its folders; what can't be read counts as nothing.
+/// Bytes of all files in a folder, recursively. Unreadable files count as 0.
 fn size(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return 0;
@@ -238,7 +238,7 @@ fn size(folder: &Path) -> u64 {
     entries.flatten().map(size_of).sum()
 }
 
-/// How many token types a model knows. A graph that reads none minds neither of the two that texts have.
+/// How many token types a model supports. A graph without that input accepts both types that texts have.
 fn token_types(declared: usize, graph: &Graph) -> usize {
     let reads_types = graph
         .inputs()

@@ -1,4 +1,4 @@
-//! Changes which models are loaded: all of them at the start, one when it is asked for, and what changed in the folder.
+//! Changes which models are loaded: all at the start, single ones on request, and those whose files changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,50 +16,48 @@ use crate::registry::{DefaultModel, LoadedModel, ModelInfo, ModelState, Registry
 use crate::task::Task;
 use crate::telemetry::metrics::{Metrics, ModelDescription};
 
-/// Loads and unloads the models of one repository; one at a time, on its caller's thread.
+/// Loads and unloads the models of one repository, one at a time, on its caller's thread.
 pub struct Manager {
     path: PathBuf,
     registry: Arc<Registry>,
     loader: Loader,
     metrics: Metrics,
-    /// The routes of each task, as the metrics name them.
+    /// The routes of each task, as named in metrics.
     routes: Vec<(Task, String)>,
-    /// The files of each version that were last loaded, or tried.
+    /// The files of each version at the last attempt to load it, successful or not.
     tried: Snapshot,
-    /// What was there at the last look.
+    /// The repository at the last poll.
     before: Snapshot,
-    /// Models that an operator unloaded: they stay so until one loads them.
+    /// Models that an operator unloaded. They stay unloaded until an operator loads them.
     unloaded: BTreeSet<String>,
-    /// What the metrics say of each model.
+    /// The description of each model in metrics.
     described: BTreeMap<String, ModelDescription>,
-    /// Whether the last look at the folder failed, which was said then.
+    /// Whether the last poll failed. Avoids repeating the warning.
     is_unreadable: bool,
-    /// Models that are out of service and still answer what they had accepted.
+    /// Models out of service that still have requests to answer.
     leaving: Vec<Arc<LoadedModel>>,
 }
 
-/// The device that was asked for by name does not work; there is no silent fall-back.
+/// The device that the configuration names does not work. There is no silent fallback.
 #[derive(Debug, Error)]
 #[error("{source}")]
 pub struct DeviceFailure {
-    /// As asked for.
     pub device: Device,
-    /// Why.
     pub source: LoadError,
 }
 
-/// What became of models that are out of service.
+/// The result of [`Manager::release`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Released {
-    /// Some have gone now.
+    /// At least one model's memory was freed.
     pub gone: bool,
-    /// Some still answer what they had accepted.
+    /// At least one model still has requests to answer.
     pub some_stay: bool,
 }
 
 impl Manager {
-    /// A manager of the models in a folder, which `registry` lists. Of each model `metrics` show the `routes` of its task
-    /// from the start.
+    /// A manager for a repository whose models are listed in `registry`. Each model's `metrics` show the `routes` of
+    /// its task from the start.
     #[must_use]
     pub fn new(
         path: PathBuf,
@@ -83,13 +81,13 @@ impl Manager {
         }
     }
 
-    /// Loads the models that `wanted` says. One that can't be loaded does not stop the others.
+    /// Loads the models for which `wanted` returns true. One that fails does not stop the others.
     ///
     /// # Errors
-    /// Only where the device that was asked for by name does not work.
+    /// Only if the device that the configuration names does not work.
     pub fn load_all(&mut self, mut wanted: impl FnMut(&str) -> bool) -> Result<(), DeviceFailure> {
         for model in self.take_snapshot().unwrap_or_default() {
-            // The one that serves first.
+            // The highest version first, because it is the one that serves.
             for folder in model.versions.iter().rev() {
                 if model.takes(folder.version) && wanted(&model.name) {
                     self.load_version(folder)?;
@@ -104,15 +102,15 @@ impl Manager {
         Ok(())
     }
 
-    /// Says that what was there at the start is loaded, or tried.
+    /// Marks the initial load as done: each model has been loaded or has failed.
     pub fn settle(&self) {
         self.registry.mark_settled();
     }
 
-    /// Loads a model, or those of its versions whose files are others than when they were loaded.
+    /// Loads a model's versions that are not loaded or whose files have changed since.
     ///
     /// # Errors
-    /// None where there is no such model; else why its highest version can't be loaded.
+    /// `None` if there is no such model. Otherwise the reason why its highest version can't be loaded.
     pub fn load(&mut self, name: &str) -> Result<(), Option<String>> {
         let found = self.take_snapshot().map_err(Some)?;
         let name = self.registry.find(name).ok_or(None)?;
@@ -128,7 +126,7 @@ impl Manager {
             let ready = state.is_some_and(|state| state.model().is_some());
             let changed = self.tried.get(&key) != self.before.get(&key);
             if model.takes(folder.version) && (changed || !ready) {
-                // What the device lacks is said as any other reason is.
+                // A device failure is reported like any other reason, in the registry.
                 let _ = self.load_version(folder);
             }
         }
@@ -139,8 +137,8 @@ impl Manager {
         problem.map_or(Ok(()), |problem| Err(Some(problem)))
     }
 
-    /// Takes a model out of service, in all its versions. Its memory is given back when the last request that it had
-    /// accepted is answered. Returns whether there is such a model.
+    /// Takes all versions of a model out of service. Its memory is freed once the last accepted request is answered.
+    /// Returns whether there is such a model.
     pub fn unload(&mut self, name: &str) -> bool {
         let Some(status) = self.registry.status(name) else {
             return false;
@@ -153,13 +151,13 @@ impl Manager {
         true
     }
 
-    /// Snapshots at the folder, and loads and unloads what changed since.
+    /// Polls the repository's folder, and loads and unloads versions that changed.
     pub fn follow(&mut self) {
         let last = self.before.clone();
         let found = match self.take_snapshot() {
             Ok(found) => found,
             Err(reason) => {
-                // Nothing is let go for a folder that can't be read.
+                // If the folder can't be read, no model is unloaded.
                 if !self.is_unreadable {
                     tracing::warn!(reason, "the model repository can't be looked through");
                 }
@@ -176,7 +174,7 @@ impl Manager {
         let wanted = |look: &Snapshot| -> Snapshot {
             let taken = |(name, version): &(String, Version)| {
                 let model = found.iter().find(|model| model.name == *name);
-                // A model that is out of sight counts as wanted still.
+                // A model that is temporarily invisible still counts as wanted.
                 model.is_none_or(|model| model.takes(*version)) && !self.unloaded.contains(name)
             };
             let look = look.iter().filter(|(key, _)| taken(key));
@@ -187,12 +185,12 @@ impl Manager {
             match change {
                 Change::Load(name, version) => {
                     if let Some(folder) = folders.get(&(name, version)) {
-                        // Said in the log, in GET /models and in the metrics; the server goes on.
+                        // The failure is in the log, in GET /models and in the metrics. The server goes on.
                         let _ = self.load_version(folder);
                     }
                 }
                 Change::Remove(name, version) => {
-                    // What electra.toml passes over now goes once what it wants instead has come.
+                    // A version that electra.toml no longer selects is unloaded only once a higher one is loaded.
                     let is_there = folders.contains_key(&(name.clone(), version));
                     if !is_there || self.has_higher(&name, version) {
                         self.unload_version(&name, version);
@@ -207,7 +205,7 @@ impl Manager {
                 if !folders.contains_key(&key) && !last.contains_key(&key) {
                     self.leaving.extend(self.registry.remove(&key.0, version));
                     self.update_metrics(&key.0);
-                    // Another model may come by that name.
+                    // A later model with this name is a different one, so it is loaded.
                     if self.registry.find(&key.0).is_none() {
                         self.unloaded.remove(&key.0);
                     }
@@ -216,12 +214,13 @@ impl Manager {
         }
     }
 
-    /// Gives back the memory of models that have answered the last they had accepted.
+    /// Frees models that have answered their last accepted request.
     ///
-    /// It is this thread that took the memory, and an allocator has what another thread gives back wait for its owner.
+    /// Models are dropped on this thread because it allocated them: mimalloc defers frees from other threads to the
+    /// owning thread.
     pub fn release(&mut self) -> Released {
         let before = self.leaving.len();
-        // Nobody can take hold of a model that the repository has let go but who holds it already.
+        // The registry has released these models, so nobody can get a new reference to them.
         self.leaving.retain(|model| Arc::strong_count(model) > 1);
         Released {
             gone: self.leaving.len() < before,
@@ -229,11 +228,11 @@ impl Manager {
         }
     }
 
-    /// Lists what is there now, and remembers it.
+    /// Lists the repository's models, and keeps a snapshot of their files.
     fn take_snapshot(&mut self) -> Result<Vec<FoundModel>, String> {
         let found = match scan(&self.path) {
             Ok(found) => found,
-            // Whoever takes the last model out means it.
+            // An operator may remove the last model on purpose.
             Err(ScanError::Empty { .. }) => Vec::new(),
             Err(error) => return Err(error.to_string()),
         };
@@ -248,7 +247,7 @@ impl Manager {
         Ok(found)
     }
 
-    /// Loads one version and puts it in service.
+    /// Loads one version and puts it into service.
     fn load_version(&mut self, folder: &ModelFolder) -> Result<(), DeviceFailure> {
         let started = Instant::now();
         let (model, version) = (folder.name.as_str(), folder.version);
@@ -258,7 +257,7 @@ impl Manager {
         let state = self.registry.state(model);
         let serving = state.as_ref().and_then(ModelState::model);
         let outcome = self.loader.load(folder, serving.map(AsRef::as_ref));
-        // What serves must not be held here once it is replaced.
+        // Drops the reference to the serving version, so that its memory can be freed once it is replaced.
         drop(state);
         let milliseconds = started.elapsed().as_millis();
         let result = match outcome {
@@ -296,7 +295,7 @@ impl Manager {
         self.update_metrics(name);
     }
 
-    /// Whether a higher version of a model answers.
+    /// Whether a higher version of the model is loaded.
     fn has_higher(&self, name: &str, version: Version) -> bool {
         let status = self.registry.status(name);
         status.is_some_and(|status| {
@@ -305,7 +304,7 @@ impl Manager {
         })
     }
 
-    /// Brings the metrics of a model up to date.
+    /// Updates the metrics of a model.
     fn update_metrics(&mut self, name: &str) {
         let status = self.registry.status(name);
         for (version, state) in status.iter().flat_map(|status| &status.versions) {
@@ -342,7 +341,7 @@ fn described(model: &ModelInfo) -> ModelDescription {
     }
 }
 
-/// A model that could not be loaded: of it, only its files tell.
+/// The description of a model that could not be loaded, as far as its files tell.
 fn undescribed(name: &str, task: Option<Task>) -> ModelDescription {
     ModelDescription {
         model: name.to_owned(),

@@ -1,4 +1,4 @@
-//! Makes a graph for a folder that holds a checkpoint alone, and keeps it there for the next start.
+//! Exports a folder that holds only a checkpoint, and stores the graph there for later starts.
 
 use std::path::{Path, PathBuf};
 
@@ -9,27 +9,27 @@ use crate::convert::{ExportOptions, ExportReport, ExportRequest, export};
 use crate::export::GRAPH_FILE;
 use crate::model_folder::ModelFolder;
 
-/// Where exports are kept, in the checkpoint's folder.
+/// The folder for exports, inside the checkpoint's folder.
 const KEPT: &str = ".electra";
-/// What says which files an export was made of; written last.
+/// Records the files that an export was made from. Written last.
 const SOURCE: &str = "source.txt";
 
 /// A folder with a graph of the checkpoint.
 #[derive(Debug)]
 pub struct Prepared {
-    /// The folder: graph, tokenizer and config.json.
+    /// The folder with graph, tokenizer and config.json.
     pub path: PathBuf,
-    /// Kept until the graph is loaded, where the checkpoint's own folder can't be written to.
+    /// Used if the checkpoint's own folder is not writable. Deleted once the graph is loaded.
     _temporary: Option<TempDir>,
 }
 
-/// The export that was made of the checkpoint's files as they are now, or a new one.
+/// Returns the stored export if it was made from the checkpoint's current files, and makes a new one otherwise.
 ///
 /// # Errors
-/// What keeps the checkpoint from being exported.
+/// If the checkpoint can't be exported, or the export can't be stored.
 pub fn prepare(folder: &ModelFolder, options: ExportOptions) -> Result<Prepared, LoadError> {
     let kept = folder.path.join(KEPT).join(options.precision.to_string());
-    // Another release may build another graph; another device may take another precision.
+    // Another release may build another graph, and another device may use another precision.
     let source = format!(
         "{} {} {:?}\n",
         env!("CARGO_PKG_VERSION"),
@@ -80,7 +80,7 @@ pub fn prepare(folder: &ModelFolder, options: ExportOptions) -> Result<Prepared,
     })
 }
 
-/// Makes the folder, and makes sure that what is in it counts as no export until the next one is complete.
+/// Creates the folder, and invalidates the export in it until the next one is complete.
 fn writable(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join(SOURCE), "")

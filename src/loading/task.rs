@@ -1,18 +1,18 @@
-//! What a model does, where its files and its graph say it or leave it to be concluded.
+//! Determines a model's task from its files and its graph.
 
 use super::load_error::LoadError;
 use crate::engine::{ConcludedTask, OutputRows};
 use crate::model_config::ModelConfig;
 use crate::task::{Architecture, Task};
 
-/// What a model does: as config.json says, or else as its graph tells, or else as electra.toml says. A score for each word
-/// of the vocabulary is a language model's, and tells none of the tasks.
+/// The task as named by config.json, else as told by the graph, else as set in electra.toml. A graph that scores the
+/// whole vocabulary is a language model, which tells no task.
 ///
-/// `width` is that of the graph's rows, `settings` what electra.toml says.
+/// `width` is the width of the graph's rows, `settings` the content of electra.toml.
 ///
 /// # Errors
 /// [`LoadError::HeadNotServed`] if config.json names a head without a task and electra.toml does not name a task, and
-/// [`LoadError::UnknownTask`] if nothing does.
+/// [`LoadError::UnknownTask`] if neither of the three tells the task.
 pub fn of(
     config: &ModelConfig,
     graph: Option<ConcludedTask>,
@@ -20,7 +20,7 @@ pub fn of(
     settings: Option<Task>,
 ) -> Result<Task, LoadError> {
     let graph = match (config.architecture(), settings) {
-        // A graph may have another head than the checkpoint that its config.json came from: then electra.toml says so.
+        // A graph may have another head than the checkpoint of its config.json. electra.toml then names the task.
         (Some(Architecture::Served(task)), _) | (Some(Architecture::NotServed(_)), Some(task)) => {
             return Ok(task);
         }
@@ -34,10 +34,10 @@ pub fn of(
     concluded.or(settings).ok_or(LoadError::UnknownTask)
 }
 
-/// A task has scores either of tokens or of whole texts.
+/// Checks that the graph's rows fit the task, which scores either tokens or whole texts.
 ///
 /// # Errors
-/// A sentence without its full stop, where the graph gives the others.
+/// A sentence without its full stop, if they do not fit.
 pub fn check_rows(task: Task, rows: OutputRows) -> Result<(), String> {
     match (task, rows) {
         (Task::Classify, OutputRows::Tokens) => Err(
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(find(bare, None, 3).unwrap(), Task::Tag);
         let said = r#"{"architectures": ["ElectraForQuestionAnswering"]}"#;
         assert_eq!(find(said, None, 2).unwrap(), Task::Qa);
-        // A language model's head.
+        // The head of a language model.
         assert!(matches!(find(bare, None, 40), Err(LoadError::UnknownTask)));
         let discriminate = Some(Task::Discriminate);
         assert_eq!(find(bare, discriminate, 40).unwrap(), Task::Discriminate);

@@ -1,4 +1,4 @@
-//! The manager's thread: loads all models, then serves commands and follows the folder.
+//! The manager's thread: loads all models, then executes commands and polls the folder.
 
 use std::io;
 use std::sync::mpsc::RecvTimeoutError;
@@ -10,19 +10,19 @@ use tokio::sync::oneshot;
 use super::manager::{DeviceFailure, Manager};
 use crate::registry::{Command, Commands, ControlError};
 
-/// How often models that are out of service are checked for requests that they still answer.
+/// How often models out of service are checked for unanswered requests.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// mimalloc gives the system back what has been free for a second, when it next looks.
+/// mimalloc returns memory to the system at its first check after the memory has been free for a second.
 const PURGE_DELAY: Duration = Duration::from_millis(1100);
 
 impl Manager {
-    /// Starts a thread that loads all models, then does what it is asked, and follows the folder at this interval.
-    /// `stopping` ends the loading between two models.
+    /// Starts a thread that loads all models, then executes commands and polls the folder at this interval. `stopping`
+    /// ends the initial load between two models.
     ///
     /// # Errors
-    /// Where the operating system refuses to start a thread. The receiver hears of a device that was asked for by name
-    /// and does not work.
+    /// If the operating system can't start a thread. If the device that the configuration names does not work, the
+    /// receiver gets that error.
     pub fn start(
         mut self,
         commands: Commands,
@@ -55,7 +55,7 @@ impl Manager {
                 purge();
                 released = None;
             }
-            // From look to look, however many commands come between.
+            // The interval runs from poll to poll, regardless of commands in between.
             let until_look = interval.map(|interval| interval.saturating_sub(looked.elapsed()));
             let until_release = left.some_stay.then_some(RELEASE_INTERVAL);
             let until_purge =
@@ -66,7 +66,7 @@ impl Manager {
                 None => commands.recv().map_err(RecvTimeoutError::from),
             };
             match command {
-                // Whoever asked and went has nothing to hear.
+                // If the requester is gone, the result is discarded.
                 Ok(Command::Load(name, done)) => {
                     let outcome = self.load(&name).map_err(|reason| {
                         reason.map_or(ControlError::NotFound, ControlError::Failed)
@@ -89,17 +89,18 @@ impl Manager {
     }
 }
 
-/// Has this thread take the time that the workers leave over: a model that is loaded must not slow down those that answer.
+/// Lowers this thread's priority, so that loading a model does not slow down the workers.
 fn requests_first() {
-    // A tenth of a core where the workers want all of them. On Linux it holds for the calling thread alone.
+    // If the workers want all cores, niceness 10 leaves this thread a tenth of one. On Linux it applies to the calling
+    // thread only.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, 10) {
         tracing::debug!(%error, "models are loaded at the same priority as requests");
     }
 }
 
-/// Has mimalloc look for memory to give back: it does when a thread ends. A busy server's threads have it look often
-/// enough; one without requests would keep an unloaded model's memory.
+/// Makes mimalloc return free memory, which it does when a thread ends. On a busy server its checks are frequent
+/// enough. Without requests, an unloaded model's memory would stay.
 fn purge() {
     let ended = thread::Builder::new()
         .spawn(|| drop(vec![0_u8; 1]))

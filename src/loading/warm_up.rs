@@ -1,5 +1,5 @@
-//! Runs a loaded graph before its first request: so that no request pays for first times, and to measure what batches
-//! suit it on this machine.
+//! Runs a loaded graph before its first request: takes the cost of first runs off requests, and measures which batch
+//! sizes suit the model on this machine.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -11,28 +11,29 @@ use crate::inference::{Cores, Model, Sequence};
 use crate::numbers::float;
 use crate::text::SpecialTokens;
 
-/// What measuring may take, roughly: what it has found by then counts.
+/// The approximate time limit of a measurement. Results so far count when it ends.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Sequences of a measured batch are this long, as sentences are.
+/// The length of sequences in a measured batch, typical of sentences.
 const SENTENCE: usize = 32;
-/// Token budgets to choose from. On the CPU larger ones gain nothing: their activations leave the cache.
+/// Candidate token budgets. Larger ones gain nothing on the CPU, because their activations no longer fit the cache.
 const CPU_BUDGETS: [usize; 3] = [64, 128, 256];
 const GPU_BUDGETS: [usize; 4] = [256, 1024, 4096, 8192];
-/// A smaller budget is taken for this share of the best throughput, since requests wait less for small batches.
+/// The smallest budget that reaches this share of the best throughput is chosen, since requests wait less for small
+/// batches.
 const NEARLY_BEST: f64 = 0.97;
-/// How often each is measured, as far as patience goes. The first run of a shape also pays for its memory, and what else the
-/// machine does can only slow a run: the best counts.
+/// Runs of each candidate, as far as time allows. The best run counts: the first run of a shape also allocates memory,
+/// and other load on the machine can only slow a run.
 const ROUNDS: usize = 3;
-/// Lengths from which all cores may pay.
+/// Candidate lengths from which all cores may pay.
 const LONG: [usize; 2] = [32, 128];
-/// From here on they do: operators are large enough to be shared, whatever else the machine did while it was measured.
+/// From this length on, all cores always pay: the operators are large enough to be shared. Independent of measurements,
+/// which other load may have disturbed.
 const VERY_LONG: usize = 384;
-/// All cores pay where they take less than this share of the time that one takes.
+/// All cores pay if they need less than this share of one core's time.
 const WORTH_IT: f64 = 0.9;
 
-/// What is warmed.
+/// A graph to warm up.
 pub struct WarmUp<'a> {
-    /// The graph.
     pub graph: &'a Graph,
     /// Tokens that every vocabulary has.
     pub special_tokens: SpecialTokens,
@@ -41,11 +42,11 @@ pub struct WarmUp<'a> {
 }
 
 impl WarmUp<'_> {
-    /// Runs every session, and measures the sizes of batches: the token budget only where it is not given, and nothing
-    /// where a model like this one was measured before.
+    /// Runs every session, and measures batch sizes. Skips the token budget if it is given, and all measurements if a
+    /// similar model was measured before.
     ///
     /// # Errors
-    /// Where the graph does not run.
+    /// If the graph does not run.
     pub fn run(
         &self,
         sessions: NonZeroUsize,
@@ -122,7 +123,7 @@ impl WarmUp<'_> {
         }
         let started = Instant::now();
         for length in LONG.map(|length| length.min(self.max_tokens)) {
-            // Where even short sequences take long, their operators are large enough to be shared.
+            // If even short sequences take long, their operators are large enough to be shared.
             let pays = started.elapsed() > PATIENCE || {
                 let sequence = self.sequence(length);
                 let best = |cores| {
@@ -156,7 +157,7 @@ impl WarmUp<'_> {
     }
 }
 
-/// Of token budgets, growing, and the time that one batch took with each, the smallest whose throughput is nearly the
+/// From budgets in increasing order, each with the time of one batch, picks the smallest whose throughput is nearly the
 /// best.
 fn smallest_good_budget(measured: &[(usize, Duration)]) -> NonZeroUsize {
     let rate = |&(budget, time): &(usize, Duration)| {

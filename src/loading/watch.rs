@@ -1,23 +1,22 @@
-//! What is to be done when the folder of a model repository looks otherwise than before. Pure.
+//! Compares snapshots of a model repository and decides what to load and unload. Pure.
 
 use std::collections::BTreeMap;
 
 use crate::model_folder::{Fingerprint, Version};
 
-/// The versions of models at one look at the repository, each with its files' fingerprint.
+/// The versions of all models at one poll, each with the fingerprint of its files.
 pub type Snapshot = BTreeMap<(String, Version), Fingerprint>;
 
-/// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Load a version: it is new, or its files are others.
+    /// The version is new, or its files changed.
     Load(String, Version),
-    /// Let a version go: it is not there any more.
+    /// The version's folder is gone.
     Remove(String, Version),
 }
 
-/// What differs from the files that were last loaded, or tried, and has not changed since the look before: files that are
-/// being copied are let alone until they rest, and a folder that a network share does not show for a moment is kept.
+/// Lists versions that differ from the last attempt to load them (`tried`) and are unchanged across two polls. So
+/// half-copied files are ignored, and a folder that a network share hides for a moment is kept.
 #[must_use]
 pub fn changes(tried: &Snapshot, before: &Snapshot, now: &Snapshot) -> Vec<Change> {
     let new = now
@@ -35,7 +34,7 @@ pub fn changes(tried: &Snapshot, before: &Snapshot, now: &Snapshot) -> Vec<Chang
 mod tests {
     use super::*;
 
-    /// `a1=x`: version 1 of the model a, with files x.
+    /// Parses `a1=x`: version 1 of the model a, with files x.
     fn look(text: &str) -> Snapshot {
         let version = |item: &str| {
             let (key, files) = item.split_once('=').unwrap();
@@ -61,17 +60,17 @@ mod tests {
             assert_eq!(changes, expected, "{tried} | {before} | {now}");
         };
         check("a1=x", "a1=x", "a1=x", &[]);
-        // New, and copied for a while.
+        // A new version, still being copied at first.
         check("a1=x", "a1=x", "a1=x a2=p", &[]);
         check("a1=x", "a1=x a2=p", "a1=x a2=q", &[]);
         check("a1=x", "a1=x a2=q", "a1=x a2=q", &["+a2"]);
-        // Changed in place.
+        // A version changed in place.
         check("a1=x", "a1=x", "a1=y", &[]);
         check("a1=x", "a1=y", "a1=y", &["+a1"]);
-        // Out of sight, and gone.
+        // Temporarily invisible, then removed.
         check("a1=x b1=x", "a1=x b1=x", "a1=x", &[]);
         check("a1=x b1=x", "a1=x", "a1=x", &["-b1"]);
-        // A new version comes before the old one goes.
+        // A new version is loaded before the old one is removed.
         check("a1=x", "a2=x", "a2=x", &["+a2", "-a1"]);
     }
 }
