@@ -1,59 +1,56 @@
-//! Commands to whoever loads and unloads models, and their outcomes.
+//! The channel for commands that load and unload models.
 
 use std::sync::mpsc;
 
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-/// Sends commands to the manager; cheap to clone.
+/// Sends commands to the manager. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Control {
     commands: mpsc::Sender<Command>,
 }
 
-/// The manager's end of the channel, which closes once no [`Control`] is left.
+/// The manager's end of the channel. Closes when the last [`Control`] is dropped.
 pub type Commands = mpsc::Receiver<Command>;
 
-/// Why a model could not be loaded or unloaded.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ControlError {
-    /// There is no such model.
     #[error("there is no such model")]
     NotFound,
-    /// It could not be loaded: a sentence.
+    /// It could not be loaded, for this reason (a sentence).
     #[error("{0}")]
     Failed(String),
-    /// Nobody manages models any more, or yet.
+    /// The manager has stopped, or has not started.
     #[error("the server is stopping")]
     Stopped,
 }
 
-/// One command: the model's name, and where the outcome is sent.
+/// A command with the model's name and the channel for its result.
 #[derive(Debug)]
 pub enum Command {
-    /// Load it, or load it again if its files have changed.
+    /// Load the model, or reload it if its files have changed.
     Load(String, oneshot::Sender<Result<(), ControlError>>),
-    /// Take it out of service.
+    /// Take the model out of service.
     Unload(String, oneshot::Sender<Result<(), ControlError>>),
 }
 
 impl Control {
-    /// Both ends of the channel.
     #[must_use]
     pub fn new() -> (Self, Commands) {
         let (commands, received) = mpsc::channel();
         (Self { commands }, received)
     }
 
-    /// Loads a model, or loads it again if its files have changed; returns when it serves.
+    /// Loads a model, or reloads it if its files have changed. Returns once it serves.
     ///
     /// # Errors
-    /// See [`ControlError`]. What served before goes on serving.
+    /// See [`ControlError`]. The version that served before goes on serving.
     pub async fn load(&self, name: &str) -> Result<(), ControlError> {
         self.ask(|done| Command::Load(name.to_owned(), done)).await
     }
 
-    /// Takes a model out of service; what it has accepted is still answered.
+    /// Takes a model out of service. Accepted requests are still answered.
     ///
     /// # Errors
     /// See [`ControlError`].

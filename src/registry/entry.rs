@@ -1,4 +1,4 @@
-//! One model of the list: its versions and their states. Pure.
+//! A model in the registry: its versions and their states. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,45 +8,42 @@ use super::status::{ModelStatus, VersionState};
 use crate::model_folder::{FoundModel, Version};
 use crate::task::Task;
 
-/// A model that was found.
 #[derive(Debug)]
 pub struct Entry {
-    /// Its other names, by electra.toml.
+    /// Other names, from electra.toml.
     pub aliases: Vec<String>,
-    /// The name that it was pulled by from the hub, if it was.
+    /// The hub name that it was pulled from, if any.
     pub hub_name: Option<String>,
-    /// Whether it answers its task's route by default, where electra.toml says.
+    /// Whether it is the default of its task's route, if electra.toml says so or denies it.
     pub route: Option<bool>,
-    /// Whether the server is not ready without it.
+    /// Whether the server is ready only once this model is.
     pub required: bool,
-    /// Its versions.
     pub versions: BTreeMap<Version, VersionEntry>,
 }
 
-/// One version of a model.
 #[derive(Debug)]
 pub struct VersionEntry {
-    /// What its files say before it is loaded; None where only the graph or nothing says it.
+    /// The task that its files name. `None` if only the graph tells, or nothing does.
     declared_task: Option<Task>,
-    /// What answers.
+    /// The loaded model, if any.
     model: Option<Arc<LoadedModel>>,
-    /// What becomes of the files as they are now.
+    /// The state of its files on disk, which may be newer than `model`.
     files: Files,
 }
 
-/// What becomes of a version's files.
+/// The state of a version's files.
 #[derive(Debug)]
 enum Files {
-    /// They are loaded, or to be loaded.
+    /// Loaded, or to be loaded.
     Wanted,
-    /// They could not be loaded.
+    /// Could not be loaded, for this reason.
     Refused(String),
-    /// They are not wanted: unloaded by an operator, or passed over by electra.toml's `versions`.
+    /// Not to be loaded: an operator unloaded the model, or `versions` in electra.toml excludes this version.
     Unwanted,
 }
 
 impl Entry {
-    /// A model without versions yet.
+    /// A model without versions.
     pub fn new(required: bool) -> Self {
         Self {
             aliases: Vec::new(),
@@ -57,7 +54,7 @@ impl Entry {
         }
     }
 
-    /// Takes over what was found: settings where they can be read, and versions that are new.
+    /// Takes over a scan's results: settings, if they can be read, and new versions.
     pub fn update(&mut self, found: &FoundModel) {
         if let Ok(settings) = &found.settings {
             self.aliases.clone_from(&settings.aliases);
@@ -72,7 +69,8 @@ impl Entry {
         }
     }
 
-    /// The version that serves: the highest that is loaded; where none is, the highest that is wanted, or the highest.
+    /// The version that serves: the highest one loaded. If none is loaded, the highest one that is wanted, else the
+    /// highest.
     fn serving(&self) -> Option<&VersionEntry> {
         let descending = || self.versions.values().rev();
         descending()
@@ -88,12 +86,12 @@ impl Entry {
         }
     }
 
-    /// The state of a version, or of the one that serves.
+    /// The state of the given version, or of the one that serves.
     pub fn state(&self, asked: Option<Version>) -> Option<ModelState> {
         self.version(asked).map(VersionEntry::state)
     }
 
-    /// What a version does, or the one that serves, where it is known yet.
+    /// The task of the given version or of the one that serves, once known.
     pub fn task(&self, asked: Option<Version>) -> Option<Task> {
         let version = self.version(asked)?;
         match &version.model {
@@ -102,7 +100,6 @@ impl Entry {
         }
     }
 
-    /// All that can be told.
     pub fn status(&self, name: &Arc<str>) -> ModelStatus {
         let described = |(&number, version): (&Version, &VersionEntry)| {
             let problem = match &version.files {
@@ -116,7 +113,7 @@ impl Entry {
             name: Arc::clone(name),
             aliases: self.aliases.iter().chain(&self.hub_name).cloned().collect(),
             task: self.task(None),
-            // A model has a version as long as it is listed.
+            // A listed model always has a version.
             state: self.state(None).unwrap_or(ModelState::Unloaded),
             required: self.required,
             versions: self.versions.iter().map(described).collect(),
@@ -137,34 +134,33 @@ impl VersionEntry {
         }
     }
 
-    /// Its files name this task.
+    /// Records the task that the version's files name.
     pub fn declare(&mut self, task: Option<Task>) {
         self.declared_task = task;
     }
 
-    /// It is loading, or again.
+    /// Marks the version as loading or reloading.
     pub fn begin(&mut self) {
         self.files = Files::Wanted;
     }
 
-    /// It is loaded; what was there before is returned.
+    /// Puts the loaded model in place, and returns the one it replaces.
     pub fn loaded(&mut self, model: Arc<LoadedModel>) -> Option<Arc<LoadedModel>> {
         self.files = Files::Wanted;
         self.model.replace(model)
     }
 
-    /// It could not be loaded.
+    /// Records why the version could not be loaded.
     pub fn failed(&mut self, reason: String) {
         self.files = Files::Refused(reason);
     }
 
-    /// It is out of service; what was loaded is returned.
+    /// Takes the version out of service, and returns its model.
     pub fn unload(&mut self) -> Option<Arc<LoadedModel>> {
         self.files = Files::Unwanted;
         self.model.take()
     }
 
-    /// What was loaded.
     pub fn into_model(self) -> Option<Arc<LoadedModel>> {
         self.model
     }
@@ -182,7 +178,7 @@ impl VersionEntry {
 }
 
 impl FoundModel {
-    /// Whether a version is loaded, by electra.toml; where that can't be read, every one is.
+    /// Whether electra.toml selects this version. If it can't be read, all versions are selected.
     #[must_use]
     pub fn takes(&self, version: Version) -> bool {
         let highest = self.versions.last().map(|folder| folder.version);

@@ -1,4 +1,4 @@
-//! The list of models that requests look into; whoever loads and unloads models changes it.
+//! The list of models that requests look up, and that the manager changes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,19 +12,19 @@ use super::status::{DefaultModel, Lookup, ModelStatus};
 use crate::model_folder::{Address, FoundModel, ModelFolder, Version};
 use crate::task::Task;
 
-/// All models of a model repository by name, each with the state of its versions. Shared by those who ask models and the
-/// one who changes them; every method holds its lock for moments.
+/// All models of a model repository by name, each with the state of its versions. Requests read it, and the manager
+/// changes it. Every method holds the lock briefly.
 #[derive(Debug, Default)]
 pub struct Registry {
     models: RwLock<BTreeMap<Arc<str>, Entry>>,
-    /// Whether all that was there at the start has been loaded, or tried.
+    /// Whether the initial load is done: each model has been loaded or has failed.
     settled: AtomicBool,
-    /// Told of each change, once it can be seen.
+    /// Notified after each change is visible.
     changed: Sender<()>,
 }
 
 impl Registry {
-    /// A registry of these models, all still to be loaded.
+    /// A registry in which all models found are still to be loaded.
     #[must_use]
     pub fn new(found: &[FoundModel]) -> Self {
         let registry = Self::default();
@@ -38,13 +38,13 @@ impl Registry {
         registry
     }
 
-    /// The names, in order.
+    /// The names, in alphabetical order.
     #[must_use]
     pub fn names(&self) -> Vec<Arc<str>> {
         self.read().keys().cloned().collect()
     }
 
-    /// The name of the model that an address (a name, an alias, with or without a version) means.
+    /// Resolves an address (a name or an alias, with or without a version) to a model's name.
     #[must_use]
     pub fn find(&self, address: &str) -> Option<Arc<str>> {
         let models = self.read();
@@ -80,7 +80,7 @@ impl Registry {
         entry.state(address.version)
     }
 
-    /// What a model does, where it is known yet.
+    /// A model's task, once known.
     #[must_use]
     pub fn task(&self, address: &str) -> Option<Task> {
         let models = self.read();
@@ -88,7 +88,6 @@ impl Registry {
         resolve(&models, address)?.1.task(address.version)
     }
 
-    /// A model, in all that can be told of it.
     #[must_use]
     pub fn status(&self, address: &str) -> Option<ModelStatus> {
         let models = self.read();
@@ -96,7 +95,7 @@ impl Registry {
         Some(entry.status(name))
     }
 
-    /// All models by name.
+    /// All models, ordered by name.
     #[must_use]
     pub fn statuses(&self) -> Vec<ModelStatus> {
         let models = self.read();
@@ -106,31 +105,31 @@ impl Registry {
             .collect()
     }
 
-    /// The model a task's route uses when the request names none. A model that was unloaded is passed over.
+    /// The model that a task's route uses if the request names none. Unloaded models are skipped.
     #[must_use]
     pub fn default_model(&self, task: Task) -> DefaultModel {
         default_model(&self.read(), task)
     }
 
-    /// Whether all that was there at the start has been loaded, or tried.
+    /// Whether the initial load is done: each model has been loaded or has failed.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
     }
 
-    /// Notes that all that was there at the start has been loaded, or tried.
+    /// Marks the initial load as done.
     pub fn mark_settled(&self) {
         self.settled.store(true, Ordering::Release);
         self.changed.send_replace(());
     }
 
-    /// Hears of each change from now on.
+    /// Notifies of each change from now on.
     #[must_use]
     pub fn changes(&self) -> Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Lists a model as it was found: new versions are to be loaded; what is listed already keeps its state.
+    /// Lists a model that a scan found. New versions are to be loaded, and listed ones keep their state.
     pub fn add(&self, model: &FoundModel, required: bool) {
         self.alter(|models| {
             let entry = models
@@ -140,21 +139,21 @@ impl Registry {
         });
     }
 
-    /// Notes that a version is loading, or again.
+    /// Marks a version as loading or reloading.
     pub fn mark_loading(&self, folder: &ModelFolder) {
         self.declare(folder);
         self.change(folder, VersionEntry::begin);
     }
 
-    /// Notes which task a version's files name.
+    /// Records the task that a version's files name.
     fn declare(&self, folder: &ModelFolder) {
-        // Read before the lock is taken.
+        // Reads files, so it comes before the lock.
         let task = folder.declared_task();
         self.change(folder, |version| version.declare(task));
     }
 
-    /// Puts a loaded model in its version's place. Who asks from now on gets it; who asked before is still answered by
-    /// the one that was there, which is returned.
+    /// Puts a loaded model in its version's place, and returns the one it replaces. Requests from now on get the new
+    /// one. Earlier requests are still answered by the old one.
     pub fn mark_loaded(
         &self,
         folder: &ModelFolder,
@@ -164,12 +163,12 @@ impl Registry {
             .flatten()
     }
 
-    /// Notes why a version could not be loaded. One that was loaded before from other files stays.
+    /// Records why a version could not be loaded. A model loaded from earlier files stays in service.
     pub fn mark_failed(&self, folder: &ModelFolder, reason: String) {
         self.change(folder, |version| version.failed(reason));
     }
 
-    /// Takes a version off the list that is not there any more, and the model with its last version. Returns what was
+    /// Removes a version whose folder is gone, and the model with its last version. Returns the version's model, if
     /// loaded.
     pub fn remove(&self, name: &str, version: Version) -> Option<Arc<LoadedModel>> {
         let removed = self.alter(|models| {
@@ -186,7 +185,7 @@ impl Registry {
         removed.and_then(VersionEntry::into_model)
     }
 
-    /// Takes a version out of service and returns what was loaded; it stays listed.
+    /// Takes a version out of service but keeps it listed. Returns its model, if loaded.
     pub fn mark_unloaded(&self, name: &str, version: Version) -> Option<Arc<LoadedModel>> {
         self.alter(|models| {
             let entry = models.get_mut(name)?;

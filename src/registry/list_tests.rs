@@ -1,4 +1,4 @@
-//! How models are listed, found and chosen.
+//! Listing, looking up and choosing models.
 
 use super::*;
 use crate::model_folder::Content;
@@ -19,7 +19,7 @@ fn model(name: &str, versions: &[&str], settings: &str) -> FoundModel {
     }
 }
 
-/// Models of which one version each is there, whose files name the task.
+/// Models with one version each, whose files name the task.
 fn registry(tasks: &[(&str, Option<Task>)]) -> Registry {
     let registry = Registry::default();
     for (name, task) in tasks {
@@ -109,7 +109,8 @@ fn a_pulled_model_is_found_by_its_name_on_the_hub() {
     models.add(&model("d", &["1"], "aliases = [\"z\"]"), true);
     models.add(&pulled("e", "z"), true);
     let found = |address: &str| models.find(address).map(|name| name.to_string());
-    // Of two that came from the same place the first by name; a name and an alias go before it.
+    // If two models were pulled from the same hub name, the first by name is found. Names and aliases take precedence
+    // over hub names.
     for (address, name) in [
         ("org/x", Some("a")),
         ("org/x@2", Some("a")),
@@ -122,7 +123,7 @@ fn a_pulled_model_is_found_by_its_name_on_the_hub() {
     }
     assert!(models.state("org/x@3").is_none());
     assert_eq!(models.status("b").unwrap().aliases, ["org/x"]);
-    // One that was put in its place by hand has lost it.
+    // A model that replaces a pulled one by hand has no hub name.
     models.add(&model("c", &["1"], ""), false);
     assert_eq!(found("org/y"), None);
 }
@@ -136,7 +137,7 @@ fn models_are_found_by_name_alias_and_version() {
     for (address, expected) in [
         ("a", Some("a")),
         ("a@3", Some("a")),
-        // A name goes before an alias, and of two models with one alias the first by name has it.
+        // Names take precedence over aliases. If two models share an alias, the first by name is found.
         ("b", Some("b")),
         ("x", Some("a")),
         ("y@2", Some("b")),

@@ -1,4 +1,4 @@
-//! The models that requests may ask: each with the state of its versions.
+//! The models that requests can use, each with the state of its versions.
 
 mod control;
 mod entry;

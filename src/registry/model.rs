@@ -1,4 +1,4 @@
-//! What a model is: its task, its description, its state.
+//! A loaded model: its description and its state.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,55 +12,47 @@ use crate::model_folder::{RequestDefaults, Version};
 use crate::task::Task;
 use crate::text::Tokenizer;
 
-/// What is known of a loaded model.
+/// The description of a loaded model.
 #[derive(Clone, Debug)]
 pub struct ModelInfo {
-    /// Its folder's name.
+    /// The name of its folder.
     pub name: String,
-    /// Which version of it.
     pub version: Version,
-    /// What it computes.
     pub task: Task,
-    /// Number format of its weights.
+    /// The number format of its weights.
     pub precision: Precision,
-    /// What computes it; never `auto`.
+    /// Never `auto`.
     pub device: Device,
-    /// How its graph takes sequences.
+    /// Whether its graph takes packed or padded sequences.
     pub layout: Layout,
-    /// Longest sequence in tokens, special ones included.
+    /// The longest sequence in tokens, special tokens included.
     pub max_tokens: usize,
-    /// How many token types it knows.
+    /// The number of token types.
     pub token_types: usize,
-    /// Names of its outputs by index; none for discriminate and qa.
+    /// Names of its outputs by index. Empty for discriminate and qa.
     pub labels: Vec<String>,
-    /// How its labels tell places in an entity, where it tags.
+    /// How its labels mark positions in an entity, for tagging models.
     pub scheme: Scheme,
-    /// What its scores mean (`problem_type`), where config.json says.
+    /// `problem_type` of config.json, which tells how scores are meant.
     pub problem_type: Option<ProblemType>,
-    /// What a request to it may hold.
+    /// The limits of requests to this model.
     pub limits: Limits,
-    /// What holds where a request does not say.
+    /// Defaults for fields that a request omits.
     pub defaults: RequestDefaults,
-    /// The graph's inputs.
     pub inputs: Vec<TensorInfo>,
-    /// The graph's outputs.
     pub outputs: Vec<TensorInfo>,
-    /// Bytes of the model's files.
+    /// Total size of the model's files.
     pub size_bytes: u64,
-    /// What it was made of, where `electra pull` made it: `google/electra-small-discriminator at commit …`.
+    /// Set by `electra pull`: `google/electra-small-discriminator at commit …`.
     pub source: Option<String>,
 }
 
-/// A model that can be asked.
+/// A model that can answer requests.
 #[derive(Clone)]
 pub struct LoadedModel {
-    /// What is known of it.
     pub info: ModelInfo,
-    /// Text to tokens.
     pub tokenizer: Arc<Tokenizer>,
-    /// How large its batches are.
     pub sizing: BatchSizing,
-    /// Where its sequences wait to be run.
     pub queue: ModelQueue,
 }
 
@@ -73,24 +65,20 @@ impl fmt::Debug for LoadedModel {
     }
 }
 
-/// Whether a model can be asked.
 #[derive(Clone, Debug)]
 pub enum ModelState {
-    /// Not yet.
     Loading,
-    /// Yes.
     Ready(Arc<LoadedModel>),
-    /// No, and why: a sentence.
     Failed {
-        /// What is wrong and what to do.
+        /// A sentence: what is wrong and what to do.
         reason: String,
     },
-    /// It was taken out of service, or is not wanted.
+    /// Taken out of service by an operator, or excluded by electra.toml.
     Unloaded,
 }
 
 impl ModelState {
-    /// The model, where it can be asked.
+    /// The loaded model, if it can answer requests.
     #[must_use]
     pub fn model(&self) -> Option<&Arc<LoadedModel>> {
         match self {

@@ -1,4 +1,4 @@
-//! What the registry tells of its models.
+//! The state of models as reported to clients.
 
 use std::sync::Arc;
 
@@ -6,40 +6,36 @@ use super::model::ModelState;
 use crate::model_folder::Version;
 use crate::task::Task;
 
-/// A model as it can be seen from outside.
 #[derive(Clone, Debug)]
 pub struct ModelStatus {
-    /// Its name.
     pub name: Arc<str>,
-    /// Its other names.
+    /// Other names, from electra.toml.
     pub aliases: Vec<String>,
-    /// What it does, where it is known yet.
+    /// Once known.
     pub task: Option<Task>,
     /// The state of the version that serves.
     pub state: ModelState,
-    /// Whether it was there at the start, so that the server is not ready without it.
+    /// Whether it was there at the start. The server is ready only once all such models are.
     pub required: bool,
-    /// Its versions, the lowest first.
+    /// In ascending order.
     pub versions: Vec<(Version, VersionState)>,
 }
 
-/// What a route without `"model"` in its request gets.
+/// The model that a route uses if the request names none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DefaultModel {
-    /// The model that electra.toml gives the route, or else the first by name that does the task, whatever its state.
+    /// The model that electra.toml assigns to the route, or else the first by name with the task, whatever its state.
     Is(Arc<str>),
-    /// Not known until this model, whose task only its graph says, is loaded.
+    /// Unknown until this model is loaded: only its graph tells its task.
     Awaits(Arc<str>),
-    /// No model does the task.
+    /// No model has the task.
     None,
 }
 
-/// A version as it can be seen from outside.
 #[derive(Clone, Debug)]
 pub struct VersionState {
-    /// Whether it can be asked.
     pub state: ModelState,
-    /// Why its files, as they are now, could not be loaded; it may still answer from those that were there before.
+    /// Why its current files could not be loaded. A model loaded from earlier files may still serve.
     pub problem: Option<String>,
 }
 
