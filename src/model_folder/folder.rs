@@ -1,4 +1,4 @@
-//! Finds the models of a model repository, and the versions of each.
+//! Finds the models of a model repository and their versions.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,68 +15,59 @@ use crate::export::checkpoint::is_checkpoint;
 use crate::model_config::ModelConfig;
 use crate::task::Task;
 
-/// How deep files may lie in a model's folder to count as its own.
+/// Files up to this depth in a model's folder belong to the model.
 const DEPTH: usize = 3;
 
-/// A model: a folder that holds what is needed to run it, or numbered folders that do.
+/// A model: a folder with the files needed to run it, or with numbered folders that have them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoundModel {
-    /// Its name: the folder's.
+    /// The folder's name.
     pub name: String,
-    /// What electra.toml in its folder says, or what is wrong with it.
+    /// The content of its electra.toml, or what is wrong in it.
     pub settings: Result<ModelSettings, String>,
-    /// The name that it was pulled by from the hub (`ORG/NAME`), if it was.
+    /// The hub name that it was pulled from (`ORG/NAME`), if any.
     pub hub_name: Option<String>,
-    /// Its versions, the lowest first; at least one.
+    /// In ascending order, at least one.
     pub versions: Vec<ModelFolder>,
 }
 
 /// The folder of one version of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
-    /// The model's name.
     pub name: String,
-    /// Which version of it this is.
     pub version: Version,
-    /// The folder with its files.
+    /// The folder with the version's files.
     pub path: PathBuf,
-    /// The folder of the model, where that is another.
+    /// The model's folder, if the version has a folder of its own.
     pub parent: Option<PathBuf>,
-    /// What there is to run.
     pub content: Content,
 }
 
-/// What a model folder has to run.
+/// The runnable content of a model folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// This graph: the one that electra.toml names, `model.onnx`, or `onnx/model.onnx` as Hugging Face Optimum lays it out;
-    /// where there is neither, nor a checkpoint, the only one there is.
+    /// A graph: the one that electra.toml names, `model.onnx`, or `onnx/model.onnx` as Hugging Face Optimum lays it
+    /// out. Without any of these and without a checkpoint, the folder's only graph.
     Graph(PathBuf),
-    /// A checkpoint's weights, of which a graph is made first.
+    /// The weights of a checkpoint, which is exported to a graph first.
     Checkpoint,
-    /// Several graphs by other names, relative to the folder: electra.toml must name one.
+    /// Several graphs with other names, relative to the folder. electra.toml must name one.
     Unclear(Vec<PathBuf>),
 }
 
-/// Names, lengths and times of a version's files: another fingerprint means other files.
+/// Names, lengths and modification times of a version's files. It changes if the files do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
 
-/// Why there is nothing to serve.
+/// Why the repository can't be served.
 #[derive(Debug, Error)]
 pub enum ScanError {
-    /// The repository can't be read.
     #[error(
         "The models folder {} can't be read: {source}. Name another by --models, ELECTRA_MODELS or the key models.",
         .path.display()
     )]
-    Unreadable {
-        /// The repository.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// No folder in it is a model.
+    Unreadable { path: PathBuf, source: io::Error },
+    /// No folder in the repository is a model.
     #[error(
         "There is no model in {}: a model is a folder with model.onnx (or onnx/model.onnx, or a checkpoint's weights), \
          config.json, and tokenizer.json or vocab.txt. Put a checkpoint's folder there, make a model of one by \
@@ -84,16 +75,13 @@ pub enum ScanError {
          or name another folder by --models.",
         .path.display(), .path.display(), .path.display()
     )]
-    Empty {
-        /// The repository.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
 }
 
-/// The models of a repository by name. A repository that is itself a model is one of that model.
+/// Lists the models of a repository by name. If the repository is itself a model folder, lists that model only.
 ///
 /// # Errors
-/// Where the folder can't be read or holds no model, with what to do.
+/// If the folder can't be read or holds no model. The sentence says what to do.
 pub fn scan(path: &Path) -> Result<Vec<FoundModel>, ScanError> {
     let unreadable = |source| ScanError::Unreadable {
         path: path.to_owned(),
@@ -116,8 +104,8 @@ pub fn scan(path: &Path) -> Result<Vec<FoundModel>, ScanError> {
     Ok(models)
 }
 
-/// The folder as a model, if it is one. Hidden folders are none, nor are those whose name is no UTF-8; a folder named as
-/// a version is one of the repository's models only if its parent is no model.
+/// Reads the folder as a model. `None` for a hidden folder, or one whose name is not UTF-8. A folder named like a
+/// version is a model only if its parent is not.
 fn as_model(folder: &Path) -> Option<FoundModel> {
     let name = folder.file_name()?.to_str()?;
     if name.starts_with('.') {
@@ -138,7 +126,7 @@ fn as_model(folder: &Path) -> Option<FoundModel> {
             content: content(folder, graph)?,
         });
     }
-    // The note lies in the model's folder, or in that of a version, where versions have folders of their own.
+    // source.json is in the model's folder, or in the version's folder if versions have folders of their own.
     let numbered = versions
         .iter()
         .rev()
@@ -155,7 +143,7 @@ fn as_model(folder: &Path) -> Option<FoundModel> {
     })
 }
 
-/// The versions in a model's folder, the lowest first.
+/// The versions in a model's folder, in ascending order.
 fn numbered(folder: &Path, name: &str) -> Vec<ModelFolder> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let version = |entry: std::fs::DirEntry| {
@@ -176,16 +164,16 @@ fn numbered(folder: &Path, name: &str) -> Vec<ModelFolder> {
     versions
 }
 
-/// What a folder has to run, if it has a tokenizer too.
+/// The runnable content of a folder. `None` without a tokenizer.
 fn content(folder: &Path, graph: Option<&Path>) -> Option<Content> {
     let holds = |files: &[&str]| files.iter().any(|file| folder.join(file).is_file());
-    // An adapter is no model; loading says what it is, and what to do with it.
+    // An adapter is not a model, but it is listed so that loading can explain the problem.
     let adapter = || is_adapter(|file| holds(&[file])).then_some(Content::Checkpoint);
     if !holds(&["tokenizer.json", "vocab.txt"]) {
         return adapter();
     }
     match graph {
-        // Whether it is there or not: if not, loading says so.
+        // Not checked here: if the file is missing, loading reports it.
         Some(graph) => Some(Content::Graph(folder.join(graph))),
         None => usual_graph(folder)
             .map(Content::Graph)
@@ -195,7 +183,7 @@ fn content(folder: &Path, graph: Option<&Path>) -> Option<Content> {
     }
 }
 
-/// The graph where exporters put it: `model.onnx`, or `onnx/model.onnx` as Hugging Face Optimum does.
+/// The graph at the path that exporters use: `model.onnx`, or `onnx/model.onnx` as Hugging Face Optimum does.
 #[must_use]
 pub fn usual_graph(folder: &Path) -> Option<PathBuf> {
     let usual = [
@@ -205,7 +193,7 @@ pub fn usual_graph(folder: &Path) -> Option<PathBuf> {
     usual.into_iter().find(|file| file.is_file())
 }
 
-/// The graphs of a folder whatever their names, such as the `model_quantized.onnx` that Optimum writes.
+/// Graphs with any other name, such as the `model_quantized.onnx` that Optimum writes.
 fn graphs(folder: &Path) -> Option<Content> {
     let in_folder = |inner: &'static str| {
         let entries = std::fs::read_dir(folder.join(inner)).into_iter().flatten();
@@ -229,10 +217,10 @@ fn graphs(folder: &Path) -> Option<Content> {
 }
 
 impl ModelFolder {
-    /// What the electra.toml of this version and of its model say.
+    /// The merged electra.toml of this version and its model.
     ///
     /// # Errors
-    /// A sentence that names the file and what is wrong in it.
+    /// A sentence that names the file and the mistake in it.
     pub fn settings(&self) -> Result<ModelSettings, String> {
         let folders: Vec<&Path> = self
             .parent
@@ -243,15 +231,15 @@ impl ModelFolder {
         ModelSettings::read(&folders)
     }
 
-    /// The task that its files name before anything is loaded; None if they name none, or can't be read.
+    /// The task that its files name, without loading it. `None` if they name none or can't be read.
     #[must_use]
     pub fn declared_task(&self) -> Option<Task> {
         let config = ModelConfig::from_folder(&self.path).ok()?;
         config.task().or_else(|| self.settings().ok()?.task)
     }
 
-    /// The fingerprint of its files as they are now. Hidden folders do not count: what is made of a checkpoint lies in
-    /// such a one. Hidden files do: programs that copy give a file such a name until it is complete.
+    /// The fingerprint of its current files. Ignores hidden folders, since exports of a checkpoint are stored in one.
+    /// Includes hidden files, since copy programs use such names for incomplete files.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         let mut files = Vec::new();
@@ -266,7 +254,7 @@ impl ModelFolder {
 
 #[cfg(test)]
 impl Fingerprint {
-    /// One that differs from others by this name.
+    /// A fingerprint that differs from those with other names.
     #[must_use]
     pub fn of(name: &str) -> Self {
         Self(vec![(name.into(), 0, None)])

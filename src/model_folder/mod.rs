@@ -1,4 +1,4 @@
-//! A model as it lies on disk: its folder and versions, electra.toml, and the note of where it came from.
+//! A model on disk: its folder and versions, electra.toml, and the record of its origin.
 
 mod folder;
 mod provenance;

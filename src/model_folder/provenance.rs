@@ -1,5 +1,5 @@
-//! Where a model folder's checkpoint came from: a note beside the graph, so that the same is not made twice and nothing of
-//! other origin is overwritten.
+//! source.json: records which checkpoint a model folder was made from. It prevents repeating an export, and overwriting
+//! a model of another origin.
 
 use std::fmt;
 use std::io;
@@ -11,58 +11,54 @@ use serde::{Deserialize, Serialize};
 use crate::hub::ModelReference;
 use crate::task::Task;
 
-/// The note's file name.
 pub const SOURCE_FILE: &str = "source.json";
 
-/// What a model folder was made of, and how.
+/// The checkpoint and the options that a model folder was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// The checkpoint.
     #[serde(flatten)]
     pub checkpoint: Checkpoint,
-    /// The precision that was asked for.
+    /// The precision as requested.
     pub precision: String,
-    /// The head that was asked for, if any.
+    /// The head as requested, if any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub task: Option<Task>,
 }
 
-/// A checkpoint as it was at the time.
+/// A checkpoint at the time of the export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Checkpoint {
-    /// From the hub.
     Hub {
         /// `ORG/NAME` or `NAME`.
         name: String,
-        /// The branch, tag or commit that was asked for.
+        /// The requested branch, tag or commit.
         revision: String,
-        /// The commit that it was at.
+        /// The commit that the revision pointed to.
         commit: String,
-        /// The hub's address.
+        /// The hub's base address.
         endpoint: String,
     },
-    /// From a folder.
     Folder {
-        /// Its absolute path.
+        /// The absolute path.
         folder: PathBuf,
-        /// The size of its files together.
+        /// The total size of its files.
         bytes: u64,
-        /// When the latest of them was changed, in milliseconds since 1970.
+        /// The latest modification time of its files, in milliseconds since 1970.
         modified_ms: u64,
     },
 }
 
 impl Checkpoint {
-    /// A folder as it is now.
+    /// Describes a folder as it is now.
     ///
     /// # Errors
-    /// Where it can't be read.
+    /// If the folder can't be read.
     pub fn of_folder(path: &Path) -> io::Result<Self> {
         let folder = path.canonicalize()?;
         let (mut bytes, mut modified_ms) = (0_u64, 0);
         for entry in std::fs::read_dir(&folder)? {
-            // Follows links, as those of a cache.
+            // Follows links, such as those in the hub's cache.
             let Ok(file) = std::fs::metadata(entry?.path()) else {
                 continue;
             };
@@ -83,7 +79,7 @@ impl Checkpoint {
         })
     }
 
-    /// The model's name on the hub, if it is from there.
+    /// The model's name on the hub, if it came from there.
     #[must_use]
     pub fn into_hub_name(self) -> Option<String> {
         match self {
@@ -92,7 +88,7 @@ impl Checkpoint {
         }
     }
 
-    /// Whether this is what a reference leads to as far as can be told without asking the hub.
+    /// Whether the reference points to this checkpoint, as far as can be told without contacting the hub.
     #[must_use]
     pub fn satisfies(&self, reference: &ModelReference) -> bool {
         match self {
@@ -110,7 +106,7 @@ impl Checkpoint {
         }
     }
 
-    /// Whether it is the same repository or folder, at whatever time.
+    /// Whether both are the same repository or folder, possibly at different times.
     #[must_use]
     pub fn is_another_time_of(&self, other: &Self) -> bool {
         match (self, other) {
@@ -127,7 +123,7 @@ impl Checkpoint {
         }
     }
 
-    /// Whether it is the same at the same time, by whatever name of a revision.
+    /// Whether both have the same content, even if the revisions have different names.
     #[must_use]
     pub fn is_same_content_as(&self, other: &Self) -> bool {
         let same_commit = match (self, other) {
@@ -153,22 +149,22 @@ impl fmt::Display for Checkpoint {
 }
 
 impl Source {
-    /// The note in a model folder, if there is one that can be read.
+    /// Reads source.json from a model folder. `None` if it is missing or unreadable.
     #[must_use]
     pub fn read(folder: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(folder.join(SOURCE_FILE)).ok()?).ok()
     }
 
-    /// Puts the note into a model folder.
+    /// Writes source.json into a model folder.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// If the file can't be written.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
         std::fs::write(folder.join(SOURCE_FILE), text + "\n")
     }
 
-    /// Whether the same checkpoint was exported in the same way.
+    /// Whether the same checkpoint was exported with the same options.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.checkpoint.is_same_content_as(&other.checkpoint)

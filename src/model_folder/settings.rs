@@ -1,7 +1,7 @@
-//! electra.toml: what an operator says of a model beside what its own files say.
+//! electra.toml: an operator's settings for one model.
 //!
-//! A model with numbered versions may have one in its own folder, which holds for all of them, and one in a version's
-//! folder, whose keys go before.
+//! A model with numbered versions may have one in its own folder, for all versions, and one in each version's folder,
+//! whose keys take precedence.
 
 use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
@@ -18,50 +18,48 @@ use crate::suggest::suggestion;
 use crate::task::Task;
 use crate::text::OffsetEncoding;
 
-/// The file's name.
 pub const SETTINGS_FILE: &str = "electra.toml";
 
-/// Everything that electra.toml may say.
+/// The content of electra.toml.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSettings {
-    /// What the model does, where nothing else says it, and which of a checkpoint's heads is exported.
+    /// The task, if no other file tells it, and which of a checkpoint's heads is exported.
     pub task: Option<Task>,
     /// Names of its outputs by index, in place of config.json's.
     pub labels: Option<Vec<String>>,
-    /// What a checkpoint is exported to.
+    /// The precision that a checkpoint is exported to.
     #[serde(deserialize_with = "precision")]
     pub precision: Option<PrecisionChoice>,
-    /// The graph's file within the folder, where there are several.
+    /// The graph's path within the folder, if there are several.
     #[serde(deserialize_with = "inside")]
     pub graph: Option<PathBuf>,
     /// Other names of the model.
     pub aliases: Vec<String>,
-    /// Whether it answers its task's route when a request names no model. Of several models that say yes the first by
-    /// name does; one that says no never does.
+    /// Whether the model is the default of its task's route. If several models say true, the first by name is. A model
+    /// that says false never is.
     pub route: Option<bool>,
-    /// Which numbered versions are loaded.
     pub versions: VersionPolicy,
-    /// What a request may hold, and how much may wait.
+    /// Limits of requests to the model, and of its queue.
     pub limits: LimitSettings,
-    /// What holds where a request does not say.
+    /// Defaults of fields that a request omits.
     pub defaults: RequestDefaults,
 }
 
 /// Which numbered versions are loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum VersionPolicy {
-    /// Every one: the highest serves, and others can be asked for.
+    /// All versions. The highest serves, and requests can name the others.
     #[default]
     All,
-    /// The highest.
+    /// The highest only.
     Latest,
-    /// These, of those that are there.
+    /// Those listed here that exist.
     These(Vec<Version>),
 }
 
 impl VersionPolicy {
-    /// Whether a version is loaded, of those there are.
+    /// Whether a version is loaded, given the highest one that exists.
     #[must_use]
     pub fn takes(&self, version: Version, highest: Version) -> bool {
         match self {
@@ -72,24 +70,24 @@ impl VersionPolicy {
     }
 }
 
-/// Bounds of one model, in place of the server's.
+/// Limits of one model, in place of the server's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitSettings {
-    /// Longest sequence in tokens, special ones included; never more than the model has positions.
+    /// The longest sequence in tokens, special tokens included. At most the model's number of positions.
     pub max_tokens: Option<NonZeroUsize>,
-    /// Most inputs of a request.
+    /// The most inputs in one request.
     pub max_inputs: Option<NonZeroUsize>,
-    /// Longest text, in bytes of UTF-8.
+    /// The longest text, in bytes of UTF-8.
     pub max_text_bytes: Option<NonZeroUsize>,
-    /// Sequences that may wait.
+    /// The most sequences that may wait.
     pub queue_capacity: Option<NonZeroUsize>,
-    /// Most tokens of a batch of several sequences.
+    /// The most tokens in a batch of several sequences.
     pub batch_tokens: Option<NonZeroUsize>,
 }
 
 impl LimitSettings {
-    /// The server's limits, where this model sets none.
+    /// Overrides the server's limits with those set here.
     #[must_use]
     pub fn over(&self, limits: Limits) -> Limits {
         Limits {
@@ -102,34 +100,34 @@ impl LimitSettings {
     }
 }
 
-/// Values of request fields that hold where a request does not say, named as those fields.
+/// Defaults of request fields, with the names of those fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestDefaults {
-    /// Of /discriminate.
+    /// For /discriminate.
     pub threshold: Option<Threshold>,
-    /// Of /discriminate.
+    /// For /discriminate.
     pub level: Option<Level>,
-    /// Of /classify, and of /qa.
+    /// For /classify and /qa.
     pub top_k: Option<Count<1>>,
-    /// Of /classify.
+    /// For /classify.
     pub function: Option<ScoreFunction>,
-    /// Of /classify.
+    /// For /classify.
     pub truncate: Option<bool>,
-    /// Of /tag.
+    /// For /tag.
     pub aggregation: Option<Aggregation>,
-    /// Of /qa.
+    /// For /qa.
     pub no_answer: Option<bool>,
-    /// Of /qa.
+    /// For /qa.
     pub max_answer_tokens: Option<Count<1>>,
-    /// Of /qa.
+    /// For /qa.
     pub stride: Option<Count<0>>,
-    /// Of all tasks whose answers have offsets.
+    /// For all tasks whose answers have offsets.
     pub offsets: Option<OffsetEncoding>,
 }
 
 impl RequestDefaults {
-    /// The defaults set here that requests of a task have no field for.
+    /// The names of defaults set here that requests of this task do not have.
     #[must_use]
     pub fn foreign_to(&self, task: Task) -> Vec<&'static str> {
         use Task::{Classify, Discriminate, Qa, Tag};
@@ -157,7 +155,7 @@ impl RequestDefaults {
     /// Checks the defaults of question answering for a model that takes `max_tokens` tokens.
     ///
     /// # Errors
-    /// The bound that every request would break that leaves the field out.
+    /// The limit that every request without the field would exceed.
     pub fn check_qa(&self, max_tokens: usize) -> Result<(), BoundError> {
         check_top_k(self.top_k.map_or(NonZeroUsize::MIN, NonZeroUsize::from))?;
         check_stride(self.stride.map(Count::get), max_tokens.min(WINDOW_TOKENS))
@@ -165,10 +163,10 @@ impl RequestDefaults {
 }
 
 impl ModelSettings {
-    /// Reads the electra.toml of these folders, each where it is; the keys of later folders go before those of earlier.
+    /// Reads and merges the electra.toml files of these folders, if they exist. Keys of later folders take precedence.
     ///
     /// # Errors
-    /// A sentence that names the file and what is wrong in it.
+    /// A sentence that names the file and the mistake in it.
     pub fn read(folders: &[&Path]) -> Result<Self, String> {
         let mut merged = Table::new();
         for folder in folders {
@@ -179,7 +177,7 @@ impl ModelSettings {
                     let table = text
                         .parse::<Table>()
                         .map_err(|error| wrong(&error.message()))?;
-                    // Checked by itself, so that a mistake is told of the file it is in.
+                    // Each file is checked on its own, so that an error names the right one.
                     Self::of(table.clone()).map_err(|reason| wrong(&reason))?;
                     merge(&mut merged, table);
                 }
@@ -220,7 +218,7 @@ impl ModelSettings {
     }
 }
 
-/// Whether a request could name a model so.
+/// Whether a request could use this name for a model.
 fn is_alias(name: &str) -> bool {
     !name.is_empty()
         && Address::from(name).version.is_none()
@@ -229,7 +227,7 @@ fn is_alias(name: &str) -> bool {
         })
 }
 
-/// Puts keys into a table, and keys of tables into its tables.
+/// Merges tables recursively.
 fn merge(into: &mut Table, from: Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
@@ -239,7 +237,7 @@ fn merge(into: &mut Table, from: Table) {
     }
 }
 
-/// A file within the model's folder: no way out of it.
+/// A path that stays within the model's folder.
 fn inside<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     let path = PathBuf::deserialize(deserializer)?;
     let normal = |component: Component<'_>| matches!(component, Component::Normal(_));

@@ -1,17 +1,16 @@
-//! Numbered versions of a model, and how a request names one: `name`, or `name@2`.
+//! Numbered versions of a model, and how requests name them: `name` or `name@2`.
 
 use std::fmt;
 
-/// The number of a version's folder; a model that has no such folders is version 1.
+/// The number of a version's folder. A model without such folders is version 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(u64);
 
 impl Version {
-    /// The version of a model whose files lie in its folder itself.
+    /// The version of a model whose files are directly in its folder.
     pub const ONLY: Self = Self(1);
 
-    /// Reads a folder's name or a request's: a number of at least 1, without sign or leading zeros, so that each version
-    /// has one name.
+    /// Parses a number of at least 1, without sign or leading zeros, so that each version has exactly one name.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -25,17 +24,17 @@ impl fmt::Display for Version {
     }
 }
 
-/// What a request asks for: a model, in one version or in the one that serves.
+/// A model as a request names it, with or without a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address<'a> {
-    /// A model's name or an alias.
+    /// A name or an alias.
     pub name: &'a str,
-    /// The version asked for, if one was.
+    /// `None` for the version that serves.
     pub version: Option<Version>,
 }
 
 impl<'a> From<&'a str> for Address<'a> {
-    /// What follows the last `@` is a version if it is a number; else it belongs to the name.
+    /// The part after the last `@` is a version if it is a number. Otherwise it belongs to the name.
     fn from(text: &'a str) -> Self {
         let parts = text
             .rsplit_once('@')
