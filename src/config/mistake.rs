@@ -1,8 +1,8 @@
-//! What is wrong with a configuration, all of it at once.
+//! The mistakes in a configuration, reported all at once.
 
 use std::fmt;
 
-/// One mistake in the configuration and where it stands.
+/// One mistake in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The flag, the environment variable, or the file and its key.
@@ -11,7 +11,6 @@ pub struct Mistake {
     pub reason: String,
 }
 
-/// All mistakes of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     /// At least one.

@@ -1,4 +1,5 @@
-//! The configuration: every setting from a flag, an environment variable, a TOML file or its default, in this order.
+//! The configuration. Each setting comes from the first of these that has it: flag, environment variable, TOML file,
+//! default.
 
 mod mistake;
 mod parse;

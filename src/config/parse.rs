@@ -1,4 +1,4 @@
-//! One parser a kind of setting: the text as typed -> the value, or what would be right.
+//! Parsers of settings, one per kind: from text to a value, or to a phrase that says what would be right.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::engine::Device;
 use crate::hub::{Origin, OriginError};
 use crate::telemetry::tracing::LogFormat;
 
-/// A path; it need not exist.
+/// A path, which need not exist.
 #[allow(
     clippy::unnecessary_wraps,
     reason = "it stands beside parsers that may fail"
@@ -19,7 +19,7 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
-/// Names of models on the hub, or folders, with commas between them.
+/// Comma-separated names of models on the hub, or folders.
 pub fn origins(text: &str) -> Result<Vec<Origin>, String> {
     text.split(',')
         .map(|name| {
@@ -30,7 +30,7 @@ pub fn origins(text: &str) -> Result<Vec<Origin>, String> {
         .collect()
 }
 
-/// `HOST:PORT`; an absent host is every address of the machine.
+/// `HOST:PORT`. An empty host means all addresses of the machine.
 pub fn address(text: &str) -> Result<String, String> {
     let right = || format!("`{text}` is no address; give HOST:PORT, as 0.0.0.0:8080");
     let (host, port) = text.rsplit_once(':').ok_or_else(right)?;
@@ -46,7 +46,7 @@ pub fn address(text: &str) -> Result<String, String> {
     })
 }
 
-/// `HOST:PORT` as above, or `off`.
+/// `HOST:PORT` as for [`address`], or `off`.
 pub fn address_or_off(text: &str) -> Result<Option<String>, String> {
     match text {
         "off" => Ok(None),
@@ -63,13 +63,13 @@ pub fn device(text: &str) -> Result<Device, String> {
     })
 }
 
-/// A whole number of at least one.
+/// A whole number, at least 1.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is no count; give a whole number of at least 1"))
 }
 
-/// Milliseconds between two times; none for 0.
+/// Milliseconds between two polls. `None` for 0.
 pub fn interval(text: &str) -> Result<Option<Duration>, String> {
     if text == "0" {
         return Ok(None);
@@ -79,7 +79,7 @@ pub fn interval(text: &str) -> Result<Option<Duration>, String> {
         .map_err(|_| format!("`{text}` is no interval; give milliseconds, or 0 for never"))
 }
 
-/// Milliseconds, at least one.
+/// Milliseconds, at least 1.
 pub fn milliseconds(text: &str) -> Result<Duration, String> {
     match text.parse::<u32>() {
         Ok(whole @ 1..) => Ok(Duration::from_millis(u64::from(whole))),

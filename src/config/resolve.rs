@@ -1,4 +1,5 @@
-//! Arguments as typed -> the configuration as resolved: flag over environment over file over default, all mistakes at once.
+//! Resolves the configuration: flags override environment variables, which override the file, which overrides defaults.
+//! Reports all mistakes at once.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -13,19 +14,19 @@ use crate::suggest::suggestion;
 use crate::telemetry::tracing::{LogFormat, LogOptions};
 use crate::text_file;
 
-/// Settings given as flags, as typed.
+/// Settings given as flags, not yet parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arguments {
-    /// `--config`.
+    /// The value of `--config`.
     pub config: Option<String>,
-    /// By key; only the settings that were given.
+    /// By key. Holds only the flags given.
     pub settings: BTreeMap<&'static str, String>,
 }
 
-/// Reads the TOML file that `--config` or `ELECTRA_CONFIG` names, if any, and resolves.
+/// Reads the TOML file that `--config` or `ELECTRA_CONFIG` names, if any, and resolves the configuration.
 ///
 /// # Errors
-/// All mistakes, an unreadable file among them.
+/// All mistakes, including an unreadable file.
 pub fn load(
     arguments: &Arguments,
     environment: impl Fn(&str) -> Option<String>,
@@ -58,7 +59,7 @@ pub fn load(
     }
 }
 
-/// Resolves the configuration from the flags, a look-up of environment variables, and the file's name and text.
+/// Resolves the configuration from flags, a look-up of environment variables, and the file's name and content.
 ///
 /// An environment variable that is set but empty counts as not set.
 ///
@@ -91,7 +92,7 @@ pub fn resolve(
     resolver.resolve()
 }
 
-/// What was given, by key: where it stands and its text; and the mistakes so far.
+/// The given settings by key, each with its source and text, and the mistakes so far.
 struct Resolver {
     given: BTreeMap<&'static str, (String, String)>,
     mistakes: Vec<Mistake>,
@@ -154,7 +155,7 @@ impl Resolver {
                 |text| parse::path(text).map(Some),
                 None,
             ),
-            // Aware of CPU affinity and of cgroup quotas.
+            // Respects CPU affinity and cgroup quotas.
             workers: self.value(
                 "workers",
                 parse::count,
@@ -222,7 +223,7 @@ impl Resolver {
         })
     }
 
-    /// The time a request has by default must be one it may ask for.
+    /// The default timeout of a request must not exceed the maximum.
     fn check_timeouts(&mut self, request: Duration, most: Duration) {
         if request <= most {
             return;
@@ -239,7 +240,7 @@ impl Resolver {
         self.mistake(source, reason);
     }
 
-    /// Two servers can't listen on one address; on port 0 each gets a port of its own.
+    /// Two servers can't listen on one address, except on port 0, where each gets a port of its own.
     fn check_addresses(&mut self, http: &str, grpc: Option<&str>) {
         if grpc != Some(http) || http.ends_with(":0") {
             return;

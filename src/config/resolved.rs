@@ -1,4 +1,4 @@
-//! The configuration, resolved and checked.
+//! The validated configuration.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,35 +10,31 @@ use crate::hub::Origin;
 use crate::limits::{Limits, Timeouts};
 use crate::telemetry::tracing::LogOptions;
 
-/// The configuration, resolved and checked.
+/// The validated configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The model repository.
     pub models: PathBuf,
-    /// Models to put into the repository before it is served.
+    /// Models to add to the repository before serving it.
     pub model: Vec<Origin>,
-    /// Where to listen for HTTP, `HOST:PORT`.
+    /// The address to listen on for HTTP, `HOST:PORT`.
     pub http: String,
-    /// Where to listen for gRPC, `HOST:PORT`, if at all.
+    /// The address to listen on for gRPC, `HOST:PORT`. `None` if gRPC is off.
     pub grpc: Option<String>,
-    /// What computes.
     pub device: Device,
-    /// The ONNX Runtime library, where it was named.
+    /// The ONNX Runtime library. Searched for if `None`.
     pub onnxruntime_library: Option<PathBuf>,
     /// Threads that run models.
     pub workers: NonZeroUsize,
-    /// Sequences that may wait for one model.
+    /// The most sequences that may wait for one model.
     pub queue_capacity: NonZeroUsize,
-    /// Token budget of a batch; measured for each model where none is given.
+    /// The token budget of a batch. Measured per model if `None`.
     pub batch_tokens: Option<NonZeroUsize>,
-    /// What checkpoints are exported to.
+    /// The precision that checkpoints are exported to.
     pub precision: PrecisionChoice,
-    /// How often the model repository is looked through for changes, if at all.
+    /// The time between polls of the model repository. `None` for no polling.
     pub watch_interval: Option<Duration>,
-    /// What one request may hold.
     pub limits: Limits,
-    /// How long things may take.
     pub timeouts: Timeouts,
-    /// What is logged and how.
     pub log: LogOptions,
 }

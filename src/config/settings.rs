@@ -1,36 +1,36 @@
-//! The table of settings: what flags, environment variables, keys of the file and help texts are made from.
+//! The table of settings, from which flags, environment variables, file keys and help texts are made.
 
-/// One setting: the row its flag, environment variable, file key and help text are made from.
+/// One setting: its flag, environment variable, file key and help text.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// The key in the TOML file, snake case.
+    /// The key in the TOML file, in snake case.
     pub key: &'static str,
     /// The flag without its dashes: the key with hyphens.
     pub long: &'static str,
-    /// What stands for its value in the help text.
+    /// The placeholder of its value in the help text.
     pub value: &'static str,
-    /// What it does, a phrase for the help text.
+    /// The help text, a phrase.
     pub help: &'static str,
-    /// The default as the help text shows it.
+    /// The default, as shown in the help text.
     pub default: &'static str,
-    /// Whether it takes several values: a flag more than once, an array in the file, commas elsewhere.
+    /// Whether it takes several values: a repeated flag, an array in the file, commas in the environment.
     pub is_list: bool,
 }
 
 impl Setting {
-    /// The row of a key, if there is one.
+    /// The setting with this key.
     #[must_use]
     pub fn named(key: &str) -> Option<&'static Setting> {
         SETTINGS.iter().find(|setting| setting.key == key)
     }
 
-    /// The flag: `--queue-capacity`.
+    /// For example `--queue-capacity`.
     #[must_use]
     pub fn flag(&self) -> String {
         format!("--{}", self.long)
     }
 
-    /// The environment variable: `ELECTRA_QUEUE_CAPACITY`.
+    /// For example `ELECTRA_QUEUE_CAPACITY`.
     #[must_use]
     pub fn variable(&self) -> String {
         format!("ELECTRA_{}", self.key.to_uppercase())
@@ -61,7 +61,7 @@ const fn list(setting: Setting) -> Setting {
     }
 }
 
-/// Every setting there is, in the order of the help text.
+/// All settings, in the order of the help text.
 pub const SETTINGS: &[Setting] = &[
     setting(
         "models",
