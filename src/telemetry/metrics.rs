@@ -1,4 +1,5 @@
-//! The process's metrics, in the `OpenMetrics` text format that Prometheus scrapes. One value, handed to those who measure.
+//! The process's metrics, in the `OpenMetrics` text format that Prometheus scrapes. There is no global registry: a
+//! [`Metrics`] value is passed to all code that measures.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use crate::numbers::{float, signed};
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Upper bounds in seconds, 100 microseconds to 30 seconds: a short batch of a small model to a request's usual deadline.
+/// Histogram bounds in seconds, from 100 microseconds (a short batch of a small model) to 30 seconds (the default
+/// request timeout).
 const SECONDS: [f64; 17] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0,
@@ -28,7 +30,7 @@ const TOKENS: [f64; 11] = [
     16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0,
 ];
 
-/// All metrics of the process; a clone counts into the same ones.
+/// All metrics of the process. Clones share the same counters.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
@@ -47,7 +49,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers every metric; `version` is the server's own.
+    /// Registers all metrics. `version` is the server's.
     #[must_use]
     pub fn new(version: &str) -> Self {
         let mut registry = Registry::with_prefix("electra");
@@ -121,7 +123,7 @@ impl Metrics {
         }
     }
 
-    /// Makes a model's metrics exist at zero, and returns the handle to count into them without looking up labels.
+    /// Creates a model's metrics at zero, and returns a handle that counts without looking up labels.
     #[must_use]
     pub fn model(&self, name: &str) -> ModelMetrics {
         let labels = ModelLabels {
@@ -147,7 +149,7 @@ impl Metrics {
         }
     }
 
-    /// Makes the metrics of a route's requests to a model exist at zero, before the first request.
+    /// Creates the metrics of a route and model at zero, before the first request.
     pub fn declare_route(&self, route: &str, model: &str) {
         let _ = self
             .requests
@@ -157,8 +159,9 @@ impl Metrics {
             .get_or_create(&RouteLabels::new(route, model));
     }
 
-    /// Counts a request that was answered with the HTTP status `code`. `route` and `model` must be names that the server
-    /// chose (the route's pattern, a loaded model or the empty string), never what a client sent: each new pair is kept.
+    /// Counts a request that was answered with the HTTP status `code`. `route` and `model` must be names that the
+    /// server chose (the route's pattern, a loaded model or the empty string), never a client's text: each new pair is
+    /// kept forever.
     pub fn request_finished(&self, route: &str, model: &str, code: u16, duration: Duration) {
         self.requests
             .get_or_create(&RequestLabels::new(route, model, code))
@@ -168,24 +171,24 @@ impl Metrics {
             .observe(duration.as_secs_f64());
     }
 
-    /// Says whether a model answers requests.
+    /// Sets whether a model answers requests.
     pub fn model_ready(&self, model: &ModelDescription, ready: bool) {
         self.model_ready.get_or_create(model).set(i64::from(ready));
     }
 
-    /// Says nothing more of a model as it was described before.
+    /// Removes the series of a model with this description.
     pub fn forget_model(&self, model: &ModelDescription) {
         self.model_ready.remove(model);
     }
 
-    /// Says whether the files of a model's version could not be loaded.
+    /// Sets whether a version's files could not be loaded.
     pub fn load_failed(&self, model: &str, version: impl fmt::Display, failed: bool) {
         self.model_load_failed
             .get_or_create(&VersionLabels::new(model, version))
             .set(i64::from(failed));
     }
 
-    /// Says nothing more of a version that is not loaded any more.
+    /// Removes the series of a version that no longer exists.
     pub fn forget_load(&self, model: &str, version: impl fmt::Display) {
         self.model_load_failed
             .remove(&VersionLabels::new(model, version));
@@ -194,7 +197,7 @@ impl Metrics {
     /// All metrics as `OpenMetrics` text, see [`CONTENT_TYPE`].
     ///
     /// # Errors
-    /// If a metric does not write itself; none of these fails to.
+    /// If a metric can't be formatted, which none of these does.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut exposition = String::new();
         text::encode(&mut exposition, &self.registry)?;
@@ -202,7 +205,7 @@ impl Metrics {
     }
 }
 
-/// The metrics of one model, ready to be counted into.
+/// A handle to one model's metrics.
 #[derive(Debug, Clone)]
 pub struct ModelMetrics {
     queue_depth: Gauge,
@@ -218,23 +221,23 @@ pub struct ModelMetrics {
 }
 
 impl ModelMetrics {
-    /// The figures of the one queue that this handle was made for.
+    /// The statistics of the one queue that this handle was created for.
     #[must_use]
     pub fn statistics(&self) -> &ModelStatistics {
         &self.statistics
     }
 
-    /// In one of the model's queues, which add up, another number of sequences waits than before.
+    /// Updates the number of waiting sequences in one of the model's queues. The metric is the sum over all of them.
     pub fn queue_depth_changed(&self, before: usize, now: usize) {
         self.queue_depth.inc_by(signed(now) - signed(before));
     }
 
-    /// A sequence that is run waited so long.
+    /// Records how long a sequence waited before it ran.
     pub fn queue_wait(&self, duration: Duration) {
         self.queue_wait.observe(duration.as_secs_f64());
     }
 
-    /// A batch ran.
+    /// Records a batch.
     pub fn batch_run(&self, sequences: usize, tokens: usize, duration: Duration) {
         self.batch_sequences.observe(float(sequences));
         self.batch_tokens.observe(float(tokens));
@@ -243,7 +246,7 @@ impl ModelMetrics {
         self.statistics.batch_run(sequences, duration);
     }
 
-    /// Accepted sequences were dropped unrun.
+    /// Counts accepted sequences that were dropped before they ran.
     pub fn sequences_dropped(&self, reason: DropReason, sequences: usize) {
         match reason {
             DropReason::Expired => &self.expired,
@@ -252,7 +255,7 @@ impl ModelMetrics {
         .inc_by(sequences as u64);
     }
 
-    /// A request was refused because the queue was full.
+    /// Counts a request that was refused because the queue was full.
     pub fn request_rejected(&self) {
         self.requests_rejected.inc();
     }
@@ -261,9 +264,9 @@ impl ModelMetrics {
 /// Why an accepted sequence was not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropReason {
-    /// Its deadline had passed.
+    /// Its deadline passed.
     Expired,
-    /// Nobody waited for it any more: its client had gone, or another sequence of its request had failed.
+    /// The request was abandoned: its client disconnected, or another of its sequences failed.
     Cancelled,
 }
 
@@ -276,16 +279,15 @@ impl DropReason {
     }
 }
 
-/// What is told of a model; empty what is not known.
+/// The labels that describe a model. Unknown ones are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ModelDescription {
-    /// The name it is addressed by.
+    /// The name that requests use.
     pub model: String,
     /// `discriminate`, `classify`, `tag` or `qa`.
     pub task: String,
     /// `fp32`, `fp16` or `int8`.
     pub precision: String,
-    /// The device that it runs on.
     pub device: String,
 }
 
@@ -447,7 +449,7 @@ mod tests {
         model.sequences_dropped(DropReason::Expired, 2);
         model.sequences_dropped(DropReason::Cancelled, 1);
         model.request_rejected();
-        // Another handle of the same name counts into the same metrics.
+        // Another handle with the same name counts into the same metrics.
         metrics
             .model("tagger")
             .batch_run(1, 2, Duration::from_secs(1));

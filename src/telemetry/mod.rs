@@ -1,4 +1,4 @@
-//! What an operator sees of the running process: metrics, each model's own figures, and logs.
+//! Observability: metrics, per-model statistics, and logs.
 
 pub mod metrics;
 pub mod request;

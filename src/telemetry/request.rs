@@ -1,4 +1,4 @@
-//! What every request leaves behind, whichever way it came: its id, its span in the log, its place in the metrics.
+//! Telemetry of each request, for all transports: its id, its log span, and its metrics.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -7,16 +7,16 @@ use tracing::{Span, field};
 
 use super::metrics::Metrics;
 
-/// The header, or metadata, of a request's id.
+/// The header or metadata key of a request's id.
 pub const REQUEST_ID: &str = "x-request-id";
-/// The header, or metadata, of the trace that a request belongs to.
+/// The header or metadata key of a request's trace (W3C Trace Context).
 pub const TRACE_PARENT: &str = "traceparent";
-/// The label of requests to routes that do not exist: one, whatever their paths.
+/// The route label of all requests to unknown routes, which bounds the number of labels.
 pub const UNMATCHED: &str = "unmatched";
-/// What is counted where the client goes before its answer is there; nginx's number for it.
+/// The status counted if the client disconnects before its answer: nginx's 499.
 const CLIENT_GONE: u16 = 499;
 
-/// The span that a request runs in, with the trace that it belongs to where `trace_parent` names one.
+/// The span of a request. Contains the trace that `trace_parent` names, if any.
 #[must_use]
 pub fn span(method: &str, route: &str, id: &str, trace_parent: Option<&str>) -> Span {
     let span = tracing::info_span!(
@@ -33,7 +33,7 @@ pub fn span(method: &str, route: &str, id: &str, trace_parent: Option<&str>) -> 
     span
 }
 
-/// The client's id if it is printable ASCII and of reasonable length, else a new one.
+/// The client's id if it is printable ASCII of reasonable length. Otherwise a new one.
 #[must_use]
 pub fn request_id(sent: Option<&str>) -> String {
     let usable = |id: &&str| {
@@ -43,8 +43,9 @@ pub fn request_id(sent: Option<&str>) -> String {
         .map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
 }
 
-/// Trace id and parent id of a `traceparent` header (W3C Trace Context, level 1): `00-<32 hex>-<16 hex>-<2 hex>`. Of
-/// later versions, which may append fields, the same four are read. None where it is malformed, which is ignored.
+/// Parses the trace id and parent id of a `traceparent` header (W3C Trace Context, level 1): `00-<32 hex>-<16 hex>-<2
+/// hex>`. Later versions may append fields, which are ignored. `None` if malformed, in which case the header is
+/// ignored.
 fn read_trace_parent(header: &str) -> Option<(&str, &str)> {
     let mut fields = header.trim().split('-');
     let (version, trace, parent, flags) = (
@@ -65,7 +66,7 @@ fn read_trace_parent(header: &str) -> Option<(&str, &str)> {
     (well_formed && known && nonzero(trace) && nonzero(parent)).then_some((trace, parent))
 }
 
-/// Counts a request once: when it is answered, or when it is dropped because its client has gone.
+/// Counts a request once: when it is answered, or when it is dropped because its client disconnected.
 pub struct Tally {
     metrics: Metrics,
     route: Cow<'static, str>,
@@ -74,7 +75,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Of a request that arrives now. `route` is the pattern that it matched, or [`UNMATCHED`].
+    /// Starts the clock of a request. `route` is the pattern that it matched, or [`UNMATCHED`].
     #[must_use]
     pub fn new(metrics: Metrics, route: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -85,8 +86,8 @@ impl Tally {
         }
     }
 
-    /// Counts the request, and logs it in the current span: a failure of the server where it `matters`, all else for who
-    /// looks closely. The metrics count these; under load a line each would drown what matters.
+    /// Counts the request, and logs it in the current span. If it `matters`, a 5xx status is logged as a warning. All
+    /// else is logged at debug level: under load, one line per request would hide the warnings.
     pub fn finish(&mut self, model: &str, status: u16, matters: bool) {
         if self.counted {
             return;

@@ -1,4 +1,4 @@
-//! A loaded model's own figures since it was loaded, whichever way its requests came.
+//! Statistics of a loaded model since it was loaded, over all transports.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-/// Counts one loaded version's requests and batches. Its lock is held for moments, twice a request and once a batch.
+/// Counts the requests and batches of one loaded version. Holds its lock briefly, twice per request and once per batch.
 #[derive(Debug, Default)]
 pub struct ModelStatistics {
     counts: Mutex<Counts>,
@@ -18,16 +18,15 @@ struct Counts {
     sequences: u64,
     batches: u64,
     requests: InferenceStatistics,
-    /// By the number of sequences, of which a batch has at most its model's token budget.
+    /// Keyed by the number of sequences, which is at most the model's token budget.
     by_batch_size: BTreeMap<usize, DurationTotal>,
 }
 
-/// How often something was done, and how long it took in all.
+/// The number of times something was done, and the total time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DurationTotal {
-    /// How often.
     pub count: u64,
-    /// How long, in nanoseconds.
+    /// In nanoseconds.
     pub ns: u64,
 }
 
@@ -38,72 +37,71 @@ impl DurationTotal {
     }
 }
 
-/// What requests took; of the parts, those of requests that were answered.
+/// Durations of requests. The parts count answered requests only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InferenceStatistics {
-    /// Requests that were answered, from the choice of their model to their results.
+    /// Answered requests, from the choice of their model to their results.
     pub success: DurationTotal,
-    /// Requests that were taken and not answered: refused by their texts or a full queue, late, failed, or left by their client.
+    /// Accepted but unanswered requests: refused for their texts or a full queue, late, failed, or abandoned by their
+    /// client.
     pub fail: DurationTotal,
     /// Waiting for a worker.
     pub queue: DurationTotal,
-    /// Making tokens of texts.
+    /// Tokenizing.
     pub compute_input: DurationTotal,
     /// Running the graph.
     pub compute_infer: DurationTotal,
-    /// Making results of logits.
+    /// Decoding logits.
     pub compute_output: DurationTotal,
-    /// Always nothing: every answer is computed.
+    /// Always zero: there is no response cache.
     pub cache_hit: DurationTotal,
-    /// Always nothing.
+    /// Always zero.
     pub cache_miss: DurationTotal,
 }
 
-/// What batches of one size took.
+/// Durations of batches of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct BatchStatistics {
-    /// Sequences of a batch.
+    /// Sequences in the batch.
     pub batch_size: u64,
-    /// Nothing: texts are made tokens of by request, not by batch.
+    /// Always zero: texts are tokenized per request, not per batch.
     pub compute_input: DurationTotal,
     /// Running the graph.
     pub compute_infer: DurationTotal,
-    /// Nothing: results are made of logits by request.
+    /// Always zero: logits are decoded per request.
     pub compute_output: DurationTotal,
 }
 
-/// The figures at one moment.
+/// The statistics at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StatisticsSnapshot {
-    /// When a batch last ended, in milliseconds since 1970; 0 where none has.
+    /// The time when the last batch ended, in milliseconds since 1970. 0 before the first batch.
     pub last_inference: u64,
-    /// Sequences that were run: texts, or windows of long ones.
+    /// Sequences run: texts, or windows of long texts.
     pub inference_count: u64,
-    /// Batches that were run.
+    /// Batches run.
     pub execution_count: u64,
-    /// What requests took.
     pub inference_stats: InferenceStatistics,
-    /// What batches took, the smallest first.
+    /// In ascending order of batch size.
     pub batch_stats: Vec<BatchStatistics>,
 }
 
-/// What the parts of a request took.
+/// The duration of a request and of its parts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestDurations {
-    /// All of it.
     pub total: Duration,
-    /// Making tokens of texts.
+    /// Tokenizing.
     pub compute_input: Duration,
     /// Waiting for a worker.
     pub queue: Duration,
     /// Running the graph.
     pub compute_infer: Duration,
-    /// Making results of logits.
+    /// Decoding logits.
     pub compute_output: Duration,
 }
 
 impl ModelStatistics {
-    /// A batch of so many sequences ran.
+    /// Records a batch.
     pub fn batch_run(&self, sequences: usize, duration: Duration) {
         let now = SystemTime::now();
         let mut counts = self.lock();
@@ -117,7 +115,6 @@ impl ModelStatistics {
             .add(duration);
     }
 
-    /// A request was answered.
     pub fn request_answered(&self, durations: &RequestDurations) {
         let requests = &mut self.lock().requests;
         requests.success.add(durations.total);
@@ -127,12 +124,10 @@ impl ModelStatistics {
         requests.compute_output.add(durations.compute_output);
     }
 
-    /// A request was not answered.
     pub fn request_failed(&self, total: Duration) {
         self.lock().requests.fail.add(total);
     }
 
-    /// The figures as they are now.
     #[must_use]
     pub fn snapshot(&self) -> StatisticsSnapshot {
         let counts = self.lock();
@@ -159,7 +154,7 @@ impl ModelStatistics {
     }
 }
 
-/// Centuries of them fit.
+/// Saturates: u64 holds centuries of nanoseconds.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

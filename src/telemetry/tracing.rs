@@ -1,4 +1,4 @@
-//! Logs, written to standard error: which events, and as text or JSON lines.
+//! Logs on standard error: filtering, and formatting as text or JSON lines.
 
 use std::fmt;
 use std::io::{IsTerminal, stderr};
@@ -9,21 +9,18 @@ use thiserror::Error;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How a log event is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// A line for people, in colour on a terminal.
+    /// Human-readable lines, coloured on a terminal.
     #[default]
     Text,
-    /// A JSON object a line, for log collectors.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
-/// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
-    /// How an event is written.
     pub format: LogFormat,
     /// Directives of `tracing_subscriber`'s `EnvFilter`: `info`, or `warn,electra_server=debug`.
     pub filter: String,
@@ -32,24 +29,16 @@ pub struct LogOptions {
 /// Why logging did not start.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// The filter does not parse.
     #[error(
         "the log filter `{filter}` is not valid ({source}): write a level such as `info`, or directives such as `warn,electra_server=debug`"
     )]
-    Filter {
-        /// The filter as given.
-        filter: String,
-        /// What is wrong with it.
-        source: ParseError,
-    },
-    /// The process logs already.
+    Filter { filter: String, source: ParseError },
     #[error(
         "logging has been initialised already in this process: initialise it once, at the start"
     )]
     AlreadyInitialised,
 }
 
-/// A log format that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{0}` is not a log format: use `text` or `json`")]
 pub struct UnknownLogFormat(String);
@@ -57,7 +46,7 @@ pub struct UnknownLogFormat(String);
 /// Starts logging for the whole process.
 ///
 /// # Errors
-/// If the filter does not parse, or the process logs already.
+/// If the filter can't be parsed, or the process already logs.
 pub fn init(options: &LogOptions) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(&options.filter).map_err(|source| LogError::Filter {
         filter: options.filter.clone(),
@@ -115,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_second_start_is_refused() {
-        // The first may itself be second to another test's: the process has one subscriber.
+        // This call may itself fail, if another test initialised logging first: a process has one subscriber.
         let _ = init(&options("off"));
         assert!(matches!(
             init(&options("off")),
