@@ -19,49 +19,49 @@ use crate::bench::table::table;
 use crate::bench::{self, BenchError, BenchOptions, Texts, Via};
 use crate::telemetry::tracing;
 
-/// What `bench` takes.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
-    /// The models to ask, in turn; may be left out where there is only one
+    /// Models to send requests to, in turn; required if the repository has more than one
     #[arg(value_name = "MODEL")]
     names: Vec<String>,
-    /// Where requests go: http or grpc, to a server of its own on a free port; service, through the tokenizer, the queue and the
-    /// answers without a transport; engine, as full batches of tokens straight into the graph, the limit of any server
-    /// [default: http]
+    /// Where requests go. http or grpc: to a server started for this run on a free port. service: through tokenizer,
+    /// queue and decoding, without a transport. engine: full batches of tokens straight into the graph, the upper limit
+    /// of any server [default: http]
     #[arg(
         long,
         value_name = "engine|service|http|grpc",
         hide_possible_values = true
     )]
     via: Option<Way>,
-    /// Send requests to a server that runs already instead: http://HOST:PORT/PATH, or grpc://HOST:PORT
+    /// Send requests to a server that is already running: http://HOST:PORT/PATH, or grpc://HOST:PORT
     #[arg(long, value_name = "URL", value_parser = place)]
     url: Option<Place>,
-    /// The body for --url, for servers other than electra: JSON, where {text} (for qa {question} and {context}) stands
-    /// for a JSON string with its quotes
+    /// The request body for --url, for servers other than electra: JSON in which {text} (for qa {question} and
+    /// {context}) is replaced by a JSON string, quotes included
     #[arg(long, value_name = "TEMPLATE", requires = "url")]
     body: Option<String>,
-    /// How long sequences are, in tokens with the special ones: sst2 (sentences), squad (questions with paragraphs), or
-    /// uniform:A-B [default: uniform:5-128, as far as the model takes it]
+    /// Lengths of sequences in tokens, special tokens included: sst2 (sentences), squad (questions with paragraphs), or
+    /// uniform:A-B [default: uniform:5-128, within the model's maximum]
     #[arg(long, value_name = "LENGTHS")]
     lengths: Option<Lengths>,
-    /// Texts of your own instead, one a line; for qa a JSON object with question and context a line
+    /// A file of your own texts, one per line; for qa, one JSON object with question and context per line
     #[arg(long, value_name = "FILE", conflicts_with = "lengths")]
     texts: Option<PathBuf>,
-    /// A closed loop: so many requests in flight, each followed by the next once it is answered [default: 8 a worker]
+    /// Closed loop: the number of requests in flight; each answer is followed by the next request [default: 8 per
+    /// worker]
     #[arg(long, value_name = "COUNT")]
     concurrency: Option<NonZeroUsize>,
-    /// An open loop: so many requests a second at random times, or with %, that share of what a closed loop reaches in a
-    /// run before. Latency counts from when a request was due, so that a server that stalls can't hide it
+    /// Open loop: requests per second at random times, or with %, a share of the throughput that a closed loop reaches
+    /// first. Latency counts from the time when a request was due, so that stalls of the server are included
     #[arg(long, value_name = "RATE|SHARE%", value_parser = rate, conflicts_with = "concurrency")]
     rate: Option<Load>,
-    /// How long to measure
+    /// Seconds to measure
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = positive_seconds)]
     seconds: Duration,
-    /// How long to run before that
+    /// Seconds to run before measuring
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     warm_up_seconds: Duration,
-    /// What random lengths, words and times are made of: the same seed makes the same load
+    /// Seed of random lengths, words and times: the same seed makes the same load
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     seed: u64,
     /// Print JSON
@@ -71,7 +71,6 @@ pub struct BenchArguments {
     settings: Settings<BenchSettings>,
 }
 
-/// Where requests go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Way {
     Engine,
@@ -80,7 +79,7 @@ enum Way {
     Grpc,
 }
 
-/// Where a server is that runs already.
+/// A server that is already running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     Http(Uri),
@@ -90,7 +89,7 @@ enum Place {
 /// Measures, and prints a table or JSON.
 ///
 /// # Errors
-/// Where it was called wrongly, nothing could be measured, or nothing was answered.
+/// If the arguments are invalid, nothing could be measured, or no request was answered.
 pub fn run(arguments: &BenchArguments) -> Result<(), CliError> {
     let options = options(arguments)?;
     let settings = &arguments.settings.arguments;
@@ -160,7 +159,7 @@ fn options(arguments: &BenchArguments) -> Result<BenchOptions, CliError> {
     })
 }
 
-/// On a terminal, on standard error; elsewhere it draws nothing.
+/// Draws on standard error, and only if that is a terminal.
 fn progress(options: &BenchOptions) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(format!(
         "measuring for {} s after {} s of warm-up",

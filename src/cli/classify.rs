@@ -8,29 +8,29 @@ use super::lines::Options;
 use super::one_shot::{self, CommonArguments};
 use crate::service::ClassifyRequest;
 
-/// What `classify` takes.
 #[derive(Debug, Args)]
 pub struct ClassifyArguments {
-    /// Texts; if there are none, lines of standard input: plain text, or as JSON strings or bodies of POST /classify
+    /// Texts to classify; without any, reads lines of standard input: plain text, JSON strings, or bodies of POST
+    /// /classify
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
-    /// A second text, which makes a pair with each text
+    /// A second text, paired with each text
     #[arg(long, value_name = "TEXT", requires = "texts")]
     pair: Option<String>,
-    /// How many labels, best first [default: all]
+    /// Number of labels, best first [default: all]
     #[arg(long, value_name = "COUNT")]
     top_k: Option<u64>,
-    /// How logits become scores: softmax, sigmoid or none [default: what the model says]
+    /// How logits become scores: softmax, sigmoid or none [default: the model's own]
     #[arg(long, value_name = "FUNCTION")]
     function: Option<String>,
-    /// Cut texts that are too long for the model
+    /// Truncate texts that are too long for the model
     #[arg(long)]
     truncate: bool,
     #[command(flatten)]
     common: CommonArguments,
 }
 
-/// Prints a line of labels and scores for each text.
+/// Prints one line of labels and scores per text.
 ///
 /// # Errors
 /// See [`one_shot::run`].

@@ -1,4 +1,4 @@
-//! The commands and their arguments, and running one of them.
+//! The commands and their arguments, and their execution.
 
 use std::process::ExitCode;
 
@@ -11,25 +11,23 @@ use super::{bench, classify, discriminate, eval, export, health, models, pull, q
 #[derive(Debug, Parser)]
 #[command(name = "electra", version, about, propagate_version = true)]
 pub struct Arguments {
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve the models over HTTP
+    /// Serve models over HTTP and gRPC
     Serve(serve::ServeArguments),
-    /// Make a model out of a checkpoint of the Hugging Face hub, or bring it up to date
+    /// Download a checkpoint from the Hugging Face hub and make a model of it, or update the model
     Pull(pull::PullArguments),
-    /// Make a model out of a checkpoint in a folder
+    /// Export a checkpoint in a folder to a model
     Export(export::ExportArguments),
-    /// Find the replaced tokens of texts
+    /// Find replaced tokens in texts
     Discriminate(discriminate::DiscriminateArguments),
-    /// Classify texts
+    /// Classify texts or pairs of texts
     Classify(classify::ClassifyArguments),
-    /// Tag the tokens of texts
+    /// Find entities in texts
     Tag(tag::TagArguments),
     /// Answer a question from a context
     Qa(qa::QaArguments),
@@ -37,13 +35,13 @@ pub enum Command {
     Eval(eval::EvalArguments),
     /// List the models, and whether they load
     Models(models::ModelsArguments),
-    /// Put load on models, and tell what they reach and what this machine could
+    /// Measure throughput and latency of models under load, and compare them with this machine's limit
     Bench(bench::BenchArguments),
-    /// Ask a running server whether it is ready: exit code 0 if it is, else 1
+    /// Check whether a running server is ready: exit code 0 if it is, else 1
     Health(health::HealthArguments),
 }
 
-/// Runs a command. The exit code is 0 if all went well, 1 if it failed, 2 if it was called wrongly.
+/// Runs a command. The exit code is 0 on success, 1 on failure, and 2 if the arguments are invalid.
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {

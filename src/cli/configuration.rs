@@ -1,14 +1,14 @@
-//! The configuration and the log that a command runs with.
+//! The configuration and the log settings of a command.
 
 use crate::config::{self, Arguments, Config, ConfigError};
 use crate::telemetry::tracing::LogOptions;
 
-/// Reads the configuration out of flags, the process's environment and the file they name.
+/// Reads the configuration from flags, the process's environment, and the file that they name.
 pub(super) fn configuration(settings: &Arguments) -> Result<Config, ConfigError> {
     config::load(settings, |name| std::env::var(name).ok())
 }
 
-/// Commands that answer and end log only what goes wrong, unless told otherwise.
+/// One-shot commands log only warnings and errors, unless told otherwise.
 pub(super) fn short_command_log(config: &Config, settings: &Arguments) -> LogOptions {
     let told = settings.settings.contains_key("log")
         || std::env::var("ELECTRA_LOG").is_ok_and(|log| !log.is_empty());

@@ -8,16 +8,16 @@ use super::lines::Options;
 use super::one_shot::{self, CommonArguments, number};
 use crate::service::DiscriminateRequest;
 
-/// What `discriminate` takes.
 #[derive(Debug, Args)]
 pub struct DiscriminateArguments {
-    /// Texts; if there are none, lines of standard input: plain text, or as JSON strings or bodies of POST /discriminate
+    /// Texts to score; without any, reads lines of standard input: plain text, JSON strings, or bodies of POST
+    /// /discriminate
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
-    /// A score above it is called fake [default: 0.5]
+    /// A token with a score above this is marked as fake [default: 0.5]
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     threshold: Option<Number>,
-    /// What to score: token or word [default: token]
+    /// The units to score: token or word [default: token]
     #[arg(long, value_name = "LEVEL")]
     level: Option<String>,
     /// The unit of offsets: codepoint, utf8 or utf16 [default: codepoint]
@@ -27,7 +27,7 @@ pub struct DiscriminateArguments {
     common: CommonArguments,
 }
 
-/// Prints a line of scored tokens or words for each text.
+/// Prints one line of scored tokens or words per text.
 ///
 /// # Errors
 /// See [`one_shot::run`].

@@ -1,26 +1,25 @@
-//! Why a command failed.
+//! The error of commands.
 
 use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::telemetry::tracing::LogError;
 
-/// Why a command failed.
 #[derive(Debug, Error)]
 pub enum CliError {
-    /// It was called wrongly: a sentence that says how it should be.
+    /// The arguments are invalid. The sentence says what would be right.
     #[error("{0}")]
     Usage(String),
-    /// It could not do what it should: a sentence that says why.
+    /// The command failed. The sentence says why.
     #[error("{0}")]
     Failed(String),
-    /// What failed was said already, where it belongs.
+    /// The failure was already reported, for example in the output.
     #[error("some of it failed")]
     Reported,
 }
 
 impl CliError {
-    /// Anything that keeps a command from doing what it should.
+    /// Wraps any error that makes a command fail.
     pub fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
     }

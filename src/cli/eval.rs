@@ -1,4 +1,4 @@
-//! `electra eval`: how well models do on labelled data.
+//! `electra eval`: scores models on labelled data.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -23,21 +23,21 @@ use crate::suggest::suggestion;
 use crate::task::Task;
 use crate::text_file;
 
-/// What `eval` takes.
 #[derive(Debug, Args)]
 pub struct EvalArguments {
     /// The model to score
     #[arg(value_name = "MODEL")]
     model: String,
-    /// Labelled data: for classify columns separated by tabs or commas, as GLUE's files or CSV; for tag CoNLL's columns, CoNLL-U's among them;
-    /// for qa SQuAD's JSON, 1.1 or 2.0, or rows of it; for discriminate a JSON object a line, with text and replaced, a list of [start, end] in code
-    /// points
+    /// Labelled data. classify: columns separated by tabs or commas, such as GLUE's files or CSV. tag: CoNLL's columns,
+    /// including CoNLL-U. qa: SQuAD's JSON, 1.1 or 2.0, or its rows. discriminate: one JSON object per line, with text
+    /// and replaced, a list of [start, end] in code points
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// Another model to score beside it, such as the same in another precision; may be repeated
+    /// Another model to compare with, such as the same one in another precision; can be repeated
     #[arg(long, value_name = "MODEL")]
     against: Vec<String>,
-    /// The column of the text or word, by its name or, counted from 1, its number [default: recognised by its name; of words the first, or the second after their numbers]
+    /// The column of the text or word, by name or by number, counted from 1 [default: recognised by name; for words the
+    /// first, or the second after word numbers]
     #[arg(long, value_name = "COLUMN")]
     text_column: Option<Column>,
     /// The column of a pair's second text
@@ -46,22 +46,23 @@ pub struct EvalArguments {
     /// The column of the label or tag
     #[arg(long, value_name = "COLUMN")]
     label_column: Option<Column>,
-    /// The first line holds data, not the columns' names
+    /// The first line is data, not a header
     #[arg(long)]
     no_header: bool,
-    /// What stands between columns: tab, space, or a character [default: recognised]
+    /// The separator of columns: tab, space, or a character [default: detected]
     #[arg(long, value_name = "SEPARATOR")]
     separator: Option<Separator>,
-    /// For classify: whether quotes hold a text together, or are letters of it [default: recognised]
+    /// For classify: whether quotes enclose a text (on) or belong to it (off) [default: detected]
     #[arg(long, value_name = "on|off")]
     quotes: Option<Switch>,
-    /// For tag: whether lines that begin with # before a sentence are comments [default: if they have fewer columns, or hold " = "]
+    /// For tag: whether lines that begin with # before a sentence are comments [default: if they have fewer columns, or
+    /// contain " = "]
     #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on")]
     comments: Option<Switch>,
-    /// What the data calls the model's labels, in the model's order [default: as the model does, or by their numbers]
+    /// The data's names for the model's labels, in the model's order [default: the model's names, or their numbers]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     labels: Option<Vec<String>>,
-    /// For discriminate: a score above it means replaced [default: 0.5]
+    /// For discriminate: a token with a score above this counts as replaced [default: 0.5]
     #[arg(long, value_name = "NUMBER", value_parser = threshold)]
     threshold: Option<Threshold>,
     /// For qa: longest answer in tokens [default: 30]
@@ -74,7 +75,7 @@ pub struct EvalArguments {
     settings: Settings<LocalSettings>,
 }
 
-/// Whether something is so.
+/// The value of a flag that is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Switch {
     On,
@@ -87,7 +88,7 @@ impl Switch {
     }
 }
 
-/// What is printed with `--json`.
+/// The output with `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     data: &'a Path,
@@ -98,7 +99,7 @@ struct Report<'a> {
 /// Scores the models and prints a table or JSON.
 ///
 /// # Errors
-/// Where a model or the data is not what it should be.
+/// If a model can't be loaded, or the data can't be read or scored.
 pub fn run(arguments: &EvalArguments) -> Result<(), CliError> {
     let path = arguments.data.as_path();
     let text = text_file::read(path)
@@ -154,7 +155,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), CliError> {
     }
 }
 
-/// A flag of another task would change nothing: whoever gives it expects otherwise.
+/// Refuses flags that have no effect on this task, since the user expects one.
 fn check_flags(arguments: &EvalArguments, task: Task) -> Result<(), CliError> {
     use Task::{Classify, Discriminate, Qa, Tag};
     let flags: [(&str, bool, &[Task]); 10] = [
@@ -241,7 +242,7 @@ fn in_file(path: &Path, error: &impl std::fmt::Display) -> CliError {
     ))
 }
 
-/// Loads the models and tells the task of the first.
+/// Loads the models and returns the task of the first.
 fn load(app: &App, names: &[&str]) -> Result<Task, CliError> {
     let registry = app.service().registry();
     for name in names {
@@ -254,7 +255,7 @@ fn load(app: &App, names: &[&str]) -> Result<Task, CliError> {
             )));
         }
     }
-    // Names may be aliases, or name a version.
+    // Names may be aliases, or include a version.
     let wanted: Vec<_> = names
         .iter()
         .filter_map(|name| registry.find(name))
@@ -281,7 +282,7 @@ fn load(app: &App, names: &[&str]) -> Result<Task, CliError> {
         .ok_or_else(|| CliError::Usage("Name a model.".to_owned()))
 }
 
-/// On a terminal, on standard error; elsewhere it draws nothing.
+/// Draws on standard error, and only if that is a terminal.
 fn progress(inputs: usize) -> ProgressBar {
     let bar = ProgressBar::new(inputs as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len}, {eta} left") {
@@ -290,7 +291,7 @@ fn progress(inputs: usize) -> ProgressBar {
     bar
 }
 
-/// A column a model: all scores, then those by label.
+/// One column per model: the overall scores, then those of each label.
 fn table(path: &Path, task: Task, results: &[Evaluation]) -> String {
     let inputs = results.first().map_or(0, |result| result.inputs);
     let heading = format!("{}: {inputs} {}\n\n", path.display(), unit(task));
@@ -320,7 +321,8 @@ fn table(path: &Path, task: Task, results: &[Evaluation]) -> String {
     format!("{heading}{}{by_label}", grid(&rows))
 }
 
-/// The names of all models' scores; a few have one that others lack, as a count of texts that were cut.
+/// The score names of all models, in order. Some models have scores that others lack, such as a count of truncated
+/// texts.
 fn in_order<'a>(
     scores: impl Iterator<Item = impl Iterator<Item = &'a Score>>,
 ) -> Vec<&'static str> {
@@ -333,7 +335,7 @@ fn in_order<'a>(
     names
 }
 
-/// One model's labels, a line each.
+/// One model's labels, one per line.
 fn labels_of(result: &Evaluation) -> Vec<Vec<String>> {
     let Some(first) = result.scores.by_label.values().next() else {
         return Vec::new();
@@ -379,7 +381,7 @@ fn unit(task: Task) -> &'static str {
     }
 }
 
-/// A value as a person reads it; a dash where there is none.
+/// A value for display. A dash if undefined.
 fn shown(value: Option<Value>) -> String {
     match value {
         Some(Value::Count(count)) => count.to_string(),

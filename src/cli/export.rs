@@ -1,4 +1,4 @@
-//! `electra export`: a checkpoint becomes a model folder.
+//! `electra export`: makes a model folder from a checkpoint.
 
 use std::path::{Path, PathBuf};
 
@@ -10,49 +10,46 @@ use crate::engine::Device;
 use crate::export::PrecisionChoice;
 use crate::task::Task;
 
-/// What `export` takes.
 #[derive(Clone, Debug, Args)]
 pub struct ExportArguments {
-    /// The checkpoint's folder: config.json, weights as safetensors or PyTorch wrote them, whole or in shards, and the
+    /// The checkpoint's folder: config.json, weights in safetensors or PyTorch format, whole or sharded, and the
     /// tokenizer
     #[arg(value_name = "CHECKPOINT")]
     pub checkpoint: PathBuf,
-    /// The model folder to write; made if it is not there
+    /// The model folder to write, created if needed
     #[arg(long, value_name = "FOLDER")]
     pub output: PathBuf,
-    /// How to export.
     #[command(flatten)]
     pub options: OptionArguments,
-    /// ONNX Runtime's shared library; searched for if not given
+    /// The ONNX Runtime library; searched for if not given
     #[arg(long, value_name = "FILE", env = "ELECTRA_ONNXRUNTIME_LIBRARY")]
     pub onnxruntime_library: Option<PathBuf>,
 }
 
-/// How a checkpoint is exported, from wherever it comes.
+/// Options of an export, wherever the checkpoint comes from.
 #[derive(Clone, Debug, Args)]
 pub struct OptionArguments {
-    /// fp32, as exact as the checkpoint; int8, a quarter of the size and faster on the CPU; fp16, half the size, for GPUs;
-    /// auto, int8 for the CPU and fp16 for a GPU, or fp32 where that changes more than 1% of the decisions
+    /// fp32: as exact as the checkpoint. int8: a quarter of the size, faster on the CPU. fp16: half the size, for GPUs.
+    /// auto: int8 for the CPU and fp16 for a GPU, or fp32 if that changes more than 1% of the decisions
     #[arg(long, value_name = "auto|fp32|fp16|int8", default_value_t = PrecisionChoice::Auto)]
     pub precision: PrecisionChoice,
-    /// What the model is to run on: auto, cpu, cuda[:N] or tensorrt[:N]
+    /// The device that the model will run on: auto, cpu, cuda[:N] or tensorrt[:N]
     #[arg(long, value_name = "DEVICE", env = "ELECTRA_DEVICE", default_value_t = Device::Auto)]
     pub device: Device,
-    /// discriminate, classify, tag or qa, for a checkpoint with several heads; auto recognises the head by its weights
+    /// The task of a checkpoint with several heads: discriminate, classify, tag or qa; auto recognises the head by its
+    /// weights
     #[arg(long, value_name = "TASK", default_value = "auto", value_parser = parse_task)]
     pub task: TaskChoice,
-    /// Texts to compare int8 or fp16 with fp32 on, one a line (for qa a JSON object with question and context a line);
-    /// built-in ones if not given
+    /// Texts for the comparison of int8 or fp16 with fp32, one per line (for qa, one JSON object with question and
+    /// context per line); built-in ones if not given
     #[arg(long, value_name = "FILE")]
     pub samples: Option<PathBuf>,
-    /// Accept the precision asked for even if it decides otherwise than fp32 in more than 1% of the decisions on the
-    /// samples
+    /// Accept the requested precision even if it changes more than 1% of the decisions on the samples
     #[arg(long)]
     pub accept_changed_decisions: bool,
 }
 
 impl OptionArguments {
-    /// As the service takes them.
     #[must_use]
     pub fn options(&self, onnxruntime_library: Option<PathBuf>) -> ExportOptions {
         ExportOptions {
@@ -72,16 +69,16 @@ impl OptionArguments {
 /// The head to export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskChoice {
-    /// The one that the checkpoint has.
+    /// The checkpoint's head, recognised by its weights.
     Auto,
-    /// The one that serves this task.
+    /// The head for this task.
     Named(Task),
 }
 
-/// Exports, and says on standard output what came of it.
+/// Exports, and prints a summary on standard output.
 ///
 /// # Errors
-/// What kept the checkpoint from being exported.
+/// If the checkpoint can't be exported.
 pub fn run(arguments: &ExportArguments) -> Result<(), CliError> {
     let request = ExportRequest {
         checkpoint: arguments.checkpoint.clone(),
@@ -95,7 +92,7 @@ pub fn run(arguments: &ExportArguments) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Says on standard output what came of an export.
+/// Prints the summary of an export on standard output.
 pub(super) fn print(folder: &Path, report: &ExportReport) {
     let exported = &report.exported;
     println!(

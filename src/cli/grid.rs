@@ -1,6 +1,6 @@
-//! Rows of cells as lines of text.
+//! Formats rows of cells as aligned text.
 
-/// Cells in columns, two spaces apart, each as wide as its widest.
+/// Aligns cells in columns, two spaces apart, each as wide as its widest cell.
 #[must_use]
 pub fn grid(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! `electra health`: asks a running server whether it is ready, as container health checks do.
+//! `electra health`: checks whether a running server is ready, for container health checks.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -8,23 +8,22 @@ use clap::Args;
 
 use super::error::CliError;
 
-/// How long connecting, and each wait for more of the answer, may take.
+/// Time limit of connecting, and of each read.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// More of an answer than this is not read.
+/// The most bytes read from a response.
 const LONGEST_ANSWER: u64 = 64 << 10;
 
-/// What `health` takes.
 #[derive(Debug, Args)]
 pub struct HealthArguments {
-    /// The server's address, HOST:PORT; if not given that of `ELECTRA_HTTP`, else 127.0.0.1:8080
+    /// The server's address, HOST:PORT; by default that of `ELECTRA_HTTP`, else 127.0.0.1:8080
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
 }
 
-/// Asks GET /health/ready.
+/// Requests GET /health/ready.
 ///
 /// # Errors
-/// Why the server is not ready, in its own words where it answers.
+/// Why the server is not ready, in its own words if it answers.
 pub fn run(arguments: &HealthArguments) -> Result<(), CliError> {
     let from_environment = || {
         std::env::var("ELECTRA_HTTP")
@@ -44,7 +43,7 @@ pub fn run(arguments: &HealthArguments) -> Result<(), CliError> {
     Err(CliError::Failed(format!("Not ready: {}", body.trim())))
 }
 
-/// A server that listens on every address is asked on this machine's own.
+/// Replaces a wildcard address, on which servers listen, by this machine's loopback address.
 fn reachable(address: &str) -> String {
     for (every, own) in [
         ("0.0.0.0:", "127.0.0.1:"),
@@ -72,7 +71,7 @@ fn ask(address: &str) -> std::io::Result<String> {
 fn ask_on(mut stream: TcpStream, host: &str) -> std::io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    // In one piece: some servers read no further than what comes first.
+    // Sent in one write: some servers read only the first segment.
     let request =
         format!("GET /health/ready HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;

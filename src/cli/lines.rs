@@ -1,4 +1,4 @@
-//! Inputs of the one-shot commands: lines of standard input or arguments, and how a line becomes a request's body.
+//! Inputs of the one-shot commands: arguments or lines of standard input, and their conversion to request bodies.
 
 use std::io::{self, BufRead};
 
@@ -11,15 +11,15 @@ use crate::service::json;
 use crate::task::Task;
 use crate::text_file;
 
-/// Lines that are worked on at a time: enough to fill the workers' batches.
+/// Lines in flight at a time, enough to fill the workers' batches.
 pub const IN_FLIGHT: usize = 64;
 
-/// Request fields given as flags: they hold for every input that does not say otherwise itself.
+/// Request fields given as flags. A field in the input itself takes precedence.
 #[derive(Clone, Debug, Default)]
 pub struct Options(pub Map<String, Value>);
 
 impl Options {
-    /// With a field, if it was given.
+    /// Adds a field, if it was given.
     #[must_use]
     pub fn with(mut self, field: &str, value: Option<impl Into<Value>>) -> Self {
         if let Some(value) = value {
@@ -29,45 +29,43 @@ impl Options {
     }
 }
 
-/// How the lines of standard input are read.
+/// The format of lines on standard input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {
-    /// JSON if the first line that is not blank begins with { or is a JSON string, else text
+    /// JSON if the first non-blank line begins with { or is a JSON string, else text
     #[default]
     Auto,
-    /// Each line is a text as it stands
+    /// Each line is a text
     Text,
-    /// Each line is a request's body or a JSON string
+    /// Each line is a request body or a JSON string
     Jsonl,
 }
 
-/// What all lines of one stream are.
+/// The detected form of all lines in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Texts as they stand.
+    /// Plain texts.
     Text,
-    /// Bodies of requests, or texts as JSON strings.
+    /// Request bodies, or texts as JSON strings.
     Json,
 }
 
-/// A line without its end.
+/// A line without its line end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// What it is.
     pub form: Form,
-    /// What it holds.
     pub bytes: Vec<u8>,
 }
 
-/// Lines as they come.
+/// Lines as they are read.
 pub type Lines = mpsc::Receiver<io::Result<Line>>;
 
-/// The lines that bodies given as arguments stand for.
+/// Lines from request bodies that were given as arguments.
 #[must_use]
 pub fn from_bodies(bodies: &[Value]) -> Lines {
     let (sender, lines) = mpsc::channel(bodies.len().max(1));
     for body in bodies {
-        // There is room for all of them.
+        // The channel has room for all of them.
         let _ = sender.try_send(Ok(Line {
             form: Form::Json,
             bytes: body.to_string().into_bytes(),
@@ -76,7 +74,7 @@ pub fn from_bodies(bodies: &[Value]) -> Lines {
     lines
 }
 
-/// The lines of standard input, read on a thread of their own.
+/// Reads lines of standard input on a thread of its own.
 #[must_use]
 pub fn read_stdin(format: InputFormat) -> Lines {
     let (sender, lines) = mpsc::channel(IN_FLIGHT);
@@ -88,7 +86,7 @@ pub fn read_stdin(format: InputFormat) -> Lines {
     lines
 }
 
-/// Hands over lines to the end, to the first failure, or until `take` wants no more.
+/// Passes lines to `take` until the end, the first failure, or until `take` declines.
 fn read(
     mut input: impl BufRead,
     format: InputFormat,
@@ -100,7 +98,7 @@ fn read(
         InputFormat::Jsonl => Some(Form::Json),
     };
     let mut is_start = true;
-    // Blank lines tell nothing: they are what the first line after them is.
+    // Blank lines do not tell the form. They get that of the first non-blank line after them.
     let mut blank = Vec::new();
     loop {
         let mut bytes = Vec::new();
@@ -141,7 +139,7 @@ fn read(
     }
 }
 
-/// What a line shows its stream to be; nothing where it is blank.
+/// The form that a line suggests for its stream. `None` for a blank line.
 fn form_of(line: &[u8]) -> Option<Form> {
     match line.trim_ascii() {
         [] => None,
@@ -151,8 +149,8 @@ fn form_of(line: &[u8]) -> Option<Form> {
     }
 }
 
-/// Whether what follows a quote is the rest of a JSON string and nothing more. What its escapes mean is not looked at: a
-/// string with a wrong one is a mistake, not a text.
+/// Whether the text after an opening quote is the rest of exactly one JSON string. Escapes are not validated: a string
+/// with an invalid escape is a mistake, not a plain text.
 fn is_string(after_quote: &[u8]) -> bool {
     let mut bytes = after_quote.iter();
     while let Some(byte) = bytes.next() {
@@ -175,10 +173,10 @@ fn without_line_end(mut line: Vec<u8>) -> Vec<u8> {
     line
 }
 
-/// A line as a request's body: a JSON object is one, and a text or a JSON string is the field `text`.
+/// Converts a line to a request body. A JSON object is the body, and a text or a JSON string becomes its field `text`.
 ///
 /// # Errors
-/// Where it can be no body.
+/// If the line can't be a body.
 pub fn body(
     task: Task,
     line: &Line,
@@ -186,7 +184,7 @@ pub fn body(
 ) -> Result<Map<String, Value>, ServiceError> {
     let mut body = match line.form {
         Form::Text => text_body(utf8(&line.bytes)?.to_owned()),
-        // Files that were put together each brought a mark of their own.
+        // Concatenated files may have a byte order mark at the start of any line.
         Form::Json => json_body(
             task,
             text_file::without_mark(&line.bytes).unwrap_or(&line.bytes),
@@ -246,7 +244,7 @@ mod tests {
 
     use super::*;
 
-    /// The lines of a stream, and what they are taken for.
+    /// The lines of a stream, with their detected form.
     fn lines(stream: &[u8], format: InputFormat) -> Result<Vec<(Form, String)>, String> {
         let mut lines = Vec::new();
         read(stream, format, |line| {
@@ -275,7 +273,7 @@ mod tests {
         );
         check("\"a\\\"b\"\r\n\"cut", Json, &["\"a\\\"b\"", "\"cut"]);
         check(" { ", Json, &[" { "]);
-        // It does not parse, but nobody writes a text like this.
+        // It is not valid JSON, but it is not a plausible text either.
         check("\"cut \\ud83d\"\nb\n", Json, &["\"cut \\ud83d\"", "b"]);
         check(
             "plain\n{\"text\": 1}\n\"a\"\n",

@@ -1,4 +1,4 @@
-//! The command line: arguments as typed, one file a command.
+//! The command line: arguments as typed, one file per command.
 
 pub mod bench;
 pub mod classify;

@@ -11,20 +11,19 @@ use super::settings::{LocalSettings, Settings};
 use crate::service::ModelReport;
 use crate::task::Task;
 
-/// What `models` takes.
 #[derive(Debug, Args)]
 pub struct ModelsArguments {
-    /// Print JSON, as GET /models answers it
+    /// Print JSON, as GET /models returns it
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     settings: Settings<LocalSettings>,
 }
 
-/// Loads every model of the repository and prints what each is.
+/// Loads every model of the repository and prints a table of them.
 ///
 /// # Errors
-/// Where one of them could not be loaded.
+/// If one of them can't be loaded.
 pub fn run(arguments: &ModelsArguments) -> Result<(), CliError> {
     let (_runtime, app) = one_shot::start_with(&arguments.settings.arguments)?;
     app.load(|_| true).map_err(CliError::failed)?;
@@ -68,7 +67,7 @@ fn table(models: &[ModelReport]) -> String {
     grid(&rows) + gap + &notes
 }
 
-/// What there is to say of a model beside its row: other names, versions, what could not be loaded.
+/// Notes below the table: other names, versions, and why files could not be loaded.
 fn notes(model: &ModelReport) -> Vec<String> {
     let name = &model.name;
     let mut notes = Vec::new();
@@ -140,7 +139,7 @@ fn row(model: &ModelReport) -> Vec<String> {
     ]
 }
 
-/// Millions of bytes, with one digit behind the point.
+/// Megabytes (millions of bytes), with one decimal.
 fn megabytes(bytes: u64) -> String {
     let tenths = bytes.div_ceil(100_000);
     format!("{}.{} MB", tenths / 10, tenths % 10)

@@ -1,5 +1,5 @@
-//! What `discriminate`, `classify`, `tag` and `qa` share: inputs from arguments or lines of standard input, one JSON line
-//! of answer each, through the same service as the server's.
+//! Shared by `discriminate`, `classify`, `tag` and `qa`: answers each argument or line of standard input with one JSON
+//! line, through the same service as the server.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -26,31 +26,30 @@ use crate::service::{RequestContext, Service, TaskOperation, json};
 use crate::task::Task;
 use crate::telemetry::tracing;
 
-/// Nobody's deadline: whoever waits can interrupt.
+/// Effectively no deadline: the user waits, and can interrupt.
 const PATIENCE: Duration = Duration::from_hours(30 * 24);
 
-/// What all of them take.
 #[derive(Debug, Args)]
 pub struct CommonArguments {
-    /// The model to ask; the first by name that does the task if not given
+    /// The model to use; by default the first by name that has the task
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// How the lines of standard input are read [default: auto]
+    /// The format of lines on standard input [default: auto]
     #[arg(long, value_name = "FORMAT")]
     input_format: Option<InputFormat>,
     #[command(flatten)]
     settings: Settings<LocalSettings>,
 }
 
-/// Reads a flag's number as JSON does: neither NaN nor infinite.
+/// Parses a flag's number as JSON does: NaN and infinity are refused.
 ///
 /// # Errors
-/// Where it is no number.
+/// If it is not a number.
 pub fn number(text: &str) -> Result<serde_json::Number, String> {
     serde_json::from_str(text).map_err(|_| "give a number, as 0.5".to_owned())
 }
 
-/// Answers the bodies given, or the lines of standard input where there are none.
+/// Answers the given bodies, or the lines of standard input if there are none.
 ///
 /// # Errors
 /// Where it was called wrongly, the model can't be asked, or one of the inputs could not be answered.
@@ -97,16 +96,15 @@ pub fn run<O: TaskOperation>(
     outcome
 }
 
-/// Builds what a server has, without a server, for a command that answers and ends.
+/// Builds the parts of a server, without listening, for a one-shot command.
 pub(super) fn start(common: &CommonArguments) -> Result<(Runtime, App), CliError> {
     start_with(&common.settings.arguments)
 }
 
-/// As [`start`].
 pub(super) fn start_with(settings: &crate::config::Arguments) -> Result<(Runtime, App), CliError> {
     let mut config = configuration(settings)?;
     tracing::init(&short_command_log(&config, settings))?;
-    // The lines in flight bound what waits.
+    // The number of lines in flight bounds the queue.
     config.queue_capacity = NonZeroUsize::MAX;
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(config.workers.get())
@@ -120,7 +118,7 @@ pub(super) fn start_with(settings: &crate::config::Arguments) -> Result<(Runtime
     Ok((runtime, app))
 }
 
-/// Questions have two parts, which only JSON can tell apart.
+/// Questions have two parts, which only JSON can separate.
 fn input_format(
     task: Task,
     common: &CommonArguments,
@@ -140,7 +138,7 @@ fn input_format(
     }
 }
 
-/// The context of a request that whoever asked waits for.
+/// A request context without an effective deadline.
 pub(super) fn patient_context() -> RequestContext {
     RequestContext::new(Priority::default(), Instant::now() + PATIENCE)
 }
@@ -161,7 +159,7 @@ fn check_options<O: TaskOperation>(options: &Options) -> Result<(), CliError> {
     }
 }
 
-/// Loads the model that answers a request, if that was not done yet.
+/// Loads the model that answers a request, unless it is loaded.
 fn load(app: &App, task: Task, asked: Option<&str>) -> Result<(), CliError> {
     let registry = app.service().registry();
     let load_one = |address: &str| match (registry.state(address), registry.find(address)) {
@@ -182,7 +180,7 @@ fn load(app: &App, task: Task, asked: Option<&str>) -> Result<(), CliError> {
     }
 }
 
-/// On a terminal, on standard error; elsewhere it draws nothing.
+/// Draws on standard error, and only if that is a terminal.
 fn progress() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} lines, {per_sec}, {elapsed}") {
@@ -211,7 +209,7 @@ async fn answer_all<O: TaskOperation>(
                 let (line, is_error) = written(answer.map_err(ServiceError::internal).and_then(|answer| answer));
                 failed |= is_error;
                 if let Err(error) = progress.suspend(|| write_line(output, &line)) {
-                    // Who reads has enough, as `head` does.
+                    // The reader of the pipe has closed it, as `head` does.
                     return if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(CliError::failed(error)) };
                 }
                 progress.inc(1);
@@ -237,14 +235,14 @@ fn write_line(output: &mut impl Write, line: &str) -> io::Result<()> {
     output.flush()
 }
 
-/// What stands for an answer where there is none, as over HTTP.
+/// The output line of a failed input, in the format of HTTP errors.
 #[derive(Serialize)]
 struct ErrorLine {
     error: String,
     code: &'static str,
 }
 
-/// A line as JSON, and whether it is an error.
+/// The output line as JSON, and whether it is an error.
 fn written(answer: Result<String, ServiceError>) -> (String, bool) {
     match answer {
         Ok(line) => (line, false),

@@ -1,4 +1,4 @@
-//! `electra pull`: a name on the hub becomes a model in the repository.
+//! `electra pull`: makes a model in the repository from a checkpoint on the hub.
 
 use std::cell::RefCell;
 use std::io::{IsTerminal, stderr};
@@ -14,18 +14,17 @@ use crate::convert::{PullRequest, Pulled, pull};
 use crate::hub::{Hub, HubError, HubSettings, Observer, Origin};
 use crate::telemetry::tracing;
 
-/// What `pull` takes.
 #[derive(Debug, Args)]
 #[command(after_long_help = ENVIRONMENT)]
 pub struct PullArguments {
-    /// The model on the hub, such as google/electra-base-discriminator, at a branch, tag or commit behind the @ [default:
-    /// main]; or a checkpoint's folder
+    /// The model on the hub, such as google/electra-base-discriminator, optionally with a branch, tag or commit after
+    /// an @ [default: main]; or a checkpoint's folder
     #[arg(value_name = "NAME[@REVISION]")]
     origin: Origin,
-    /// The model's name in the repository; that on the hub, without the organisation, if not given
+    /// The model's name in the repository; by default its name on the hub without the organisation
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Replace a model of that name that came from elsewhere, and make the same one again
+    /// Replace a model of that name that came from elsewhere, and export again even if nothing changed
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -47,10 +46,10 @@ Environment:
   HTTPS_PROXY      A proxy; NO_PROXY names hosts that need none
   SSL_CERT_FILE    Certificates to trust, in PEM format, in place of Mozilla's";
 
-/// Pulls, and says on standard output what came of it.
+/// Pulls a model, and prints a summary on standard output.
 ///
 /// # Errors
-/// What kept the model from the repository.
+/// If the model can't be downloaded, exported, or written to the repository.
 pub fn run(arguments: &PullArguments) -> Result<(), CliError> {
     let config = configuration(&arguments.settings.arguments)?;
     tracing::init(&config.log)?;
@@ -69,7 +68,7 @@ pub fn run(arguments: &PullArguments) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The hub that the environment names.
+/// The hub as configured by the environment.
 pub(super) fn hub() -> Result<Hub, HubError> {
     Hub::new(HubSettings::from_environment(|name| {
         std::env::var(name).ok()
@@ -87,7 +86,7 @@ fn unchanged(pulled: &Pulled) -> String {
     }
 }
 
-/// Transfers as they happen: a bar on a terminal, elsewhere a line of the log for each file.
+/// Shows the progress of downloads: a bar on a terminal, otherwise one log line per file.
 #[derive(Default)]
 pub(super) struct Progress {
     bar: RefCell<Option<ProgressBar>>,
@@ -95,7 +94,7 @@ pub(super) struct Progress {
 
 impl Observer for Progress {
     fn started(&self, file: &str, bytes: Option<u64>, received: u64) {
-        // Draws on standard error, and nothing where that is no terminal.
+        // Draws on standard error, and only if that is a terminal.
         let bar = bytes.map_or_else(ProgressBar::no_length, ProgressBar::new);
         let template = "{msg:24} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
         let style = ProgressStyle::with_template(template);
@@ -103,7 +102,7 @@ impl Observer for Progress {
             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
             .with_message(file.to_owned())
             .with_position(received);
-        // So that the rate is that of this transfer.
+        // Resumed bytes must not count in the rate.
         bar.reset_eta();
         if received > 0 {
             ::tracing::info!(

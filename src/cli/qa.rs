@@ -8,24 +8,23 @@ use super::lines::Options;
 use super::one_shot::{self, CommonArguments};
 use crate::service::QaRequest;
 
-/// What `qa` takes.
 #[derive(Debug, Args)]
 pub struct QaArguments {
-    /// The question; if there is none, lines of standard input: bodies of POST /qa
+    /// The question; without one, reads lines of standard input: bodies of POST /qa
     #[arg(requires = "context")]
     question: Option<String>,
-    /// The text that holds the answer
+    /// The text that contains the answer
     context: Option<String>,
-    /// How many answers, best first [default: 1]
+    /// Number of answers, best first [default: 1]
     #[arg(long, value_name = "COUNT")]
     top_k: Option<u64>,
-    /// Answer nothing where the context most likely holds no answer
+    /// Return no answer if the context most likely contains none
     #[arg(long)]
     no_answer: bool,
     /// Longest answer in tokens [default: 30]
     #[arg(long, value_name = "TOKENS")]
     max_answer_tokens: Option<u64>,
-    /// Tokens of a long context that neighbouring windows share [default: 128]
+    /// Tokens that neighbouring windows of a long context share [default: 128]
     #[arg(long, value_name = "TOKENS")]
     stride: Option<u64>,
     /// The unit of offsets: codepoint, utf8 or utf16 [default: codepoint]
@@ -35,7 +34,7 @@ pub struct QaArguments {
     common: CommonArguments,
 }
 
-/// Prints a line of answers for each question.
+/// Prints one line of answers per question.
 ///
 /// # Errors
 /// See [`one_shot::run`].

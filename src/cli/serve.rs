@@ -16,17 +16,16 @@ use crate::convert::ExportOptions;
 use crate::convert::{PullRequest, provide};
 use crate::telemetry::tracing;
 
-/// What `serve` takes.
 #[derive(Debug, Args)]
 pub struct ServeArguments {
     #[command(flatten)]
     settings: Settings<AllSettings>,
 }
 
-/// Serves until SIGTERM or an interrupt, and answers what it accepted.
+/// Serves until SIGTERM or an interrupt, then answers accepted requests.
 ///
 /// # Errors
-/// Why it did not start, or ended early.
+/// If the server did not start, or ended early.
 pub fn run(arguments: &ServeArguments) -> Result<(), CliError> {
     let config = configuration(&arguments.settings.arguments)?;
     tracing::init(&config.log)?;
@@ -36,13 +35,13 @@ pub fn run(arguments: &ServeArguments) -> Result<(), CliError> {
         .build()
         .map_err(CliError::failed)?;
     let outcome = runtime.block_on(serve(&config));
-    // A model that is still loading is not waited for.
+    // Does not wait for a model that is still loading.
     runtime.shutdown_background();
     outcome
 }
 
 async fn serve(config: &Config) -> Result<(), CliError> {
-    // First of all, so that a signal during the start is not lost.
+    // Installed first, so that a signal during the start is not lost.
     let shutdown = shutdown_signal().map_err(CliError::failed)?;
     tokio::pin!(shutdown);
     let models = config.clone();
@@ -50,7 +49,7 @@ async fn serve(config: &Config) -> Result<(), CliError> {
         provided = tokio::task::spawn_blocking(move || provide_all(&models)) => {
             provided.map_err(CliError::failed)??;
         }
-        // What has come of a transfer is kept for the next start.
+        // A partial download is kept, and the next start resumes it.
         () = &mut shutdown => return Ok(()),
     }
     let app = app::build(config).map_err(CliError::failed)?;
@@ -58,7 +57,7 @@ async fn serve(config: &Config) -> Result<(), CliError> {
     app.run(listeners, shutdown).await.map_err(CliError::failed)
 }
 
-/// Takes the ports, all of them or none.
+/// Binds all ports or none.
 async fn listen(config: &Config) -> Result<Listeners, CliError> {
     let http = bind(&config.http, "http").await?;
     let grpc = match &config.grpc {
@@ -83,7 +82,7 @@ async fn bind(address: &str, key: &str) -> Result<TcpListener, CliError> {
     })
 }
 
-/// Puts the models that were asked for into the repository, where they are not there yet.
+/// Adds the configured models that the repository lacks.
 fn provide_all(config: &Config) -> Result<(), CliError> {
     for origin in &config.model {
         let request = PullRequest {
@@ -107,7 +106,7 @@ fn provide_all(config: &Config) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Done at the first SIGTERM or SIGINT.
+/// Completes at the first SIGTERM or SIGINT.
 #[cfg(unix)]
 fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -121,7 +120,7 @@ fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
     })
 }
 
-/// Done at the first interrupt.
+/// Completes at the first interrupt.
 #[cfg(not(unix))]
 fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
     Ok(async {

@@ -1,17 +1,15 @@
-//! Configuration settings as flags, made from the one table of settings.
+//! Flags for configuration settings, generated from the table of settings.
 
 use clap::error::Error;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::config::{Arguments, SETTINGS, Setting};
 
-/// Which settings a command takes.
+/// The settings that a command takes.
 pub trait Selection {
-    /// Whether it takes this one.
     fn takes(key: &str) -> bool;
 }
 
-/// Every setting.
 #[derive(Clone, Copy, Debug)]
 pub struct AllSettings;
 
@@ -21,7 +19,7 @@ impl Selection for AllSettings {
     }
 }
 
-/// What a command that runs models without serving them takes.
+/// For commands that run models without a server.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalSettings;
 
@@ -41,7 +39,7 @@ impl Selection for LocalSettings {
     }
 }
 
-/// What a command that brings a model into the repository takes.
+/// For commands that add a model to the repository.
 #[derive(Clone, Copy, Debug)]
 pub struct RepositorySettings;
 
@@ -51,7 +49,7 @@ impl Selection for RepositorySettings {
     }
 }
 
-/// What a command that puts load on a server of its own takes: it listens where it likes, on models that are there.
+/// For commands that put load on a server of their own, which chooses its addresses and serves existing models.
 #[derive(Clone, Copy, Debug)]
 pub struct BenchSettings;
 
@@ -61,10 +59,9 @@ impl Selection for BenchSettings {
     }
 }
 
-/// The settings given as flags.
 #[derive(Clone, Debug)]
 pub struct Settings<S> {
-    /// As typed.
+    /// Not yet parsed.
     pub arguments: Arguments,
     selection: std::marker::PhantomData<S>,
 }
@@ -88,7 +85,8 @@ impl<S: Selection> Args for Settings<S> {
                 setting.variable(),
                 setting.default
             );
-            // A value is checked with those of the environment and of the file, so that all mistakes show at once.
+            // Values are validated together with those of the environment and the file, so that all mistakes are
+            // reported at once.
             let argument = Arg::new(name)
                 .long(setting.long)
                 .value_name(setting.value)

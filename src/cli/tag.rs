@@ -8,10 +8,9 @@ use super::lines::Options;
 use super::one_shot::{self, CommonArguments};
 use crate::service::TagRequest;
 
-/// What `tag` takes.
 #[derive(Debug, Args)]
 pub struct TagArguments {
-    /// Texts; if there are none, lines of standard input: plain text, or as JSON strings or bodies of POST /tag
+    /// Texts to tag; without any, reads lines of standard input: plain text, JSON strings, or bodies of POST /tag
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
     /// How tokens become entities: none, simple, first, average or max [default: simple]
@@ -24,7 +23,7 @@ pub struct TagArguments {
     common: CommonArguments,
 }
 
-/// Prints a line of entities for each text.
+/// Prints one line of entities per text.
 ///
 /// # Errors
 /// See [`one_shot::run`].
