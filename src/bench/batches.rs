@@ -1,31 +1,28 @@
-//! What a server's metrics say of the batches it ran. Pure.
+//! Reads batch statistics from a server's metrics. Pure.
 
 use serde::Serialize;
 
-/// Batches that were run, all together.
+/// Totals over all batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct BatchTotals {
-    /// Batches.
     pub batches: f64,
-    /// Their sequences.
     pub sequences: f64,
-    /// Their tokens, padding not counted.
+    /// Padding not counted.
     pub tokens: f64,
 }
 
-/// The mean batch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct MeanBatch {
-    /// Batches that it is the mean of.
+    /// The number of batches averaged.
     pub batches: f64,
-    /// Sequences of one.
+    /// Sequences per batch.
     pub sequences: f64,
-    /// Tokens of one.
+    /// Tokens per batch.
     pub tokens: f64,
 }
 
 impl BatchTotals {
-    /// Reads the metrics of these models; None where the text is of another server.
+    /// Sums the metrics of these models. `None` if the text does not come from an electra server.
     #[must_use]
     pub fn read(metrics: &str, models: &[&str]) -> Option<Self> {
         let mut found = false;
@@ -54,7 +51,7 @@ impl BatchTotals {
         found.then_some(totals)
     }
 
-    /// What was added since an earlier reading.
+    /// The difference to an earlier reading.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
@@ -64,7 +61,7 @@ impl BatchTotals {
         }
     }
 
-    /// The mean batch; None where none was run.
+    /// The mean batch. `None` if there was no batch.
     #[must_use]
     pub fn mean(self) -> Option<MeanBatch> {
         (self.batches > 0.0).then(|| MeanBatch {

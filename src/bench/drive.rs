@@ -1,4 +1,5 @@
-//! Drives a load against a target: warms up, measures, and finds out the rate where that is a share of what can be reached.
+//! Drives a load against a target: warms up, measures, and first finds the maximum throughput if the rate is a share of
+//! it.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -10,52 +11,49 @@ use super::batches::{BatchTotals, MeanBatch};
 use super::load::{self, Arrivals, Plan, Target};
 use super::statistics::Summary;
 
-/// Requests in flight a worker, where nothing is said.
+/// The default number of requests in flight per worker.
 const CONCURRENCY_PER_WORKER: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// When requests are sent, as a user says it.
+/// When requests are sent, as the user specifies it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Load {
-    /// A closed loop of so many requests in flight, or of eight a worker.
+    /// A closed loop with this many requests in flight. Eight per worker if `None`.
     Concurrency(Option<NonZeroUsize>),
-    /// An open loop of so many requests a second.
+    /// An open loop, in requests per second.
     Rate(f64),
-    /// An open loop of this share of what a closed loop reaches.
+    /// An open loop at this share of a closed loop's throughput.
     RateShare(f64),
 }
 
-/// How long and how hard a target is driven.
+/// A load, and how long it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Drive {
-    /// When requests are sent.
     pub load: Load,
-    /// Time at the start that is not measured.
+    /// Time before the measurement.
     pub warm_up: Duration,
-    /// Time that is measured.
+    /// Duration of the measurement.
     pub measured: Duration,
-    /// What random times are made of.
+    /// Seed of the random times.
     pub seed: u64,
-    /// Distinct requests.
+    /// The number of distinct requests.
     pub requests: NonZeroUsize,
     /// Threads that run models.
     pub workers: NonZeroUsize,
 }
 
-/// What came of it.
+/// The result of a load.
 #[derive(Clone, Debug)]
 pub struct Driven {
-    /// When requests were sent.
     pub arrivals: Arrivals,
-    /// Requests a second that a closed loop reached, where it had to be found out.
+    /// A closed loop's throughput in requests per second, if it was measured.
     pub saturation: Option<f64>,
-    /// What was measured.
     pub summary: Summary,
-    /// The mean batch, where the server tells.
+    /// The mean batch, if the server reports it.
     pub batches: Option<MeanBatch>,
 }
 
 impl Drive {
-    /// Drives a target whose batches `totals` counts.
+    /// Drives a target. `totals` reads its batch counts.
     pub async fn run<T: Target>(
         &self,
         target: &Arc<T>,
@@ -72,7 +70,7 @@ impl Drive {
                 let (summary, _) = self.measure(target, closed(None), &totals).await;
                 let reached = summary.requests_per_second();
                 if reached <= 0.0 {
-                    // Nothing is answered, and the reasons are in the summary.
+                    // No request was answered. The summary has the reasons.
                     return Driven {
                         arrivals: closed(None),
                         saturation: Some(reached),
@@ -126,7 +124,7 @@ mod tests {
     use super::super::load::{Failure, Outcome};
     use super::*;
 
-    /// Answers each request after a tenth of a second, in a batch of its own of five tokens.
+    /// Answers each request after a tenth of a second, in a batch of its own with five tokens.
     #[derive(Default)]
     struct Steady(AtomicU32);
 
@@ -163,7 +161,7 @@ mod tests {
         let driven = drive(Load::Concurrency(None)).run(&target, totals).await;
         let concurrency = NonZeroUsize::new(16).unwrap();
         assert_eq!(driven.arrivals, Arrivals::Closed { concurrency });
-        // 160 a second, but for the edges.
+        // 160 per second, apart from the edges.
         let answered = driven.summary.answered.len();
         assert!((1580..=1620).contains(&answered), "{answered}");
         let batches = driven.batches.unwrap();

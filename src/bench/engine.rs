@@ -1,5 +1,5 @@
-//! The engine's own loop: ready-made tokens, batches formed before the run, one thread a worker. What it reaches is the
-//! most that a server around the engine can.
+//! The engine's own loop: ready-made tokens, batches formed in advance, and one thread per worker. Its throughput is
+//! the upper limit of any server around the engine.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,11 +9,11 @@ use super::load::Sample;
 use crate::batch::policy::{self, BatchLimit, LOOK_AHEAD};
 use crate::inference::{Cores, Model, Sequence};
 
-/// A batch: positions in the list of requests.
+/// A batch: indices into the list of requests.
 pub type Batch = Vec<usize>;
 
-/// Divides requests of these lengths into batches as a full queue would be: in order, each with the nearest in length of
-/// those that follow.
+/// Divides requests of these lengths into batches as a full queue would: in order, each with the requests closest in
+/// length among those that follow.
 #[must_use]
 pub fn form_batches(lengths: &[usize], tokens: NonZeroUsize) -> Vec<Batch> {
     let limit = BatchLimit {
@@ -38,27 +38,25 @@ pub fn form_batches(lengths: &[usize], tokens: NonZeroUsize) -> Vec<Batch> {
 
 /// A batch and the model that runs it.
 pub struct Job<'a, M> {
-    /// The model.
     pub model: &'a M,
-    /// The requests it answers.
+    /// Indices of its requests.
     pub requests: &'a [usize],
-    /// Their sequences.
     pub sequences: Vec<&'a Sequence>,
 }
 
-/// What a run did.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct EngineRun {
-    /// What became of each request, again and again. A request's latency is the time of its batch.
+    /// One sample per request and run. A request's latency is the time of its batch.
     pub samples: Vec<Sample>,
-    /// When each batch was done.
+    /// The time at which each batch was done.
     pub batches: Vec<Duration>,
 }
 
-/// Runs the jobs in turn, over and over, on so many threads.
+/// Runs the jobs in turn, repeatedly, on this many threads.
 ///
 /// # Errors
-/// What a model says that fails.
+/// The error of a model.
 pub fn run<M: Model>(
     jobs: &[Job<M>],
     workers: NonZeroUsize,

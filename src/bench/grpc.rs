@@ -1,4 +1,4 @@
-//! The load's target over gRPC: one connection, with all requests in flight on it.
+//! The load's target over gRPC: one connection that carries all requests in flight.
 
 use super::BenchError;
 use super::grpc_client::{Client, Message, Unanswered};
@@ -18,7 +18,7 @@ impl GrpcTarget {
     /// Prepares requests to the server at HOST:PORT. Call it within a tokio runtime.
     ///
     /// # Errors
-    /// Where the address is none.
+    /// If the address is invalid.
     pub fn new(
         address: &str,
         subjects: &[Subject],
@@ -70,7 +70,7 @@ fn message(task: Task, model: &str, content: &Content) -> Message {
             model,
             ..Default::default()
         }),
-        // A model for questions is never given a text alone.
+        // A question answering model always gets a context too, so only classify reaches this.
         Task::Classify | Task::Qa => Message::Classify(proto::ClassifyRequest {
             text,
             model,

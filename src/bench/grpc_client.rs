@@ -1,4 +1,4 @@
-//! A client of `electra.v1.Electra`: what `electra bench` asks a server by.
+//! The client of `electra.v1.Electra` that `electra bench` uses.
 
 use std::error::Error;
 
@@ -16,48 +16,43 @@ pub struct Client(ElectraClient<Channel>);
 /// A request of one of the tasks.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
-    /// For replaced-token detection.
     Discriminate(proto::DiscriminateRequest),
-    /// For sequence classification.
     Classify(proto::ClassifyRequest),
-    /// For token tagging.
     Tag(proto::TagRequest),
-    /// For question answering.
     Answer(proto::AnswerRequest),
 }
 
 /// Why a request was not answered.
 #[derive(Debug, Error)]
 pub enum Unanswered {
-    /// The server refused it.
     #[error("{status}: {reason}")]
     Refused {
         /// The status, as gRPC spells it.
         status: &'static str,
-        /// What the server says.
+        /// The server's message.
         reason: String,
     },
-    /// There is no connection, or it broke.
+    /// The connection failed or was lost.
     #[error(transparent)]
     Broken(Box<dyn Error + Send + Sync>),
 }
 
 impl Client {
-    /// A client of the server at HOST:PORT, which is connected to by the first request. Answers of more than
-    /// `longest_answer` bytes are not read. Call it within a tokio runtime.
+    /// A client of the server at HOST:PORT. The first request opens the connection. Responses of more than
+    /// `longest_answer` bytes are refused. Call it within a tokio runtime.
     ///
     /// # Errors
-    /// Where the address is none.
+    /// If the address is invalid.
     pub fn new(address: &str, longest_answer: usize) -> Result<Self, transport::Error> {
         let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
         let client = ElectraClient::new(channel).max_decoding_message_size(longest_answer);
         Ok(Self(client))
     }
 
-    /// Sends a request, waits for its answer, and returns what the server says of its time.
+    /// Sends a request, waits for the response, and returns the timings that the server reports.
     ///
     /// # Errors
-    /// Where it was not answered.
+    /// If the server refused the request or could not be reached.
     pub async fn ask(&self, message: Message) -> Result<Option<Timings>, Unanswered> {
         let mut client = self.0.clone();
         let answered = match message {
@@ -83,7 +78,7 @@ fn timings<R>(response: &Response<R>) -> Option<Timings> {
 
 impl From<Status> for Unanswered {
     fn from(status: Status) -> Self {
-        // A status that has a cause was made on this side.
+        // A status with a source was created by the client, not the server.
         if status.source().is_some() {
             return Self::Broken(Box::new(status));
         }
@@ -94,7 +89,7 @@ impl From<Status> for Unanswered {
     }
 }
 
-/// What gRPC's specification calls a status.
+/// The name of a status in gRPC's specification.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

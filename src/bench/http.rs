@@ -17,17 +17,16 @@ pub struct HttpTarget {
     requests: Vec<Prepared>,
 }
 
-/// A request, ready to be sent.
+/// A request that is ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// Where to.
     pub uri: Uri,
     /// JSON.
     pub body: Bytes,
 }
 
 impl HttpTarget {
-    /// A client that has not connected yet.
+    /// Opens no connection yet.
     #[must_use]
     pub fn new(requests: Vec<Prepared>) -> Self {
         let mut connector = HttpConnector::new();
@@ -36,7 +35,7 @@ impl HttpTarget {
         Self { client, requests }
     }
 
-    /// The text at a URL of the server, where it answers with one.
+    /// The text at a URL of the server, if it returns one.
     pub async fn get(&self, uri: Uri) -> Option<String> {
         let response = self.client.get(uri).await.ok()?;
         if !response.status().is_success() {

@@ -1,38 +1,38 @@
-//! How long the sequences of a load are: named distributions and uniform ones. Pure: a random number in, a length out.
+//! Lengths of a load's sequences: named and uniform distributions. Pure: takes a random number, returns a length.
 
 use std::fmt;
 use std::str::FromStr;
 
 use fastrand::Rng;
 
-/// Steps between the quantiles of a table.
+/// Intervals between the quantiles of a table.
 const STEPS: usize = 20;
 
-/// Tokens of the 872 sentences of SST-2's validation set by the uncased vocabulary of BERT and ELECTRA, special tokens
-/// included: the least, every twentieth quantile, and the most. The mean is 25.5.
+/// Token counts of the 872 sentences in SST-2's validation set: the minimum, every 5% quantile, and the maximum. Uses
+/// the uncased vocabulary of BERT and ELECTRA, and includes special tokens. The mean is 25.5.
 const SST2: [usize; STEPS + 1] = [
     4, 10, 12, 14, 16, 18, 19, 20, 22, 23, 25, 26, 27, 29, 31, 32, 35, 37, 40, 44, 60,
 ];
 
-/// The same of 265 questions with their paragraphs, from 12 articles of the English part of `XQuAD`, which is a part of SQuAD's
-/// validation set. The mean is 172.8.
+/// The same for 265 questions with their paragraphs, from 12 articles of the English part of `XQuAD`, which is a part
+/// of SQuAD's validation set. The mean is 172.8.
 const SQUAD: [usize; STEPS + 1] = [
     106, 113, 120, 124, 128, 134, 139, 142, 145, 150, 152, 158, 165, 179, 186, 196, 207, 220, 250,
     311, 367,
 ];
 
-/// The lengths of sequences in tokens, special tokens included.
+/// The distribution of sequence lengths in tokens, special tokens included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lengths {
     /// Single sentences of film reviews, as in SST-2.
     Sst2,
     /// Questions with the paragraphs that answer them, as in SQuAD.
     Squad,
-    /// Each length in a range as often as any other.
+    /// All lengths of a range, with equal probability.
     Uniform {
-        /// The least, at most `longest`.
+        /// The minimum, at most `longest`.
         shortest: usize,
-        /// The most.
+        /// The maximum.
         longest: usize,
     },
 }
@@ -47,7 +47,6 @@ impl Default for Lengths {
 }
 
 impl Lengths {
-    /// Draws one length.
     pub fn draw(self, random: &mut Rng) -> usize {
         match self {
             Self::Sst2 => between_quantiles(&SST2, random),
@@ -56,7 +55,7 @@ impl Lengths {
         }
     }
 
-    /// The shortest and the longest that can be drawn.
+    /// The shortest and the longest length that can be drawn.
     #[must_use]
     pub fn bounds(self) -> (usize, usize) {
         match self {
@@ -67,7 +66,7 @@ impl Lengths {
     }
 }
 
-/// Each interval between neighbouring quantiles holds as many lengths as any other, and within it they are uniform.
+/// Picks an interval between neighbouring quantiles, each equally likely, then a length from it, uniformly.
 fn between_quantiles(quantiles: &[usize; STEPS + 1], random: &mut Rng) -> usize {
     let step = random.usize(..STEPS);
     random.usize(quantiles[step]..=quantiles[step + 1])

@@ -1,4 +1,4 @@
-//! The matrix-product limit: how fast this machine computes a model's products with nothing around them.
+//! The matrix-product limit: how fast this machine computes a model's matrix products alone.
 
 use std::num::NonZeroUsize;
 use std::sync::Barrier;
@@ -10,22 +10,22 @@ use super::subject::Subject;
 use crate::engine::{BatchShape, EngineError, ProductSessions, Runtime};
 use crate::numbers::float;
 
-/// How often each rate is measured. The best counts: what else runs on a machine can only slow it.
+/// The number of measurements of each rate. The best counts, because other load on the machine can only slow it down.
 const ROUNDS: usize = 5;
-/// How long each rate is measured at a time.
+/// The duration of one measurement.
 const SLICE: Duration = Duration::from_millis(150);
 
-/// Matrix-product work, in operations: a multiplication with its addition is two.
+/// Work in matrix products, in operations. A multiply-add counts as two.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Work {
-    /// Of rows with weights.
+    /// Products of rows with weights.
     pub linear: f64,
-    /// Of attention.
+    /// Products within attention.
     pub attention: f64,
 }
 
 impl Work {
-    /// Of sequences of these lengths.
+    /// The work of sequences with these lengths.
     pub fn of(subject: &Subject, lengths: impl Iterator<Item = usize>) -> Self {
         let (mut tokens, mut sequences, mut attention) = (0, 0, 0.0);
         for length in lengths {
@@ -39,14 +39,13 @@ impl Work {
         }
     }
 
-    /// All of it.
     #[must_use]
     pub fn total(self) -> f64 {
         self.linear + self.attention
     }
 }
 
-/// The shape of a batch of these lengths, of which there is at least one.
+/// The shape of a batch with these lengths, at least one.
 #[must_use]
 pub fn shape(lengths: &[usize]) -> BatchShape {
     mean_shape(lengths.iter().sum(), lengths.len(), mean_square(lengths))
@@ -59,7 +58,7 @@ pub fn mean_square(lengths: &[usize]) -> f64 {
     float(squares) / float(lengths.len().max(1))
 }
 
-/// The shape of a batch of so many tokens and sequences, whose squared lengths have this mean.
+/// The shape of a batch with this many tokens and sequences, and this mean of the squared lengths.
 #[must_use]
 pub fn mean_shape(tokens: usize, sequences: usize, mean_square: f64) -> BatchShape {
     BatchShape {
@@ -69,7 +68,7 @@ pub fn mean_shape(tokens: usize, sequences: usize, mean_square: f64) -> BatchSha
     }
 }
 
-/// A float that stands for a size, as one.
+/// Rounds a float to a size.
 #[must_use]
 #[expect(
     clippy::cast_possible_truncation,
@@ -80,29 +79,28 @@ pub fn rounded(size: f64) -> usize {
     size.round() as usize
 }
 
-/// Operations a second, of all workers together.
+/// Operations per second, of all workers together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
     /// The linear products alone.
     pub linear: f64,
     /// Attention's products alone.
     pub attention: f64,
-    /// The products of the whole graph, with all that is around them; None where it was not run.
+    /// The products of the whole graph, counting all time spent in the graph. `None` if it was not run.
     pub graph: Option<f64>,
 }
 
-/// Batches to run through a whole graph, by index, and the work of each.
+/// Batches to run through the whole graph, by index, and the work of each.
 pub struct Whole<'a> {
-    /// Runs one.
+    /// Runs the batch with this index.
     pub run: &'a (dyn Fn(usize) -> Result<(), String> + Sync),
-    /// The work of each.
     pub work: &'a [Work],
 }
 
-/// Measures a model's products on batches of these shapes, all workers at once, in turns with the whole graph.
+/// Measures a model's products on batches of these shapes, on all workers at once, alternating with the whole graph.
 ///
 /// # Errors
-/// Where the products can't be run.
+/// If the products can't be run.
 pub fn measure(
     runtime: &Runtime,
     subject: &Subject,
@@ -149,7 +147,7 @@ pub fn measure(
     Ok(best)
 }
 
-/// Runs batches in turn, each worker on a thread of its own, for [`SLICE`].
+/// Runs batches in turn for [`SLICE`], with one thread per worker.
 fn operations_per_second<W: Send>(
     workers: &mut [W],
     operations: &[f64],
@@ -161,7 +159,7 @@ fn operations_per_second<W: Send>(
         begin.wait();
         let start = Instant::now();
         let mut done = 0.0;
-        // Workers take turns, as those of the server do.
+        // Workers take batches in turn, as a server's workers do.
         let batches = (number..)
             .step_by(count)
             .map(|turn| turn % operations.len());
@@ -190,24 +188,25 @@ fn operations_per_second<W: Send>(
     })
 }
 
-/// The limit for a mix of work, and what was reached of it.
+/// The limit for a mix of work, and the share of it that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Limit {
-    /// Operations a second of all products, in billions.
+    /// All products, in billions of operations per second.
     pub gflops: f64,
-    /// Of the linear products alone.
+    /// The linear products alone.
     pub linear_gflops: f64,
-    /// Of attention's products alone.
+    /// Attention's products alone.
     pub attention_gflops: f64,
-    /// What the measured load reached, as a share of `gflops`.
+    /// The measured throughput as a share of `gflops`.
     pub share_reached: f64,
-    /// The time of the products alone as a share of that of the whole graph on the same batches.
+    /// The time of the products alone as a share of the whole graph's time, on the same batches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub products_share_of_graph: Option<f64>,
 }
 
 impl Limit {
-    /// Of the models' work, each with its rates, where so many operations a second were reached. None for no work.
+    /// The limit for the models' work, each with its rates. `reached` is the measured throughput in operations per
+    /// second. `None` without work.
     #[must_use]
     pub fn of(models: &[(Work, Rates)], reached: f64) -> Option<Self> {
         let sum = |part: &dyn Fn(&(Work, Rates)) -> f64| models.iter().map(part).sum::<f64>();
@@ -258,7 +257,7 @@ mod tests {
             linear: 300e9,
             attention: 50e9,
         };
-        // 3 s of linear products and 1 s of attention's.
+        // 3 s of linear products and 1 s of attention's products.
         let limit = Limit::of(&[(work, rates)], 43.75e9).unwrap();
         let close = |found: f64, wanted: f64| assert!((found - wanted).abs() < 1e-9, "{found}");
         close(limit.gflops, 87.5);

@@ -1,4 +1,4 @@
-//! Sends requests in a closed or an open loop and notes what became of each. Knows nothing of where they go.
+//! Sends requests in a closed or an open loop and records the result of each. Independent of transport.
 
 use std::error::Error;
 use std::future::Future;
@@ -14,34 +14,34 @@ use tokio::time::{Instant, timeout};
 
 use crate::service::Timings;
 
-/// When nobody waits for an answer any more: twice what a request has by default.
+/// The client-side timeout of a request: twice the server's default.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// More of an answer than this is not read.
+/// The most bytes read from a response.
 pub const LONGEST_ANSWER: usize = 64 << 20;
-/// More of a failure's reason than this is not shown.
+/// The longest reason shown for a failure.
 const LONGEST_REASON: usize = 300;
 
-/// Answers requests, known by their index.
+/// Answers requests, identified by index.
 pub trait Target: Send + Sync + 'static {
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its response.
     fn send(&self, request: usize) -> impl Future<Output = Outcome> + Send;
 }
 
-/// Where the time of an answered request went, if that is told.
+/// The timings of an answered request, if the server reports them.
 pub type Outcome = Result<Option<Timings>, Failure>;
 
 /// Why a request was not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What failures are counted by: a status such as `429` or `UNAVAILABLE`, or `connection`.
+    /// The key by which failures are counted: a status such as `429` or `UNAVAILABLE`, or `connection`.
     pub kind: String,
-    /// A sentence of this one.
+    /// A sentence about this failure.
     pub reason: String,
 }
 
 impl Failure {
-    /// What a server says.
+    /// A failure that the server reports.
     #[must_use]
     pub fn new(kind: String, reason: &str) -> Self {
         Self {
@@ -50,12 +50,12 @@ impl Failure {
         }
     }
 
-    /// No connection, or one that broke: an error with its causes.
+    /// A failed or lost connection: the error with its sources.
     #[must_use]
     pub fn broken(error: &dyn Error) -> Self {
         let causes = std::iter::successors(Some(error), |&error| error.source());
         let mut reasons: Vec<String> = causes.map(ToString::to_string).collect();
-        // An error that wraps another one may say no more than that.
+        // An error that wraps another may repeat the other's text.
         reasons.dedup();
         Self::new("connection".to_owned(), &reasons.join(": "))
     }
@@ -64,14 +64,14 @@ impl Failure {
 /// When requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arrivals {
-    /// A fixed number is in flight: each answer is followed by the next request.
+    /// A fixed number of requests in flight: each answer is followed by the next request.
     Closed {
         /// Requests in flight.
         concurrency: NonZeroUsize,
     },
-    /// At random times whatever is answered, as independent clients send: a Poisson process.
+    /// At random times, independent of answers, as independent clients send: a Poisson process.
     Open {
-        /// Requests a second, on average; above 0.
+        /// The mean in requests per second, above 0.
         rate: f64,
     },
 }
@@ -79,39 +79,37 @@ pub enum Arrivals {
 /// A load.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// When requests are sent.
     pub arrivals: Arrivals,
-    /// How long requests are sent; the last of them are answered later.
+    /// How long requests are sent. The last ones are answered later.
     pub duration: Duration,
-    /// Distinct requests; they are sent in order, over and over.
+    /// The number of distinct requests. They are sent in order, repeatedly.
     pub requests: NonZeroUsize,
-    /// What random times are made of.
+    /// Seed of the random times.
     pub seed: u64,
 }
 
-/// What became of one request. Times count from the start of the load.
+/// The result of one request. Times count from the start of the load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The request's index.
     pub request: usize,
-    /// When it should be sent. In an open loop that is a time of the schedule, whether or not it was kept: a server that
-    /// stalls makes all wait that were due meanwhile, and a clock that starts when they are sent would not show it.
+    /// When the request was due. In an open loop, this is its scheduled time, even if it was sent later. A server that
+    /// stalls delays all requests that become due meanwhile, and a clock that starts at sending would hide this.
     pub due: Duration,
-    /// When its answer was there.
+    /// When its response was complete.
     pub finished: Duration,
-    /// The answer.
     pub outcome: Outcome,
 }
 
 impl Sample {
-    /// How long its client waited.
+    /// The client's waiting time, from when the request was due.
     #[must_use]
     pub fn latency(&self) -> Duration {
         self.finished.saturating_sub(self.due)
     }
 }
 
-/// Sends a load, and returns when all of it is answered.
+/// Sends a load, and returns when all its requests are answered.
 pub async fn run<T: Target>(target: &Arc<T>, plan: Plan) -> Vec<Sample> {
     let start = Instant::now();
     match plan.arrivals {
@@ -145,7 +143,7 @@ async fn closed_loop<T: Target>(
     clients.join_all().await.into_iter().flatten().collect()
 }
 
-/// Sends a request whenever the time that it is due at comes in.
+/// Sends a request at each arrival.
 async fn open_loop<T: Target>(
     target: &Arc<T>,
     plan: Plan,
@@ -160,8 +158,8 @@ async fn open_loop<T: Target>(
     requests.join_all().await
 }
 
-/// Gives each time when it has come. On a thread of its own, which wakes within a few tenths of a millisecond: tokio's
-/// timer is one to two milliseconds late, and all latencies would be longer by that.
+/// Sends each time when it arrives. Runs on its own thread, which wakes within a few tenths of a millisecond. tokio's
+/// timer is one to two milliseconds late, which would add to all latencies.
 fn on_time(
     times: impl Iterator<Item = Duration> + Send + 'static,
     start: Instant,
@@ -179,12 +177,12 @@ fn on_time(
     arrivals
 }
 
-/// The times of a Poisson process.
+/// The arrival times of a Poisson process.
 fn arrivals(rate: f64, duration: Duration, seed: u64) -> impl Iterator<Item = Duration> {
     let mut random = Rng::with_seed(seed);
     let mut seconds = 0.0;
     std::iter::repeat_with(move || {
-        // Times between arrivals are distributed exponentially; 1 - f64() is never 0.
+        // Times between arrivals are distributed exponentially. 1 - f64() is never 0.
         seconds -= (1.0 - random.f64()).ln() / rate;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     })
@@ -217,12 +215,12 @@ mod tests {
 
     use super::*;
 
-    /// Takes a while for each request, and answers one at a time where it has a lane for one only.
+    /// Takes a fixed time per request. With one lane, it answers one request at a time.
     #[derive(Default)]
     struct Slow {
         lane: Option<Mutex<()>>,
         in_flight: AtomicUsize,
-        /// How many were in flight when a request came, itself counted.
+        /// The number of requests in flight at each arrival, including the new one.
         seen: std::sync::Mutex<Vec<usize>>,
     }
 
@@ -264,7 +262,7 @@ mod tests {
         let samples = run(&target, plan(Arrivals::Closed { concurrency })).await;
         let seen = target.seen.lock().unwrap().clone();
         assert_eq!(seen.iter().max(), Some(&4));
-        // Four at once, ten times a second, and each request in its turn.
+        // Four at once, ten times per second, with the requests in order.
         assert!((39..=44).contains(&samples.len()), "{}", samples.len());
         let requests: BTreeSet<usize> = samples.iter().map(|sample| sample.request).collect();
         assert!(requests.into_iter().eq(0..7));
@@ -280,7 +278,7 @@ mod tests {
             lane,
             ..Slow::default()
         });
-        // Twice what the target can do: each request waits for all before it.
+        // Twice the target's capacity: each request waits for all before it.
         let plan = plan(Arrivals::Open { rate: 20.0 });
         let (start, (sender, due)) = (Instant::now(), mpsc::unbounded_channel());
         let clock = async move {
@@ -309,7 +307,7 @@ mod tests {
         assert!(times.is_sorted());
         assert!(times.iter().copied().eq(arrivals(500.0, 20 * second, 1)));
         assert!(times.iter().copied().ne(arrivals(500.0, 20 * second, 2)));
-        // In a Poisson process the number of arrivals in a second varies as much as it is large.
+        // In a Poisson process, the variance of the number of arrivals per second equals its mean.
         let counts = (0..20).map(|index| {
             let within = index * second..(index + 1) * second;
             times.iter().filter(|time| within.contains(time)).count()

@@ -1,5 +1,5 @@
-//! `electra bench`: puts load on a model, in the engine alone, through the service, over HTTP or gRPC, and reports what was
-//! reached beside what the machine could do.
+//! `electra bench`: measures models under load, in the engine alone, through the service, or over HTTP or gRPC.
+//! Compares the result with the machine's limit.
 
 pub mod batches;
 pub mod drive;
@@ -37,49 +37,48 @@ use crate::model_folder::ScanError;
 
 pub use run::run;
 
-/// What to measure.
 #[derive(Clone, Debug)]
 pub struct BenchOptions {
-    /// The models to ask, by name; the only one there is where none is named.
+    /// Names of the models. If empty, the repository's only model.
     pub models: Vec<String>,
-    /// Where requests go.
     pub via: Via,
-    /// What they are made of.
+    /// The source of the requests' texts.
     pub texts: Texts,
-    /// When they are sent; the engine's own loop takes no heed of it.
+    /// When requests are sent. The engine's own loop ignores it.
     pub load: Load,
-    /// Time that is measured.
+    /// Duration of the measurement.
     pub measured: Duration,
-    /// Time before it that is not.
+    /// Time before the measurement.
     pub warm_up: Duration,
-    /// What everything random is made of.
+    /// Seed of everything random.
     pub seed: u64,
 }
 
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Via {
-    /// Straight into the graph, as full batches of tokens.
+    /// Full batches of tokens, straight into the graph.
     Engine,
-    /// To the service, in this process.
+    /// The service, in this process.
     Service,
-    /// To a server in this process, over HTTP.
+    /// A server in this process, over HTTP.
     Http,
-    /// To a server in this process, over gRPC.
+    /// A server in this process, over gRPC.
     Grpc,
-    /// To a server that runs already, over HTTP.
+    /// A running server, over HTTP.
     HttpAt {
-        /// Where to post requests to: `http`, with a host.
+        /// The URL to post to: `http`, with a host.
         url: Uri,
-        /// The body, with places for the text, or the question and the context; that of the task's route if absent.
+        /// The request body, with placeholders for the text, or for question and context. That of the task's route if
+        /// absent.
         template: Option<String>,
     },
-    /// To a server that runs already, over gRPC.
+    /// A running server, over gRPC.
     GrpcAt(Authority),
 }
 
 impl Via {
-    /// The name of the way.
+    /// Its name on the command line.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -90,7 +89,7 @@ impl Via {
         }
     }
 
-    /// Where the server is, if it runs already.
+    /// The address of a running server.
     #[must_use]
     pub fn url(&self) -> Option<String> {
         match self {
@@ -101,10 +100,10 @@ impl Via {
     }
 }
 
-/// What requests are made of.
+/// The source of the requests' texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Texts {
-    /// Made texts of these lengths; absent, of the default lengths as far as the model takes them.
+    /// Generated texts of these lengths. If `None`, default lengths within the model's maximum.
     Lengths(Option<Lengths>),
     /// The lines of a file.
     File(PathBuf),
@@ -113,27 +112,18 @@ pub enum Texts {
 /// Why nothing could be measured.
 #[derive(Debug, Error)]
 pub enum BenchError {
-    /// It was asked for wrongly: a sentence that says how it should be.
+    /// The arguments are invalid. The sentence says what would be right.
     #[error("{0}")]
     Usage(String),
-    /// There are no models.
     #[error(transparent)]
     Models(#[from] ScanError),
     /// A model can't be used.
     #[error("The model `{name}` can't be measured: {reason}")]
-    Model {
-        /// Its name.
-        name: String,
-        /// Why.
-        reason: String,
-    },
-    /// The server does not start.
+    Model { name: String, reason: String },
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The server failed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// ONNX Runtime can't be loaded.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// A graph can't be loaded or run.

@@ -1,4 +1,4 @@
-//! What a load run found, as values: `electra bench --json` prints them as they are.
+//! The result of `electra bench`, as `--json` prints it.
 
 use std::collections::BTreeMap;
 
@@ -8,58 +8,55 @@ use super::batches::MeanBatch;
 use super::limit::Limit;
 use super::statistics::{Failed, Latency, TimeShares};
 
-/// A load and what was measured of it.
+/// A load and its measurements.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The models that were asked, in turn.
+    /// The models, in the order of their requests.
     pub models: Vec<String>,
-    /// Where requests went: `engine`, `service`, `http` or `grpc`.
+    /// The target: `engine`, `service`, `http` or `grpc`.
     pub via: &'static str,
-    /// The URL, where the server was not the load's own.
+    /// The URL, if the server was already running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Threads that run models; of another server this is not known.
+    /// Threads that run models. Unknown for a running server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
-    /// Token budget of a batch, where it is set; else each model has the one that was measured for it.
+    /// The token budget, if set. Otherwise each model has its own, measured one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_tokens: Option<usize>,
-    /// The load.
     pub load: LoadReport,
-    /// What was reached.
     pub throughput: Throughput,
-    /// Requests answered in the measured time.
+    /// Requests answered during the measurement.
     pub requests: usize,
-    /// Their tokens, special tokens included and padding not counted.
+    /// Their tokens, with special tokens and without padding.
     pub tokens: usize,
-    /// How long requests due in the measured time took. `engine`: how long the batches took that they were in.
+    /// Latency of requests that were due during the measurement. For `engine`, the run time of their batches.
     #[serde(rename = "latency_ms")]
     pub latency: Option<Latency>,
-    /// Requests due in the measured time that failed, by HTTP or gRPC status or by what happened.
+    /// Failed requests that were due during the measurement, by HTTP or gRPC status or by the kind of failure.
     pub failures: BTreeMap<String, Failed>,
-    /// Where the time of requests went, where the server tells.
+    /// Where the time of requests was spent, if the server reports it.
     pub time_shares: Option<TimeShares>,
-    /// The mean batch, where the server tells.
+    /// The mean batch, if the server reports it.
     pub batches: Option<MeanBatch>,
-    /// Tokens multiplied that are padding, for each real one; of another server this is not known.
+    /// Padding tokens per real token in matrix products. Unknown for other servers.
     pub padding: Option<f64>,
-    /// What this machine could do, where the models ran on its CPU.
+    /// This machine's limit, if the models ran on its CPU.
     pub limit: Option<Limit>,
 }
 
-/// How a load was made.
+/// The load's parameters.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LoadReport {
-    /// When requests were sent.
     #[serde(flatten)]
     pub arrivals: ArrivalsReport,
-    /// What they were made of: a distribution of lengths, or a file of texts.
+    /// The source of the texts: a distribution of lengths, or a file.
     pub texts: String,
-    /// Seconds that were measured.
+    /// Duration of the measurement.
     pub seconds: f64,
-    /// Seconds before them that were not.
+    /// Seconds before the measurement.
     pub warm_up_seconds: f64,
-    /// What everything random was made of.
+    /// Seed of everything random.
     pub seed: u64,
 }
 
@@ -67,30 +64,28 @@ pub struct LoadReport {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(tag = "loop", rename_all = "lowercase")]
 pub enum ArrivalsReport {
-    /// Batch after batch, with nothing between them.
+    /// One batch after another.
     None,
-    /// A fixed number in flight.
+    /// A fixed number of requests in flight.
     Closed {
-        /// How many.
+        /// Requests in flight.
         concurrency: usize,
     },
     /// At random times.
     Open {
-        /// Requests a second.
+        /// Requests per second.
         rate: f64,
-        /// What a closed loop reached before, where the rate is a share of it.
+        /// The closed loop's throughput, if the rate is a share of it.
         #[serde(skip_serializing_if = "Option::is_none")]
         closed_loop_requests_per_second: Option<f64>,
     },
 }
 
-/// Work done a second.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Throughput {
-    /// Requests.
     pub requests_per_second: f64,
-    /// Tokens, padding not counted.
+    /// Padding not counted.
     pub tokens_per_second: f64,
-    /// Billions of operations in the matrix products of those tokens: a multiplication with its addition is two.
+    /// Billions of operations per second in the matrix products of those tokens. A multiply-add counts as two.
     pub gflops: f64,
 }

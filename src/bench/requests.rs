@@ -1,4 +1,4 @@
-//! The requests of a load, all made before it starts: from a distribution of lengths, or from a file of texts.
+//! Generates all requests of a load before it starts, from a distribution of lengths or from a file of texts.
 
 use std::path::Path;
 
@@ -15,48 +15,48 @@ use crate::task::Task;
 use crate::text::sequence::{pair, single};
 use crate::text_file;
 
-/// Distinct requests made of each model: enough that their mean length is close to the distribution's.
+/// Distinct requests per model, enough that their mean length is close to the distribution's.
 const REQUESTS: usize = 512;
 
-/// Most tokens of a made question: the mean of SQuAD's.
+/// The most tokens in a generated question: the mean of SQuAD's questions.
 const QUESTION_TOKENS: usize = 12;
 
-/// What requests are made of.
+/// The source of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source<'a> {
-    /// Made texts of these lengths; where they are not the user's choice, as long as the model takes.
+    /// Generated texts.
     Lengths {
-        /// The distribution.
+        /// The distribution of their lengths.
         lengths: Lengths,
-        /// Whether lengths beyond the model's limit are shortened rather than refused.
+        /// Whether lengths beyond the model's maximum are shortened, which applies to default lengths, rather than
+        /// refused.
         shorten: bool,
     },
     /// The lines of a file.
     File(&'a Path),
 }
 
-/// One request: one text, or one question with its context.
+/// One request: a text, or a question with its context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Which of the subjects it is for.
+    /// Index of the model that it is for.
     pub subject: usize,
-    /// What is asked.
     pub content: Content,
-    /// What the model sees of it.
+    /// The token sequence that the model receives.
     pub sequence: Sequence,
 }
 
-/// What is asked.
+/// The input of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// A text, for all tasks but one.
+    /// For all tasks except qa.
     Text(String),
-    /// For question answering.
+    /// For qa.
     Question(QaItem),
 }
 
 impl Request {
-    /// The body of the task's own route.
+    /// The request body for the task's own route.
     #[must_use]
     pub fn body(&self, model: &str) -> Value {
         match &self.content {
@@ -67,8 +67,7 @@ impl Request {
         }
     }
 
-    /// A body by a template, its places filled in with JSON strings, quotes included: `{text}`, or `{question}` and
-    /// `{context}`.
+    /// Fills the template's placeholders `{text}`, or `{question}` and `{context}`, with JSON strings, quotes included.
     #[must_use]
     pub fn fill(&self, template: &str) -> String {
         match &self.content {
@@ -81,7 +80,7 @@ impl Request {
     }
 }
 
-/// The places that a template for a task must have.
+/// The placeholders that a template for a task must have.
 #[must_use]
 pub fn places(task: Task) -> &'static [&'static str] {
     match task {
@@ -90,7 +89,7 @@ pub fn places(task: Task) -> &'static [&'static str] {
     }
 }
 
-/// From left to right, so that nothing filled in is taken for a place.
+/// Replaces placeholders from left to right, so that text already inserted is not searched for placeholders.
 fn fill(template: &str, values: &[(&str, &String)]) -> String {
     let mut filled = String::new();
     let mut rest = template;
@@ -108,10 +107,10 @@ fn fill(template: &str, values: &[(&str, &String)]) -> String {
     filled + rest
 }
 
-/// Makes the requests of a load: those of all subjects in turn.
+/// Generates the requests of a load, alternating between the models.
 ///
 /// # Errors
-/// Where the file can't be used, or no text of a length can be made.
+/// If the file can't be used, or no text of a requested length can be generated.
 pub fn prepare(
     subjects: &[Subject],
     source: &Source,
@@ -151,7 +150,7 @@ fn made(
     shorten: bool,
     random: &mut Rng,
 ) -> Result<Vec<Asked>, BenchError> {
-    // Special tokens, and a token of each text.
+    // The special tokens, and one token per text.
     let least = if subject.task == Task::Qa { 5 } else { 3 };
     let most = subject.longest_sequence;
     let (shortest, longest) = lengths.bounds();

@@ -1,4 +1,4 @@
-//! One measurement from beginning to end: requests, load, machine limit, report.
+//! One measurement from start to end: requests, load, machine limit, report.
 
 use std::num::NonZeroUsize;
 
@@ -22,15 +22,15 @@ use crate::inference::{Cores, Sequence};
 use crate::model_folder::scan;
 use crate::numbers::float;
 
-/// Batches whose shapes the limit is measured on, at most.
+/// The most batches whose shapes are used to measure the limit.
 const SHAPES: usize = 64;
-/// The token budget that is assumed of a server that does not tell of its batches.
+/// The token budget assumed for a server that does not report its batches.
 const USUAL_BUDGET: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
-/// Measures as asked, with the server's settings in `config`. Blocks; call it outside a tokio runtime.
+/// Runs a measurement, with the server's settings in `config`. Blocks, so call it outside a tokio runtime.
 ///
 /// # Errors
-/// Where nothing could be measured, or nothing was answered.
+/// If nothing could be measured, or no request was answered.
 pub fn run(options: &BenchOptions, config: &Config) -> Result<Report, BenchError> {
     let mut config = config.clone();
     config.workers = app::within_cores(config.workers);
@@ -63,7 +63,7 @@ pub fn run(options: &BenchOptions, config: &Config) -> Result<Report, BenchError
     Ok(bench.report(measured, &source))
 }
 
-/// What all ways to measure take.
+/// The inputs of all ways to measure.
 pub(super) struct Bench<'a> {
     pub(super) options: &'a BenchOptions,
     pub(super) config: &'a Config,
@@ -71,14 +71,14 @@ pub(super) struct Bench<'a> {
     pub(super) requests: &'a [Request],
 }
 
-/// What all of them give.
+/// The results of all ways to measure.
 pub(super) struct Measured {
     pub(super) arrivals: ArrivalsReport,
     pub(super) summary: Summary,
     pub(super) batches: Option<MeanBatch>,
-    /// Tokens multiplied that are padding, for each real one, where it is known.
+    /// Padding tokens per real token in matrix products, if known.
     pub(super) padding: Option<f64>,
-    /// What each model's products reach on this machine; None where the models do not run on its CPU.
+    /// The rates of each model's matrix products on this machine. `None` if the models do not run on its CPU.
     pub(super) rates: Option<Vec<Rates>>,
 }
 
@@ -97,7 +97,7 @@ impl Measured {
             arrivals,
             summary: driven.summary,
             batches: driven.batches,
-            // Only an electra tells of its batches, and its graphs take no padding.
+            // Only electra servers report their batches, and their graphs take no padding.
             padding: driven.batches.map(|_| 0.0),
             rates: None,
         }
@@ -105,7 +105,7 @@ impl Measured {
 }
 
 impl Bench<'_> {
-    /// The positions and sequences of a subject's requests.
+    /// The indices and sequences of one model's requests.
     fn requests_of(&self, subject: usize) -> impl Iterator<Item = (usize, &Sequence)> {
         self.requests
             .iter()
@@ -114,7 +114,7 @@ impl Bench<'_> {
             .map(|(position, request)| (position, &request.sequence))
     }
 
-    /// A subject's requests in batches that fill the token budget.
+    /// One model's requests, in batches that fill the token budget.
     pub(super) fn batches(&self, subject: usize, batch_tokens: NonZeroUsize) -> Vec<Batch> {
         let (positions, lengths): (Vec<usize>, Vec<usize>) = self
             .requests_of(subject)
@@ -144,7 +144,7 @@ impl Bench<'_> {
             .collect()
     }
 
-    /// Measures a model's products and its whole graph in turns, on the same batches.
+    /// Measures a model's products and its whole graph in alternation, on the same batches.
     pub(super) fn rates_beside_graph(
         &self,
         runtime: &Runtime,
@@ -178,7 +178,8 @@ impl Bench<'_> {
         )?)
     }
 
-    /// Adds what the products reach on batches as the server had them, or as it would have them under full load.
+    /// Adds the rates of the products, on the server's mean batch, or on the batches that it would form under full
+    /// load.
     pub(super) fn with_rates(
         &self,
         mut measured: Measured,

@@ -1,4 +1,4 @@
-//! The server that a load starts for itself: the settings given, the models it needs, free ports of this machine.
+//! The server that a measurement starts itself: with the given settings, the required models, and free local ports.
 
 use std::net::SocketAddr;
 
@@ -14,10 +14,10 @@ use crate::config::Config;
 use crate::registry::ModelState;
 use crate::telemetry::metrics::Metrics;
 
-/// Builds a server and loads the models, on a runtime of as many threads as a server has.
+/// Builds a server and loads the models, on a runtime with as many threads as a server has.
 ///
 /// # Errors
-/// Where it can't start, or a model can't be loaded.
+/// If the server can't start, or a model can't be loaded.
 pub fn build(config: &Config, subjects: &[Subject]) -> Result<(Runtime, App), BenchError> {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(config.workers.get())
@@ -39,13 +39,12 @@ pub fn build(config: &Config, subjects: &[Subject]) -> Result<(Runtime, App), Be
     Ok((runtime, app))
 }
 
-/// A server that runs on threads of its own. Dropped, it stops at once.
+/// A server on threads of its own. Dropping it stops it at once.
 pub struct OwnServer {
-    /// Where it listens for HTTP.
+    /// Its HTTP address.
     pub http: SocketAddr,
-    /// Where it listens for gRPC.
+    /// Its gRPC address.
     pub grpc: SocketAddr,
-    /// What it counts.
     pub metrics: Metrics,
     /// Whether the models run on the CPU.
     pub on_cpu: bool,
@@ -55,7 +54,7 @@ pub struct OwnServer {
 }
 
 impl OwnServer {
-    /// Starts it with its models loaded.
+    /// Starts a server with its models loaded.
     ///
     /// # Errors
     /// As [`build`].
@@ -86,10 +85,10 @@ impl OwnServer {
         })
     }
 
-    /// Stops it, and waits until its threads have ended.
+    /// Stops the server, and waits until its threads have ended.
     ///
     /// # Errors
-    /// Where it ended other than as asked.
+    /// If the server failed.
     pub fn stop(self) -> Result<(), BenchError> {
         let _ = self.stop.send(());
         let ended = self.runtime.block_on(self.running);
@@ -98,10 +97,10 @@ impl OwnServer {
     }
 }
 
-/// A runtime for clients: one thread, which leaves the other cores to the server.
+/// A runtime for clients, with one thread, which leaves the other cores to the server.
 ///
 /// # Errors
-/// Where the system gives none.
+/// If the operating system can't create it.
 pub fn client_runtime() -> Result<Runtime, BenchError> {
     Ok(runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! The load's target inside the process: requests go to the service itself, with no transport.
+//! The load's target inside the process: the service itself, without a transport.
 
 use std::future::Future;
 use std::pin::Pin;

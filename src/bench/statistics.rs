@@ -1,4 +1,4 @@
-//! What a load run comes down to: exact percentiles, rates over the measured time, shares. Pure.
+//! Statistics of a load: exact percentiles, rates over the measurement, and shares. Pure.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,30 +10,26 @@ use super::load::{Failure, Sample};
 use crate::numbers::float;
 use crate::service::Timings;
 
-/// How times are spread, in milliseconds.
+/// The distribution of latencies, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
-    /// The mean.
     pub mean: f64,
-    /// Half of the requests took no longer.
+    /// The median.
     pub p50: f64,
-    /// 90% took no longer.
     pub p90: f64,
-    /// 99% took no longer.
     pub p99: f64,
-    /// 99.9% took no longer.
+    /// The 99.9th percentile.
     pub p999: f64,
-    /// The longest.
     pub max: f64,
 }
 
 impl Latency {
-    /// Of all times; each percentile is one of them. None where there are none.
+    /// Computes the distribution. Each percentile is one of the given times. `None` without times.
     #[must_use]
     pub fn of(mut times: Vec<Duration>) -> Option<Self> {
         times.sort_unstable();
         let max = milliseconds(*times.last()?);
-        // The nearest rank: the least time that at least so many per mille of all are not above.
+        // The nearest-rank method: the smallest time such that at least this share of all times is not above it.
         let percentile = |per_mille: usize| {
             let rank = (times.len() * per_mille).div_ceil(1000).max(1);
             milliseconds(times[rank - 1])
@@ -49,21 +45,21 @@ impl Latency {
     }
 }
 
-/// Where the time of a mean request goes: parts of one.
+/// Where the time of a mean request is spent, as shares of 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TimeShares {
     /// Waiting for a worker.
     pub queue: f64,
-    /// Text to tokens.
+    /// Tokenizing.
     pub tokenizer: f64,
-    /// In the batch that runs it.
+    /// Running its batch.
     pub graph: f64,
-    /// All else: connection, encoding, from logits to answers.
+    /// Everything else: connection, encoding, decoding of logits.
     pub rest: f64,
 }
 
 impl TimeShares {
-    /// Of requests with their latency and what the server says of it. None where it says nothing.
+    /// Computes shares from latencies and the server's timings. `None` if the server reports none.
     fn of(requests: &[(Duration, Timings)]) -> Option<Self> {
         let sum = |part: fn(&(Duration, Timings)) -> Duration| {
             requests.iter().map(part).sum::<Duration>().as_secs_f64()
@@ -84,35 +80,34 @@ impl TimeShares {
     }
 }
 
-/// What was measured of a load.
+/// The measurements of a load.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// How long was measured.
+    /// Duration of the measurement.
     pub elapsed: Duration,
-    /// The requests, by index, that were answered in that time.
+    /// Indices of the requests answered during the measurement.
     pub answered: Vec<usize>,
-    /// Latency of the requests that were due in that time and were answered, whenever that was.
+    /// Latency of requests that were due during the measurement and were answered, even if later.
     pub latency: Option<Latency>,
     /// Of the same requests.
     pub time_shares: Option<TimeShares>,
-    /// Requests due in that time that were not answered, by kind.
+    /// Unanswered requests that were due during the measurement, by kind.
     pub failures: BTreeMap<String, Failed>,
 }
 
 /// Failures of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failed {
-    /// How many.
     pub requests: usize,
-    /// What the first of them said.
+    /// The message of the first failure.
     pub reason: String,
 }
 
 impl Summary {
-    /// What falls into the measured time, counted from the start of the load as samples are.
+    /// Selects the samples in the measured range, which counts from the start of the load, as samples do.
     ///
-    /// Throughput counts the answers that came in that time. Latency counts the requests that were due in it: were it
-    /// the answers, the slowest requests of an overloaded server, answered after the end, would be left out.
+    /// Throughput counts answers that arrived in the range. Latency counts requests that were due in it. Counting
+    /// answers there would omit an overloaded server's slowest requests, which are answered after the end.
     #[must_use]
     pub fn of(samples: &[Sample], measured: Range<Duration>) -> Self {
         let mut summary = Self {
@@ -142,13 +137,12 @@ impl Summary {
         summary
     }
 
-    /// Answers a second.
     #[must_use]
     pub fn requests_per_second(&self) -> f64 {
         self.per_second(float(self.answered.len()))
     }
 
-    /// So much, of what was answered, a second.
+    /// Divides an amount by the duration of the measurement.
     #[must_use]
     pub fn per_second(&self, amount: f64) -> f64 {
         amount / self.elapsed.as_secs_f64()
@@ -165,7 +159,6 @@ impl Summary {
     }
 }
 
-/// A time in milliseconds.
 #[must_use]
 pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
@@ -203,7 +196,7 @@ mod tests {
             [500.0, 900.0, 990.0, 999.0, 1000.0]
         );
         assert_eq!(latency.mean, 500.5);
-        // Of a few the highest percentiles are the longest time.
+        // With few samples, the highest percentiles equal the maximum.
         let few = Latency::of(vec![ms(30), ms(10), ms(20)]).unwrap();
         assert_eq!([few.p50, few.p90, few.p999], [20.0, 30.0, 30.0]);
         assert_eq!(Latency::of(vec![]), None);

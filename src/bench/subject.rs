@@ -1,4 +1,4 @@
-//! A model as a load sees it: what it does, how it reads texts, how much work a sequence is.
+//! A model under load: its task, its tokenizer, and the amount of work per sequence.
 
 use std::path::PathBuf;
 
@@ -16,28 +16,25 @@ use crate::suggest::suggestion;
 use crate::task::Task;
 use crate::text::Tokenizer;
 
-/// A model of the repository; its graph is not loaded.
+/// A model of the repository. Its graph is not loaded.
 #[derive(Debug)]
 pub struct Subject {
-    /// Its name.
     pub name: String,
-    /// What it does.
     pub task: Task,
-    /// Text to tokens.
     pub tokenizer: Tokenizer,
-    /// Its graph's file.
+    /// The path of its graph.
     pub graph: PathBuf,
     /// The matrix products of its graph.
     pub products: Products,
-    /// Longest sequence that is not cut into windows, in tokens, special ones included.
+    /// The longest sequence in tokens that is not split into windows, special tokens included.
     pub longest_sequence: usize,
 }
 
 impl Subject {
-    /// Reads the models of these names; the only one there is where none is named.
+    /// Reads the models with these names, or the repository's only model if there are no names.
     ///
     /// # Errors
-    /// Where a model is unknown or can't be read, or it is not clear which one is meant.
+    /// If a model is unknown or can't be read, or if there are no names and several models.
     pub fn read_all(found: &[FoundModel], names: &[String]) -> Result<Vec<Self>, BenchError> {
         let known = || found.iter().map(|model| model.name.as_str());
         if names.is_empty() {

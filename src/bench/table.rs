@@ -1,11 +1,10 @@
-//! A report as a person reads it: a label and a sentence of numbers a line.
+//! Formats a report as text: one label and one value per line.
 
 use std::fmt::Write as _;
 
 use super::report::{ArrivalsReport, Report};
 use crate::numbers::float;
 
-/// The report as lines of text.
 #[must_use]
 pub fn table(report: &Report) -> String {
     let mut rows = vec![("Load", load(report)), ("Texts", texts(report))];
@@ -193,7 +192,7 @@ fn count(count: usize, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-/// Three digits or more, so that numbers of any size can be compared.
+/// Formats with at least three digits, so that numbers of any size can be compared.
 fn number(value: f64) -> String {
     let decimals = match value.abs() {
         100.0.. => 0,

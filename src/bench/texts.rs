@@ -1,42 +1,41 @@
-//! Texts of exactly so many tokens, made of whole words of a model's own vocabulary: whatever its language is.
+//! Generates texts with an exact number of tokens from whole words of a model's vocabulary, in whatever language.
 
 use fastrand::Rng;
 
 use crate::text::{Tokenizer, TokenizerError};
 
-/// Enough that texts differ; few enough that finding them takes no time.
+/// Enough words that texts differ, and few enough that finding them takes no time.
 const MOST_WORDS: usize = 2000;
 
-/// Words that are one token each, wherever they stand between spaces.
+/// Words that are exactly one token each when separated by spaces.
 #[derive(Debug)]
 pub struct Words(Vec<String>);
 
-/// Why no text can be made.
+/// Why no text can be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
     /// No token of the vocabulary is a word.
     #[error("no token of its vocabulary is a word by itself; give texts of your own by --texts")]
     NoWords,
-    /// The tokenizer reads words that stand together otherwise than each alone.
+    /// The tokenizer splits words in context differently from single words.
     #[error(
         "{wanted} words of its vocabulary became {found} tokens; give texts of your own by --texts"
     )]
     Length {
-        /// Tokens that the text should have.
+        /// The number of tokens requested.
         wanted: usize,
-        /// Tokens that it has.
+        /// The number of tokens of the text.
         found: usize,
     },
-    /// The tokenizer failed.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 }
 
 impl Words {
-    /// Draws words from a tokenizer's vocabulary.
+    /// Picks random words from a tokenizer's vocabulary.
     ///
     /// # Errors
-    /// [`TextError::NoWords`].
+    /// [`TextError::NoWords`] if it has no words.
     pub fn of(tokenizer: &Tokenizer, random: &mut Rng) -> Result<Self, TextError> {
         let mut ids: Vec<u32> = (0..tokenizer.vocabulary_size())
             .filter_map(|id| u32::try_from(id).ok())
@@ -53,10 +52,10 @@ impl Words {
         Ok(Self(words))
     }
 
-    /// A text of so many tokens, special tokens not counted, with the tokens themselves.
+    /// Generates a text with this many tokens, special tokens not counted. Returns the tokens too.
     ///
     /// # Errors
-    /// [`TextError::Length`] where the tokenizer does not read the words one by one.
+    /// [`TextError::Length`] if the tokenizer does not make one token of each word.
     pub fn text(
         &self,
         tokenizer: &Tokenizer,
@@ -79,7 +78,7 @@ impl Words {
     }
 }
 
-/// The token as a word, if it is one: letters or digits that become this very token.
+/// The token as a word, if it is one: letters or digits that tokenize to exactly this token.
 fn word(tokenizer: &Tokenizer, id: u32) -> Option<String> {
     let token = tokenizer.token(id)?;
     let spelled = !token.is_empty() && token.chars().all(char::is_alphanumeric);

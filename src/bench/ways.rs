@@ -1,4 +1,4 @@
-//! The ways to measure: the engine alone, the service, a server of its own, a server that runs already.
+//! The ways to measure: the engine alone, the service, a server of its own, and a running server.
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -80,7 +80,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Warms graphs as a server does, and finds out what batches suit them.
+    /// Warms up graphs as a server does, and measures the batch sizes that suit them.
     fn warmed(&self, graphs: &[Graph]) -> Result<Vec<BatchSizing>, BenchError> {
         let models = self.subjects.iter().zip(graphs);
         let sizings = models.map(|(subject, graph)| {
@@ -98,7 +98,7 @@ impl Bench<'_> {
         sizings.collect()
     }
 
-    /// Sends requests to the service of a server that is built and does not listen.
+    /// Sends requests to the service of a server that does not listen.
     pub(super) fn service(&self) -> Result<Measured, BenchError> {
         let (runtime, app) = server::build(self.config, self.subjects)?;
         let timeout = self.config.timeouts.request;
@@ -111,7 +111,7 @@ impl Bench<'_> {
         self.with_rates(Measured::of(driven), on_cpu)
     }
 
-    /// Sends requests over HTTP to a server that is started for it.
+    /// Starts a server and sends requests to it over HTTP.
     pub(super) fn own_http_server(&self) -> Result<Measured, BenchError> {
         self.own_server(|server| {
             let prepare = |request: &Request| {
@@ -129,14 +129,14 @@ impl Bench<'_> {
         })
     }
 
-    /// Sends requests over gRPC to a server that is started for it.
+    /// Starts a server and sends requests to it over gRPC.
     pub(super) fn own_grpc_server(&self) -> Result<Measured, BenchError> {
         self.own_server(|server| {
             GrpcTarget::new(&server.grpc.to_string(), self.subjects, self.requests)
         })
     }
 
-    /// Starts a server, and drives the target that is made of it.
+    /// Starts a server, and drives the target that `target` makes for it.
     fn own_server<T: Target>(
         &self,
         target: impl FnOnce(&OwnServer) -> Result<T, BenchError>,
@@ -152,7 +152,7 @@ impl Bench<'_> {
         self.with_rates(Measured::of(driven), on_cpu)
     }
 
-    /// Sends requests over HTTP to a server that runs already.
+    /// Sends requests to a running server over HTTP.
     pub(super) fn other_http_server(
         &self,
         url: &Uri,
@@ -186,17 +186,17 @@ impl Bench<'_> {
         self.of_other_server(driven, url.host())
     }
 
-    /// Sends requests over gRPC to a server that runs already.
+    /// Sends requests to a running server over gRPC.
     pub(super) fn other_grpc_server(&self, address: &Authority) -> Result<Measured, BenchError> {
         let clients = server::client_runtime()?;
         let target = clients
             .block_on(async { GrpcTarget::new(address.as_str(), self.subjects, self.requests) })?;
-        // Of its batches a server tells over HTTP alone, at an address that is not known here.
+        // Batch statistics are available over HTTP only, and the server's HTTP address is unknown here.
         let driven = clients.block_on(self.drive().run(&Arc::new(target), async || None));
         self.of_other_server(driven, Some(address.host()))
     }
 
-    /// What was measured of a server that runs already, beside this machine's limit where it runs here.
+    /// The measurements of a running server, with this machine's limit if the server runs on it.
     fn of_other_server(&self, driven: Driven, host: Option<&str>) -> Result<Measured, BenchError> {
         let here = host.is_some_and(is_this_machine) && !self.config.device.is_gpu();
         self.with_rates(Measured::of(driven), here)
@@ -222,7 +222,7 @@ impl Bench<'_> {
         BatchTotals::read(metrics, &names)
     }
 
-    /// The batches of all models in turn.
+    /// The batches of all models, in turn.
     fn jobs<'a>(&'a self, graphs: &'a [Graph], batches: &'a [Vec<Batch>]) -> Vec<Job<'a, Graph>> {
         let longest = batches.iter().map(Vec::len).max().unwrap_or(0);
         let turns = (0..longest).flat_map(|turn| {
@@ -239,14 +239,14 @@ impl Bench<'_> {
     }
 }
 
-/// Another path of the server that a URL is of.
+/// Another path on the same server as the URL.
 fn beside(url: &Uri, path: &'static str) -> Result<Uri, BenchError> {
     let mut parts = url.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::from_static(path));
     Uri::from_parts(parts).map_err(|error| BenchError::Usage(format!("{url} is no URL: {error}")))
 }
 
-/// Whether a host is the machine that the load runs on, as its name says.
+/// Whether the host name denotes the machine that the load runs on.
 fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
