@@ -1,4 +1,4 @@
-//! Puts the parts together and runs them: listens while models load, and answers what it accepted before it stops.
+//! Wires the parts and runs them: listens while models load, and answers accepted requests before it stops.
 
 use std::future::Future;
 use std::io;
@@ -30,29 +30,29 @@ use crate::text::SharedTokenizers;
 /// Why the server does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// There is nothing to serve.
+    /// There is no model to serve.
     #[error(transparent)]
     Models(#[from] ScanError),
     /// ONNX Runtime can't be loaded.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The operating system refuses threads.
+    /// The operating system can't start more threads.
     #[error(
         "The threads that run models can't be started: {0}. Allow more, or ask for fewer by --workers."
     )]
     Threads(io::Error),
 }
 
-/// Why a running server ended other than as asked.
+/// Why a running server ended unexpectedly.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// The device that was asked for by name does not work; there is no silent fall-back.
+    /// The device that the configuration names does not work. There is no silent fallback.
     #[error(transparent)]
     Device(#[from] DeviceFailure),
-    /// A server failed, or a thread that it needs.
+    /// A server task or one of its threads failed.
     #[error("The server failed: {0}")]
     Server(#[from] io::Error),
-    /// Requests were still unanswered when the time for them was over.
+    /// Requests were still unanswered when the drain timeout ended.
     #[error("Stopped with requests unanswered after {} ms. Allow more by --drain-timeout-ms.", .0.as_millis())]
     DrainTimeout(Duration),
 }
@@ -60,9 +60,8 @@ pub enum RunError {
 /// The sockets that a server listens on.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For HTTP.
     pub http: TcpListener,
-    /// For gRPC, if it is spoken.
+    /// `None` if gRPC is off.
     pub grpc: Option<TcpListener>,
 }
 
@@ -80,7 +79,7 @@ pub struct App {
 /// Finds the models and ONNX Runtime, and starts the workers. Call it within a tokio runtime.
 ///
 /// # Errors
-/// Where there is nothing to serve, or nothing to serve it with.
+/// If there is no model, ONNX Runtime can't be loaded, or the workers can't be started.
 pub fn build(config: &Config) -> Result<App, StartError> {
     let registry = Arc::new(Registry::new(&scan(&config.models)?));
     let runtime = Runtime::load(config.onnxruntime_library.as_deref())?;
@@ -127,7 +126,7 @@ pub fn build(config: &Config) -> Result<App, StartError> {
     })
 }
 
-/// The routes of each task, over gRPC too where it is spoken.
+/// The routes of each task, including gRPC's if it is on.
 fn task_routes(grpc: bool) -> Vec<(Task, String)> {
     let of_task = |task: Task| {
         let over_grpc = grpc.then(|| grpc::task_routes(task)).into_iter().flatten();
@@ -137,8 +136,8 @@ fn task_routes(grpc: bool) -> Vec<(Task, String)> {
     Task::ALL.into_iter().flat_map(of_task).collect()
 }
 
-/// Each worker computes on a core of its own: more of them than the process may use, by affinity and cgroup, would only
-/// take turns.
+/// Each worker computes on a core of its own. If there were more workers than cores (by affinity and cgroup), they
+/// would only take turns.
 pub(crate) fn within_cores(workers: NonZeroUsize) -> NonZeroUsize {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     if workers > cores {
@@ -152,31 +151,30 @@ pub(crate) fn within_cores(workers: NonZeroUsize) -> NonZeroUsize {
 }
 
 impl App {
-    /// The operations, as commands that need no server use them.
+    /// The operations, for commands that need no server.
     #[must_use]
     pub fn service(&self) -> &Service {
         &self.service
     }
 
-    /// Loads the models that `wanted` says; blocks. A model that can't be loaded does not stop the others.
+    /// Loads the models for which `wanted` returns true. Blocks. One that fails does not stop the others.
     ///
     /// # Errors
-    /// Only where the device that was asked for by name does not work.
+    /// Only if the device that the configuration names does not work.
     pub fn load(&self, wanted: impl FnMut(&str) -> bool) -> Result<(), DeviceFailure> {
         let mut manager = self.manager.lock().unwrap_or_else(PoisonError::into_inner);
         manager.load_all(wanted)
     }
 
-    /// What is counted.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Serves what [`Self::load`] has loaded, and ends as [`Self::run`] does.
+    /// Serves the models that [`Self::load`] has loaded, and ends as [`Self::run`] does.
     ///
     /// # Errors
-    /// Where the server ended other than as asked.
+    /// As for [`Self::run`].
     pub async fn serve_loaded(
         self,
         listeners: Listeners,
@@ -193,11 +191,11 @@ impl App {
         running.serve(listeners, shutdown, no_failure).await
     }
 
-    /// Serves on listening sockets until `shutdown` is done, loading the models meanwhile, and what changes in their
-    /// folder later; then answers what it accepted, for as long as the drain timeout allows.
+    /// Serves on the listeners until `shutdown` completes. Loads models meanwhile, and reloads those that change later.
+    /// Then answers accepted requests, until the drain timeout at most.
     ///
     /// # Errors
-    /// Where the server ended other than as asked.
+    /// If a server task or the configured device fails, or if the drain timeout ends with requests unanswered.
     pub async fn run(
         self,
         listeners: Listeners,
@@ -227,7 +225,7 @@ impl App {
     }
 }
 
-/// What a running server needs to the end.
+/// The parts that a server keeps while it runs.
 struct Running {
     service: Service,
     metrics: Metrics,
@@ -237,7 +235,7 @@ struct Running {
 }
 
 impl Running {
-    /// Serves until `shutdown` or `failure` is done, then answers what was accepted.
+    /// Serves until `shutdown` or `failure` completes, then answers accepted requests.
     async fn serve(
         self,
         listeners: Listeners,
@@ -261,7 +259,7 @@ impl Running {
             while let Some(ended) = servers.join_next().await {
                 finished = finished.and(ended.map_err(io::Error::other));
             }
-            // A model that is still loading is not waited for.
+            // Does not wait for a model that is still loading.
             self.scheduler.drained().await;
             finished
         };
@@ -274,7 +272,7 @@ impl Running {
         outcome
     }
 
-    /// A task for each way in.
+    /// Starts a task per listener.
     fn start(&self, listeners: Listeners) -> JoinSet<()> {
         let mut servers = JoinSet::new();
         let http = HttpState {
@@ -297,11 +295,11 @@ impl Running {
 }
 
 async fn until_true(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone, and with it who would wait for an answer.
+    // An error means that the sender is gone, and with it everyone who would wait for an answer.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Is done only if loading failed in a way that stops the server.
+/// Completes only if loading failed in a way that stops the server.
 async fn failure(failed: oneshot::Receiver<DeviceFailure>) -> RunError {
     match failed.await {
         Ok(failure) => failure.into(),

@@ -1,4 +1,4 @@
-//! Accepts connections, and serves each until it ends or the server stops.
+//! Accepts connections, and serves each until it closes or the server stops.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -16,35 +16,36 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service;
 
-/// How long a connection may take to bring a request's headers, and stay open without a request. Longer than what load
-/// balancers keep their own side open for, 60 seconds mostly: were it shorter, they would send into a closed connection.
+/// The time that a connection may take to send a request's headers, or stay open without a request. Most load balancers
+/// keep their side open for 60 seconds. With a shorter timeout here, they would send into a closed connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How often an HTTP/2 client is asked whether it is still there.
+/// The interval of HTTP/2 keep-alive pings.
 const PING_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How much a client may send on a stream before it is read: HTTP/2's own default.
+/// The flow-control window of a stream, in bytes. This is HTTP/2's default.
 const STREAM_WINDOW: u32 = 64 << 10;
 
-/// How much it may send on all streams of a connection: more than as many full ones as hyper lets it open, 200. Half of it is
-/// also h2's budget for the overhead of small frames that are not read yet, 256 bytes each, beyond which it closes the
-/// connection: so it has to be many times a stream's window, or a stream of small messages that come faster than they are
-/// answered loses its connection where it should wait.
+/// The flow-control window of a connection, in bytes. It exceeds that of 200 full streams, the most that hyper allows.
+///
+/// Half of it is also h2's budget for unread small frames, counted at 256 bytes of overhead each; beyond it, h2 closes
+/// the connection. So it must be many times a stream's window. Otherwise a stream of small messages that arrive faster
+/// than they are answered would lose its connection instead of waiting.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-/// How long to wait where the system has no more file descriptors, until some connections have ended.
+/// The wait after the system runs out of file descriptors, until some connections have ended.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// What is spoken on a connection.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// HTTP/1.1, or HTTP/2 where the client begins with its preface.
+    /// HTTP/1.1, or HTTP/2 if the client starts with its preface.
     Any,
-    /// HTTP/2 alone, as gRPC needs it.
+    /// HTTP/2 only, as gRPC requires.
     Http2,
 }
 
-/// Serves until `stop` is done; then accepts no more connections, and returns when those that are open are answered.
+/// Serves until `stop` completes. Then stops accepting connections, and returns once the open ones are answered.
 pub async fn serve<S, B>(
     listener: TcpListener,
     protocol: Protocol,
@@ -111,7 +112,7 @@ fn serve_connection<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    // Answers are written at once: waiting for more to send only delays them.
+    // Responses are written at once, so waiting for more data to send would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
@@ -126,7 +127,7 @@ fn serve_connection<S, B>(
     });
 }
 
-/// Whether an error is that of a connection that ended before it was accepted, and not of the listening socket.
+/// Whether the error belongs to a connection that ended before it was accepted, rather than to the listening socket.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! Keeps computing off the threads that serve connections: what takes long goes to a bounded number of blocking threads.
+//! Keeps long computations off the threads that serve connections: they run on a bounded number of blocking threads.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::ServiceError;
 
-/// Work on less input than this is done in place: tokenizing it takes some 500 microseconds, about as long as a
-/// connection's thread may be held.
+/// Smaller inputs are processed in place. Tokenizing this much takes about 500 microseconds, which is about as long as
+/// a connection's thread may be blocked.
 const IN_PLACE_BYTES: usize = 8 << 10;
 
 /// Runs work that is not a model's, such as parsing, tokenizing and decoding; cheap to clone.

@@ -1,4 +1,4 @@
-//! The values that request fields take, and that electra.toml may set defaults of.
+//! The values of request fields, and of their defaults in electra.toml.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -6,14 +6,14 @@ use std::num::NonZeroUsize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
-/// What is scored.
+/// The units that are scored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Each token of the model's vocabulary.
     #[default]
     Token,
-    /// Each word as the tokenizer splits a text before it looks at its vocabulary.
+    /// Each word, as the tokenizer splits a text before it looks up its vocabulary.
     Word,
 }
 
@@ -21,11 +21,11 @@ pub enum Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScoreFunction {
-    /// Probabilities of labels that exclude each other: they sum to 1.
+    /// Probabilities of mutually exclusive labels, which sum to 1.
     Softmax,
-    /// A probability for each label by itself.
+    /// An independent probability for each label.
     Sigmoid,
-    /// The logits as they are.
+    /// The logits, unchanged.
     None,
 }
 
@@ -33,16 +33,16 @@ pub enum ScoreFunction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Aggregation {
-    /// Every token is an entity of its own, with its whole label (`B-NP`).
+    /// Each token is an entity of its own, with its whole label (`B-NP`).
     None,
-    /// Adjacent tokens of one label join, whether they are a whole word or a part of one.
+    /// Adjacent tokens with the same label are joined, whether they are whole words or parts of words.
     #[default]
     Simple,
-    /// As simple, but a word has the label of its first token.
+    /// As simple, but a word takes the label of its first token.
     First,
-    /// As simple, but a word has the label with the highest mean probability over its tokens.
+    /// As simple, but a word takes the label with the highest mean probability over its tokens.
     Average,
-    /// As simple, but a word has the label of its most certain token.
+    /// As simple, but a word takes the label of its most certain token.
     Max,
 }
 
@@ -51,13 +51,12 @@ pub enum Aggregation {
 pub struct Count<const MINIMUM: usize>(usize);
 
 impl<const MINIMUM: usize> Count<MINIMUM> {
-    /// The number, if it is large enough.
+    /// `None` if the number is below `MINIMUM`.
     #[must_use]
     pub fn new(number: usize) -> Option<Self> {
         (number >= MINIMUM).then_some(Self(number))
     }
 
-    /// The number.
     #[must_use]
     pub fn get(self) -> usize {
         self.0
@@ -95,9 +94,9 @@ impl<'de, const MINIMUM: usize> Deserialize<'de> for Count<MINIMUM> {
                 }
             }
 
-            /// JSON knows one kind of number: `2.0` is 2.
+            /// JSON has one type of number, so `2.0` is 2.
             fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-                /// The first number that is beyond u64: 2^64.
+                /// 2^64, the first number beyond u64.
                 const BEYOND: f64 = 18_446_744_073_709_551_616.0;
                 #[allow(
                     clippy::cast_possible_truncation,
@@ -123,7 +122,7 @@ impl<'de, const MINIMUM: usize> Deserialize<'de> for Count<MINIMUM> {
 pub struct Threshold(f32);
 
 impl Threshold {
-    /// The number, if it is from 0 to 1.
+    /// `None` if the number is not from 0 to 1.
     #[must_use]
     pub fn new(number: f64) -> Option<Self> {
         #[allow(
@@ -133,7 +132,6 @@ impl Threshold {
         (0.0..=1.0).contains(&number).then_some(Self(number as f32))
     }
 
-    /// The number.
     #[must_use]
     pub fn get(self) -> f32 {
         self.0

@@ -1,15 +1,14 @@
-//! How much one request may hold, and how long it may take.
+//! Limits of one request's size and duration.
 
 use std::time::Duration;
 
-/// What one request may hold.
+/// The maximum size of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest body, in bytes.
+    /// In bytes.
     pub max_body_bytes: usize,
-    /// Most inputs.
     pub max_inputs: usize,
-    /// Longest text, in bytes of UTF-8.
+    /// In bytes of UTF-8.
     pub max_text_bytes: usize,
 }
 
@@ -23,14 +22,13 @@ impl Default for Limits {
     }
 }
 
-/// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// A request that does not say.
+    /// The timeout of a request that does not set one.
     pub request: Duration,
-    /// The most a request may ask for.
+    /// The longest timeout that a request may ask for.
     pub max_request: Duration,
-    /// Answering what was accepted once the server is stopping.
+    /// Time to answer accepted requests after the server was told to stop.
     pub drain: Duration,
 }
 
