@@ -1,4 +1,4 @@
-//! The one error table: what can go wrong with a request, its code, its status over HTTP and over gRPC, and its sentence.
+//! The error table of requests: each error's code, HTTP status, gRPC status and sentence.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -11,83 +11,80 @@ use crate::heads::qa_bounds::BoundError;
 use crate::quote::quoted;
 use crate::task::Task;
 
-/// Why a request is not answered. `Display` is the sentence for the person who sent it: what is wrong, where, and what to do.
+/// Why a request is not answered. `Display` is the sentence for the client: what is wrong, where, and what to do.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum ServiceError {
-    /// The body is no JSON document.
+    /// The body is not a JSON document.
     #[error("The body is not valid JSON: {reason}. Send one JSON object.")]
     InvalidJson {
-        /// The parser's words, with line and column.
+        /// The parser's message, with line and column.
         reason: String,
     },
-    /// A string of the body holds half of a surrogate pair, which JSON can write and Unicode does not have.
+    /// A string in the body contains half of a surrogate pair, which JSON can express but Unicode does not allow.
     #[error(
         "{place} holds a lone surrogate, half of a pair such as `\\ud83d\\ude00`, which is no character. Cut texts \
          between characters, or send `\\ufffd` in its place."
     )]
     LoneSurrogate {
-        /// Where: `` `text[3]` `` or `The body`.
+        /// The place: `` `text[3]` `` or `The body`.
         place: String,
     },
-    /// The body holds bytes that are not UTF-8.
+    /// The body is not valid UTF-8.
     #[error("The body is not valid UTF-8 at byte {position}. Send JSON encoded as UTF-8.")]
     InvalidUtf8 {
-        /// Bytes before the first wrong one.
+        /// The number of bytes before the first invalid one.
         position: usize,
     },
-    /// The message is not one of the method's, or can't be read at all.
+    /// The message is not the method's request message, or can't be decoded at all.
     #[error(
         "The message can't be read: {reason}. Send it as the method's request message in the server's .proto files."
     )]
     InvalidMessage {
-        /// What the reader says.
+        /// The decoder's message.
         reason: String,
     },
-    /// A value has another JSON type than the request wants there.
+    /// A value has the wrong JSON type.
     #[error("{place} has the wrong type: {reason}.")]
     InvalidType {
-        /// Where: `` `text[3]` `` or `The body`.
+        /// The place: `` `text[3]` `` or `The body`.
         place: String,
-        /// What was found and what is wanted.
+        /// The type found and the type expected.
         reason: String,
     },
-    /// No model has this name.
     #[error("There is no model named `{}`. {}", quoted(.name), named(.available))]
     ModelNotFound {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The names there are.
+        /// The names of all models.
         available: Vec<String>,
     },
-    /// No model does this task.
+    /// No model has this task.
     #[error("No model here does the task {task}. {}", named(.available))]
     NoModelForTask {
-        /// The task asked for.
         task: Task,
-        /// The names there are.
+        /// The names of all models.
         available: Vec<String>,
     },
-    /// No route has this path.
     #[error("There is no route {}. {hint}", quoted(.path))]
     RouteNotFound {
-        /// The path asked for.
+        /// The requested path.
         path: String,
         /// The nearest route, or where all routes are described.
         hint: String,
     },
-    /// The route exists, for other methods.
+    /// The route exists, but only for other methods.
     #[error(
         "{} does not take {}; the Allow header of this answer names the methods it takes.",
         quoted(.path),
         quoted(.method)
     )]
     MethodNotAllowed {
-        /// The path asked for.
+        /// The requested path.
         path: String,
-        /// The method used.
+        /// The request's method.
         method: String,
     },
-    /// The body is longer than this server reads.
+    /// The body exceeds the configured maximum.
     #[error(
         "The request is longer than the {limit} bytes this server takes. Send fewer or shorter texts a request."
     )]
@@ -95,71 +92,63 @@ pub enum ServiceError {
         /// The configured `max_body_bytes`.
         limit: usize,
     },
-    /// The body is declared as something else than JSON.
+    /// The body's declared media type is not JSON.
     #[error("The body must be JSON: {found}. Send the header `content-type: application/json`.")]
     UnsupportedMediaType {
-        /// What the header says.
+        /// The value of the header.
         found: String,
     },
-    /// The messages are compressed in a way that this server does not read.
+    /// The messages use a compression that this server does not support.
     #[error("The messages can't be read: {reason}. Send them as they are, or compressed by gzip.")]
-    UnsupportedCompression {
-        /// What is wrong.
-        reason: String,
-    },
-    /// A field without which the request means nothing is absent.
+    UnsupportedCompression { reason: String },
+    /// A required field is missing.
     #[error("{place} lacks the field `{field}`.")]
     MissingField {
-        /// Where the field should be.
+        /// The place where the field should be.
         place: String,
-        /// The field.
         field: String,
     },
-    /// A field no request of this kind has: surely a mistake.
+    /// The request has a field that requests of this kind do not have, most likely a typo.
     #[error("{place} has the unknown field `{}`. {hint}", quoted(.field))]
     UnknownField {
-        /// Where the field is.
         place: String,
-        /// The field.
         field: String,
         /// The nearest name, or all names.
         hint: String,
     },
-    /// Right type, unusable value.
+    /// A value has the right type but is not valid.
     #[error("{place} can't be used: {reason}.")]
     InvalidValue {
-        /// Where the value is.
         place: String,
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// A request header has an unusable value.
+    /// A request header has an invalid value.
     #[error("The header `{header}` can't be used: {reason}.")]
     InvalidHeader {
-        /// The header's name.
         header: &'static str,
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// A list of inputs with nothing in it.
+    /// A list of inputs is empty.
     #[error("`{place}` is an empty list. Send at least one input.")]
     EmptyInput {
         /// The field.
         place: &'static str,
     },
-    /// More inputs than one request may hold.
+    /// There are more inputs than one request may have.
     #[error(
         "`{place}` holds {count} inputs; one request may hold {limit}. Send the rest in further requests."
     )]
     TooManyInputs {
         /// The field.
         place: &'static str,
-        /// How many were sent.
+        /// The number of inputs sent.
         count: usize,
         /// The configured `max_inputs`.
         limit: usize,
     },
-    /// A text without a single token where one is needed.
+    /// A text has no tokens, but needs at least one.
     #[error(
         "`{place}` is empty or holds only white space. Send a text with at least one visible character."
     )]
@@ -167,7 +156,7 @@ pub enum ServiceError {
         /// The text: `text[3]`.
         place: String,
     },
-    /// A text longer than this server takes, in bytes.
+    /// A text exceeds the configured maximum in bytes.
     #[error("`{place}` has {length} bytes; a text may have {limit}. Split it into several.")]
     TextTooLong {
         /// The text: `text[3]`.
@@ -177,7 +166,7 @@ pub enum ServiceError {
         /// The configured `max_text_bytes`.
         limit: usize,
     },
-    /// A text longer than the model reads at once, where a window would not do.
+    /// A text is longer than the model's maximum, in a task that does not use windows.
     #[error(
         "`{place}` has {length} tokens with the special ones; the model reads {limit}. Shorten it, or have it \
          cut there by \"truncate\": true, in a Hugging Face request \"truncation\": true."
@@ -185,12 +174,12 @@ pub enum ServiceError {
     TooManyTokens {
         /// The text: `text[3]`.
         place: String,
-        /// Its length in tokens, special ones included.
+        /// Its length in tokens, special tokens included.
         length: usize,
-        /// The model's limit.
+        /// The model's maximum.
         limit: usize,
     },
-    /// A question that leaves no room for its context.
+    /// A question leaves no room for its context.
     #[error(
         "`{place}` has {length} tokens; with this context a question may have {limit}. Shorten the question."
     )]
@@ -202,69 +191,63 @@ pub enum ServiceError {
         /// The longest that leaves room for the context.
         limit: usize,
     },
-    /// The model asked for does another task than the route.
+    /// The requested model has another task than the route.
     #[error(
         "The model `{}` does the task {task}, not {wanted}. Ask it for {task}, or ask another model.",
         quoted(.model)
     )]
     WrongTask {
-        /// The model.
         model: String,
-        /// What it does.
+        /// The model's task.
         task: Task,
-        /// What was asked.
+        /// The route's task.
         wanted: Task,
     },
-    /// The model does a task that Hugging Face has no pipeline for.
+    /// The model has a task for which Hugging Face has no pipeline.
     #[error(
         "The model `{}` does the task {task}, for which Hugging Face has no pipeline. Use the route /{task}, or \
          another model.",
         quoted(.model)
     )]
     NoPipeline {
-        /// The model.
         model: String,
-        /// What it does.
+        /// The model's task.
         task: Task,
     },
-    /// The model's queue has no room.
     #[error("The server is busy: the model's queue is full. Try again in {} s.", seconds(*.retry_after))]
     QueueFull {
-        /// When there may be room.
+        /// Estimated time until there is room.
         retry_after: Duration,
     },
-    /// A fault of the server; what happened is in its log.
+    /// A fault of the server. Its log has the details.
     #[error("The server failed to answer; its log says why, under this answer's x-request-id.")]
     Internal,
     /// Models are still loading.
     #[error("The server is not ready: {reason}. Try again shortly.")]
     NotReady {
-        /// What is being waited for.
+        /// What the server is waiting for.
         reason: String,
     },
-    /// The server is stopping.
     #[error(
         "The server is stopping and takes no new requests. Send this one to another instance, or again."
     )]
     Draining,
-    /// The model could not be loaded.
     #[error("The model `{}` could not be loaded: {reason}", quoted(.model))]
     ModelUnavailable {
-        /// The model.
         model: String,
-        /// Why, a sentence.
+        /// A sentence.
         reason: String,
     },
-    /// The model was taken out of service.
+    /// An operator unloaded the model, or electra.toml excludes it.
     #[error(
         "The model `{name}` is unloaded. Load it by POST /v2/repository/models/{name}/load, over gRPC by RepositoryModelLoad, or ask another.",
         name = quoted(.model)
     )]
     ModelUnloaded {
-        /// The model, as it was asked for.
+        /// The model's name in the request.
         model: String,
     },
-    /// The request's deadline passed before its answer was there.
+    /// The deadline passed before the answer was complete.
     #[error(
         "The request's deadline passed before its answer was there. Send less at once, or allow it more time."
     )]
@@ -281,25 +264,23 @@ impl From<BoundError> for ServiceError {
 }
 
 impl ServiceError {
-    /// The stable name of this error, for programs: part of the API.
+    /// The stable identifier of this error, for programs. Part of the API.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.row().0
     }
 
-    /// The HTTP status this error is answered with.
     #[must_use]
     pub fn http_status(&self) -> u16 {
         self.row().1
     }
 
-    /// The gRPC status this error is answered with.
     #[must_use]
     pub fn grpc_status(&self) -> GrpcStatus {
         self.row().2
     }
 
-    /// When trying again makes sense, where it does.
+    /// When a retry makes sense, if it does.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -312,13 +293,13 @@ impl ServiceError {
         }
     }
 
-    /// A fault of the server: what happened goes into the log, not into the answer.
+    /// A fault of the server. The details are logged and not sent to the client.
     pub fn internal(details: impl Display) -> Self {
         tracing::error!(%details, "a request failed");
         Self::Internal
     }
 
-    /// A panic while a request was answered: its words go into the log.
+    /// A panic while handling a request. Its message is logged and not sent to the client.
     #[must_use]
     pub fn panicked(panic: &(dyn Any + Send)) -> Self {
         let words = panic
@@ -388,7 +369,7 @@ impl From<BatchError> for ServiceError {
     }
 }
 
-/// The statuses of gRPC that a request can be answered with, by the names that its specification gives them.
+/// The gRPC statuses of answers, by the names in gRPC's specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrpcStatus {
     /// `INVALID_ARGUMENT`
@@ -407,7 +388,7 @@ pub enum GrpcStatus {
     Unavailable,
 }
 
-/// Whole seconds, rounded up, at least one: what a Retry-After header holds.
+/// Whole seconds, rounded up, at least one, for a Retry-After header.
 #[must_use]
 pub fn seconds(duration: Duration) -> u64 {
     let whole = duration.as_secs();
