@@ -1,4 +1,4 @@
-"""Servers that the tests of all clients share."""
+"""Servers shared by the tests of all clients."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -27,12 +27,12 @@ def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def http_url(small_server: Server) -> str:
-    """Where the small checkpoints are served over HTTP."""
+    """The HTTP address of the server of small checkpoints."""
     return small_server.http_url
 
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Serves the small checkpoints named, to one test alone."""
+    """Starts a server of the named small checkpoints for one test."""
     with ExitStack() as stack:
         yield lambda *names: stack.enter_context(running(small_checkpoints(tmp_path, *names), *FP32))

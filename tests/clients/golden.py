@@ -1,4 +1,4 @@
-"""The golden files of tests/golden that clients are held to."""
+"""The golden files of tests/golden that clients' answers are compared with."""
 
 import json
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Batch:
-    """The encodings of a small checkpoint's golden file side by side, and what transformers computes of them."""
+    """The encodings of a small checkpoint's golden file as one batch, with the outputs of transformers."""
 
     input_ids: np.ndarray
     attention_mask: np.ndarray
     token_type_ids: np.ndarray
-    # By output, each of [sequences, ...]; zeros behind a sequence's end.
+    # By output name, each of shape [sequences, ...], padded with zeros after a sequence's end.
     logits: dict[str, np.ndarray]
 
 
@@ -49,7 +49,7 @@ def _logits(checkpoint: str, shape: tuple[int, int], rows: list[list[list[float]
 
 
 def _rows(shape: tuple[int, ...], rows: list[Any], datatype: type) -> np.ndarray:
-    """The rows one below the other, filled up with zeros."""
+    """Stacks the rows, padded with zeros."""
     filled = np.zeros(shape, datatype)
     for row, values in zip(filled, rows, strict=True):
         row[: len(values)] = values

@@ -1,4 +1,4 @@
-"""The native routes over HTTP, by Python's own library: what every other way in is compared with."""
+"""The native routes over HTTP, with Python's own library, as the reference for every other interface."""
 
 import json
 import urllib.request
@@ -13,7 +13,7 @@ ROUTES = {
 
 
 def results(http_url: str, model: str, body: dict[str, Any]) -> list[Any]:
-    """The results of a default model's own route."""
+    """The results of a default model's native route."""
     return post(http_url + ROUTES[model], body)["results"]
 
 

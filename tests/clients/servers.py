@@ -1,4 +1,4 @@
-"""`electra serve` as a process of its own, for clients in Python."""
+"""Runs `electra serve` as a child process, for clients in Python."""
 
 import json
 import os
@@ -14,7 +14,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 DEFAULT_MODELS = PROJECT / "models"
 CHECKPOINTS = PROJECT / "tests" / "golden" / "checkpoints"
 
-# What may be in the environment would change what the tests see.
+# These variables of the environment would change the results of tests.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ELECTRA_")} | {
     name: os.environ[name] for name in ["ELECTRA_ONNXRUNTIME_LIBRARY"] if name in os.environ
 }
@@ -22,7 +22,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 @dataclass(frozen=True)
 class Server:
-    """Where a server listens, as HOST:PORT."""
+    """The addresses of a server, as HOST:PORT."""
 
     http: str
     grpc: str
@@ -33,7 +33,7 @@ class Server:
 
 
 def binary() -> Path:
-    """The program under test: ELECTRA_BINARY, else what `cargo test` builds."""
+    """The program under test: ELECTRA_BINARY, or the one that `cargo test` builds."""
     named = os.environ.get("ELECTRA_BINARY")
     if named:
         return Path(named)
@@ -42,7 +42,7 @@ def binary() -> Path:
 
 @contextmanager
 def running(models: Path, *arguments: str) -> Iterator[Server]:
-    """Serves a model repository, on ports that the system picks, from when its models are loaded."""
+    """Serves a model repository on free ports. Yields once its models are loaded."""
     addresses = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]
     command = [str(binary()), "serve", "--models", str(models), *addresses, "--log-format", "json", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=PROJECT, env=ENVIRONMENT) as process:
@@ -50,7 +50,7 @@ def running(models: Path, *arguments: str) -> Iterator[Server]:
         assert log is not None
         try:
             found = _addresses(log)
-            # A pipe that nobody reads fills up, and then whoever logs stands still.
+            # If nobody reads the pipe, it fills up, and the server blocks as soon as it logs.
             rest = threading.Thread(target=log.read)
             rest.start()
             yield Server(http=found["HTTP"], grpc=found["gRPC"])
@@ -61,7 +61,7 @@ def running(models: Path, *arguments: str) -> Iterator[Server]:
 
 
 def _addresses(log: Iterator[str]) -> dict[str, str]:
-    """Follows the log until models are loaded; the addresses by protocol."""
+    """Reads the log until models are loaded, and returns the addresses by protocol."""
     found: dict[str, str] = {}
     lines = []
     for line in log:
@@ -76,7 +76,7 @@ def _addresses(log: Iterator[str]) -> dict[str, str]:
 
 
 def small_checkpoints(folder: Path, *names: str) -> Path:
-    """A model repository of the random checkpoints of tests/golden, which a server exports when it loads them."""
+    """A model repository of the random checkpoints of tests/golden. The server exports them when it loads them."""
     for name in names or [checkpoint.name for checkpoint in CHECKPOINTS.iterdir()]:
         shutil.copytree(CHECKPOINTS / name, folder / name)
     return folder

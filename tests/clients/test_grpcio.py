@@ -1,4 +1,4 @@
-"""grpcio with nothing generated: messages are built from what the server's reflection tells."""
+"""grpcio without generated code: messages are built from the server's reflection."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERV
 
 
 class Electra:
-    """A client of electra.v1.Electra that knows what reflection says."""
+    """A client of electra.v1.Electra, built from reflection."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
@@ -30,7 +30,7 @@ class Electra:
         self.service = DescriptorPool(self.database).FindServiceByName("electra.v1.Electra")
 
     def method(self, name: str) -> Callable[..., Any]:
-        """A method that takes messages, or an iterator of them, and answers alike."""
+        """A method that takes and returns messages, or iterators of messages for streams."""
         method = self.service.methods_by_name[name]
         kind = self.channel.stream_stream if method.client_streaming else self.channel.unary_unary
         return kind(
@@ -99,7 +99,7 @@ def test_each_task_answers_as_over_http(
 
 
 def plain(value: Any) -> Any:
-    """A message's JSON, whose 64-bit numbers are strings."""
+    """A message as JSON, in which 64-bit numbers are strings."""
     if isinstance(value, list):
         return [
             {name: int(field) if name in ("start", "end") else field for name, field in element.items()}
@@ -109,7 +109,7 @@ def plain(value: Any) -> Any:
 
 
 def approximately(value: Any) -> Any:
-    """Scores are fp32 on both sides, spelled with other numbers of digits."""
+    """Compares scores as fp32, since the two sides print different numbers of digits."""
     if isinstance(value, list):
         return [
             {
@@ -197,6 +197,6 @@ def test_messages_of_the_open_inference_protocol_can_be_built_from_reflection(de
         )
         answer = infer(request, timeout=PATIENCE)
         results = [output.name for output in answer.outputs].index("result")
-        # The length of the one element stands before it.
+        # The only element is prefixed with its length.
         labels = json.loads(answer.raw_output_contents[results][4:])["labels"]
         assert labels[0]["label"] == "positive"

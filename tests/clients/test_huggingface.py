@@ -1,4 +1,4 @@
-"""huggingface_hub.InferenceClient gets from a server what transformers' pipelines answer (tests/golden/pipelines)."""
+"""huggingface_hub.InferenceClient gets the answers of transformers' pipelines (tests/golden/pipelines)."""
 
 import json
 from pathlib import Path
@@ -15,18 +15,18 @@ Case = dict[str, Any]
 
 
 def cases(task: str) -> list[Case]:
-    """The requests of a golden file that the client has a method for: those of a single input."""
+    """The requests of a golden file with a single input, which are those that the client has a method for."""
     every = json.loads((GOLDEN / f"{task}.json").read_text(encoding="utf-8"))["cases"]
     return [case for case in every if not isinstance(case["inputs"], list)]
 
 
 def client(http_url: str, model: str) -> InferenceClient:
-    # Only with this provider does the client ask for health and info.
+    # The client requests health and info only with this provider.
     return InferenceClient(model=f"{http_url}/models/{model}", provider="hf-inference")
 
 
 def plain(element: Any) -> Case:
-    """An element of an answer without the fields that it does not have."""
+    """An element of an answer, without its empty fields."""
     return {name: value for name, value in vars(element).items() if value is not None}
 
 
@@ -41,7 +41,7 @@ def test_text_classification(http_url: str) -> None:
     compared = 0
     for case in cases("text-classification"):
         parameters = case["parameters"]
-        # The client takes texts alone, knows no truncation, and writes functions in small letters.
+        # The client sends single texts only, has no truncation, and writes functions in lower case.
         if isinstance(case["inputs"], str) and "truncation" not in parameters:
             function = parameters.get("function_to_apply")
             found = client(http_url, case["checkpoint"]).text_classification(
@@ -58,7 +58,7 @@ def test_token_classification(http_url: str) -> None:
     compared = 0
     for case in cases("token-classification"):
         parameters = case["parameters"]
-        # What the pipeline cuts goes on here.
+        # The server also tags the rest, which the pipeline truncates.
         if "cut" not in case:
             strategy = parameters.get("aggregation_strategy")
             found = client(http_url, case["checkpoint"]).token_classification(
@@ -67,7 +67,7 @@ def test_token_classification(http_url: str) -> None:
                 ignore_labels=parameters.get("ignore_labels"),
                 stride=parameters.get("stride"),
             )
-            # The client has no place for a token's index.
+            # The client has no field for a token's index.
             wanted = [{name: entity[name] for name in entity if name != "index"} for entity in case["output"]]
             for element in found:
                 vars(element).pop("index", None)

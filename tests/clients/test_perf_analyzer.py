@@ -1,4 +1,4 @@
-"""perf_analyzer puts load on a model by either protocol to its end, and reports what it measured."""
+"""perf_analyzer completes a load over either protocol, and reports its measurements."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ LOADER = ENVIRONMENT | {"LD_LIBRARY_PATH": ":".join(map(str, LIBRARIES))}
 
 @pytest.fixture(scope="module", autouse=True)
 def perf_analyzer_starts() -> None:
-    """Skips where this program can't be had. CI has to have it."""
+    """Skips if the program is not installed. CI must have it."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("perf_analyzer is a program for x86-64 Linux")
     command = [PROGRAM, "--version"]
@@ -37,14 +37,14 @@ def perf_analyzer_starts() -> None:
 def measure(
     server: Server, protocol: str, model: str, data: list[Any], folder: Path, *arguments: str
 ) -> tuple[dict[str, str], str]:
-    """A short run: the one line of its report, and what it printed."""
+    """Runs a short load. Returns the only line of its report, and its output."""
     report, inputs = folder / "report.csv", folder / "inputs.json"
     inputs.write_text(json.dumps({"data": data}), encoding="utf-8")
     command = [
         *[str(PROGRAM), "--service-kind", "triton", "-m", model, "-i", protocol],
         *["-u", server.http if protocol == "http" else server.grpc, "-f", str(report)],
         *["--input-data", str(inputs)],
-        # Three windows of 20 requests; whether they are alike is not what is tested.
+        # Three windows of 20 requests. Their stability is not tested.
         *["--measurement-mode", "count_windows", "--measurement-request-count", "20"],
         *["--stability-percentage", "999", "--concurrency-range", "2", *arguments],
     ]
@@ -54,7 +54,7 @@ def measure(
     return line, run.stdout
 
 
-# Data is given: what perf_analyzer makes up by itself would be for every input at once, texts and token ids.
+# Data is given, since perf_analyzer would generate data for all inputs at once, texts and token ids.
 DOCUMENT = PROJECT / "docs" / "inference-protocol.md"
 TEXTS = [{"text": ["A warm, funny and wonderfully acted film."]}, {"text": ["Dull."]}]
 QUESTIONS = [{"question": ["Who wrote it?"], "context": ["The letter was written by Maria Lopez."]}]
@@ -80,7 +80,7 @@ def test_a_model_is_measured(
     assert line["Concurrency"] == "2"
     assert float(line["Inferences/Second"]) > 0
     assert float(line["p50 latency"]) > 0
-    # Of the server's own statistics: perf_analyzer reads them before and after.
+    # From the server's statistics, which perf_analyzer reads before and after the run.
     assert int(line["Server Compute Infer"]) > 0, printed
 
 

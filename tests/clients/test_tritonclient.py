@@ -1,4 +1,4 @@
-"""tritonclient over HTTP and over gRPC: both clients have almost the same interface, and get the same answers."""
+"""tritonclient over HTTP and gRPC. Both clients have almost the same interface, and get the same answers."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Protocol:
         return self.module.InferenceServerClient(server.http if self.name == "http" else server.grpc)
 
     def ask(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        """What a method that describes something answers, as JSON."""
+        """The response of a descriptive method, as JSON."""
         return method(*arguments, **({} if self.name == "http" else {"as_json": True}))
 
     def inputs(self, **tensors: Any) -> list[Any]:
@@ -49,7 +49,7 @@ class Protocol:
         return [self.module.InferRequestedOutput(name) for name in names]
 
     def status(self, http: int, grpc: str) -> str:
-        """How the client spells a status."""
+        """The client's spelling of a status."""
         return str(http) if self.name == "http" else f"StatusCode.{grpc}"
 
 
@@ -59,7 +59,7 @@ def protocol(request: pytest.FixtureRequest) -> Protocol:
 
 
 def results(answer: Any) -> list[Any]:
-    """The decoded results, one an input."""
+    """The decoded results, one per input."""
     return [json.loads(result) for result in answer.as_numpy("result").flatten()]
 
 
@@ -91,7 +91,7 @@ def test_a_model_says_what_it_takes(protocol: Protocol, default_server: Server, 
     config = config if protocol.name == "http" else config["config"]
     assert (config["name"], config["max_batch_size"]) == (model, 256)
     assert [tensor["name"] for tensor in config["input"]] == [tensor["name"] for tensor in metadata["inputs"]]
-    # Which are needed depends on the others: texts or token ids.
+    # Which inputs are required depends on the others: texts or token ids.
     assert all(tensor["optional"] for tensor in config["input"])
 
 
@@ -117,7 +117,7 @@ def test_texts_are_answered_as_by_the_native_route(
     else:
         body = {"text": TEXTS}
         inputs = protocol.inputs(text=TEXTS)
-    # gRPC's parameters hold whole numbers, truth values and strings; tritonclient has no place for other numbers.
+    # tritonclient's gRPC parameters hold integers, booleans and strings, but no fractions.
     parameters = {name: str(value) if isinstance(value, float) else value for name, value in options.items()}
     answer = protocol.client(default_server).infer(model, inputs, parameters=parameters)
     assert results(answer) == native.results(default_server.http_url, model, body | options)
@@ -251,7 +251,7 @@ def test_models_are_unloaded_and_loaded(protocol: Protocol, own_server: Callable
     assert results(client.infer("token-bio", protocol.inputs(text=["a"])))
     with pytest.raises(InferenceServerException, match="nobody"):
         client.load_model("nobody")
-    # Files and a configuration are not taken, and the loaded model stays as it is.
+    # Files and a configuration are refused, and the loaded model stays unchanged.
     for told in [{"config": "{}"}, {"config": "{}", "files": {"file:1/model.onnx": b"AAAA"}}]:
         with pytest.raises(InferenceServerException, match="parameters.config.*electra.toml"):
             client.load_model("token-bio", **told)

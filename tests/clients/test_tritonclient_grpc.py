@@ -1,4 +1,4 @@
-"""What tritonclient can do over gRPC alone: compressed messages, callbacks, deadlines, and asyncio."""
+"""Features of tritonclient over gRPC only: compressed messages, callbacks, deadlines, and asyncio."""
 
 import asyncio
 import queue
@@ -36,7 +36,7 @@ def test_messages_are_compressed(client, algorithm: str | None) -> None:
 def test_callbacks_get_their_own_answers(client) -> None:
     answers: queue.Queue = queue.Queue()
     for number in range(20):
-        # The client calls with these names.
+        # The client passes these names.
         client.async_infer(
             MODEL, [infer_input()], lambda result, error: answers.put((result, error)), request_id=str(number)
         )
@@ -50,7 +50,7 @@ def test_callbacks_get_their_own_answers(client) -> None:
 
 
 def test_a_passed_deadline_is_told(client) -> None:
-    # One microsecond: over before anything could be computed.
+    # One microsecond expires before anything can be computed.
     with pytest.raises(InferenceServerException) as caught:
         client.infer(MODEL, [infer_input()], timeout=1)
     assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"

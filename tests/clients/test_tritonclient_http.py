@@ -1,4 +1,4 @@
-"""tritonclient over HTTP alone: JSON beside binary data, compressed bodies, and two kinds of concurrency."""
+"""Features of tritonclient over HTTP only: JSON and binary data, compressed bodies, and two kinds of concurrency."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ def infer_input(module=tritonclient.http, *, texts: np.ndarray = TEXTS, binary: 
 
 
 def strings(array: np.ndarray) -> list:
-    """BYTES come as bytes from binary data, and as strings from JSON."""
+    """BYTES are bytes in binary data, and strings in JSON."""
     return [value.decode() if isinstance(value, bytes) else value for value in array.flat]
 
 
@@ -43,7 +43,7 @@ def test_json_and_binary_data_are_the_same(client, binary_input: bool, binary_ou
         assert text == [
             str(value, "utf-8") if isinstance(value, bytes) else value for value in wanted.as_numpy(name).flat
         ]
-    # Binary scores are fp32, and JSON has the fewest digits that say which.
+    # Binary scores are fp32. JSON has the fewest digits that identify the same fp32.
     np.testing.assert_array_equal(answer.as_numpy("score").astype(np.float32), wanted.as_numpy("score"))
     assert answer.as_numpy("score").shape == (2, 2)
 
