@@ -1,11 +1,11 @@
-//! What can't be answered: each mistake its own code and sentence, none a 500, and the server goes on.
+//! Invalid requests: each mistake gets its own code and sentence, none causes a 500, and the server goes on.
 
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::{Value, json};
 
 use crate::harness::{Server, default_server, small_server};
 
-/// Posts raw bytes as JSON; checks status, code, and that the sentence names what is wrong.
+/// Posts raw bytes as JSON, and checks the status, the code, and that the sentence contains these words.
 async fn check_bytes(
     server: &Server,
     path: &str,
@@ -132,7 +132,7 @@ async fn bodies_that_are_no_request_are_refused_by_kind() {
     .await;
 }
 
-/// Checks several bodies of one route, each a 422 unless its code is that of an unknown model.
+/// Checks several bodies on one route. Each gets 422, except those whose code says that the model is unknown.
 async fn check_all(path: &str, cases: &[(Value, &str, &str)]) {
     let server = default_server();
     for (body, code, named) in cases {

@@ -28,7 +28,7 @@ fn scores(result: &Value, list: &str) -> Vec<f64> {
         .collect()
 }
 
-/// Asks for the scores of texts alone, in a list and all at once.
+/// Requests scores of the texts one at a time, in a list, and concurrently, and compares them.
 pub async fn check(server: &Server, path: &str, extra: Value, list: &str, tolerance: f64) {
     let body = |text: Value| {
         let mut body = extra.clone();

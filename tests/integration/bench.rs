@@ -1,4 +1,4 @@
-//! `electra bench`: the program itself, on small models, against servers of its own and others.
+//! `electra bench`: the program itself, on small models, against its own and running servers.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -42,12 +42,12 @@ fn number(value: &Value) -> f64 {
         .unwrap_or_else(|| panic!("`{value}` is no number"))
 }
 
-/// Whether a mean of whole numbers lies in a range, whatever its rounding.
+/// Whether a mean of integers is within a range, allowing for rounding.
 fn within(mean: f64, shortest: f64, longest: f64) -> bool {
     (shortest - 1e-6..=longest + 1e-6).contains(&mean)
 }
 
-/// What holds of every report of sequences between these lengths.
+/// Checks the properties of every report on sequences of these lengths.
 #[track_caller]
 fn check(report: &Value, shortest: f64, longest: f64) {
     let (requests, tokens) = (number(&report["requests"]), number(&report["tokens"]));
@@ -347,7 +347,7 @@ async fn mistakes_are_told_with_what_to_do() {
     );
     check(&[sentiment, "--texts", "no-such-file"], 2, "no-such-file");
 
-    // Nothing listens on a port that was free a moment ago.
+    // A port that was free a moment ago: nothing listens on it.
     let free = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = free.local_addr().expect("an address");
     drop(free);

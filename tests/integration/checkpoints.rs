@@ -1,5 +1,5 @@
-//! Checkpoints as people have them: with less in config.json, with other tensors beside the head's, with a token too many,
-//! and adapters in their place.
+//! Checkpoints as they occur in practice: with fields missing from config.json, extra tensors, one token too many, or
+//! adapters instead of models.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::harness::{
     Server, checkpoint, config, copy_folder, eventually, export_request, exported,
 };
 
-/// A changed copy of a checkpoint, and what is exported of it.
+/// A changed copy of a checkpoint, and its export.
 struct Changed {
     output: tempfile::TempDir,
     report: ExportReport,
@@ -29,7 +29,7 @@ impl Changed {
         Self { output, report }
     }
 
-    /// Whether the graph is the one that is made of the checkpoint as it was.
+    /// Whether the graph equals that of the unchanged checkpoint.
     fn is_as_before(&self, name: &str) -> bool {
         let before = exported(name, Precision::Fp32);
         ["model.onnx", "model.onnx.data"].iter().all(|file| {
@@ -47,7 +47,7 @@ fn edit(folder: &Path, change: impl Fn(&mut Map<String, Value>)) {
     std::fs::write(path, Value::Object(entries).to_string()).expect("a file");
 }
 
-/// Gives a checkpoint's weights one more tensor.
+/// Adds a tensor to a checkpoint's weights.
 fn add_tensor(folder: &Path, name: &str) {
     use safetensors::tensor::{Dtype, TensorView};
     let path = folder.join("model.safetensors");
@@ -70,14 +70,14 @@ fn what_config_json_leaves_out_is_told_by_the_tensors() {
     ] {
         let changed = Changed::of(name, |folder| {
             edit(folder, |entries| {
-                // The number of attention heads is in no tensor.
+                // No tensor tells the number of attention heads.
                 entries.retain(|key, _| {
                     ["architectures", "num_attention_heads", "id2label"].contains(&key.as_str())
                 });
             });
         });
         assert!(changed.is_as_before(name), "{name}");
-        // What stands beside the graph says it all, so that the engine knows the graph again.
+        // The exported config.json is complete, so that the engine recognises the graph.
         let read = |folder: &Path| -> Value {
             let text = std::fs::read_to_string(folder.join("config.json")).expect("a file");
             serde_json::from_str(&text).expect("JSON")
@@ -97,7 +97,7 @@ fn what_config_json_leaves_out_is_told_by_the_tensors() {
     }
 }
 
-/// Export and repository read config.json alike: without `max_position_embeddings` a graph's folder is served too.
+/// Export and server read config.json alike: a graph's folder without `max_position_embeddings` is served too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graph_is_served_with_what_its_config_json_leaves_out() {
     let models = tempfile::tempdir().expect("a folder");
@@ -143,12 +143,12 @@ fn tensors_that_the_graph_has_no_use_for_are_named() {
         sentence.contains("1 tensor") && sentence.contains("`crf.transitions`"),
         "{sentence}"
     );
-    // Of two sets of weights in one file one is read, and the other named.
+    // If a file has two sets of weights, one is read, and the report lists the other as unused.
     let wrapped = "_orig_mod.electra.embeddings.LayerNorm.weight";
     let twice = Changed::of("token-bio", |folder| add_tensor(folder, wrapped));
     assert!(twice.is_as_before("token-bio"));
     assert_eq!(twice.report.exported.unused, [wrapped]);
-    // A buffer of old checkpoints is none.
+    // A buffer of old checkpoints is not reported as unused.
     let none = Changed::of("discriminator-legacy-keys", |_| ());
     assert!(
         none.report.exported.unused.is_empty(),
@@ -157,7 +157,7 @@ fn tensors_that_the_graph_has_no_use_for_are_named() {
     );
 }
 
-/// Heads that are not served, and adapters: the folder's model says what it is, and others are served.
+/// For unsupported heads and adapters, the model's error says what it is, and other models are served.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_served_says_what_it_is() {
     let models = tempfile::tempdir().expect("a folder");
@@ -235,7 +235,8 @@ async fn what_can_not_be_served_says_what_it_is() {
     }
 }
 
-/// One added token that the model was never trained with: the model is served, and reads the unknown token.
+/// With one added token that the model was not trained with, the model is served, and that token becomes the unknown
+/// token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_without_a_row_is_the_unknown_one() {
     let models = tempfile::tempdir().expect("a folder");
@@ -277,7 +278,7 @@ async fn a_token_without_a_row_is_the_unknown_one() {
     let unknown = scores("plain", "the [UNK] fox").await;
     assert_eq!(scores("grown", "the <new> fox").await, unknown);
     assert_ne!(scores("plain", "the <new> fox").await, unknown);
-    // Ids that are sent as they are must have a row.
+    // Token ids sent by clients must have an embedding.
     let tensors = json!({"inputs": [{"name": "input_ids", "datatype": "INT64", "shape": [1, 3], "data": [4, rows, 3]}]});
     let error = server
         .refused(

@@ -1,4 +1,4 @@
-//! The program itself, as a user runs it.
+//! The program itself, run as a user runs it.
 
 use std::process::Command;
 
@@ -59,7 +59,7 @@ fn lines_of_standard_input_are_answered_in_order_and_mistakes_are_lines_too() {
     assert_eq!(output.status.code(), Some(1));
 }
 
-/// What standard input holds is decided once, by its first line, whatever stands before or after that.
+/// The first line alone decides how standard input is read, and the other lines do not matter.
 #[test]
 fn a_stream_is_json_or_text_as_a_whole() {
     let models = default_models();
@@ -71,7 +71,7 @@ fn a_stream_is_json_or_text_as_a_whole() {
     };
     let label = |answer: &Value| answer["results"][0]["labels"][0]["label"].clone();
 
-    // The text is what the body says, with a byte order mark as without.
+    // The text is the same with and without a byte order mark.
     let body = "{\"text\": \"A warm, funny film.\"}\n";
     let plain = lines(&run("classify", body, &[]));
     let marked = run("classify", &format!("\u{feff}\r\n{body}"), &[]);
@@ -80,7 +80,7 @@ fn a_stream_is_json_or_text_as_a_whole() {
     assert_eq!(answers[0]["code"], "invalid_json");
     assert_eq!(answers[1], plain[0]);
 
-    // A string that does not parse is a mistake, not a text with quotes, be it the first or a later one.
+    // An invalid JSON string is a mistake, not a text with quotes, in the first line and in later ones.
     let output = run("classify", "\"cut \\ud83d\"\n\"good\"\nplain\n5\n", &[]);
     let answers = lines(&output);
     let codes: Vec<&Value> = answers.iter().map(|answer| &answer["code"]).collect();
@@ -96,7 +96,7 @@ fn a_stream_is_json_or_text_as_a_whole() {
     assert_eq!(label(&answers[1]), "positive");
     assert_eq!(output.status.code(), Some(1));
 
-    // Whoever knows better says so.
+    // The flag overrides the detection.
     let text = lines(&run(
         "discriminate",
         "\"good\"\n",
@@ -228,7 +228,7 @@ fn models_lists_what_is_there() {
     }
 }
 
-/// A server in a process of its own stops on SIGTERM with exit code 0, and `electra health` follows it.
+/// A server process stops on SIGTERM with exit code 0, and `electra health` reports each state.
 #[cfg(unix)]
 #[test]
 fn sigterm_ends_the_process_cleanly_and_health_tells() {

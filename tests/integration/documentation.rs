@@ -1,5 +1,5 @@
-//! Holds the documentation to the code: error codes, settings and metrics that it names, and no others. Holds it together:
-//! every page is in the table of contents, and every link leads somewhere.
+//! Checks the documentation against the code: error codes, settings and metrics must match exactly. Checks its
+//! structure too: every page is in the table of contents, and no link is broken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(project().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What stands between backticks in a text.
+/// The texts between backticks.
 fn quoted(text: &str) -> BTreeSet<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// `ResourceExhausted` as gRPC writes it: `RESOURCE_EXHAUSTED`.
+/// Converts `ResourceExhausted` to gRPC's spelling, `RESOURCE_EXHAUSTED`.
 fn screaming(name: &str) -> String {
     let mut words = String::new();
     for letter in name.chars() {
@@ -54,7 +54,7 @@ fn every_error_code_is_documented_under_its_status() {
             let codes: Vec<String> = quoted(&codes).into_iter().map(str::to_owned).collect();
             codes.into_iter().map(move |code| (code, status.clone()))
         })
-        // Headers stand between backticks too, and have hyphens.
+        // Headers are in backticks too, but have hyphens.
         .filter(|(code, _)| !code.contains('-'))
         .collect();
     assert_eq!(documented, rows);
@@ -87,7 +87,7 @@ async fn every_metric_is_documented_and_no_other() {
         .map(|name| name.trim_end_matches("_total").trim_end_matches("_info"))
         .collect();
     assert_eq!(rows, families);
-    // Queries name the series of a family.
+    // Queries name the series of a metric family.
     let mentioned = page
         .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
         .filter(|word| word.starts_with("electra_"));
@@ -124,12 +124,12 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A line without what stands between backticks.
+/// A line without its code spans.
 fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect()
 }
 
-/// The targets of the links `[text](target)`.
+/// The targets of links `[text](target)`.
 fn links(text: &str) -> Vec<String> {
     let mut targets = Vec::new();
     for line in prose(text) {

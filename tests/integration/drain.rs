@@ -1,4 +1,4 @@
-//! Starting and stopping: ready only when loaded, and what was accepted is answered.
+//! Start and stop: the server is ready only once models are loaded, and accepted requests are answered.
 
 use std::net::SocketAddr;
 

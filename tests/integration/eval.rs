@@ -1,4 +1,4 @@
-//! `electra eval` as a user runs it: the default models on a few labelled inputs.
+//! `electra eval`, run as a user runs it: the default models on a few labelled inputs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -28,7 +28,7 @@ fn run(command: &mut Command) -> Output {
     command.output().expect("an end")
 }
 
-/// The scores of the one model that was asked for.
+/// The scores of the only model in the report.
 fn scores(model: &str, file: &str, more: &[&str]) -> Value {
     let output = run(eval(&default_models(), model, &labelled(file))
         .args(more)
@@ -80,7 +80,7 @@ fn chunks_are_scored() {
     assert_near(&scores["by_label"]["VP"]["f1"], 1.0);
 }
 
-/// Data of another scheme than the model's labels says the same, and scores the same.
+/// Data in another tagging scheme than the model's labels gets the same scores.
 #[test]
 fn chunks_of_every_scheme_are_scored_alike() {
     let text = std::fs::read_to_string(labelled("chunks.txt")).expect("a file");
@@ -128,7 +128,7 @@ fn answers_are_scored() {
     assert!((0.0..0.5).contains(&threshold), "{threshold}");
 }
 
-/// The labelled files again, as other programs write them: the scores are the same.
+/// The labelled files, rewritten in the formats of other programs, get the same scores.
 #[test]
 fn files_of_other_programs_are_read_alike() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -140,7 +140,7 @@ fn files_of_other_programs_are_read_alike() {
     };
     let read = |file: &str| std::fs::read_to_string(labelled(file)).expect("a file");
 
-    // As spreadsheets write texts: with a byte order mark, commas, and quotes around each.
+    // As spreadsheets write texts: with a byte order mark, commas, and quotes around each text.
     let rows = read("sentiment.tsv");
     let csv = rows.lines().map(|row| {
         let (text, label) = row.rsplit_once('\t').expect("two columns");
@@ -154,7 +154,7 @@ fn files_of_other_programs_are_read_alike() {
         &csv,
     );
 
-    // As CoNLL-U and MultiCoNER have sentences: with tabs, comments and CRLF.
+    // As CoNLL-U and MultiCoNER write sentences: with tabs, comments and CRLF.
     let chunks = read("chunks.txt").replace(' ', "\t");
     let chunks = chunks.replace("\n\n", "\n\n# id 7 of\tdomain=en\n# text = a b c\n");
     let chunks = chunks.replace('\n', "\r\n");
@@ -195,7 +195,7 @@ fn files_of_other_programs_are_read_alike() {
         &with_header,
     );
 
-    // As Hugging Face's data sets have questions: a row a line, with answers as lists, and numbers for ids.
+    // As Hugging Face's data sets store questions: one row per line, with answers as lists, and numeric ids.
     let questions: Value = serde_json::from_str(&read("questions.json")).expect("JSON");
     let mut rows = Vec::new();
     let articles = questions["data"].as_array().expect("articles").iter();
@@ -283,7 +283,7 @@ fn precisions_stand_side_by_side() {
     assert_eq!((accuracy.len(), accuracy[0]), (4, "accuracy"), "{table}");
     assert_eq!(accuracy[2], accuracy[3], "{table}");
     assert!(table.contains("f1 of b"), "{table}");
-    // The CPU is no place for fp16, and whoever runs it there is told.
+    // fp16 is meant for GPUs, so running it on the CPU gives a warning.
     let only_fp16 = run(&mut eval(models.path(), "fp16", &data));
     assert!(
         stderr(&only_fp16).contains("fp16 is for GPUs"),
@@ -292,7 +292,7 @@ fn precisions_stand_side_by_side() {
     );
 }
 
-/// Quotes that are kept may be meant as such, or not: the user is told, until it is said.
+/// It is unclear whether kept quotes belong to the text, so the user is warned unless a flag says so.
 #[test]
 fn quotes_that_are_kept_are_warned_of() {
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -310,7 +310,7 @@ fn quotes_that_are_kept_are_warned_of() {
     }
 }
 
-/// Has a model score a file that can't be scored: the exit code, and what is said of it.
+/// Checks the exit code and the message for a file that can't be scored.
 #[track_caller]
 fn check_mistake(
     file: &Path,

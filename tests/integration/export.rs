@@ -1,4 +1,4 @@
-//! `electra export` as an operation: what it writes and what it refuses.
+//! `electra export` as an operation: its output and its refusals.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::harness::{
     Server, checkpoint, config, copy_folder, export_request, exported, file_names,
 };
 
-/// Rewrites a checkpoint's weights, tensor by tensor; `None` leaves a tensor out.
+/// Rewrites a checkpoint's weights, tensor by tensor. `None` removes a tensor.
 pub fn rewrite(
     folder: &Path,
     change: impl Fn(&str, Vec<usize>, Vec<u8>) -> Option<(Vec<usize>, Vec<u8>)>,
@@ -38,7 +38,7 @@ pub fn rewrite(
     std::fs::write(path, written).expect("a file");
 }
 
-/// Exports a changed copy of a checkpoint and returns the refusal.
+/// Exports a changed copy of a checkpoint, and returns the refusal.
 fn refusal(name: &str, change: impl Fn(&Path)) -> String {
     let (input, output) = (
         tempfile::tempdir().expect("a folder"),
@@ -146,7 +146,7 @@ fn the_task_asked_for_must_be_there() {
 
 #[test]
 fn int8_that_changes_decisions_is_refused_unless_accepted() {
-    // Random weights, whose spans are nearly alike: int8 decides many of them otherwise.
+    // With random weights, the spans' scores are close together, and int8 changes many decisions.
     let output = tempfile::tempdir().expect("a folder");
     let accepting = export_request(&checkpoint("qa-projected"), output.path(), Precision::Int8);
     let mut strict = accepting.clone();
@@ -177,7 +177,7 @@ fn automatic_precision_is_int8_where_it_decides_as_fp32_does_and_says_why() {
         assert_eq!(report.selection.as_ref(), Some(reason), "{name}");
         let compared = report.comparison.expect("a comparison");
         assert_eq!(compared.precision, Precision::Int8);
-        // What was written is what the report tells of, and what asking for it by name gives.
+        // The export written is the one that the report describes. Requesting its precision by name gives the same.
         let written = |folder: &Path| {
             std::fs::read(folder.join("model.onnx.data")).expect("the graph's weights")
         };
@@ -239,7 +239,7 @@ fn an_export_is_complete_small_and_repeatable() {
     assert!(bytes(Precision::Int8) * 2 < bytes(Precision::Fp32));
 }
 
-/// A tokenizer's own limit is exported with it, and bounds the server where the model would take more.
+/// A tokenizer's own maximum length is exported, and limits the server even if the model supports more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tokenizers_limit_bounds_the_sequences() {
     let (input, repository) = (

@@ -1,4 +1,4 @@
-//! A checkpoint gives the same model in whatever layout its weights are.
+//! A checkpoint gives the same model in every format of its weights.
 
 use std::path::Path;
 

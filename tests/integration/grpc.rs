@@ -1,4 +1,4 @@
-//! gRPC against the real server: what it answers is what HTTP answers, in order, and its health follows the models.
+//! gRPC against the real server: its answers equal HTTP's, streams keep their order, and health follows the models.
 
 use electra_server::grpc::proto::electra as proto;
 use electra_server::grpc::proto::electra::electra_client::ElectraClient;
@@ -24,7 +24,7 @@ pub async fn channel(server: &Server) -> Channel {
     connect(server.grpc.expect("gRPC is on")).await
 }
 
-/// Texts that take one token, many, several windows and none, with characters of every width.
+/// Texts that take one token, many, several windows and none, with characters of every UTF-8 width.
 fn texts() -> Vec<String> {
     let long = "The old man bought a new car in London. ".repeat(60);
     [
@@ -42,7 +42,7 @@ fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
 
-/// Scores are the same number, written in other ways.
+/// Compares scores as fp32, since the transports print them with different numbers of digits.
 #[track_caller]
 fn expect_score(found: f32, wanted: &Value) {
     assert_close(f64::from(found), number(wanted), 1e-6, "a score");
@@ -283,7 +283,7 @@ async fn answer_answers_as_over_http() {
     }
 }
 
-/// A status, and the name of its error.
+/// A status, and the code of its error.
 pub fn code(status: &Status) -> (Code, &str) {
     let name = status.metadata().get("error-code").expect("a code");
     (status.code(), name.to_str().expect("text"))

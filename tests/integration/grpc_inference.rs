@@ -1,5 +1,5 @@
-//! The Open Inference Protocol over gRPC: the native routes' answers by texts, the golden logits by token ids, and what the
-//! server says of itself.
+//! The Open Inference Protocol over gRPC: native answers for texts, golden logits for token ids, and the server's
+//! metadata.
 
 use std::collections::HashMap;
 
@@ -63,7 +63,7 @@ fn floats(raw: &[u8]) -> Vec<f32> {
     elements.iter().copied().map(f32::from_le_bytes).collect()
 }
 
-/// An output's raw data, by its name.
+/// An output's shape and raw data, by name.
 fn output<'r>(response: &'r proto::ModelInferResponse, name: &str) -> (&'r [i64], &'r [u8]) {
     let position = response
         .outputs
@@ -309,7 +309,7 @@ async fn what_can_not_be_inferred_has_its_code() {
         raw_input_contents: vec![vec![1, 0, 0]],
         ..request()
     };
-    // What clients of other servers send with every request changes nothing; the name of an option does not fail to.
+    // Parameters that clients of other servers always send are ignored. A parameter with an option's name is not.
     let of_others = HashMap::from([
         (
             "sequence_id".to_owned(),
@@ -421,12 +421,12 @@ async fn models_are_loaded_unloaded_and_counted() {
     let status = client.repository_model_load(changed.clone()).await;
     let sentence = refused(&status.expect_err("a refusal"));
     assert!(sentence.contains("electra.toml"), "{sentence}");
-    // The same sentence over HTTP.
+    // HTTP gives the same sentence.
     let body = json!({"parameters": {"config": "{}"}});
     let request = server.post("/v2/repository/models/token-cased/load", &body);
     let error = server.refused(request, 422, "invalid_value").await;
     assert_eq!(error["error"], sentence.as_str());
-    // It was unloaded, and is so still.
+    // The model was unloaded, and stays unloaded.
     let status = client.model_infer(infer()).await.expect_err("a refusal");
     assert_eq!(code(&status), (Code::Unavailable, "model_unloaded"));
     client.repository_model_load(load).await.expect("an answer");

@@ -1,4 +1,4 @@
-//! What the tests share: exported models, servers on port 0, and a client.
+//! Shared by all tests: exported models, servers on port 0, and a client.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -56,7 +56,7 @@ pub fn checkpoint(name: &str) -> PathBuf {
     project().join("tests/golden/checkpoints").join(name)
 }
 
-/// A model folder of `tests/golden` as another exporter leaves it.
+/// A model folder of `tests/golden`, as another exporter writes it.
 pub fn other_graph(name: &str) -> PathBuf {
     project().join("tests/golden/graphs").join(name)
 }
@@ -69,12 +69,11 @@ pub fn golden(path: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The names of all small checkpoints.
 pub fn checkpoints() -> Vec<String> {
     file_names(&project().join("tests/golden/checkpoints"))
 }
 
-/// The names of what is in a folder, in order.
+/// The names of a folder's entries, sorted.
 #[track_caller]
 pub fn file_names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
@@ -91,7 +90,7 @@ pub fn file_names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A request to export whatever becomes of it.
+/// A request for an export that is accepted even if it changes decisions.
 pub fn export_request(checkpoint: &Path, output: &Path, precision: Precision) -> ExportRequest {
     ExportRequest {
         checkpoint: checkpoint.to_path_buf(),
@@ -105,7 +104,7 @@ pub fn export_request(checkpoint: &Path, output: &Path, precision: Precision) ->
     }
 }
 
-/// The folder of a small checkpoint's export, made once a process and precision.
+/// The export of a small checkpoint, made once per process and precision.
 pub fn exported(name: &str, precision: Precision) -> PathBuf {
     static EXPORTED: OnceLock<Mutex<HashMap<(String, Precision), PathBuf>>> = OnceLock::new();
     let mut exported = EXPORTED
@@ -123,7 +122,7 @@ pub fn exported(name: &str, precision: Precision) -> PathBuf {
         .clone()
 }
 
-/// A folder for this run's files, below `target`.
+/// A folder for this run's files, in `target`.
 fn scratch() -> &'static Path {
     static SCRATCH: OnceLock<tempfile::TempDir> = OnceLock::new();
     SCRATCH
@@ -142,7 +141,7 @@ pub fn repository(names: &[&str]) -> tempfile::TempDir {
     folder
 }
 
-/// Copies a folder with all that is in it.
+/// Copies a folder recursively.
 pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("a folder") {
@@ -188,7 +187,7 @@ async fn bind(address: &str) -> (TcpListener, SocketAddr) {
 /// A running server.
 pub struct Server {
     pub address: SocketAddr,
-    /// Where it listens for gRPC, if it does.
+    /// Its gRPC address, if gRPC is on.
     pub grpc: Option<SocketAddr>,
     pub client: Client,
     stop: Option<oneshot::Sender<()>>,
@@ -203,7 +202,7 @@ impl Server {
         server
     }
 
-    /// Starts a server, which may still be loading its models.
+    /// Starts a server without waiting for its models.
     pub async fn start_unready(config: Config) -> Self {
         let app = app::build(&config).expect("the server can start");
         let (http, address) = bind(&config.http).await;
@@ -247,7 +246,7 @@ impl Server {
         .await;
     }
 
-    /// A connection for gRPC.
+    /// A gRPC connection.
     pub async fn grpc_channel(&self) -> Channel {
         let address = self.grpc.expect("gRPC is on");
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
@@ -266,7 +265,7 @@ impl Server {
         self.client.post(self.url(path)).json(body)
     }
 
-    /// Posts a body that must be answered with 200, and returns the answer.
+    /// Posts a body, and returns the answer, which must be a 200.
     pub async fn ask(&self, path: &str, body: &Value) -> Value {
         let (status, answer) = self.send(self.post(path, body)).await;
         assert_eq!(status, StatusCode::OK, "{path} {body}: {answer}");
@@ -283,7 +282,7 @@ impl Server {
         (status, body)
     }
 
-    /// Sends a request that must be refused with a status and a code.
+    /// Sends a request that must be refused with this status and code.
     pub async fn refused(&self, request: RequestBuilder, status: u16, code: &str) -> Value {
         let (found, error) = self.send(request).await;
         assert_eq!(
@@ -318,13 +317,13 @@ impl Server {
     }
 }
 
-/// A server with the default models that all tests share: it runs until the process ends, on threads of its own.
+/// A server with the default models, shared by all tests. It runs on threads of its own until the process ends.
 pub fn default_server() -> Server {
     static ADDRESSES: OnceLock<Addresses> = OnceLock::new();
     Server::at(*ADDRESSES.get_or_init(|| run_forever(config(&default_models()))))
 }
 
-/// The same with every small checkpoint in fp32.
+/// As [`default_server`], with every small checkpoint in fp32.
 pub fn small_server() -> Server {
     static ADDRESSES: OnceLock<Addresses> = OnceLock::new();
     let addresses = *ADDRESSES.get_or_init(|| {
@@ -337,7 +336,7 @@ pub fn small_server() -> Server {
 }
 
 impl Server {
-    /// A client of a server that runs already.
+    /// A client of a running server.
     pub fn at(addresses: impl Into<Addresses>) -> Self {
         let addresses = addresses.into();
         // A connection belongs to the runtime of the test that opened it, so each test has its own client.
@@ -352,7 +351,7 @@ impl Server {
     }
 }
 
-/// Where a server listens.
+/// The addresses of a server.
 #[derive(Clone, Copy)]
 pub struct Addresses {
     pub http: SocketAddr,
@@ -365,7 +364,7 @@ impl From<SocketAddr> for Addresses {
     }
 }
 
-/// Starts a server that runs until the process ends, on threads of its own.
+/// Starts a server on threads of its own, which runs until the process ends.
 pub fn run_forever(config: Config) -> Addresses {
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
@@ -387,7 +386,7 @@ pub fn run_forever(config: Config) -> Addresses {
     receive.recv().expect("the server starts")
 }
 
-/// The program itself, as a user runs it.
+/// A command that runs the program.
 pub fn electra(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_electra"));
     command
@@ -398,7 +397,7 @@ pub fn electra(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a program with this on its standard input, to its end.
+/// Runs a program to its end, with this on its standard input.
 pub fn with_input(mut command: Command, input: &str) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
@@ -407,7 +406,7 @@ pub fn with_input(mut command: Command, input: &str) -> Output {
         .spawn()
         .expect("a process");
     let mut pipe = child.stdin.take().expect("a pipe");
-    // Beside reading: both pipes may be full.
+    // Writes while reading, since both pipes may fill up.
     std::thread::scope(|scope| {
         scope.spawn(move || {
             pipe.write_all(input.as_bytes()).expect("the program reads");
@@ -416,7 +415,7 @@ pub fn with_input(mut command: Command, input: &str) -> Output {
     })
 }
 
-/// The JSON lines that a program wrote.
+/// The JSON lines in a program's output.
 pub fn lines(output: &Output) -> Vec<Value> {
     let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
     text.lines()
@@ -424,7 +423,7 @@ pub fn lines(output: &Output) -> Vec<Value> {
         .collect()
 }
 
-/// `electra serve` in a process of its own, on port 0, with its models loaded; killed when dropped.
+/// `electra serve` as a child process on port 0, with its models loaded. Killed on drop.
 pub struct ServerProcess {
     pub process: Child,
     pub address: SocketAddr,
@@ -432,12 +431,12 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts the program and follows its log until the models are loaded.
+    /// Starts the program, and reads its log until the models are loaded.
     pub fn start(models: &Path, arguments: &[&str]) -> Self {
         Self::start_with(models, arguments, |command| command)
     }
 
-    /// The same in a changed environment.
+    /// As [`Self::start`], in a changed environment.
     pub fn start_with(
         models: &Path,
         arguments: &[&str],
@@ -516,12 +515,11 @@ impl Log {
     }
 }
 
-/// What a program wrote on standard error.
+/// A program's standard error output.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Compares two numbers.
 #[track_caller]
 pub fn assert_close(found: f64, wanted: f64, tolerance: f64, what: &str) {
     assert!(

@@ -1,4 +1,4 @@
-//! HTTP itself: slashes at the end of paths, HEAD, and how bodies may be declared.
+//! HTTP itself: trailing slashes, HEAD, and the media types of bodies.
 
 use reqwest::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Method, Response, StatusCode};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Server, default_server};
 
-/// What GET answers.
+/// All paths that GET answers.
 const PATHS: [&str; 18] = [
     "/models",
     "/models/electra-mini-qa",
@@ -71,7 +71,7 @@ async fn a_slash_at_the_end_of_a_path_changes_no_answer() {
         let found = server.ask(&format!("{path}/"), &body).await;
         assert_eq!(found, server.ask(path, &body).await, "{path}/");
     }
-    // What is not there is not there with a slash either.
+    // Unknown paths are unknown with a trailing slash too.
     for (path, status, code) in [
         ("/nothing/", 404, "route_not_found"),
         ("/models/nobody/", 404, "model_not_found"),
@@ -80,7 +80,7 @@ async fn a_slash_at_the_end_of_a_path_changes_no_answer() {
     ] {
         server.refused(server.get(path), status, code).await;
     }
-    // They are counted as one route.
+    // All of them count as one route.
     let metrics = server.metrics().await;
     assert!(metrics.contains("route=\"/discriminate\""), "{metrics}");
     assert!(!metrics.contains("/\",model="), "{metrics}");
@@ -158,7 +158,7 @@ async fn head_is_answered_as_get_without_a_body() {
     }
 }
 
-/// Bodies of routes that other servers have too, and what they answer.
+/// Bodies for routes that other servers have too, and the expected answers.
 fn bodies() -> Vec<(&'static str, String)> {
     let text = json!({"name": "text", "datatype": "BYTES", "shape": [1], "data": ["a"]});
     let index = json!({"ready": true});
@@ -208,17 +208,17 @@ async fn bodies_of_other_servers_protocols_need_no_declaration() {
                 "{path} {declared:?}"
             );
         }
-        // Others are what they say.
+        // Other media types are taken at their word.
         for declared in ["text/plain", "multipart/form-data", "text/json"] {
             let request = undeclared(path, &body).header(CONTENT_TYPE, declared);
             server.refused(request, 415, "unsupported_media_type").await;
         }
-        // What is a form indeed is no JSON.
+        // An actual form is not JSON.
         let form = undeclared(path, "inputs=She+sings");
         let form = form.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         server.refused(form, 400, "invalid_json").await;
     }
-    // The server's own routes want to be told.
+    // The server's own routes require a media type.
     for declared in ["", "application/x-www-form-urlencoded"] {
         let request = undeclared("/tag", "{\"text\": \"a\"}").header(CONTENT_TYPE, declared);
         server.refused(request, 415, "unsupported_media_type").await;
@@ -246,7 +246,7 @@ async fn a_byte_order_mark_before_json_is_read_over() {
         let (status, found) = server.send(request.body(format!("\u{feff}{body}"))).await;
         assert_eq!((status, found), (StatusCode::OK, wanted), "{path}");
     }
-    // It is of the JSON, whose length the header says.
+    // The header gives the length of the JSON part, which includes the byte order mark.
     let text = json!({"name": "text", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 5}});
     let document = format!("\u{feff}{}", json!({"inputs": [text]}));
     let body = [document.as_bytes(), b"\x01\0\0\0a"].concat();

@@ -1,4 +1,4 @@
-//! From a name on the hub to an endpoint: transfers that break, lie or are refused, the cache, and the program itself.
+//! From a hub name to an endpoint: interrupted, corrupt and refused downloads, the cache, and the program itself.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn weights_bytes() -> usize {
     usize::try_from(weights.len()).expect("small")
 }
 
-/// Someone who asks a hub, with a cache and a model repository of their own.
+/// A user of a hub, with a cache and a model repository of their own.
 struct User {
     folder: tempfile::TempDir,
     settings: HubSettings,
@@ -518,7 +518,7 @@ fn weights_as_pytorch_writes_them_are_pulled_and_exported() {
     }
 }
 
-/// An index names its shards, however they are numbered; what an older set left beside them is not fetched.
+/// Only the shards in the index are fetched, however they are numbered. Shards of an older set are not.
 #[test]
 fn of_shards_those_that_the_index_names_are_pulled() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -595,7 +595,7 @@ fn an_adapter_is_refused_with_its_base_and_the_way_to_merge_it() {
     let user = User::of(&hub);
     assert_says(&user.refused("org/adapter"), &expected);
     assert!(transfers(&hub.seen()).is_empty(), "no weights are fetched");
-    // A folder on disk is refused in the same words.
+    // A folder on disk is refused with the same sentence.
     let mut request = user.request(folder.path().to_str().expect("UTF-8"));
     request.name = Some("adapter".to_owned());
     let message = user.pull(&request).expect_err("a refusal").to_string();
@@ -607,7 +607,7 @@ fn a_pull_makes_a_model_once_and_again_for_a_newer_commit() {
     let hub = small_hub();
     let user = User::of(&hub);
     let request = user.request(NAME);
-    // What a process that was killed left.
+    // Remains of a process that was killed.
     std::fs::create_dir_all(user.models().join(".discriminator-plain.old/made")).expect("a folder");
     let pulled = user.pull(&request).expect("a model");
     assert!(pulled.report.is_some());
@@ -672,7 +672,7 @@ fn a_pull_makes_a_model_once_and_again_for_a_newer_commit() {
     assert_eq!(visible(&user.models()), [CHECKPOINT]);
 }
 
-/// The entries of a model repository, but for the lock.
+/// The entries of a model repository, without the lock.
 fn visible(models: &Path) -> Vec<String> {
     let mut names = file_names(models);
     names.retain(|name| name != ".pull.lock");
@@ -758,7 +758,7 @@ fn a_folder_is_pulled_like_a_name() {
     assert!(user.provide(&request).expect("the model").report.is_some());
     assert_eq!(visible(&user.models()), ["mine"]);
     assert_eq!(hub.seen(), []);
-    // A checkpoint that lies in the repository is never put in its own place.
+    // A checkpoint inside the repository is never replaced by its own export.
     let inside = user.models().join("inside");
     copy_folder(&checkpoint(CHECKPOINT), &inside);
     let mut request = user.request(inside.to_str().expect("UTF-8"));
@@ -772,7 +772,7 @@ fn a_folder_is_pulled_like_a_name() {
     assert!(inside.join("model.safetensors").is_file());
 }
 
-/// The program, with a hub and a cache of its own and nothing else of this machine's.
+/// The program, with the given hub, a cache of its own, and nothing else of this machine's environment.
 fn with_hub(mut command: Command, hub: &HubServer, home: &Path) -> Command {
     for variable in ["HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE"] {
         command.env_remove(variable);
@@ -875,7 +875,7 @@ async fn a_server_asked_for_a_name_answers_with_it() {
     );
 }
 
-/// A start that waits for a hub ends as soon as it is told to.
+/// A start that waits for the hub ends as soon as it receives SIGTERM.
 #[cfg(unix)]
 #[test]
 fn sigterm_ends_a_start_that_still_pulls() {

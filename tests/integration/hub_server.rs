@@ -1,5 +1,5 @@
-//! A hub on loopback: repositories with the routes, redirects, headers and refusals of the real one, and a second host in
-//! the place of its content network.
+//! A hub on loopback: repositories with the routes, redirects, headers and refusals of the real one, and a second host
+//! in place of its content network.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -16,10 +16,10 @@ use hyper::body::{Bytes, Frame};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use serde_json::json;
 
-/// A token that the hub accepts; of all others it says that they are not valid.
+/// The only token that the hub accepts. It calls all others invalid.
 pub const TOKEN: &str = "hf_goodtoken";
 
-/// The hub; it answers until the process ends.
+/// A hub that answers until the process ends.
 pub struct HubServer {
     address: SocketAddr,
     hub: Shared,
@@ -35,42 +35,39 @@ struct Contents {
     content_network: String,
 }
 
-/// A model's repository.
 #[derive(Clone, Default)]
 pub struct Repository {
     /// Branches and tags, each with its commit.
     pub references: BTreeMap<String, String>,
     /// The files of each commit.
     pub commits: BTreeMap<String, BTreeMap<String, Bytes>>,
-    /// Who may read it.
     pub access: Access,
 }
 
 /// Who may read a repository.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody.
     #[default]
     Public,
-    /// Who has the token.
+    /// Only with the token.
     Private,
-    /// Nobody yet.
+    /// Nobody: the terms were not accepted.
     Gated,
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub method: String,
-    /// The path; with a `cdn:` before it where it came to the other host.
+    /// Prefixed with `cdn:` if the other host received it.
     pub path: String,
     pub range: Option<String>,
     pub authorization: Option<String>,
-    /// Bytes of content that were sent in answer.
+    /// Bytes of content sent in response.
     pub sent: usize,
 }
 
-/// What goes wrong with the next requests to paths that contain `path`.
+/// A failure of the next requests to paths that contain `path`.
 #[derive(Clone)]
 pub struct Fault {
     pub path: &'static str,
@@ -80,25 +77,25 @@ pub struct Fault {
 
 #[derive(Clone)]
 pub enum FaultKind {
-    /// Another status in place of the answer.
+    /// Another status replaces the response.
     Status(u16, Option<&'static str>),
-    /// The connection ends after so many bytes of content.
+    /// The connection ends after this many bytes of content.
     Cut(usize),
-    /// The content has another first byte than it should.
+    /// The first byte of the content is wrong.
     Corrupt,
-    /// The content is a byte longer than it should be.
+    /// The content is one byte too long.
     Longer,
-    /// The whole file is sent whatever range was asked for.
+    /// The whole file is sent, and the requested range is ignored.
     IgnoreRange,
 }
 
-/// 40 times the same digit.
+/// A commit hash of 40 equal digits.
 pub fn commit(digit: char) -> String {
     digit.to_string().repeat(40)
 }
 
 impl Repository {
-    /// The files of a folder as the commit that `main` is at.
+    /// A repository with a folder's files in the commit of `main`.
     pub fn of_folder(folder: &Path) -> Self {
         let mut repository = Self::default();
         let mut files =
@@ -172,17 +169,17 @@ impl HubServer {
         Self { address, hub }
     }
 
-    /// What `HF_ENDPOINT` is to be.
+    /// The value for `HF_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Makes something go wrong.
+    /// Makes the next `times` matching requests fail.
     pub fn fault(&self, path: &'static str, times: usize, kind: FaultKind) {
         lock(&self.hub).faults.push(Fault { path, times, kind });
     }
 
-    /// Makes the hub send its content itself, as mirrors do.
+    /// Makes the hub send content itself, as mirrors do.
     pub fn serve_content_alone(&self) {
         lock(&self.hub).content_network = self.endpoint();
     }
@@ -207,7 +204,7 @@ fn lock(hub: &Shared) -> MutexGuard<'_, Contents> {
     hub.lock().expect("no handler panicked")
 }
 
-/// A request's parts that count.
+/// The relevant parts of a request.
 struct Asked {
     method: Method,
     path: String,
@@ -229,7 +226,7 @@ impl Asked {
 }
 
 impl Contents {
-    /// Notes the request, and takes the fault that it is to meet.
+    /// Records the request, and takes the failure meant for it.
     fn meet(&mut self, asked: &Asked) -> Option<FaultKind> {
         self.seen.push(Seen {
             method: asked.method.to_string(),
@@ -239,7 +236,7 @@ impl Contents {
             sent: 0,
         });
         let is_met = |fault: &&mut Fault| fault.times > 0 && asked.path.contains(fault.path);
-        // Content alone can be cut or changed.
+        // Only content can be cut or changed.
         let content =
             |kind: &FaultKind| matches!(kind, FaultKind::Status(..)) || asked.method == Method::GET;
         let fault = self
@@ -348,7 +345,7 @@ async fn answer_hub(State(hub): State<Shared>, request: Request) -> Response<Bod
         .expect("an answer")
 }
 
-/// As the hub's content network: who brings a token is turned away, as a signature is in the address already.
+/// Answers as the hub's content network: refuses requests with a token, since its URLs are signed.
 async fn answer_network(State(hub): State<Shared>, request: Request) -> Response<Body> {
     let asked = Asked::of(&request, "cdn:");
     let mut state = lock(&hub);
@@ -430,7 +427,7 @@ fn content_answer(
     answer.body(body).expect("an answer")
 }
 
-/// Sends its content and then fails, upon which the connection is closed.
+/// Sends its content and then fails, which closes the connection.
 struct Cut {
     content: Option<Bytes>,
     is_flushed: bool,
@@ -448,7 +445,7 @@ impl hyper::body::Body for Cut {
             return Poll::Ready(Some(Ok(Frame::data(content))));
         }
         if !self.is_flushed {
-            // What was sent so far goes out while nothing is ready.
+            // Returning pending flushes the content sent so far.
             self.is_flushed = true;
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -480,7 +477,7 @@ fn refusal(status: u16, code: Option<&str>, message: &str) -> Response<Body> {
         .expect("an answer")
 }
 
-/// `org/name/…` or `name/…`, at the first separator after the name.
+/// Splits `org/name/…` or `name/…` at the first separator after the name.
 fn split_name(path: &str, separator: &str) -> Option<(String, String)> {
     if separator != "/" {
         let (name, rest) = path.split_once(separator)?;

@@ -1,5 +1,5 @@
-//! The Open Inference Protocol over HTTP: texts answered like the native routes, token ids like transformers, in JSON and
-//! in binary.
+//! The Open Inference Protocol over HTTP, in JSON and in binary: texts are answered as by the native routes, token ids
+//! as by transformers.
 
 use std::io::Write as _;
 
@@ -43,7 +43,7 @@ fn floats(data: &Value) -> Vec<f32> {
         .collect()
 }
 
-/// Each task's default model, a request to its native route, and the same as tensors.
+/// Each task's default model, with a request to its native route and the same request as tensors.
 fn both_ways() -> Vec<(&'static str, &'static str, Value, Value)> {
     let pair = ["It rained all day.", "A fine, warm film."];
     let (question, context) = ("Who wrote it?", "Maria Lopez wrote the letter in 1912.");
@@ -137,7 +137,7 @@ async fn decoded_outputs_are_the_fields_of_the_results() {
     }
 }
 
-/// A request of token ids of all sequences, padded on the right.
+/// A request with the token ids of all sequences, padded on the right.
 fn padded(sequences: &[Sequence]) -> (Value, usize) {
     let longest = sequences.iter().map(Sequence::len).max().expect("one");
     let row = |values: Vec<u32>| {
@@ -165,7 +165,7 @@ fn padded(sequences: &[Sequence]) -> (Value, usize) {
     (json!({"inputs": inputs}), longest)
 }
 
-/// Asks a model for the logits of all golden cases at once, and compares them.
+/// Requests the logits of all golden cases at once, and compares them.
 async fn compare_logits(server: &Server, model: &str, goldens: &str, task: &str) {
     let (sequences, wanted): (Vec<_>, Vec<_>) = cases(goldens).into_iter().unzip();
     let (request, longest) = padded(&sequences);
@@ -248,7 +248,7 @@ async fn packed_token_ids_have_the_logits_of_rows() {
     assert!(difference <= FP32_TOLERANCE, "{difference}");
 }
 
-/// JSON, and what follows it.
+/// A binary request's body: JSON, then raw data. Returns the length of the JSON too.
 fn binary_body(document: &Value, raw: &[u8]) -> (usize, Vec<u8>) {
     let mut body = document.to_string().into_bytes();
     let length = body.len();
@@ -416,7 +416,7 @@ async fn requests_have_ids_parameters_outputs_and_versions() {
         "outputs": [{"name": "score"}, {"name": "label"}],
         "parameters": {
             "top_k": 1, "priority": 1, "timeout": 20_000_000,
-            // What clients of other servers add.
+            // Parameters that clients of other servers add.
             "sequence_id": 7, "sequence_start": true, "headers": {"a": "b"}, "content_type": "str", "threshold_of": null,
         },
     });
@@ -744,7 +744,7 @@ async fn loading_with_a_configuration_is_refused_and_leaves_the_model() {
     }
     let (_, after) = server.send(server.get("/models/token-cased")).await;
     assert_eq!(after, report);
-    // Loading anew would count from zero.
+    // A reloaded model would count from zero.
     let (_, statistics) = server
         .send(server.get("/v2/models/token-cased/stats"))
         .await;

@@ -1,4 +1,4 @@
-//! Offsets slice the text exactly as it was sent, in every encoding, over the real server.
+//! Offsets slice the text exactly as it was sent, in every encoding, on the real server.
 
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -38,7 +38,8 @@ fn offset(value: &Value, key: &str) -> usize {
         .unwrap_or_else(|| panic!("{key} of {value}"))
 }
 
-/// Checks a text in all encodings: the three answers slice the same pieces, and a piece holds its token's letters.
+/// Checks a text in all encodings: all three answers slice the same pieces, and each piece contains its token's
+/// letters.
 async fn check(server: &Server, text: &str) {
     let mut pieces: Vec<Vec<String>> = Vec::new();
     for encoding in ["codepoint", "utf8", "utf16"] {

@@ -1,4 +1,4 @@
-//! Holds the OpenAPI document to what the server takes and answers, and to its copy in docs/.
+//! Checks the OpenAPI document against the server's requests and responses, and against its copy in docs/.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use serde_json::{Map, Value, json};
 
 use crate::harness::{Server, config, default_server, project, repository};
 
-/// Set to write docs/openapi.json anew instead of comparing it.
+/// If set, docs/openapi.json is rewritten instead of compared.
 const RENEW: &str = "ELECTRA_RENEW_SNAPSHOTS";
 
-/// The document, and what is asked of it.
+/// The OpenAPI document.
 struct Document {
     whole: Value,
-    /// The same where an answer may have no field that is not described.
+    /// The document with all undescribed fields forbidden in responses.
     strict: Value,
 }
 
@@ -47,7 +47,7 @@ impl Document {
         fields(&self.whole["paths"]).flat_map(of_path).collect()
     }
 
-    /// The operation of a path: what is posted there, where something is.
+    /// The operation of a path: POST if it has one.
     fn operation(&self, path: &str) -> Operation<'_> {
         let mut operations = self.operations();
         operations.sort_by_key(|operation| operation.method != Method::POST);
@@ -69,12 +69,13 @@ impl Document {
         }
     }
 
-    /// Validates requests.
+    /// A validator of requests.
     fn validator(&self, schema: &Value) -> Validator {
         validator(&self.whole, schema)
     }
 
-    /// A path with the examples of its parameters in it; those of an example of the request, where they have such.
+    /// A path with its parameters' examples filled in. An example of the request takes precedence, if it has
+    /// parameters.
     fn example_path(&self, operation: &Operation<'_>, name: &str) -> String {
         let mut path = operation.path.to_owned();
         for parameter in items(&operation.described["parameters"]) {
@@ -91,7 +92,7 @@ impl Document {
         path
     }
 
-    /// Checks a response's status, media type, headers and body against an operation; returns the body.
+    /// Checks a response's status, media type, headers and body against an operation. Returns the body.
     async fn check(&self, operation: &Operation<'_>, response: Response) -> Value {
         let status = response.status().as_u16();
         let place = format!("{} {}: {status}", operation.method, operation.path);
@@ -133,7 +134,7 @@ impl Document {
 }
 
 impl Operation<'_> {
-    /// Each example of its request by name.
+    /// The examples of its request, by name.
     fn request_examples(&self) -> Vec<(&str, &Value)> {
         examples(&self.described["requestBody"])
     }
@@ -157,14 +158,14 @@ fn conforms(validator: &Validator, value: &Value, place: &str) {
     assert!(errors.is_empty(), "{place}: {errors:#?} in {value}");
 }
 
-/// Each JSON example of a request or a response by name.
+/// The JSON examples of a request or a response, by name.
 fn examples(described: &Value) -> Vec<(&str, &Value)> {
     fields(&described["content"]["application/json"]["examples"])
         .map(|(name, example)| (name, &example["value"]))
         .collect()
 }
 
-/// Lets the objects of a schema have no other fields than those described.
+/// Forbids undescribed fields in the objects of a schema.
 fn close(schema: &mut Value) {
     if schema["properties"].is_object() && schema["additionalProperties"].is_null() {
         schema["additionalProperties"] = false.into();
@@ -176,7 +177,7 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// Whether an answer is what an example shows: all the same but for scores, which may differ between processors.
+/// Whether an answer equals an example. Scores may differ, because processors differ.
 fn is_alike(example: &Value, found: &Value) -> bool {
     match (example, found) {
         (Value::Object(example), Value::Object(found)) => {
@@ -235,7 +236,7 @@ async fn the_document_is_the_one_in_docs() {
     );
 }
 
-/// The places where two documents differ.
+/// Collects the places where two documents differ.
 fn compare(place: &str, copy: &Value, served: &Value, differences: &mut Vec<String>) {
     match (copy, served) {
         (Value::Object(left), Value::Object(right)) => {
@@ -294,7 +295,7 @@ async fn every_example_is_answered_as_the_document_shows() {
     let document = Document::of(&server).await;
     let mut answered = 0;
     for operation in document.operations() {
-        // It would take the model away from other tests; the test of loading and unloading has a server of its own.
+        // This would unload a model that other tests use. The test of loading and unloading has its own server.
         if operation.described["operationId"] == "unloadModel" {
             continue;
         }
@@ -344,7 +345,7 @@ async fn loading_and_unloading_are_answered_as_the_document_shows() {
     document.check(&document.operation(load), response).await;
 }
 
-/// Bodies that the server takes.
+/// Bodies that the server accepts.
 fn taken_by_tasks() -> Vec<(&'static str, Value)> {
     vec![
         ("/discriminate", json!({"text": ""})),
@@ -454,7 +455,7 @@ const SENTIMENT: &str = "/models/electra-mini-sentiment";
 const CHUNKER: &str = "/models/electra-mini-chunker";
 const QA: &str = "/models/electra-mini-qa";
 
-/// Bodies that pipelines take.
+/// Bodies that pipelines accept.
 fn taken_by_pipelines() -> Vec<(&'static str, Value)> {
     let item = json!({"question": "a", "context": "b"});
     vec![
@@ -549,7 +550,7 @@ const INFER: &str = "/v2/models/electra-mini-sentiment/infer";
 const INDEX: &str = "/v2/repository/index";
 const LOAD: &str = "/v2/repository/models/electra-mini-sentiment/load";
 
-/// Bodies that the Open Inference Protocol's routes take.
+/// Bodies that the Open Inference Protocol's routes accept.
 fn taken_by_inference() -> Vec<(&'static str, Value)> {
     let text = json!({"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": [["a"]]});
     let ids =
@@ -664,12 +665,12 @@ async fn schemas_take_what_the_server_takes_and_refuse_what_it_refuses() {
     }
 }
 
-/// The names that a request may have, as the error of an unknown one lists them.
+/// The fields that a request may have, from the error for an unknown one.
 async fn known_fields(server: &Server, path: &str, body: Value) -> BTreeSet<String> {
     listed_names(server, path, body, "The names are ").await
 }
 
-/// The names behind these words of an error.
+/// The names after these words in an error.
 async fn listed_names(server: &Server, path: &str, body: Value, words: &str) -> BTreeSet<String> {
     let error = server
         .refused(server.post(path, &body), 422, "unknown_field")
@@ -762,7 +763,7 @@ async fn inference_takes_the_parameters_that_the_document_names() {
         "classification",
     ];
     let mut known: BTreeSet<String> = of_protocol.map(str::to_owned).into();
-    // An option of another task is refused with the names of those that the task has.
+    // An option of another task is refused with the names of this task's options.
     for (model, of_another) in [
         ("discriminator", "top_k"),
         ("sentiment", "level"),

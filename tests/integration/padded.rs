@@ -1,4 +1,4 @@
-//! Graphs of other exporters: the answers of the same checkpoint's own export, and what is refused.
+//! Graphs of other exporters: they answer as the same checkpoint's own export, and unusable ones are refused.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -17,10 +17,10 @@ use crate::parity::{
     FP32_BATCH_TOLERANCE, FP32_TOLERANCE, alone, cases, largest_difference, load, logits, try_load,
 };
 
-/// A graph of `tests/golden/graphs` that is served.
+/// A graph of `tests/golden/graphs` that can be served.
 struct Served {
     name: &'static str,
-    /// The checkpoint whose answers it gives, where the suite has it.
+    /// The checkpoint whose answers it must equal, if the suite has it.
     checkpoint: Option<&'static str>,
     precision: Precision,
     task: &'static str,
@@ -75,10 +75,10 @@ const SERVED: [Served; 9] = [
     ),
 ];
 
-/// One that is refused.
+/// A graph that is refused.
 const HEADLESS: &str = "optimum-headless";
 
-/// A server with all graphs that are served, shared by the tests here.
+/// A server with all graphs that can be served, shared by the tests here.
 pub fn padded_server() -> Server {
     static ADDRESSES: OnceLock<Addresses> = OnceLock::new();
     let addresses = *ADDRESSES.get_or_init(|| {
@@ -129,8 +129,8 @@ fn fp32_logits_equal_transformers_whatever_the_batch() {
     }
 }
 
-/// Rounding to few bits makes a step of a difference in the last digit, which another processor may have: nearly all cases
-/// are the same everywhere, and all are near.
+/// Rounding to few bits amplifies differences in the last digit, which processors may have. So nearly all cases must be
+/// equal, and all must be close.
 #[test]
 fn fp16_and_int8_logits_equal_those_of_onnxruntime_in_python() {
     for served in SERVED
@@ -160,7 +160,7 @@ fn fp16_and_int8_logits_equal_those_of_onnxruntime_in_python() {
     }
 }
 
-/// Whether two answers are the same, numbers by a tolerance; `model` aside.
+/// Compares two answers, with a tolerance for numbers. Ignores `model`.
 fn assert_same(found: &Value, wanted: &Value, tolerance: f64, what: &str) {
     match (found, wanted) {
         (Value::Object(left), Value::Object(right)) => {
@@ -188,7 +188,7 @@ fn assert_same(found: &Value, wanted: &Value, tolerance: f64, what: &str) {
     }
 }
 
-/// Requests to a task's route: short, long beyond the model, and several at once.
+/// Requests to a task's route: short, longer than the model's maximum, and several at once.
 fn requests(task: &str) -> Vec<Value> {
     let long = "The fox the fox, a. e o t n s r i d ".repeat(20);
     match task {
@@ -232,7 +232,7 @@ async fn answers_are_those_of_the_same_checkpoints_own_export() {
             body["model"] = json!(checkpoint);
             let wanted = packed.ask(&path, &body).await;
             let (found, wanted) = if served.precision == Precision::Int8 {
-                // Labels are ordered by scores that are another's.
+                // Labels are ordered by score, and scores may differ slightly.
                 (by_label(found), by_label(wanted))
             } else {
                 (found, wanted)
@@ -247,7 +247,7 @@ async fn answers_are_those_of_the_same_checkpoints_own_export() {
     }
 }
 
-/// The answer with each result's labels in the order of their names.
+/// The answer with each result's labels in alphabetical order.
 fn by_label(mut answer: Value) -> Value {
     for result in answer["results"].as_array_mut().expect("results") {
         let labels = result["labels"].as_array_mut().expect("labels");
@@ -292,7 +292,7 @@ async fn models_say_what_they_are() {
     }
 }
 
-/// A copy of a graph's folder, changed.
+/// A changed copy of a graph's folder.
 fn changed(name: &str, change: impl FnOnce(&Path)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().join(name);
@@ -321,7 +321,7 @@ async fn tasks_that_no_config_names_are_told_from_the_graph() {
             .remove("architectures");
         std::fs::write(path, config.to_string()).expect("a file");
     }
-    // Its output is not named logits, so that nothing tells what its scores are.
+    // Its output is not named logits, so the task is unknown.
     let untold = all.path().join("torch-discriminator-int32");
     std::fs::rename(&untold, all.path().join("untold")).expect("a folder");
     let server = Server::start_unready(config(all.path())).await;
@@ -339,7 +339,7 @@ async fn tasks_that_no_config_names_are_told_from_the_graph() {
     server.ended().await.expect("a clean end");
 }
 
-/// What a server says of a model once it is no longer loading it.
+/// The server's report on a model that has finished loading.
 async fn loaded(server: &Server, name: &str) -> Value {
     eventually("the model is no longer loading", async || {
         let (_, report) = server.send(server.get(&format!("/models/{name}"))).await;
@@ -372,7 +372,7 @@ fn the_benchmark_says_that_it_wants_an_export() {
     );
 }
 
-/// Why a graph is refused whose protobuf was changed.
+/// The error for a graph whose protobuf was changed.
 fn refusal(change: impl FnOnce(&mut onnx::Graph)) -> String {
     let name = "torch-discriminator";
     let folder = changed(name, |folder| {
@@ -385,7 +385,7 @@ fn refusal(change: impl FnOnce(&mut onnx::Graph)) -> String {
     refused(&folder.path().join(name))
 }
 
-/// Why a folder's graph is refused.
+/// The error for a folder's graph.
 fn refused(folder: &Path) -> String {
     match try_load(folder) {
         Ok(_) => panic!("it was not refused"),

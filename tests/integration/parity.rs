@@ -1,5 +1,5 @@
-//! Logits equal transformers 4.57.6's: in fp32 to 1e-4, in fp16 to the 11 bits of its numbers, in int8 by decision; alone and
-//! in one batch of mixed lengths.
+//! Logits equal those of transformers 4.57.6, alone and in one batch of mixed lengths: in fp32 to 1e-4, in fp16 within
+//! its 11 bits, in int8 by decision.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::harness::{checkpoints, default_models, exported, golden};
 use electra_server::inference::{Cores, Model, Sequence};
 
-/// The largest difference to transformers' fp32 logits that fp32 may have.
+/// The largest allowed difference between fp32 logits and transformers' fp32 logits.
 pub const FP32_TOLERANCE: f32 = 1e-4;
-/// The same of fp16: with logits up to 3.5, a few of the last of its 11 bits.
+/// The same for fp16: a few units of its 11th bit, for logits up to 3.5.
 const FP16_TOLERANCE: f32 = 8e-3;
-/// The root of fp16's mean squared difference, as a share of the logits' own.
+/// The root mean square error of fp16, relative to the logits.
 const FP16_RELATIVE_ERROR: f64 = 1.5e-3;
-/// How far logits may differ where only the rest of the batch differs.
+/// The largest difference that the rest of the batch may cause.
 pub const FP32_BATCH_TOLERANCE: f32 = 1e-5;
 const FP16_BATCH_TOLERANCE: f32 = 1e-3;
 const INT8_BATCH_TOLERANCE: f32 = 1e-4;
@@ -88,14 +88,14 @@ pub fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
         .fold(0.0, f32::max)
 }
 
-/// Every case's logits alone.
+/// Every case's logits, computed alone.
 pub fn alone(graph: &Graph, cases: &[(Sequence, Vec<f32>)]) -> Vec<Vec<f32>> {
     let run = |sequence| graph.run(&[sequence], Cores::One).expect("a run").concat();
     cases.iter().map(|(sequence, _)| run(sequence)).collect()
 }
 
-/// Every case's logits alone, after checking that they are the same in one batch of all cases, in its reverse, and on all
-/// cores.
+/// Every case's logits, computed alone. Checks that they are the same in one batch of all cases, in the reversed batch,
+/// and on all cores.
 pub fn logits(
     graph: &Graph,
     cases: &[(Sequence, Vec<f32>)],
@@ -158,12 +158,13 @@ fn check_logits(name: &str, cases: &[(Sequence, Vec<f32>)], computed: &[Vec<f32>
     }
 }
 
-/// Whether two logits are further apart than what the precision is expected to move them by, so that their order is a decision.
+/// Whether two logits differ by more than the precision's expected error, so that their order counts as a decision.
 fn is_clear(highest: f32, other: f32, margin: f32) -> bool {
     highest - other > margin
 }
 
-/// Checks that every clear decision of transformers' fp32 logits is the other precision's too; returns how many there were.
+/// Checks that the precision agrees with every clear decision of transformers' fp32 logits. Returns the number of
+/// decisions.
 fn check_decisions(
     name: &str,
     wanted: &[f32],
@@ -256,7 +257,7 @@ fn int8_stays_near_fp32_on_every_head_and_shape() {
         let cases = cases(&name);
         let computed = logits(&graph, &cases, INT8_BATCH_TOLERANCE, &name);
         let error = error_energy(&cases, &computed);
-        // These checkpoints have random weights of a spread that real ones don't have: int8 costs them more.
+        // These checkpoints have random weights with a larger spread than real ones, so int8 is less accurate on them.
         assert!(
             error < 0.02,
             "{name}: int8 is off by {:.1}% of the logits' energy",
@@ -265,7 +266,7 @@ fn int8_stays_near_fp32_on_every_head_and_shape() {
     }
 }
 
-/// The sum of the squared differences to transformers' logits, as a share of the sum of these, squared.
+/// The sum of squared differences from transformers' logits, relative to the sum of their squares.
 fn error_energy(cases: &[(Sequence, Vec<f32>)], computed: &[Vec<f32>]) -> f64 {
     let pairs = || {
         cases

@@ -1,4 +1,5 @@
-//! Hugging Face's interface answers as transformers 4.57.6's pipelines do: the same labels, spans and order, scores to 1e-4.
+//! Hugging Face's interface answers as transformers 4.57.6's pipelines: the same labels, spans and order, and scores to
+//! 1e-4.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use crate::harness::{Server, default_server, golden, small_server};
 
 const TOLERANCE: f64 = 1e-4;
 
-/// Whether two answers are the same but for the last digits of their numbers.
+/// Whether two answers are equal, up to the last digits of numbers.
 fn agree(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Array(found), Value::Array(wanted)) => {
@@ -40,7 +41,8 @@ async fn check(server: &Server, case: &Value, body: Value, wanted: &Value) {
     );
 }
 
-/// Of a long text's entities those that the pipeline gives too: all but the last, which may go on behind the cut.
+/// The entities of a long text that the pipeline finds too, without a last group, which may continue after the
+/// pipeline's truncation.
 fn beginning(found: &Value, wanted: &Value) -> (Value, Value) {
     let list = |value: &Value| value.as_array().expect("a list").clone();
     let (mut found, mut wanted) = (list(found), list(wanted));
@@ -54,7 +56,7 @@ fn beginning(found: &Value, wanted: &Value) -> (Value, Value) {
     (found.into(), wanted.into())
 }
 
-/// The cases of a file, without those of models that are not small.
+/// The cases of a file, for small models only.
 fn cases(path: &str) -> Vec<Value> {
     let golden = golden(path);
     let cases = golden["cases"].as_array().expect("cases").clone();
@@ -71,7 +73,7 @@ async fn check_requests(task: &str, least: usize) {
     assert!(cases.len() >= least, "only {} cases", cases.len());
     for case in &cases {
         let body = json!({"inputs": case["inputs"], "parameters": case["parameters"]});
-        // For one input the pipeline gives that input's answer.
+        // For a single input, the pipeline returns its answer without a list.
         check(&server, case, body, &case["output"]).await;
     }
 }
@@ -82,7 +84,7 @@ async fn texts_are_classified_as_by_transformers() {
     let server = small_server();
     for case in cases("pipelines/text-classification.json") {
         let mut parameters = case["parameters"].clone();
-        // Asked for nothing else, the pipeline gives one label, and the server, as Hugging Face's own, all of them.
+        // By default, the pipeline returns one label. The server returns all, as Hugging Face's own does.
         let given = parameters.as_object_mut().expect("an object");
         given.entry("top_k").or_insert(json!(1));
         let body = json!({"inputs": case["inputs"], "parameters": parameters});
@@ -114,7 +116,7 @@ async fn questions_are_answered_as_by_transformers() {
     }
 }
 
-/// Parameters of older clients and of the tokenizer: the answers of all pipelines in their own shapes.
+/// With parameters of older clients and of the tokenizer, the answers have the formats of all pipelines.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_parameter_that_transformers_takes_means_the_same() {
     let server = small_server();

@@ -1,4 +1,4 @@
-//! What errors repeat of a request, over both transports: at most 100 characters of a name, and nothing of a text.
+//! How much of a request errors repeat, over both transports: at most 100 characters of a name, and nothing of a text.
 
 use std::collections::HashMap;
 
@@ -22,12 +22,12 @@ use crate::harness::{Server, default_server};
 
 const SENTIMENT: &str = "/v2/models/electra-mini-sentiment/infer";
 
-/// A name far longer than any that there is.
+/// A name far longer than any known one.
 fn long(length: usize) -> String {
     "x".repeat(length)
 }
 
-/// Checks that an error repeats a name in part, and holds no more of it: a quotation may begin with other words.
+/// Checks that an error repeats only a part of a name. Other words may come before the name in a quotation.
 #[track_caller]
 fn expect_short(sentence: &str, what: &str) {
     let most = sentence.split(|letter| letter != 'x').map(str::len).max();
@@ -46,7 +46,7 @@ async fn sentence(server: &Server, request: reqwest::RequestBuilder) -> String {
     error["error"].as_str().expect("a sentence").to_owned()
 }
 
-/// Bodies with a name at every place whose error repeats it.
+/// Bodies with the name at every place that an error may repeat.
 fn named_in_bodies(name: &str) -> Vec<(&'static str, Value)> {
     let text = json!({"name": "text", "datatype": "BYTES", "shape": [1], "data": ["a"]});
     let input = |field: &str, value: Value| {
@@ -250,7 +250,7 @@ async fn a_lone_surrogate_is_refused_with_its_place() {
 
 type Change = Box<dyn Fn(&mut proto::ModelInferRequest, String) + Send>;
 
-/// Ways to put a name into a request for inference.
+/// Ways to insert a name into an inference request.
 fn changes() -> [(&'static str, Change); 7] {
     let number = proto::InferParameter {
         parameter_choice: Some(proto::infer_parameter::ParameterChoice::Int64Param(1)),
@@ -367,7 +367,7 @@ async fn every_name_that_grpc_repeats_is_cut() {
     check(status.expect_err("a refusal"), "loading");
 }
 
-/// What reflection says of a symbol that there is not.
+/// The status that reflection returns for an unknown symbol.
 async fn reflection(channel: Channel, symbol: &str) -> Status {
     let question = ServerReflectionRequest {
         host: String::new(),

@@ -1,5 +1,5 @@
-//! The model repository while it is served: versions, aliases, electra.toml, loading and unloading by request and by
-//! following the folder, checkpoints without a graph.
+//! The model repository while it is served: versions, aliases, electra.toml, loading and unloading on request and by
+//! polling, and checkpoints without a graph.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,21 +19,21 @@ use crate::harness::{
 
 const CLASSIFIER: &str = "sequence-three-labels";
 
-/// Puts a version of the three-label classifier where it is named, with labels that begin with `labels`.
+/// Writes a version of the three-label classifier, with labels that begin with `labels`.
 fn write_version(folder: &Path, labels: &str) {
     copy_folder(&exported(CLASSIFIER, Precision::Fp32), folder);
     let settings = format!("labels = [\"{labels}0\", \"{labels}1\", \"{labels}2\"]");
     std::fs::write(folder.join("electra.toml"), settings).expect("electra.toml");
 }
 
-/// A server that follows its repository closely.
+/// A server that polls its repository at a short interval.
 async fn following(models: &Path) -> Server {
     let mut config = config(models);
     config.watch_interval = Some(Duration::from_millis(10));
     Server::start(config).await
 }
 
-/// The first letter of the labels that a model answers with.
+/// The first letter of the labels in a model's answer.
 async fn letter(server: &Server, model: &str) -> String {
     let answer = server
         .ask(
@@ -56,7 +56,7 @@ async fn report_when(server: &Server, name: &str, wanted: impl Fn(&Value) -> boo
     .await
 }
 
-/// Waits until the metrics have a line: they follow the list of models, a little later.
+/// Waits until the metrics contain a line. They are updated shortly after the list of models.
 async fn until_counted(server: &Server, line: &str) {
     let what = format!("the metrics have `{line}`");
     eventually(&what, async || {
@@ -144,7 +144,7 @@ async fn a_new_version_takes_over_and_no_request_is_lost() {
     write_version(&model.join("2"), "b");
     report_when(&server, "mood", |report| report["version"] == "2").await;
     assert_eq!(letter(&server, "mood").await, "b");
-    // In place, too.
+    // A change in place counts too.
     write_version(&model.join("2"), "c");
     report_when(&server, "mood", |report| report["labels"][0] == "c0").await;
     assert_eq!(letter(&server, "mood").await, "c");
@@ -186,12 +186,12 @@ async fn a_broken_version_replaces_nothing_and_is_seen() {
     until_counted(&server, &format!("{failed} 1")).await;
     let broken = server.post("/classify", &json!({"text": "a", "model": "mood@2"}));
     server.refused(broken, 503, "model_unavailable").await;
-    // Repaired, it takes over.
+    // Once repaired, it serves.
     std::fs::write(&data, &whole).expect("weights");
     let report = report_when(&server, "mood", |report| report["version"] == "2").await;
     assert!(report.get("reason").is_none(), "{report}");
     until_counted(&server, &format!("{failed} 0")).await;
-    // Broken in place, it goes on from what it has in memory.
+    // If its files break, it goes on serving from memory.
     std::fs::write(&data, &whole[..7]).expect("weights");
     let report = report_when(&server, "mood", |report| report["reason"].is_string()).await;
     assert_eq!(
@@ -205,7 +205,7 @@ async fn a_broken_version_replaces_nothing_and_is_seen() {
 async fn models_come_and_go_with_their_folders() {
     let folder = repository(&[CLASSIFIER]);
     let server = following(folder.path()).await;
-    // A folder that is being filled: what loads is loaded once it is complete.
+    // A folder that is still being filled: it loads once it is complete.
     let source = exported("discriminator-plain", Precision::Fp32);
     let target = folder.path().join("late");
     std::fs::create_dir(&target).expect("a folder");
@@ -221,7 +221,7 @@ async fn models_come_and_go_with_their_folders() {
     }
     report_when(&server, "late", |report| report["state"] == "ready").await;
     server.ask("/discriminate", &json!({"text": "a b"})).await;
-    // One that can't be loaded takes nothing from those that answer.
+    // A model that can't be loaded does not affect the others.
     std::fs::create_dir(folder.path().join("odd")).expect("a folder");
     for (file, content) in [
         ("model.onnx", "no graph"),
@@ -277,7 +277,7 @@ async fn models_are_unloaded_and_loaded_by_request() {
             .contains("electra_model_ready{model=\"sequence")
     );
     expect_ready(&server).await;
-    // It stays so, whatever comes into the folder.
+    // It stays unloaded, even if its folder changes.
     write_version(&folder.path().join(CLASSIFIER), "z");
     write_version(&folder.path().join("other"), "o");
     report_when(&server, "other", |report| report["state"] == "ready").await;
@@ -287,7 +287,7 @@ async fn models_are_unloaded_and_loaded_by_request() {
         StatusCode::OK
     );
     assert_eq!(letter(&server, CLASSIFIER).await, "z");
-    // Loading what is loaded changes nothing; what is not there, or broken, is said.
+    // Loading a loaded model changes nothing. A missing or broken model gives an error.
     assert_eq!(
         server.send(control("load", CLASSIFIER)).await.0,
         StatusCode::OK
@@ -401,7 +401,7 @@ async fn a_checkpoint_is_exported_when_it_is_loaded_and_kept() {
     let weights = std::fs::File::open(model.join("model.safetensors")).expect("weights");
     weights.set_modified(later).expect("a time");
     assert_ne!(made().await, first, "made again of other files");
-    // Where nothing can be kept, as in a folder that is mounted to be read only.
+    // If the export can't be stored, as in a read-only folder.
     std::fs::remove_dir_all(model.join(".electra")).expect("a folder");
     std::fs::write(model.join(".electra"), "").expect("a file");
     let server = Server::start(config(folder.path())).await;
@@ -411,7 +411,7 @@ async fn a_checkpoint_is_exported_when_it_is_loaded_and_kept() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn memory_is_given_back_when_models_are_unloaded() {
-    // As the image and the systemd unit have it: otherwise the system's allocator keeps up to 64 MB of what it got back.
+    // As in the image and the systemd unit. Otherwise the system's allocator keeps up to 64 MB of freed memory.
     let process = ServerProcess::start_with(
         &default_models(),
         &["--batch-tokens", "64", "--watch-interval-ms", "0"],
@@ -447,8 +447,9 @@ async fn memory_is_given_back_when_models_are_unloaded() {
     };
     let loaded = resident();
     all("unload").await;
-    // Three models with 12 MB of weights each that are theirs alone. The embeddings, another 12 MB, are those of the model that
-    // stays. On a busy machine some of what loading took is only given back later, or was before: 30 to 52 MB were seen.
+    // Three models have 12 MB of weights each that they do not share. Their embeddings, another 12 MB, are shared with
+    // the model that stays. On a busy machine, some memory of loading is freed later, or was freed before: 30 to 52 MB
+    // were measured.
     let given_back = async {
         while resident() + 24 > loaded {
             tokio::task::yield_now().await;
@@ -460,7 +461,7 @@ async fn memory_is_given_back_when_models_are_unloaded() {
         "{loaded} MB were resident with four models, {} with one",
         resident()
     );
-    // And again: nothing is left behind by each round.
+    // Repeats the round, to check that nothing leaks.
     let unloaded = resident();
     for _ in 0..3 {
         all("load").await;
@@ -479,7 +480,7 @@ async fn memory_is_given_back_when_models_are_unloaded() {
     );
 }
 
-/// A pulled model answers by its name on the hub too, on every route that takes a name.
+/// A pulled model can be named by its hub name too, on every route that takes a name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pulled_model_answers_by_its_name_on_the_hub() {
     let models = repository(&["sequence-three-labels"]);
@@ -524,7 +525,7 @@ async fn a_pulled_model_answers_by_its_name_on_the_hub() {
         .ask("/classify", &json!({"text": "a", "model": "org/labels.v1"}))
         .await;
     assert_eq!(classified["model"], "sequence-three-labels");
-    // Metrics know one model by one name.
+    // Metrics use one name per model.
     let metrics = server.metrics().await;
     assert!(
         metrics.contains("route=\"/models/{name}\",model=\"sequence-three-labels\""),
@@ -545,7 +546,7 @@ async fn a_pulled_model_answers_by_its_name_on_the_hub() {
         assert_eq!(status, 200, "{path}: {answer}");
     }
     assert_eq!(server.ask("/models/org/labels.v1", &body).await, answer);
-    // Nobody has this one.
+    // No model has this name.
     for path in ["org/other", "org%2Fother"] {
         let path = format!("/models/{path}");
         server

@@ -1,4 +1,4 @@
-//! What each route answers, on the default models.
+//! The answers of each route, with the default models.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `/tag` with labels of other schemes than BIO, and with names that have hyphens.
+//! `/tag` with labels of other schemes than BIO, and with labels whose names have hyphens.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::harness::{Server, config, copy_folder, default_models, electra};
 
 const MODEL: &str = "electra-mini-chunker";
 
-/// The default chunker under other labels.
+/// The default chunker with other labels.
 fn relabelled(models: &Path, rename: impl Fn(&str) -> String) {
     let folder = models.join(MODEL);
     copy_folder(&default_models().join(MODEL), &folder);
@@ -36,7 +36,8 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(owned).collect()
 }
 
-/// The native route groups as the model's labels say; Hugging Face's does what transformers does, which knows BIO alone.
+/// The native route groups by the scheme of the model's labels. Hugging Face's route groups as transformers does, which
+/// knows BIO only.
 #[tokio::test]
 async fn entities_are_grouped_by_the_scheme_of_the_labels() {
     let models = tempfile::tempdir().expect("a folder");
@@ -75,7 +76,7 @@ async fn entities_are_grouped_by_the_scheme_of_the_labels() {
         ])
     );
 
-    // What is scored is the entities of the native route: data that has them, in a scheme of its own, is all right.
+    // The native route's entities are scored, so data with the same entities in a scheme of its own scores 1.
     let data = models.path().join("data.txt");
     let lines = "The B-NP\nold I-NP\nman B-NP\nbought Drug-Dose\na B-NP\nnew I-NP\ncar B-NP\nin B-PP\nLondon B-NP\n. O\n";
     std::fs::write(&data, lines).expect("a file");
@@ -99,7 +100,7 @@ async fn entities_are_grouped_by_the_scheme_of_the_labels() {
     );
 }
 
-/// `KoELECTRA`'s taggers have the letters behind: `PER-B`.
+/// `KoELECTRA`'s taggers write the position after the type: `PER-B`.
 #[tokio::test]
 async fn the_place_in_an_entity_may_stand_behind() {
     let models = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! The threads of a server, counted: those that compute are as many as there are workers, whatever the number of models.
+//! Counts the threads of a server: as many compute as there are workers, whatever the number of models.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,13 +56,13 @@ async fn threads_under_load(models: &Path, names: &[String]) -> BTreeMap<String,
     threads(process.process.id())
 }
 
-/// How many threads of each name a process has. Linux keeps the first 15 bytes of a name.
+/// The number of threads of each name in a process. Linux keeps the first 15 bytes of a name.
 fn threads(process: u32) -> BTreeMap<String, usize> {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("a running process");
     let mut names = BTreeMap::new();
     for task in tasks {
         let name = task.expect("a thread").path().join("comm");
-        // A thread may end meanwhile.
+        // A thread may end in the meantime.
         if let Ok(name) = std::fs::read_to_string(name) {
             *names.entry(name.trim_end().to_owned()).or_default() += 1;
         }

@@ -1,4 +1,4 @@
-//! Models of more and fewer token types than the usual two: the types that they know are taken, others refused by name.
+//! Models with more or fewer token types than the usual two: known types are accepted, and others refused by name.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::harness::{Server, checkpoint, config, copy_folder, other_graph};
 
 const TYPES: &str = "electra.embeddings.token_type_embeddings.weight";
 
-/// Writes a checkpoint with so many token types, each an embedding of its own.
+/// Writes a checkpoint with `types` token types, each with an embedding of its own.
 fn write_checkpoint(folder: &Path, original: &str, types: usize) {
     copy_folder(&checkpoint(original), folder);
     declare(folder, types);
@@ -19,7 +19,7 @@ fn write_checkpoint(folder: &Path, original: &str, types: usize) {
     let tensors = SafeTensors::deserialize(&bytes).expect("weights");
     let known = tensors.tensor(TYPES).expect("token types");
     let (count, width) = (known.shape()[0], known.shape()[1]);
-    // Both known ones, then the second again and again, reversed.
+    // Both existing embeddings, then the reversed second one for each further type.
     let row = known.data().len() / count;
     let other: Vec<u8> = known.data()[row..]
         .chunks(4)

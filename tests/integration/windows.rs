@@ -1,4 +1,4 @@
-//! Texts longer than the model: windows, truncation on request, and refusals.
+//! Texts longer than the model's maximum: windows, truncation on request, and refusals.
 
 use serde_json::json;
 
@@ -40,7 +40,8 @@ async fn every_token_of_a_long_text_is_scored_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_scored_where_it_has_most_context() {
     let server = default_server();
-    // 510 tokens fit; a text of 520 needs two windows. Its first half is scored in the first, as if the text ended there.
+    // 510 tokens fit, and a text of 520 needs two windows. Its first half is scored in the first window, as if the text
+    // ended there.
     let words: Vec<&str> = SENTENCE.split_whitespace().cycle().take(540).collect();
     let long = words.join(" ");
     let scores = |text: String| {
@@ -75,7 +76,7 @@ async fn a_token_is_scored_where_it_has_most_context() {
     for token in 0..250 {
         assert_close(long[token], first[token], 1e-4, &format!("token {token}"));
     }
-    // At the cut itself the long text's score comes from the other window, which sees what follows.
+    // At the cut, the long text's score comes from the other window, which contains the text after it.
     let changed = (440..510)
         .filter(|token| (long[*token] - first[*token]).abs() > 1e-4)
         .count();

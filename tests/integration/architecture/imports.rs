@@ -1,7 +1,7 @@
-//! Which file uses which, and which crates it names, read from the syntax tree. Pure: a set of sources in, a graph out.
+//! Finds which file uses which, and which crates it names, from the syntax tree. Pure: sources in, a graph out.
 //!
-//! A path is followed through `use` items to the file that defines its target, so that a name taken from a parent's
-//! re-export is an arrow to the defining file. Code under `#[cfg(test)]` is left out.
+//! A path is resolved through `use` items to the file that defines its target. So a name taken from a parent's
+//! re-export counts as an import of the defining file. Code under `#[cfg(test)]` is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,36 +9,36 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Macro, Meta, UseTree, Visibility};
 
-/// The crate's own name, by which the binary knows the library.
+/// The crate's own name, by which the binary refers to the library.
 const CRATE: &str = "electra_server";
 
-/// Names from a crate's root, outermost first: `service::json` is `["service", "json"]`.
+/// A path from a crate's root, outermost name first: `service::json` is `["service", "json"]`.
 type Names = Vec<String>;
 
-/// The arrows between the files of a crate.
+/// The imports between the files of a crate.
 #[derive(Debug, Default)]
 pub struct Imports {
-    /// For each file, by its path from `src`, the other files that it uses.
+    /// For each file, by its path from `src`, the files that it uses.
     pub files: BTreeMap<String, BTreeSet<String>>,
-    /// For each file, the first names of its paths: crates, and names that are in scope.
+    /// For each file, the first segments of its paths: crates, and names in scope.
     pub crates: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// What a module declares.
+/// The names that a module declares.
 #[derive(Default)]
 struct Module {
     file: String,
-    /// What `use` items bring in, under the names that they have here.
+    /// Names that `use` items import, as they are called here.
     bindings: BTreeMap<String, Names>,
-    /// The modules whose names are all brought in.
+    /// Modules imported with a glob.
     globs: Vec<Names>,
 }
 
-/// The modules of a crate by their paths.
+/// The modules of a crate, by path.
 type Modules = BTreeMap<Names, Module>;
 
 impl Imports {
-    /// Reads sources, given each file's path from `src` and its text.
+    /// Parses sources, given as each file's path from `src` and its text.
     ///
     /// # Panics
     /// If a text is not Rust.
@@ -77,7 +77,7 @@ impl Imports {
         imports
     }
 
-    /// The arrows between rooms: the folders of `src`, and the files beside them.
+    /// The imports between rooms: the folders of `src`, and the files beside them.
     pub fn rooms(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut rooms = BTreeMap::<String, BTreeSet<String>>::new();
         for (from, targets) in &self.files {
@@ -90,13 +90,13 @@ impl Imports {
     }
 }
 
-/// The room of a file: `service/qa.rs` is of `service`, and so is `service.rs`.
+/// The room of a file: `service` for `service/qa.rs` and for `service.rs`.
 pub fn room(file: &str) -> &str {
     let first = file.split('/').next().unwrap_or(file);
     first.trim_end_matches(".rs")
 }
 
-/// The circles of a graph: each a set of nodes that reach each other.
+/// The import cycles of a graph: sets of nodes that reach each other.
 pub fn circles(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
     let reach: BTreeMap<&String, BTreeSet<&String>> = graph
         .keys()
@@ -121,7 +121,7 @@ pub fn circles(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
     circles.into_iter().collect()
 }
 
-/// A path in the code of a module, as it is written there.
+/// A path in a module's code, as written.
 struct Reference {
     module: Names,
     names: Names,
@@ -129,7 +129,7 @@ struct Reference {
 
 struct Reader<'a> {
     file: &'a str,
-    /// Whether the file is its folder's table of contents, whose re-exports are no arrows.
+    /// Whether the file is its folder's `mod.rs`, whose re-exports do not count as imports.
     is_contents: bool,
     module: Names,
     modules: &'a mut Modules,
@@ -187,7 +187,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The paths in the tokens of a macro's call, which have no syntax of their own.
+    /// Collects paths from the tokens of a macro call, which are not parsed.
     fn scan(&mut self, tokens: TokenStream) {
         let mut names = Names::new();
         let mut colons = 0;
@@ -273,7 +273,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// `#[cfg(test)]`, also with other conditions beside it.
+/// Whether it is `#[cfg(test)]`, possibly with further conditions.
 fn is_for_tests(attribute: &Attribute) -> bool {
     match &attribute.meta {
         Meta::List(list) if list.path.is_ident("cfg") => {
@@ -284,7 +284,7 @@ fn is_for_tests(attribute: &Attribute) -> bool {
     }
 }
 
-/// `service/json.rs` is the module `service::json`, `service/mod.rs` the module `service`.
+/// Maps `service/json.rs` to the module `service::json`, and `service/mod.rs` to `service`.
 fn module_of(file: &str) -> Names {
     let path = file.trim_end_matches(".rs");
     let path = path.trim_end_matches("mod").trim_end_matches('/');
@@ -294,7 +294,7 @@ fn module_of(file: &str) -> Names {
     }
 }
 
-/// A path as it is written in a module, from the crate's root; None for one that leads out of the crate.
+/// Resolves a path written in a module to a path from the crate's root. `None` if it leads out of the crate.
 fn absolute(modules: &Modules, module: &Names, names: &[String]) -> Option<Names> {
     let (first, rest) = names.split_first()?;
     let mut base = match first.as_str() {
@@ -318,7 +318,7 @@ fn absolute(modules: &Modules, module: &Names, names: &[String]) -> Option<Names
     Some(base)
 }
 
-/// The file that defines what a path from the crate's root names.
+/// The file that defines the item at a path from the crate's root.
 fn defining_file(modules: &Modules, names: &Names, depth: usize) -> Option<String> {
     let known = (0..=names.len())
         .rev()
@@ -328,7 +328,7 @@ fn defining_file(modules: &Modules, names: &Names, depth: usize) -> Option<Strin
     let Some((name, rest)) = rest.split_first() else {
         return Some(module.file.clone());
     };
-    // A circle of re-exports does not compile; the bound keeps a mistake here from running for ever.
+    // A cycle of re-exports does not compile. The limit prevents an endless loop if this code is wrong.
     if depth < 16 {
         let follow = |target: &Names, rest: &[String]| {
             let mut target = absolute(modules, &path.to_vec(), target)?;
@@ -336,7 +336,7 @@ fn defining_file(modules: &Modules, names: &Names, depth: usize) -> Option<Strin
             defining_file(modules, &target, depth + 1)
         };
         if let Some(target) = module.bindings.get(name) {
-            // What leads out of the crate is nobody's here.
+            // A path that leads out of the crate has no defining file.
             return follow(target, rest);
         }
         let mut whole = vec![name.clone()];

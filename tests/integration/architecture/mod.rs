@@ -1,4 +1,4 @@
-//! Holds the source to the structure and the invariants of ARCHITECTURE.md.
+//! Checks that the source has the structure and the invariants of ARCHITECTURE.md.
 
 mod imports;
 
@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use crate::harness::project;
 use imports::{Imports, circles, room};
 
-/// Every Rust file below `src`, by its path from there, with its text.
+/// The text of every Rust file in `src`, by its path from there.
 static SOURCES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
     fn visit(folder: &Path, root: &Path, found: &mut BTreeMap<String, String>) {
         for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -29,7 +29,7 @@ static SOURCES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
     found
 });
 
-/// What the product's own files import; tests and what supports them are left out.
+/// The imports of product code. Tests and their helpers are left out.
 static IMPORTS: LazyLock<Imports> = LazyLock::new(|| {
     let sources = SOURCES.iter().filter(|(file, _)| !is_for_tests(file));
     Imports::read(sources.map(|(file, text)| (file.as_str(), text.as_str())))
@@ -45,7 +45,7 @@ fn architecture() -> String {
     std::fs::read_to_string(project().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md")
 }
 
-/// The code map's rows of `src`: each room, and the rooms that it may use.
+/// Parses the code map's rows for `src`: each room, and the rooms that it may use.
 fn allowed_arrows() -> BTreeMap<String, BTreeSet<String>> {
     let map = architecture();
     let rows = map.lines().filter(|line| line.starts_with("| `src/"));
@@ -90,10 +90,10 @@ fn rooms_use_what_the_code_map_allows_and_nothing_else() {
     );
 }
 
-/// Files outside of the rooms `allowed` that name a crate.
+/// Files outside the rooms in `allowed` that name a crate.
 fn naming(name: &str, allowed: &[&str]) -> Vec<String> {
     let named = |file: &&String| IMPORTS.crates[*file].contains(name);
-    // The check itself finds what it looks for.
+    // Ensures that the check would find a violation.
     assert!(IMPORTS.crates.keys().any(|file| named(&file)), "{name}");
     let files = IMPORTS.crates.keys().filter(named);
     files
@@ -139,7 +139,7 @@ fn pure_rooms_name_no_runtime() {
             "task",
             "text",
         ];
-        // Evaluation itself asks the service.
+        // The run itself uses the service.
         (rooms.contains(&room(file)) && file != "eval/run.rs") || file == "batch/policy.rs"
     };
     let impure = IMPORTS

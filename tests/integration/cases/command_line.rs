@@ -1,4 +1,4 @@
-//! By the program: all cases of a task are the lines of one run.
+//! The command line: one run per task, with each case as a line.
 
 use electra_server::task::Task;
 use serde_json::Value;

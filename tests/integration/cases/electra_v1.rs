@@ -1,4 +1,4 @@
-//! By unary calls of electra.v1.Electra, with tonic's client.
+//! Unary calls of electra.v1.Electra, with tonic's client.
 
 use electra_server::grpc::proto::electra as proto;
 use electra_server::grpc::proto::electra::electra_client::ElectraClient;
@@ -41,7 +41,7 @@ pub async fn send(server: &Server, cases: &[Case]) -> Vec<Outcome> {
     outcomes
 }
 
-/// An answer as HTTP has it.
+/// The answer in the form of HTTP's.
 fn outcome<T>(
     answer: Result<Response<T>, Status>,
     parts: impl FnOnce(T) -> (String, Vec<Value>),
@@ -55,7 +55,7 @@ fn outcome<T>(
     }
 }
 
-/// The error's code, which comes in the trailing metadata.
+/// The error's code, from the trailing metadata.
 pub fn code(status: &Status) -> String {
     let code = status.metadata().get("error-code").expect("a code");
     code.to_str().expect("text").to_owned()
@@ -158,7 +158,7 @@ fn answers(found: &proto::QuestionAnswers) -> Value {
     json!({"answers": answers.collect::<Vec<_>>(), "no_answer_score": found.no_answer_score})
 }
 
-/// A request's body over HTTP, read for messages.
+/// A request's HTTP body, to be converted to messages.
 struct Body<'a>(&'a Value);
 
 impl Body<'_> {
@@ -171,7 +171,7 @@ impl Body<'_> {
         self.pairs().0
     }
 
-    /// The same, and the second texts of pairs.
+    /// One pair or a list of them: the texts, and their second texts.
     fn pairs(&self) -> (Vec<String>, Vec<String>) {
         let mut texts = (Vec::new(), Vec::new());
         let string = |value: &Value| value.as_str().expect("a string").to_owned();
@@ -205,7 +205,7 @@ impl Body<'_> {
         self.0[field].as_bool()
     }
 
-    /// The number of an enum's value: `level` `word` is `LEVEL_WORD`. A name that there is not has a number that there is not.
+    /// The number of an enum's value: `level` `word` is `LEVEL_WORD`. An unknown name gets an unknown number.
     fn named<E: Into<i32>>(&self, field: &str, of_name: impl Fn(&str) -> Option<E>) -> i32 {
         match self.0[field].as_str() {
             Some(name) => of_name(&format!("{field}_{name}").to_uppercase()).map_or(99, Into::into),

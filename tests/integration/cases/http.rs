@@ -1,4 +1,4 @@
-//! By the native routes.
+//! The native routes.
 
 use super::Outcome;
 use super::table::Case;

@@ -1,4 +1,5 @@
-//! By the Open Inference Protocol: inputs as BYTES tensors, everything else as parameters, results out of the output `result`.
+//! The Open Inference Protocol: inputs as BYTES tensors, all options as parameters, and results from the output
+//! `result`.
 
 use electra_server::task::Task;
 use serde_json::{Map, Value, json};
@@ -10,7 +11,7 @@ use crate::harness::Server;
 /// A case as tensors.
 pub struct Tensors {
     pub model: String,
-    /// Texts by the input's name, one a row.
+    /// Texts by input name, one per row.
     pub inputs: Vec<(&'static str, Vec<String>)>,
     pub parameters: Map<String, Value>,
 }
@@ -18,7 +19,7 @@ pub struct Tensors {
 impl From<&Case> for Tensors {
     fn from(case: &Case) -> Self {
         let mut parameters = case.body.as_object().expect("an object").clone();
-        // The protocol knows no default models.
+        // The protocol has no default models.
         let model = parameters
             .remove("model")
             .map_or(default_model(case.task), |model| string(&model));
@@ -80,7 +81,7 @@ fn string(value: &Value) -> String {
     value.as_str().expect("a string").to_owned()
 }
 
-/// The answer as HTTP has it, of the rows of the output `result`.
+/// The answer in the form of HTTP's, from the rows of the output `result`.
 pub fn answered<'a>(model: &str, results: impl Iterator<Item = &'a str>) -> Value {
     let results = results.map(|result| serde_json::from_str(result).expect("JSON"));
     json!({"model": model, "results": results.collect::<Vec<Value>>()})

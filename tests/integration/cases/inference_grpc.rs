@@ -1,4 +1,4 @@
-//! By the Open Inference Protocol over gRPC, with tonic's client.
+//! The Open Inference Protocol over gRPC, with tonic's client.
 
 use electra_server::grpc::proto::inference as proto;
 use electra_server::grpc::proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
@@ -73,7 +73,7 @@ fn parameter(value: &Value) -> proto::InferParameter {
     }
 }
 
-/// The rows of a BYTES tensor, each with its length before it.
+/// The rows of a raw BYTES tensor, each prefixed with its length.
 fn rows(mut raw: &[u8]) -> Vec<String> {
     let mut rows = Vec::new();
     while let Some((length, rest)) = raw.split_first_chunk() {

@@ -1,4 +1,4 @@
-//! One table of requests, sent every way in: each gives the same results, or the same error's code.
+//! One table of requests, sent through every interface. All give the same results, or the same error code.
 
 mod command_line;
 mod electra_v1;
@@ -13,10 +13,11 @@ use table::{Case, Way, cases};
 
 use crate::harness::default_server;
 
-/// What one way answers: the body that HTTP has, or the error's code.
+/// The answer of one interface: the HTTP body, or the error's code.
 type Outcome = Result<Value, String>;
 
-/// Sends all cases of a way, and compares its outcomes with those that the table and the native route give.
+/// Sends all cases that an interface supports, and compares the outcomes with those of the table and of the native
+/// route.
 async fn check(way: Way) {
     let server = default_server();
     let cases: Vec<Case> = cases()
@@ -39,7 +40,7 @@ async fn check(way: Way) {
     }
 }
 
-/// With every fraction as the fp32 that it stands for: some ways write it as such, others in decimal digits.
+/// Rounds every fraction to fp32: some interfaces send binary fp32, others decimal digits.
 fn in_fp32(value: Value) -> Value {
     match value {
         Value::Array(values) => values.into_iter().map(in_fp32).collect(),
@@ -80,7 +81,7 @@ async fn the_open_inference_protocol_over_grpc_answers_as_http() {
     check(Way::InferenceGrpc).await;
 }
 
-/// The cases of one task, with their places among all.
+/// The cases of one task, with their indices in the table.
 fn of_task(cases: &[Case], task: Task) -> impl Iterator<Item = (usize, &Case)> {
     let numbered = cases.iter().enumerate();
     numbered.filter(move |(_, case)| case.task == task)

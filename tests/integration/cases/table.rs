@@ -1,9 +1,9 @@
-//! The table: what is asked, which ways can say it, and what comes of it.
+//! The table: requests, the interfaces that support them, and the expected errors.
 
 use electra_server::task::Task::{self, Classify, Discriminate, Qa, Tag};
 use serde_json::{Value, json};
 
-/// A way in.
+/// An interface of the server or the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// A native route.
@@ -25,26 +25,26 @@ const EVERY: &[Way] = &[
     Way::InferenceHttp,
     Way::InferenceGrpc,
 ];
-/// Those that have a way for each task.
+/// Interfaces with a call per task.
 const BY_TASK: &[Way] = &[Way::Http, Way::CommandLine, Way::ElectraV1];
-/// Those whose options have no types of their own.
+/// Interfaces whose options are untyped.
 const UNTYPED: &[Way] = &[
     Way::Http,
     Way::CommandLine,
     Way::InferenceHttp,
     Way::InferenceGrpc,
 ];
-/// Those whose bodies have none at all.
+/// Interfaces with JSON bodies, where nothing is typed.
 const JSON: &[Way] = &[Way::Http, Way::CommandLine];
 
-/// A request, as the task's route has it.
+/// A request, as a body of the task's route.
 #[derive(Debug)]
 pub struct Case {
     pub task: Task,
     pub body: Value,
-    /// The ways that can say it.
+    /// The interfaces that can express it.
     pub ways: &'static [Way],
-    /// The code of the error that it is refused with, if it is.
+    /// The expected error code, if it must be refused.
     pub refused: Option<&'static str>,
 }
 
@@ -54,7 +54,6 @@ const QUESTION: &str = "Who wrote the letter?";
 const CONTEXT: &str =
     "The letter 🖋 was written by María Lopez in 1912 and found a century later in an attic.";
 
-/// All of them.
 pub fn cases() -> Vec<Case> {
     let answered = answered().map(|(task, body)| (task, body, EVERY, None));
     let refused = refused().map(|(task, body, code)| (task, body, EVERY, Some(code)));
@@ -232,7 +231,7 @@ fn refused() -> [(Task, Value, &'static str); 21] {
     ]
 }
 
-/// What another model or none would do.
+/// Requests that name no model, or one of another task.
 fn refused_by_task() -> [(Task, Value, &'static str); 3] {
     [
         (
@@ -249,7 +248,7 @@ fn refused_by_task() -> [(Task, Value, &'static str); 3] {
     ]
 }
 
-/// Options that messages have no place for.
+/// Options that messages have no field for.
 fn refused_options() -> [(Task, Value, &'static str); 4] {
     [
         (
@@ -271,7 +270,7 @@ fn refused_options() -> [(Task, Value, &'static str); 4] {
     ]
 }
 
-/// Inputs that only a JSON body can have.
+/// Inputs that only a JSON body can express.
 fn refused_bodies() -> [(Task, Value, &'static str); 7] {
     [
         (Discriminate, json!({}), "missing_field"),
