@@ -68,7 +68,7 @@ impl Metrics {
             queue_depth: gauge(
                 &mut registry,
                 "queue_depth",
-                "Sequences that wait for a worker",
+                "Sequences waiting for a worker",
             ),
             queue_wait: histogram(
                 &mut registry,
@@ -80,14 +80,14 @@ impl Metrics {
             batch_sequences: histogram(
                 &mut registry,
                 "batch_sequences",
-                "Sequences of a batch",
+                "Sequences per batch",
                 None,
                 &SEQUENCES,
             ),
             batch_tokens: histogram(
                 &mut registry,
                 "batch_tokens",
-                "Tokens of a batch, padding not counted",
+                "Tokens per batch, padding not counted",
                 None,
                 &TOKENS,
             ),
@@ -102,7 +102,7 @@ impl Metrics {
             sequences_dropped: counter(
                 &mut registry,
                 "sequences_dropped",
-                "Sequences accepted but not run, as their deadline had passed or their client had gone",
+                "Sequences dropped before they ran, because their deadline passed or their client disconnected",
             ),
             requests_rejected: counter(
                 &mut registry,
@@ -112,12 +112,12 @@ impl Metrics {
             model_ready: gauge(
                 &mut registry,
                 "model_ready",
-                "Whether the model answers requests (1) or not (0)",
+                "1 if the model is loaded, 0 if it failed to load",
             ),
             model_load_failed: gauge(
                 &mut registry,
                 "model_load_failed",
-                "Whether the version's files, as they are now, could not be loaded (1)",
+                "1 if the version's current files failed to load, even if the previously loaded files still serve",
             ),
             registry: Arc::new(registry),
         }
