@@ -24,7 +24,7 @@ pub fn table(report: &Report) -> String {
     rows.push(("Failed", failed(report)));
     let latencies = latency(report);
     let label = if report.via == "engine" {
-        "Time of a batch"
+        "Batch time"
     } else {
         "Latency"
     };
@@ -42,7 +42,7 @@ pub fn table(report: &Report) -> String {
             ("elsewhere (transport, encoding, answers)", shares.rest),
         ];
         let parts = parts.map(|(name, share)| format!("{} {name}", percent(share)));
-        rows.push(("Where time goes", parts.join(", ")));
+        rows.push(("Time spent", parts.join(", ")));
     }
     if let Some(batch) = &report.batches {
         let (sequences, tokens) = (number(batch.sequences), number(batch.tokens));
@@ -65,14 +65,14 @@ fn heading(report: &Report) -> String {
     let models = report.models.join(", ");
     let place = match (report.via, &report.url) {
         (_, Some(url)) => format!("at {url}"),
-        ("engine", None) => "in the engine's own loop, with no server".to_owned(),
-        ("service", None) => "through the service, with no transport".to_owned(),
+        ("engine", None) => "in the engine's own loop, without a server".to_owned(),
+        ("service", None) => "through the service, without a transport".to_owned(),
         ("grpc", None) => "over gRPC".to_owned(),
         (_, None) => "over HTTP".to_owned(),
     };
     let settings = match (report.workers, report.batch_tokens) {
         (Some(workers), Some(tokens)) => {
-            format!(", {}, {tokens} tokens a batch", count(workers, "worker"))
+            format!(", {}, {tokens} tokens per batch", count(workers, "worker"))
         }
         (Some(workers), None) => format!(", {}", count(workers, "worker")),
         (None, _) => String::new(),
@@ -137,13 +137,13 @@ fn latency(report: &Report) -> Vec<String> {
     };
     let rows = [
         ("mean", latency.mean),
-        ("50% within", latency.p50),
-        ("90% within", latency.p90),
-        ("99% within", latency.p99),
-        ("99.9% within", latency.p999),
-        ("the longest", latency.max),
+        ("p50", latency.p50),
+        ("p90", latency.p90),
+        ("p99", latency.p99),
+        ("p99.9", latency.p999),
+        ("max", latency.max),
     ];
-    rows.map(|(name, milliseconds)| format!("{name:<12} {milliseconds:>9.2} ms"))
+    rows.map(|(name, milliseconds)| format!("{name:<5} {milliseconds:>9.2} ms"))
         .to_vec()
 }
 
@@ -156,7 +156,7 @@ fn limit(report: &Report) -> Vec<(&'static str, String)> {
         (
             "Limit",
             format!(
-                "{} GFLOPS, were there nothing but these matrix products",
+                "{} GFLOPS for these matrix products alone",
                 number(limit.gflops)
             ),
         ),

@@ -254,7 +254,7 @@ fn the_table_is_for_people() {
         "closed loop",
         "requests/s",
         "tokens/s",
-        "99.9% within",
+        "p99.9",
         "in the queue",
         "of the limit",
     ] {
