@@ -144,7 +144,7 @@ pub(crate) fn within_cores(workers: NonZeroUsize) -> NonZeroUsize {
         tracing::warn!(
             workers,
             cores,
-            "more workers than this process has cores: using one a core"
+            "more workers than cores: using one per core"
         );
     }
     workers.min(cores)
@@ -251,7 +251,7 @@ impl Running {
                 return ended.map_err(|error| io::Error::other(error).into());
             }
         };
-        tracing::info!("stopping: answering what was accepted");
+        tracing::info!("stopping: answering accepted requests");
         self.service.start_draining();
         let _ = self.stop.send(true);
         let drain = async {

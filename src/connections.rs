@@ -71,7 +71,7 @@ pub async fn serve<S, B>(
             Ok((stream, _)) => serve_connection(&builder, &open, service.clone(), stream),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "connections can't be accepted");
+                tracing::error!(%error, "accepting connections failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -122,7 +122,7 @@ fn serve_connection<S, B>(
     let connection = open.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(error, "a connection ended early");
+            tracing::debug!(error, "connection ended early");
         }
     });
 }

@@ -50,7 +50,7 @@ fn run_caught(
     cores: Cores,
 ) -> Result<Vec<Vec<f32>>, String> {
     caught(|| model.run(sequences, cores)).unwrap_or_else(|panic| {
-        tracing::error!(place = panic.place, "a model panicked");
+        tracing::error!(place = panic.place, "model panicked");
         Err(format!("the model panicked: {}", panic.message))
     })
 }
@@ -74,7 +74,7 @@ fn answer(
             }
         }
         Err(reason) => {
-            tracing::error!(model = %batch.name, sequences = batch.entries.len(), reason, "a batch failed");
+            tracing::error!(model = %batch.name, sequences = batch.entries.len(), reason, "batch failed");
             for entry in batch.entries {
                 entry.answer(Err(BatchError::Inference(reason.clone())));
             }

@@ -105,12 +105,7 @@ impl Observer for Progress {
         // Resumed bytes must not count in the rate.
         bar.reset_eta();
         if received > 0 {
-            ::tracing::info!(
-                file,
-                bytes,
-                received,
-                "going on with a transfer that broke off"
-            );
+            ::tracing::info!(file, bytes, received, "resuming an interrupted download");
         }
         self.bar.replace(Some(bar));
     }
@@ -134,7 +129,7 @@ impl Observer for Progress {
             bar.finish();
         }
         if !stderr().is_terminal() {
-            ::tracing::info!(file, bytes, "fetched");
+            ::tracing::info!(file, bytes, "downloaded");
         }
     }
 }

@@ -123,7 +123,7 @@ impl ModelCache {
         let file = File::create(&path).map_err(HubError::cache(&path))?;
         let taken = match file.try_lock() {
             Err(TryLockError::WouldBlock) => {
-                tracing::info!(lock = %path.display(), "another process fetches this file; waiting for it");
+                tracing::info!(lock = %path.display(), "another process downloads this file; waiting for it");
                 file.lock()
             }
             Err(TryLockError::Error(error)) => Err(error),

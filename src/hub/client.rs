@@ -262,7 +262,7 @@ impl Client {
             return false;
         };
         let seconds = wait.as_secs_f64();
-        tracing::warn!(reason, seconds, "the hub is tried again after a while");
+        tracing::warn!(reason, seconds, "retrying the hub");
         (self.pause)(wait);
         true
     }

@@ -162,7 +162,7 @@ impl Download<'_> {
             (_, None) => {
                 tracing::warn!(
                     file = self.file,
-                    "the hub sends no checksum of this file; only its size was checked"
+                    "the hub sends no checksum of this file; only its size was verified"
                 );
                 None
             }

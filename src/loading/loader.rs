@@ -106,7 +106,7 @@ impl Loader {
             model = info.name,
             batch_tokens = sizing.batch_tokens,
             all_cores_from = sizing.all_cores_from,
-            "batches are sized"
+            "batch sizes chosen"
         );
         if sizing.all_cores_from.is_none() {
             graph.keep_to_one_core();

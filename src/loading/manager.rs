@@ -159,7 +159,7 @@ impl Manager {
             Err(reason) => {
                 // If the folder can't be read, no model is unloaded.
                 if !self.is_unreadable {
-                    tracing::warn!(reason, "the model repository can't be looked through");
+                    tracing::warn!(reason, "the model repository can't be read");
                 }
                 self.is_unreadable = true;
                 return;
@@ -273,7 +273,7 @@ impl Manager {
                 Ok(())
             }
             Err(source) => {
-                tracing::error!(model, %version, error = %source, "the model could not be loaded");
+                tracing::error!(model, %version, error = %source, "model failed to load");
                 self.registry.mark_failed(folder, source.to_string());
                 let device = self.loader.device;
                 if source.is_device() && device != Device::Auto {

@@ -52,7 +52,7 @@ pub fn prepare(folder: &ModelFolder, options: ExportOptions) -> Result<Prepared,
             tracing::info!(
                 model = folder.name,
                 %error,
-                "the export of this checkpoint can't be kept in its folder and is made at every start"
+                "the export can't be stored in the checkpoint's folder and is repeated at every start"
             );
             let temporary = tempfile::tempdir().map_err(|error| LoadError::Keeping {
                 folder: std::env::temp_dir(),
@@ -72,7 +72,7 @@ pub fn prepare(folder: &ModelFolder, options: ExportOptions) -> Result<Prepared,
     if let Err(error) = marked.as_ref()
         && temporary.is_none()
     {
-        tracing::warn!(model = folder.name, %error, "this export will be made again at the next start");
+        tracing::warn!(model = folder.name, %error, "the export can't be recorded and is repeated at the next start");
     }
     Ok(Prepared {
         path,

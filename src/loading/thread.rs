@@ -95,7 +95,7 @@ fn requests_first() {
     // thread only.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, 10) {
-        tracing::debug!(%error, "models are loaded at the same priority as requests");
+        tracing::debug!(%error, "lowering the loading thread's priority failed");
     }
 }
 
@@ -106,6 +106,6 @@ fn purge() {
         .spawn(|| drop(vec![0_u8; 1]))
         .map(thread::JoinHandle::join);
     if let Err(error) = ended {
-        tracing::debug!(%error, "no thread to purge memory with");
+        tracing::debug!(%error, "starting the thread that purges memory failed");
     }
 }

@@ -809,7 +809,7 @@ fn the_program_pulls_a_name_and_says_what_came_of_it() {
     assert_says(&out, &["discriminator-plain: task discriminate, fp32"]);
     let lines: Vec<&str> = log
         .lines()
-        .filter(|line| line.contains("fetched"))
+        .filter(|line| line.contains("downloaded"))
         .collect();
     assert_eq!(
         lines.len(),

@@ -230,7 +230,7 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<LabelledText>, Da
 fn warn_of_quotes(row: &Row<'_>) {
     tracing::warn!(
         line = row.line,
-        "quotes around a text are read as letters of it; --quotes on removes them, --quotes off is for texts in quotes"
+        "quotes around a text are kept as part of it; --quotes on removes them, --quotes off keeps them without this warning"
     );
 }
 
