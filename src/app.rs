@@ -38,7 +38,7 @@ pub enum StartError {
     Runtime(#[from] RuntimeError),
     /// The operating system can't start more threads.
     #[error(
-        "The threads that run models can't be started: {0}. Allow more, or ask for fewer by --workers."
+        "The threads that run models can't be started: {0}. Allow more threads, or set fewer --workers."
     )]
     Threads(io::Error),
 }
@@ -53,7 +53,7 @@ pub enum RunError {
     #[error("The server failed: {0}")]
     Server(#[from] io::Error),
     /// Requests were still unanswered when the drain timeout ended.
-    #[error("Stopped with requests unanswered after {} ms. Allow more by --drain-timeout-ms.", .0.as_millis())]
+    #[error("Stopped with requests unanswered after {} ms. Raise --drain-timeout-ms to wait longer.", .0.as_millis())]
     DrainTimeout(Duration),
 }
 

@@ -78,8 +78,8 @@ impl FromStr for Lengths {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` names no lengths; give sst2, squad, or uniform:A-B with the least and the most tokens of a \
-                 sequence, as uniform:5-128"
+                "`{text}` is not a distribution of lengths; give sst2, squad, or uniform:A-B with the \
+                 minimum and maximum tokens of a sequence, such as uniform:5-128"
             )
         };
         match text {

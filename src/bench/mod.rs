@@ -130,7 +130,7 @@ pub enum BenchError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The system refuses a thread or a socket.
-    #[error("The load can't be made: {0}")]
+    #[error("The load can't be started: {0}")]
     System(#[from] std::io::Error),
     /// No request was answered.
     #[error("No request was answered. {0}")]

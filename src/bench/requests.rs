@@ -207,7 +207,7 @@ fn read(subject: &Subject, path: &Path) -> Result<Vec<Asked>, BenchError> {
         })
         .collect::<Result<Vec<_>, _>>()?;
     if asked.is_empty() {
-        return Err(unusable("it holds no text".to_owned()));
+        return Err(unusable("it contains no text".to_owned()));
     }
     Ok(asked)
 }

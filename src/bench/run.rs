@@ -301,7 +301,7 @@ fn reasons(summary: &Summary) -> String {
     });
     let reasons: Vec<String> = reasons.collect();
     if reasons.is_empty() {
-        "None was due in the measured time; measure for longer by --seconds.".to_owned()
+        "None was due in the measured time; raise --seconds to measure longer.".to_owned()
     } else {
         reasons.join("; ")
     }

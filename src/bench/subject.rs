@@ -66,14 +66,14 @@ impl Subject {
         let folder = model.versions.last();
         let folder = folder.ok_or_else(|| failed("it has no version".to_owned()))?;
         let Content::Graph(graph) = &folder.content else {
-            let reason = "it is a checkpoint without a graph; make one by `electra export`";
+            let reason = "it is a checkpoint without a graph; make one with `electra export`";
             return Err(failed(reason.to_owned()));
         };
         let config =
             ModelConfig::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
         let bytes = std::fs::read(graph).map_err(|error| failed(error.to_string()))?;
         let model = onnx::Model::decode(bytes.as_slice())
-            .map_err(|error| failed(format!("its graph is no ONNX graph: {error}")))?;
+            .map_err(|error| failed(format!("its graph is not an ONNX graph: {error}")))?;
         let says = |key: &str| {
             let mut entries = model.metadata_props.iter();
             entries
@@ -81,14 +81,15 @@ impl Subject {
                 .map(|entry| entry.value.as_str())
         };
         if says(LAYOUT_KEY).is_none() {
-            let reason = "its graph was not written by `electra export`, so that its matrix products, which are measured \
-                          beside it, are not known; export the checkpoint that it came from";
+            let reason = "its graph was not written by `electra export`, so its matrix products, which are measured too, are \
+                          unknown; export its checkpoint";
             return Err(failed(reason.to_owned()));
         }
         let task = config
             .task()
             .or_else(|| says(TASK_KEY).and_then(Task::named));
-        let task = task.ok_or_else(|| failed("nothing says what it does".to_owned()))?;
+        let task =
+            task.ok_or_else(|| failed("neither its files nor its graph tell its task".to_owned()))?;
         let shape = config.shape().map_err(|error| failed(error.to_string()))?;
         let tokenizer = Tokenizer::from_folder(&folder.path)
             .and_then(|tokenizer| tokenizer.for_rows(shape.vocab_size))

@@ -15,11 +15,11 @@ pub struct Words(Vec<String>);
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
     /// No token of the vocabulary is a word.
-    #[error("no token of its vocabulary is a word by itself; give texts of your own by --texts")]
+    #[error("no token of its vocabulary is a word by itself; give your own texts with --texts")]
     NoWords,
     /// The tokenizer splits words in context differently from single words.
     #[error(
-        "{wanted} words of its vocabulary became {found} tokens; give texts of your own by --texts"
+        "{wanted} words of its vocabulary became {found} tokens; give your own texts with --texts"
     )]
     Length {
         /// The number of tokens requested.

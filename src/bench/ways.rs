@@ -159,7 +159,7 @@ impl Bench<'_> {
         template: Option<&str>,
     ) -> Result<Measured, BenchError> {
         let [subject] = self.subjects else {
-            let reason = "A server that runs already is asked for one model at a time; name one.";
+            let reason = "A running server is measured with one model at a time; name one.";
             return Err(BenchError::Usage(reason.to_owned()));
         };
         let places = requests::places(subject.task);
@@ -243,7 +243,8 @@ impl Bench<'_> {
 fn beside(url: &Uri, path: &'static str) -> Result<Uri, BenchError> {
     let mut parts = url.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::from_static(path));
-    Uri::from_parts(parts).map_err(|error| BenchError::Usage(format!("{url} is no URL: {error}")))
+    Uri::from_parts(parts)
+        .map_err(|error| BenchError::Usage(format!("{url} is not a URL: {error}")))
 }
 
 /// Whether the host name denotes the machine that the load runs on.

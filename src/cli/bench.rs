@@ -131,7 +131,7 @@ fn options(arguments: &BenchArguments) -> Result<BenchOptions, CliError> {
         }
         (Some(Place::Grpc(address)), None | Some(Way::Grpc)) => Via::GrpcAt(address.clone()),
         (Some(_), Some(_)) => {
-            let reason = "--url says what its server speaks; leave out --via.";
+            let reason = "--url determines the protocol; leave out --via.";
             return Err(CliError::Usage(reason.to_owned()));
         }
         (None, Some(Way::Engine)) => Via::Engine,
@@ -186,7 +186,7 @@ fn place(text: &str) -> Result<Place, String> {
 
 fn rate(text: &str) -> Result<Load, String> {
     let wrong = || {
-        "give requests a second above 0, as 200, or a share of what a closed loop reaches, as 80%"
+        "give requests per second above 0, such as 200, or a share of a closed loop's throughput, such as 80%"
             .to_owned()
     };
     let above_zero = |text: &str| {

@@ -119,7 +119,7 @@ fn parse_task(text: &str) -> Result<TaskChoice, String> {
     match text {
         "auto" => Ok(TaskChoice::Auto),
         name => Task::named(name).map(TaskChoice::Named).ok_or_else(|| {
-            format!("`{name}` is no task; tasks are auto, discriminate, classify, tag and qa")
+            format!("`{name}` is not a task; tasks are auto, discriminate, classify, tag and qa")
         }),
     }
 }

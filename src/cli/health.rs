@@ -58,7 +58,7 @@ fn reachable(address: &str) -> String {
 }
 
 fn ask(address: &str) -> std::io::Result<String> {
-    let mut last = std::io::Error::other("the address means nothing");
+    let mut last = std::io::Error::other("the address can't be resolved");
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PATIENCE) {
             Ok(stream) => return ask_on(stream, &address.to_string()),

@@ -46,7 +46,7 @@ pub struct CommonArguments {
 /// # Errors
 /// If it is not a number.
 pub fn number(text: &str) -> Result<serde_json::Number, String> {
-    serde_json::from_str(text).map_err(|_| "give a number, as 0.5".to_owned())
+    serde_json::from_str(text).map_err(|_| "give a number, such as 0.5".to_owned())
 }
 
 /// Answers the given bodies, or the lines of standard input if there are none.
@@ -126,11 +126,11 @@ fn input_format(
 ) -> Result<InputFormat, CliError> {
     match (task, common.input_format) {
         (_, Some(_)) if !from_stdin => Err(CliError::Usage(
-            "--input-format is for lines of standard input; a text that is given as an argument is read as it stands."
+            "--input-format is for lines of standard input; a text given as an argument is used unchanged."
                 .to_owned(),
         )),
         (Task::Qa, Some(InputFormat::Text)) => Err(CliError::Usage(
-            "A line of text is no question with its context; give lines of JSON, as {\"question\": …, \"context\": …}."
+            "A line of text can't hold a question and its context; give lines of JSON, as {\"question\": …, \"context\": …}."
                 .to_owned(),
         )),
         (Task::Qa, _) => Ok(InputFormat::Jsonl),

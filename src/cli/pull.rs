@@ -34,16 +34,16 @@ pub struct PullArguments {
 }
 
 const ENVIRONMENT: &str = "\
-Files are kept in the cache that Python's huggingface_hub uses, and are not fetched twice; a transfer that breaks goes on \
-where it ended, and size and checksum are compared with the hub's.
+Files are stored in the cache that Python's huggingface_hub uses, and are not downloaded twice. Interrupted downloads \
+resume, and every file's size and checksum are verified.
 
 Environment:
   HF_TOKEN         A token, for private and gated models [default: that of `hf auth login`]
   HF_ENDPOINT      Another hub, such as a mirror [default: https://huggingface.co]
   HF_HOME          The folder of the cache and the token [default: ~/.cache/huggingface]
   HF_HUB_CACHE     The folder of the cache alone [default: HF_HOME/hub]
-  HF_HUB_OFFLINE   1: ask nobody, the cache must do
-  HTTPS_PROXY      A proxy; NO_PROXY names hosts that need none
+  HF_HUB_OFFLINE   1: use cached files only, without contacting the hub
+  HTTPS_PROXY      A proxy; NO_PROXY lists hosts that bypass it
   SSL_CERT_FILE    Certificates to trust, in PEM format, in place of Mozilla's";
 
 /// Pulls a model, and prints a summary on standard output.

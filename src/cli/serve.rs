@@ -77,7 +77,7 @@ async fn bind(address: &str, key: &str) -> Result<TcpListener, CliError> {
     TcpListener::bind(address).await.map_err(|error| {
         let variable = key.to_uppercase();
         CliError::Failed(format!(
-            "Can't listen on {address}: {error}. Name another address by --{key}, ELECTRA_{variable} or the key {key}."
+            "Can't listen on {address}: {error}. Set another address with --{key}, ELECTRA_{variable} or the key {key}."
         ))
     })
 }

@@ -32,7 +32,7 @@ pub fn origins(text: &str) -> Result<Vec<Origin>, String> {
 
 /// `HOST:PORT`. An empty host means all addresses of the machine.
 pub fn address(text: &str) -> Result<String, String> {
-    let right = || format!("`{text}` is no address; give HOST:PORT, as 0.0.0.0:8080");
+    let right = || format!("`{text}` is not an address; give HOST:PORT, such as 0.0.0.0:8080");
     let (host, port) = text.rsplit_once(':').ok_or_else(right)?;
     port.parse::<u16>().map_err(|_| right())?;
     let bracketed = host.starts_with('[') && host.ends_with(']');
@@ -59,14 +59,14 @@ pub fn address_or_off(text: &str) -> Result<Option<String>, String> {
 /// `auto`, `cpu`, `cuda[:N]` or `tensorrt[:N]`.
 pub fn device(text: &str) -> Result<Device, String> {
     text.parse().map_err(|_| {
-        format!("`{text}` is no device; give auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N")
+        format!("`{text}` is not a device; give auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N")
     })
 }
 
 /// A whole number, at least 1.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
-        .map_err(|_| format!("`{text}` is no count; give a whole number of at least 1"))
+        .map_err(|_| format!("`{text}` is not a count; give a whole number of at least 1"))
 }
 
 /// Milliseconds between two polls. `None` for 0.
@@ -76,7 +76,7 @@ pub fn interval(text: &str) -> Result<Option<Duration>, String> {
     }
     milliseconds(text)
         .map(Some)
-        .map_err(|_| format!("`{text}` is no interval; give milliseconds, or 0 for never"))
+        .map_err(|_| format!("`{text}` is not an interval; give milliseconds, or 0 for never"))
 }
 
 /// Milliseconds, at least 1.
@@ -84,7 +84,7 @@ pub fn milliseconds(text: &str) -> Result<Duration, String> {
     match text.parse::<u32>() {
         Ok(whole @ 1..) => Ok(Duration::from_millis(u64::from(whole))),
         _ => Err(format!(
-            "`{text}` is no time; give milliseconds, a whole number from 1 to {}",
+            "`{text}` is not a duration; give milliseconds, a whole number from 1 to {}",
             u32::MAX
         )),
     }
@@ -93,7 +93,7 @@ pub fn milliseconds(text: &str) -> Result<Duration, String> {
 /// `text` or `json`.
 pub fn log_format(text: &str) -> Result<LogFormat, String> {
     text.parse()
-        .map_err(|_| format!("`{text}` is no log format; give text or json"))
+        .map_err(|_| format!("`{text}` is not a log format; give text or json"))
 }
 
 /// A filter of log events.
@@ -101,7 +101,7 @@ pub fn log_filter(text: &str) -> Result<String, String> {
     match EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(format!(
-            "`{text}` is no log filter ({error}); give error, warn, info, debug or trace, or TARGET=LEVEL,…"
+            "`{text}` is not a log filter ({error}); give error, warn, info, debug or trace, or TARGET=LEVEL,…"
         )),
     }
 }

@@ -233,7 +233,7 @@ impl Resolver {
             .or_else(|| source("max_request_timeout_ms"))
             .unwrap_or_else(|| "request_timeout_ms".to_owned());
         let reason = format!(
-            "request_timeout_ms is {}, more than max_request_timeout_ms, which is {}; lower the one or raise the other",
+            "request_timeout_ms is {}, more than max_request_timeout_ms, which is {}; lower the first or raise the second",
             request.as_millis(),
             most.as_millis()
         );
@@ -249,7 +249,7 @@ impl Resolver {
             .iter()
             .find_map(|key| self.given.get(key).map(|(source, _)| source.clone()));
         let reason =
-            format!("HTTP and gRPC are both to listen on {http}; give one of them another port");
+            format!("HTTP and gRPC can't both listen on {http}; give one of them another port");
         self.mistake(given.unwrap_or_else(|| "grpc".to_owned()), reason);
     }
 

@@ -16,7 +16,7 @@ pub fn numbers(texts: &[LabelledText]) -> Result<Vec<f64>, DataError> {
             _ => Err(DataError {
                 line: text.line,
                 reason: format!(
-                    "the label `{}` is no number, and the model gives numbers{}",
+                    "the label `{}` is not a number, but the model gives numbers{}",
                     quoted(&text.label),
                     of_quotes(&text.label)
                 ),
@@ -51,8 +51,8 @@ pub fn labels(
             index(&text.label).ok_or_else(|| DataError {
                 line: text.line,
                 reason: format!(
-                    "`{}` is none of the model's labels ({}), nor the number of one. If the data calls them otherwise, give \
-                     its names in the model's order: --labels NAME,NAME{}",
+                    "`{}` is not one of the model's labels ({}), nor the number of one. If the data has other names for them, give \
+                     these in the model's order: --labels NAME,NAME{}",
                     quoted(&text.label),
                     labels.join(", "),
                     of_quotes(&text.label)
@@ -65,7 +65,7 @@ pub fn labels(
 /// Advice for a label that kept its quotes while its text lost them.
 fn of_quotes(label: &str) -> &'static str {
     if label.len() > 1 && label.starts_with('"') && label.ends_with('"') {
-        ". Quotes around cells are removed by --quotes on"
+        ". To remove quotes around cells, use --quotes on"
     } else {
         ""
     }

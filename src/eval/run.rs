@@ -211,10 +211,10 @@ impl Evaluator<'_> {
         match (self.model.info.problem_type, labels.len()) {
             (_, 1) => Ok(Gold::Numbers(gold::numbers(texts)?)),
             (Some(ProblemType::Regression), count) => unsuited(format!(
-                "The model gives {count} numbers a text; data with one number a text can't score it."
+                "The model gives {count} numbers per text; data with one number per text can't score it."
             )),
             (Some(ProblemType::MultiLabel), _) => unsuited(
-                "The model gives a text any number of labels; data with one label a text can't score it."
+                "The model gives a text any number of labels; data with one label per text can't score it."
                     .to_owned(),
             ),
             (Some(ProblemType::SingleLabel) | None, count) => {
@@ -305,7 +305,7 @@ impl Evaluator<'_> {
         let mut in_chunks = tags.filter(|tag| *tag != OUTSIDE).peekable();
         let Some(first) = in_chunks.peek().copied() else {
             let reason = "None of the data's words is in a chunk: the last column, or the one of --label-column, \
-                          holds nothing but O.";
+                          contains only O.";
             return Err(EvalError::Unsuited(reason.to_owned()));
         };
         if in_chunks.any(|tag| kinds.contains(scheme.tag(tag).kind)) {

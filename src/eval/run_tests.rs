@@ -92,7 +92,7 @@ async fn labels_of_the_data_may_have_other_names() {
         ),
         (
             EvalOptions::default(),
-            "line 2: `yes` is none of the model's labels",
+            "line 2: `yes` is not one of the model's labels",
         ),
     ] {
         let error = scores_of(Task::Classify, data, &options).await.unwrap_err();
@@ -138,7 +138,7 @@ async fn data_of_another_kind_of_tags_is_refused() {
             "The O\nFoxes B-Y\n",
             "such as `B-Y`, is a label of the model: O, B-X, I-X",
         ),
-        ("The O\n", "nothing but O"),
+        ("The O\n", "contains only O"),
     ] {
         let error = scores_of(Task::Tag, data, &EvalOptions::default())
             .await

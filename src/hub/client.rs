@@ -195,9 +195,9 @@ impl Client {
             text.map_err(|error| Trouble::of_network(&url, &error))
         })?;
         let info: Info = serde_json::from_str(&text)
-            .map_err(|error| answer(format!("it is no description of a model ({error})")))?;
+            .map_err(|error| answer(format!("it is not a description of a model ({error})")))?;
         let commit = Commit::parse(&info.sha)
-            .ok_or_else(|| answer(format!("`{}` is no commit", info.sha)))?;
+            .ok_or_else(|| answer(format!("`{}` is not a commit", info.sha)))?;
         let files = info
             .siblings
             .into_iter()
@@ -305,11 +305,12 @@ impl Client {
                 return self.judged(response, &url, within_hub, reference);
             }
             let next = location.and_then(|location| joined(&url, location));
-            let next = next.ok_or_else(|| nonsense(&url, "it sends on to no address"))?;
+            let next =
+                next.ok_or_else(|| nonsense(&url, "it redirects without a valid address"))?;
             if url.starts_with("https://") && !next.starts_with("https://") {
                 return Err(nonsense(
                     &url,
-                    "it sends on from https to an address without",
+                    "it redirects from https to an address without",
                 ));
             }
             let is_answer =
@@ -319,7 +320,7 @@ impl Client {
             }
             url = next;
         }
-        Err(nonsense(request.url, "it sends on and on"))
+        Err(nonsense(request.url, "it redirects too often"))
     }
 
     fn send(
@@ -386,7 +387,7 @@ impl Client {
             HubError::Answer {
                 url: Origin::of(url).to_string(),
                 reason: format!(
-                    "the hub sends there for a file of {}, and it answers {status}",
+                    "the hub redirects there for a file of {}, and it answers {status}",
                     reference.name
                 ),
             }

@@ -20,13 +20,13 @@ pub enum HubError {
         reason: String,
     },
     #[error(
-        "There is no home folder to keep the hub's cache in. Name a folder for it by HF_HOME or HF_HUB_CACHE."
+        "There is no home folder for the hub's cache. Name a folder with HF_HOME or HF_HUB_CACHE."
     )]
     NoHome,
     /// The connection failed, or was lost too often.
     #[error(
-        "{endpoint} can't be reached: {reason}. Look at the network and at HTTPS_PROXY, name a mirror by \
-         HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what is in the cache."
+        "{endpoint} can't be reached: {reason}. Check the network and HTTPS_PROXY, name a mirror with \
+         HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use cached files only."
     )]
     Unreachable {
         /// The hub, or the host that it redirects to.
@@ -35,8 +35,8 @@ pub enum HubError {
         reason: String,
     },
     #[error(
-        "{endpoint} shows a certificate that is not trusted: {reason}. If a proxy stands in between, as in companies, name the \
-         file of its certificates by SSL_CERT_FILE."
+        "{endpoint} shows a certificate that is not trusted: {reason}. If a proxy intercepts TLS, as in companies, name the \
+         file of its certificates with SSL_CERT_FILE."
     )]
     Untrusted {
         /// The hub, or the host that it redirects to.
@@ -58,7 +58,7 @@ pub enum HubError {
     },
     #[error(
         "{endpoint} does not accept the token. Set HF_TOKEN to a valid one, made at {endpoint}/settings/tokens; a public model \
-         needs none, but neither HF_TOKEN nor {token_file} may then hold an old one."
+         needs none, but then neither HF_TOKEN nor {token_file} may hold an old one."
     )]
     TokenRefused {
         endpoint: String,
@@ -67,10 +67,10 @@ pub enum HubError {
     },
     /// There is no such model, or this token may not see it.
     #[error(
-        "{endpoint} has no model {name} that {}: it does not exist, or it is private; the hub tells no difference. Look \
-         at its name, or {}.",
+        "{endpoint} has no model {name} that {}: it does not exist, or it is private; the hub does not say which. Check \
+         its name, or {}.",
         if *with_token { "your token may see" } else { "can be seen without a token" },
-        if *with_token { "take a token of an account that may read it" } else { "set HF_TOKEN to a token that may read it" }
+        if *with_token { "use a token of an account that may read it" } else { "set HF_TOKEN to a token that may read it" }
     )]
     ModelNotFound {
         endpoint: String,
@@ -81,7 +81,7 @@ pub enum HubError {
     /// The model's terms must be accepted first.
     #[error(
         "{name} is gated: accept its terms at {endpoint}/{name}, and {}.",
-        if *with_token { "wait until its authors let you in, or take the token of an account that they have let in" }
+        if *with_token { "wait until its authors grant access, or use the token of an account that has access" }
         else { "set HF_TOKEN to a token of the account that accepted them" }
     )]
     Gated {
@@ -92,7 +92,7 @@ pub enum HubError {
     },
     /// The hub refuses for another reason.
     #[error(
-        "{endpoint} refuses to give {name}: {reason}. Look at {endpoint}/{name}, and at what the token in HF_TOKEN may do."
+        "{endpoint} refuses access to {name}: {reason}. Check {endpoint}/{name}, and the permissions of the token in HF_TOKEN."
     )]
     Forbidden {
         endpoint: String,
@@ -110,8 +110,8 @@ pub enum HubError {
     },
     /// The response can't be from the hub.
     #[error(
-        "{url} was answered in a way that the hub does not: {reason}. If HF_ENDPOINT names a mirror or a proxy stands in \
-         between, look there."
+        "The response of {url} can't be from the hub: {reason}. If HF_ENDPOINT names a mirror or there is a proxy, check \
+         those."
     )]
     Answer {
         url: String,
@@ -126,8 +126,8 @@ pub enum HubError {
     },
     /// The download was interrupted too often.
     #[error(
-        "The transfer of {file} broke off at byte {received}: {reason}. What is there is kept: do the same again, and it goes \
-         on from there."
+        "The download of {file} was interrupted at byte {received}: {reason}. Run the same command again to \
+         resume it there."
     )]
     Broken {
         file: String,
@@ -138,8 +138,8 @@ pub enum HubError {
     },
     /// The file's length does not match the hub's metadata.
     #[error(
-        "{file} of {name} has {found} bytes, and the hub announced {expected}. The partial file was removed: do the same \
-         again. If that does not help, look at what a mirror (HF_ENDPOINT) or a proxy in between does to it."
+        "{file} of {name} has {found} bytes, but the hub announced {expected}. The partial file was removed: run the same \
+         command again. If that does not help, check whether a mirror (HF_ENDPOINT) or a proxy changes the file."
     )]
     Size {
         name: String,
@@ -151,9 +151,8 @@ pub enum HubError {
     },
     /// The file's checksum does not match the hub's metadata.
     #[error(
-        "{file} of {name} is not what the hub says it is: its checksum is {found}, and it should be {expected}. The partial \
-         file was removed: do the same again. If that does not help, look at what a mirror (HF_ENDPOINT) or a proxy in between \
-         does to it."
+        "{file} of {name} has the wrong checksum: {found} instead of {expected}. The partial file was removed: run the same \
+         command again. If that does not help, check whether a mirror (HF_ENDPOINT) or a proxy changes the file."
     )]
     Checksum {
         name: String,
@@ -165,7 +164,7 @@ pub enum HubError {
     },
     /// Offline, and not all files are cached.
     #[error(
-        "HF_HUB_OFFLINE is set, and the cache {} has not all of {model}: {missing}. Unset it to download what is missing.",
+        "HF_HUB_OFFLINE is set, and the cache {} lacks files of {model}: {missing}. Unset it to download them.",
         .cache.display()
     )]
     Offline {
@@ -175,8 +174,8 @@ pub enum HubError {
         missing: String,
     },
     #[error(
-        "There is no space left for {}. Make room and do the same again, which goes on where this ended, or name a folder on \
-         another disk by HF_HOME.",
+        "There is no space left for {}. Free some space and run the same command again to resume, or name a folder on \
+         another disk with HF_HOME.",
         .path.display()
     )]
     DiskFull {
@@ -185,7 +184,7 @@ pub enum HubError {
     },
     /// A file of the cache can't be read or written.
     #[error(
-        "The hub's cache fails at {}: {error}. Name a folder that can be written by HF_HOME or HF_HUB_CACHE.",
+        "The hub's cache can't be used at {}: {error}. Name a writable folder with HF_HOME or HF_HUB_CACHE.",
         .path.display()
     )]
     Cache { path: PathBuf, error: io::Error },

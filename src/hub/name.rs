@@ -30,11 +30,11 @@ pub struct Commit(String);
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NameError {
     #[error(
-        "`{text}` is no model's name: {reason}. Give ORG/NAME as the hub shows it, such as google/electra-base-discriminator"
+        "`{text}` is not a model's name: {reason}. Give ORG/NAME as the hub shows it, such as google/electra-base-discriminator"
     )]
     Name { text: String, reason: &'static str },
     #[error(
-        "`{text}` is no revision: give a branch, a tag or a commit hash after the @, such as google/electra-base-discriminator@main"
+        "`{text}` is not a revision: give a branch, a tag or a commit hash after the @, such as google/electra-base-discriminator@main"
     )]
     Revision { text: String },
 }
@@ -218,7 +218,7 @@ mod tests {
         ] {
             let error = wrong.parse::<ModelReference>().unwrap_err().to_string();
             assert!(
-                error.contains("is no model's name") && error.contains("ORG/NAME"),
+                error.contains("is not a model's name") && error.contains("ORG/NAME"),
                 "{error}"
             );
         }

@@ -134,14 +134,14 @@ mod tests {
                 "GatedRepo",
                 "Access is restricted",
                 true,
-                "wait until its authors let you in",
+                "wait until its authors grant access",
             ),
             (
                 403,
                 "",
                 "Access to this resource is disabled.",
                 true,
-                "refuses to give org/name: Access to this resource is disabled. Look",
+                "refuses access to org/name: Access to this resource is disabled. Check",
             ),
             (403, "", "", true, "403 Forbidden"),
             (

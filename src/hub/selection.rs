@@ -55,16 +55,16 @@ const FOREIGN: &[(&str, &str)] = &[
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SelectionError {
     /// config.json is missing.
-    #[error("it has no config.json, so it is no transformers checkpoint")]
+    #[error("it has no config.json, so it is not a transformers checkpoint")]
     NoConfig,
     #[error(
-        "it has neither tokenizer.json nor vocab.txt; download the checkpoint, put its tokenizer beside it, and export that \
-         folder by `electra export`"
+        "it has neither tokenizer.json nor vocab.txt; download the checkpoint, add its tokenizer to the folder, and export that \
+         folder with `electra export`"
     )]
     NoTokenizer,
     #[error(
         "it has no weights that can be read: these are model.safetensors or pytorch_model.bin, whole or in shards, and \
-         {found}. Where transformers can load it, save it there with save_pretrained and export that folder by \
+         {found}. If transformers can load it, save it with save_pretrained and export that folder with \
          `electra export`"
     )]
     NoWeights {

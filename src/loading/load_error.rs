@@ -21,13 +21,13 @@ pub enum LoadError {
     ModelConfig(#[from] ConfigError),
     /// The model has a head that this server does not support.
     #[error(
-        "This is a model for {0}, by config.json's architectures, and can't be served. If its graph does one of the tasks \
-         discriminate, classify, tag and qa, name it in electra.toml in the model's folder, as `task = \"tag\"`."
+        "By config.json's architectures, this is a model for {0}, which can't be served. If its graph does one of the tasks \
+         discriminate, classify, tag and qa, set it in electra.toml in the model's folder, such as `task = \"tag\"`."
     )]
     HeadNotServed(NotServed),
     /// Neither config.json, the graph nor electra.toml tells the task.
     #[error(
-        "Nothing says what this model does: config.json's architectures names no task, nor does the graph. \
+        "The model's task is unknown: neither config.json's architectures nor the graph tells it. \
          Write `task = \"discriminate\"` (or classify, tag, qa) into electra.toml in its folder."
     )]
     UnknownTask,
@@ -44,7 +44,7 @@ pub enum LoadError {
     #[error("The checkpoint can't be exported: {0}.")]
     Export(#[from] ExportFailure),
     /// The graph made from the checkpoint can't be stored.
-    #[error("{} can't be written to: {error}. The graph of a checkpoint is kept there.", folder.display())]
+    #[error("{} is not writable: {error}. The graph exported from a checkpoint is stored there.", folder.display())]
     Keeping {
         /// Where it was to be stored.
         folder: PathBuf,

@@ -145,7 +145,7 @@ fn unclear(graphs: &[PathBuf]) -> LoadError {
         .map(|graph| format!("`{}`", graph.display()))
         .collect();
     LoadError::Config(format!(
-        "The folder has the graphs {} and none named model.onnx: say which to serve by the key `graph` in electra.toml",
+        "The folder has the graphs {} and none named model.onnx: name the one to serve with the key `graph` in electra.toml",
         names.join(", ")
     ))
 }
@@ -178,8 +178,8 @@ fn check_settings(
 ) -> Result<(), LoadError> {
     if let Some(other) = settings.task.filter(|other| *other != task) {
         return Err(LoadError::Mismatch(format!(
-            "electra.toml says task = \"{other}\", and config.json or the graph says that this model does {task}; take \
-             the line out"
+            "electra.toml says task = \"{other}\", but by config.json or the graph, the model's task is {task}; remove \
+             the line"
         )));
     }
     let foreign = settings.defaults.foreign_to(task);
@@ -222,7 +222,7 @@ fn labels(task: Task, named: Option<Vec<String>>, width: usize) -> Result<Vec<St
         return Ok(Vec::new());
     }
     Err(LoadError::Mismatch(format!(
-        "The task {task} needs {wanted} scores a token but the graph gives {width}"
+        "The task {task} needs {wanted} scores per token but the graph gives {width}"
     )))
 }
 

@@ -63,7 +63,7 @@ pub struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
 #[derive(Debug, Error)]
 pub enum ScanError {
     #[error(
-        "The models folder {} can't be read: {source}. Name another by --models, ELECTRA_MODELS or the key models.",
+        "The models folder {} can't be read: {source}. Set another with --models, ELECTRA_MODELS or the key models.",
         .path.display()
     )]
     Unreadable { path: PathBuf, source: io::Error },

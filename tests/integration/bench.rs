@@ -311,7 +311,7 @@ async fn mistakes_are_told_with_what_to_do() {
     check(
         &[sentiment, "--rate", "0"],
         2,
-        "a share of what a closed loop reaches",
+        "a share of a closed loop's throughput",
     );
     check(
         &[sentiment, "--url", "https://localhost/"],

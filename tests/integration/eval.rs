@@ -364,7 +364,7 @@ fn layouts_that_are_unclear_are_named_with_the_flag_that_decides() {
             "line 2",
             "WARN",
             "line=2",
-            "Quotes around cells are removed by --quotes on",
+            "To remove quotes around cells, use --quotes on",
         ],
     );
     check(

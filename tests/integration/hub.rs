@@ -213,7 +213,7 @@ fn a_transfer_that_was_given_up_goes_on_the_next_time() {
     let message = user.refused(NAME);
     assert_says(
         &message,
-        &["model.safetensors", "byte 50000", "do the same again"],
+        &["model.safetensors", "byte 50000", "the same command again"],
     );
     assert_eq!(
         user.waits().len(),
@@ -368,7 +368,7 @@ fn what_the_hub_refuses_is_said_with_the_way_out() {
     user.settings.token = Token::new(TOKEN);
     assert_says(
         &user.refused(NAME),
-        &["gated", "wait until its authors let you in"],
+        &["gated", "wait until its authors grant access"],
     );
     assert_says(&user.refused("org/nothing"), &["that your token may see"]);
     assert!(user.waits().is_empty(), "a refusal is not asked for twice");

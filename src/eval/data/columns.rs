@@ -207,7 +207,7 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<LabelledText>, Da
                 DataError::at(
                     row.line,
                     format!(
-                        "it has {columns} of the columns, and number {wanted} is wanted; columns are separated by {between}"
+                        "it has {columns} cells, but column {wanted} is needed; columns are separated by {between}"
                     ),
                 )
             })
@@ -244,8 +244,8 @@ fn check_width(row: &Row<'_>, width: Option<usize>, between: &str) -> Result<(),
     Err(DataError::at(
         row.line,
         format!(
-            "it has {} columns, and the first line {columns}; columns are separated by {between}, and a text that holds \
-             one stands in quotes",
+            "it has {} columns, but the first line has {columns}; columns are separated by {between}, and a text that contains \
+             one must be quoted",
             row.cells.len(),
         ),
     ))
@@ -260,7 +260,7 @@ fn separator(text: &str, options: &ColumnOptions) -> Result<char, DataError> {
         Some(Separator::Spaces) => {
             return Err(DataError::at(
                 1,
-                "texts hold spaces, so that these can't separate them from their labels; give a tab or another character",
+                "texts contain spaces, so spaces can't separate them from labels; give a tab or another character",
             ));
         }
         None => {}
@@ -338,13 +338,13 @@ fn places(
     }
     if options.no_header {
         return Err(
-            "without a header the columns are given by number: --text-column 1 --label-column 2"
+            "without a header, give the columns by number: --text-column 1 --label-column 2"
                 .to_owned(),
         );
     }
     let unknown = |what: &str, flag: &str| {
         format!(
-            "no column is known to hold the {what}; name it by {flag}, or give numbers with --no-header. The first line has \
+            "no known column has the {what}; name it with {flag}, or give numbers with --no-header. The first line has \
              {}, separated by {between}: {}",
             columns_of(first),
             names(first)

@@ -73,7 +73,7 @@ fn check_words(layout: &TagLayout<'_>, sentences: &[TaggedSentence]) -> Result<(
             Err(DataError::at(
                 first.line,
                 format!(
-                    "column {} holds nothing but numbers; give the number of the column of words: --text-column 2",
+                    "column {} contains only numbers; give the number of the column of words: --text-column 2",
                     layout.word_column + 1
                 ),
             ))

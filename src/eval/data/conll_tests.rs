@@ -152,7 +152,7 @@ fn comments_of_another_width_are_told_from_words_or_refused() {
         &auto,
         wide,
         1,
-        "5 columns where other lines have 2; say by --comments on",
+        "5 columns where other lines have 2; use --comments on",
     );
     check_with(&comments(true), wide, &[(2, "The|man", "B-NP I-NP")]);
     refused(&comments(false), wide, 1, "--comments on");

@@ -56,7 +56,7 @@ pub fn read(text: &str) -> Result<Vec<ReplacedText>, DataError> {
             if let Some((start, end)) = replaced.iter().find(wrong) {
                 return Err(DataError::at(
                     number,
-                    format!("[{start}, {end}] is no stretch of a text of {length} characters"),
+                    format!("[{start}, {end}] is not a range in a text of {length} characters"),
                 ));
             }
             Ok(ReplacedText {

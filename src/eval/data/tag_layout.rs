@@ -160,8 +160,8 @@ impl<'t> TagLayout<'t> {
             )
         };
         Err(line.wrong(format!(
-            "it begins with `#`, but {unlike}; say by --comments on that such lines are comments, or by --comments off that \
-             they are words"
+            "it begins with `#`, but {unlike}; use --comments on if such lines are comments, or --comments off \
+             if they are words"
         )))
     }
 
@@ -182,12 +182,12 @@ impl<'t> TagLayout<'t> {
         }
         let columns = self.separator.plural();
         let comment = if line.starts && line.text.starts_with('#') {
-            "; if it is a comment, say so by --comments on"
+            "; if it is a comment, use --comments on"
         } else {
             ""
         };
         Err(line.wrong(format!(
-            "it has {found} columns, and the lines of other words have {wanted}; columns are separated by {columns} here, \
+            "it has {found} columns, but the lines of other words have {wanted}; columns are separated by {columns} here, \
              which --separator changes{comment}"
         )))
     }
@@ -293,7 +293,7 @@ impl ColumnNumbers {
             Some(Column::Name(name)) => Err(DataError::at(
                 1,
                 format!(
-                    "columns of words and tags have no names; give the number of `{}`, as 1",
+                    "columns of words and tags have no names; give the number of `{}`, such as 1",
                     quoted(name)
                 ),
             )),
