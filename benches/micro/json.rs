@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput};
 use electra_server::heads::discriminate::{is_replaced, replaced_probability};
 use electra_server::service::{
-    Answer, AnswerSpan, DiscriminateRequest, Discrimination, QaAnswers, ScoredToken, Timings, json,
+    AnswerSpan, DiscriminateRequest, Discrimination, QaAnswers, Results, ScoredToken, json,
 };
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ pub fn bench(criterion: &mut Criterion) {
     write(criterion, "qa, one answer", &qa_answers());
 }
 
-fn write<R: Serialize>(criterion: &mut Criterion, name: &str, answer: &Answer<R>) {
+fn write<R: Serialize>(criterion: &mut Criterion, name: &str, answer: &Results<R>) {
     let written = json::write(answer).expect("an answer");
     let mut group = criterion.benchmark_group("JSON out");
     group.throughput(Throughput::Bytes(written.len() as u64));
@@ -34,7 +34,7 @@ fn write<R: Serialize>(criterion: &mut Criterion, name: &str, answer: &Answer<R>
     group.finish();
 }
 
-fn discrimination() -> Answer<Discrimination> {
+fn discrimination() -> Results<Discrimination> {
     let tokenizer = tokenizer();
     let tokens = tokenizer.tokenize(PARAGRAPH).expect("an English text");
     let scored: Vec<ScoredToken> = tokens
@@ -57,7 +57,7 @@ fn discrimination() -> Answer<Discrimination> {
     answer(Discrimination::Tokens(scored))
 }
 
-fn qa_answers() -> Answer<QaAnswers> {
+fn qa_answers() -> Results<QaAnswers> {
     let span = AnswerSpan {
         text: SENTENCE[32..].to_owned(),
         score: 0.734_512_9,
@@ -70,10 +70,9 @@ fn qa_answers() -> Answer<QaAnswers> {
     })
 }
 
-fn answer<R>(result: R) -> Answer<R> {
-    Answer {
+fn answer<R>(result: R) -> Results<R> {
+    Results {
         model: "electra-mini".to_owned(),
         results: vec![result],
-        timings: Timings::default(),
     }
 }

@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(said(io::ErrorKind::QuotaExceeded), full);
         let denied = said(io::ErrorKind::PermissionDenied);
         assert!(
-            denied.contains("fails at /cache/blobs/x") && denied.contains("HF_HUB_CACHE"),
+            denied.contains("can't be used at /cache/blobs/x") && denied.contains("HF_HUB_CACHE"),
             "{denied}"
         );
     }

@@ -151,7 +151,7 @@ mod tests {
                 true,
                 "404 EntryNotFound Entry not found. If HF_ENDPOINT",
             ),
-            (418, "", "", false, "does not: 418. If HF_ENDPOINT"),
+            (418, "", "", false, "be from the hub: 418. If HF_ENDPOINT"),
         ] {
             let said = said(status, code, message, token);
             assert!(said.contains(expected), "{status} {code}: {said}");

@@ -139,7 +139,7 @@ fn what_is_not_found_is_said_with_the_way_out() {
     check("a\tlabel\n1\t2\n", &auto, 1, "--text-column");
     check("sentence label\n", &auto, 1, "separated by tabs");
     check("sentence,category\n", &auto, 1, "separated by tabs");
-    check("sentence\tlabel\na\t1\nb\n", &auto, 3, "number 2 is wanted");
+    check("sentence\tlabel\na\t1\nb\n", &auto, 3, "column 2 is needed");
     check(
         "a\tb\n",
         &options("c", "", "b", false),

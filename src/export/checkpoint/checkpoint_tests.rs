@@ -254,9 +254,9 @@ fn shards_must_be_complete_and_beside_their_index() {
     check(
         words,
         third,
-        "tensor `electra.embeddings.word_embeddings.weight` is in `pytorch_model-00003-of-00003.bin`",
+        "tensor `electra.embeddings.word_embeddings.weight` in `pytorch_model-00003-of-00003.bin`",
     );
-    check("other", third, "tensor `other` is in");
+    check("other", third, "tensor `other` in");
     check(
         words,
         "gone.bin",
