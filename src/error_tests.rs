@@ -1,6 +1,7 @@
 //! The table, as programs and people see it.
 
 use super::*;
+use crate::inference::InferenceError;
 
 fn check(error: &ServiceError, code: &str, status: u16, sentence: &str) {
     assert_eq!((error.code(), error.http_status()), (code, status));
@@ -85,7 +86,7 @@ fn batch_errors_keep_their_meaning_and_hide_the_details() {
         ServiceError::from(BatchError::Closed),
         ServiceError::Draining
     );
-    let hidden = ServiceError::from(BatchError::Inference("secret".into()));
+    let hidden = ServiceError::from(BatchError::Inference(InferenceError::model("secret")));
     assert!(!hidden.to_string().contains("secret"));
 }
 

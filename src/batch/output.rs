@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::inference::InferenceError;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct SequenceOutput {
     /// One row of labels per token (token heads), or one row (sequence heads).
@@ -14,7 +16,7 @@ pub struct SequenceOutput {
     pub inference_time: Duration,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Error)]
 pub enum BatchError {
     #[error("the model's queue is full: try again in {} s", retry_after.as_secs_f64().ceil())]
     QueueFull {
@@ -27,7 +29,7 @@ pub enum BatchError {
     /// The scheduler is closed and accepts no requests.
     #[error("the server is shutting down and accepts no new requests")]
     Closed,
-    /// The model failed on the batch, for this reason.
+    /// The model failed on the batch.
     #[error("inference failed: {0}")]
-    Inference(String),
+    Inference(#[from] InferenceError),
 }

@@ -16,7 +16,7 @@ use super::queue::{Queue, SequenceAnswer, Ticket};
 use super::schedule::{Schedule, WhenFull};
 use super::sizing::BatchSizing;
 use super::worker;
-use crate::inference::{Model, Sequence};
+use crate::inference::{InferenceError, Model, Sequence};
 use crate::telemetry::metrics::{DropReason, Metrics, ModelMetrics};
 use crate::telemetry::statistics::ModelStatistics;
 
@@ -231,7 +231,7 @@ async fn collect(
         let SequenceAnswer { position, outcome } = inbox
             .recv()
             .await
-            .ok_or_else(|| BatchError::Inference("its worker has ended".to_owned()))?;
+            .ok_or_else(|| BatchError::Inference(InferenceError::WorkerEnded))?;
         outputs[position] = Some(outcome?);
     }
     Ok(outputs.into_iter().flatten().collect())

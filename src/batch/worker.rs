@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::output::{BatchError, SequenceOutput};
 use super::pool::{Assignment, Pool};
 use super::queue::Batch;
-use crate::inference::{Cores, Model, Sequence};
+use crate::inference::{Cores, InferenceError, Model, Sequence};
 use crate::panics::caught;
 
 /// Runs batches until the scheduler is closed and no sequence waits.
@@ -28,17 +28,16 @@ pub(super) fn serve(pool: &Pool) {
     }
 }
 
-fn infer(batch: &Batch, cores: Cores) -> Result<Vec<Vec<f32>>, String> {
+fn infer(batch: &Batch, cores: Cores) -> Result<Vec<Vec<f32>>, InferenceError> {
     let sequences: Vec<&Sequence> = batch.entries.iter().map(|entry| &entry.sequence).collect();
     let outputs = run_caught(batch.model.as_ref(), &sequences, cores)?;
     if outputs.len() == sequences.len() {
         Ok(outputs)
     } else {
-        Err(format!(
-            "the model returned {} outputs for {} sequences",
-            outputs.len(),
-            sequences.len()
-        ))
+        Err(InferenceError::OutputCount {
+            outputs: outputs.len(),
+            sequences: sequences.len(),
+        })
     }
 }
 
@@ -48,16 +47,16 @@ fn run_caught(
     model: &dyn Model,
     sequences: &[&Sequence],
     cores: Cores,
-) -> Result<Vec<Vec<f32>>, String> {
+) -> Result<Vec<Vec<f32>>, InferenceError> {
     caught(|| model.run(sequences, cores)).unwrap_or_else(|panic| {
         tracing::error!(place = panic.place, "model panicked");
-        Err(format!("the model panicked: {}", panic.message))
+        Err(InferenceError::Panicked(panic.message))
     })
 }
 
 fn answer(
     batch: Batch,
-    outputs: Result<Vec<Vec<f32>>, String>,
+    outputs: Result<Vec<Vec<f32>>, InferenceError>,
     started: Instant,
     inference_time: std::time::Duration,
 ) {
@@ -73,10 +72,10 @@ fn answer(
                 }));
             }
         }
-        Err(reason) => {
-            tracing::error!(model = %batch.name, sequences = batch.entries.len(), reason, "batch failed");
+        Err(error) => {
+            tracing::error!(model = %batch.name, sequences = batch.entries.len(), %error, "batch failed");
             for entry in batch.entries {
-                entry.answer(Err(BatchError::Inference(reason.clone())));
+                entry.answer(Err(BatchError::Inference(error.clone())));
             }
         }
     }

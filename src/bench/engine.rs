@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::load::Sample;
 use crate::batch::policy::{self, BatchLimit, LOOK_AHEAD};
-use crate::inference::{Cores, Model, Sequence};
+use crate::inference::{Cores, InferenceError, Model, Sequence};
 
 /// A batch: indices into the list of requests.
 pub type Batch = Vec<usize>;
@@ -61,7 +61,7 @@ pub fn run<M: Model>(
     jobs: &[Job<M>],
     workers: NonZeroUsize,
     duration: Duration,
-) -> Result<EngineRun, String> {
+) -> Result<EngineRun, InferenceError> {
     let next = AtomicUsize::new(0);
     let start = Instant::now();
     let work = || {
@@ -86,7 +86,7 @@ pub fn run<M: Model>(
         let threads: Vec<_> = (0..workers.get()).map(|_| scope.spawn(work)).collect();
         let mut all = EngineRun::default();
         for thread in threads {
-            let panicked = |_| Err("a worker panicked".to_owned());
+            let panicked = |_| Err(InferenceError::WorkerEnded);
             let mut done = thread.join().unwrap_or_else(panicked)?;
             all.samples.append(&mut done.samples);
             all.batches.append(&mut done.batches);
@@ -121,8 +121,8 @@ mod tests {
     fn a_model_that_fails_ends_the_run() {
         struct Broken;
         impl Model for Broken {
-            fn run(&self, _: &[&Sequence], _: Cores) -> Result<Vec<Vec<f32>>, String> {
-                Err("broken".to_owned())
+            fn run(&self, _: &[&Sequence], _: Cores) -> Result<Vec<Vec<f32>>, InferenceError> {
+                Err(InferenceError::model("broken"))
             }
         }
         let job = Job {
@@ -131,6 +131,6 @@ mod tests {
             sequences: vec![],
         };
         let outcome = run(&[job], budget(2), Duration::from_mins(1));
-        assert_eq!(outcome.err().as_deref(), Some("broken"));
+        assert_eq!(outcome.err(), Some(InferenceError::model("broken")));
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::subject::Subject;
 use crate::engine::{BatchShape, EngineError, ProductSessions, Runtime};
+use crate::inference::InferenceError;
 use crate::numbers::float;
 
 /// The number of measurements of each rate. The best counts, because other load on the machine can only slow it down.
@@ -93,7 +94,7 @@ pub struct Rates {
 /// Batches to run through the whole graph, by index, and the work of each.
 pub struct Whole<'a> {
     /// Runs the batch with this index.
-    pub run: &'a (dyn Fn(usize) -> Result<(), String> + Sync),
+    pub run: &'a (dyn Fn(usize) -> Result<(), InferenceError> + Sync),
     pub work: &'a [Work],
 }
 
@@ -139,7 +140,7 @@ pub fn measure(
         best.attention = best.attention.max(rate);
         if let Some(whole) = whole {
             let rate = operations_per_second(&mut sessions, &graph, |_, batch| {
-                (whole.run)(batch).map_err(EngineError::Run)
+                (whole.run)(batch).map_err(EngineError::Inference)
             })?;
             best.graph = Some(best.graph.map_or(rate, |best| best.max(rate)));
         }
@@ -181,7 +182,7 @@ fn operations_per_second<W: Send>(
         threads
             .into_iter()
             .map(|thread| {
-                let panicked = || EngineError::Run("a worker panicked".to_owned());
+                let panicked = || EngineError::Panicked;
                 thread.join().map_err(|_| panicked())?
             })
             .sum()

@@ -49,7 +49,7 @@ impl Bench<'_> {
             .collect::<Vec<Vec<Batch>>>();
         let jobs = self.jobs(&graphs, &batches);
         let end = self.options.warm_up + self.options.measured;
-        let run = engine::run(&jobs, self.config.workers, end).map_err(EngineError::Run)?;
+        let run = engine::run(&jobs, self.config.workers, end).map_err(EngineError::Inference)?;
         let measured = self.options.warm_up..end;
         let batches_run = run
             .batches

@@ -1,43 +1,67 @@
-//! Parsers of settings, one per kind: from text to a value, or to a phrase that says what would be right.
+//! One parser per kind of setting: from the text as typed to the value.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
 use crate::engine::Device;
+use crate::export::PrecisionChoice;
 use crate::hub::{Origin, OriginError};
 use crate::telemetry::tracing::LogFormat;
+
+/// Why a setting's value can't be used, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ValueError {
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    #[error("`{0}` is not an address; give HOST:PORT, as 0.0.0.0:8080")]
+    Address(String),
+    #[error("`{0}` is not an address; give HOST:PORT, as 0.0.0.0:8080, or off")]
+    AddressOrOff(String),
+    #[error("`{0}` is not a device; give auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N")]
+    Device(String),
+    #[error("{0}")]
+    Precision(String),
+    #[error("`{0}` is not a count; give a whole number of at least 1")]
+    Count(String),
+    #[error("`{0}` is not an interval; give milliseconds, or 0 for never")]
+    Interval(String),
+    #[error("`{0}` is not a time; give milliseconds, a whole number from 1 to {max}", max = u32::MAX)]
+    Milliseconds(String),
+    #[error("`{0}` is not a log format; give text or json")]
+    LogFormat(String),
+    #[error(
+        "`{filter}` is not a log filter ({reason}); give error, warn, info, debug or trace, or TARGET=LEVEL,…"
+    )]
+    LogFilter { filter: String, reason: String },
+}
 
 /// A path, which need not exist.
 #[allow(
     clippy::unnecessary_wraps,
-    reason = "it stands beside parsers that may fail"
+    reason = "all parsers of the table have one signature"
 )]
-pub fn path(text: &str) -> Result<PathBuf, String> {
+pub fn path(text: &str) -> Result<PathBuf, ValueError> {
     Ok(PathBuf::from(text))
 }
 
-/// Comma-separated names of models on the hub, or folders.
-pub fn origins(text: &str) -> Result<Vec<Origin>, String> {
-    text.split(',')
-        .map(|name| {
-            name.trim()
-                .parse()
-                .map_err(|error: OriginError| error.to_string())
-        })
-        .collect()
+/// Models on the hub, or folders, separated by commas.
+pub fn origins(text: &str) -> Result<Vec<Origin>, ValueError> {
+    let names = text.split(',');
+    names.map(|name| Ok(name.trim().parse()?)).collect()
 }
 
-/// `HOST:PORT`. An empty host means all addresses of the machine.
-pub fn address(text: &str) -> Result<String, String> {
-    let right = || format!("`{text}` is not an address; give HOST:PORT, such as 0.0.0.0:8080");
-    let (host, port) = text.rsplit_once(':').ok_or_else(right)?;
-    port.parse::<u16>().map_err(|_| right())?;
+/// `HOST:PORT`. Without a host, all addresses of the machine.
+pub fn address(text: &str) -> Result<String, ValueError> {
+    let wrong = || ValueError::Address(text.to_owned());
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    port.parse::<u16>().map_err(|_| wrong())?;
     let bracketed = host.starts_with('[') && host.ends_with(']');
     if host.contains(char::is_whitespace) || (host.contains(':') && !bracketed) {
-        return Err(right());
+        return Err(wrong());
     }
     Ok(if host.is_empty() {
         format!("0.0.0.0:{port}")
@@ -46,63 +70,66 @@ pub fn address(text: &str) -> Result<String, String> {
     })
 }
 
-/// `HOST:PORT` as for [`address`], or `off`.
-pub fn address_or_off(text: &str) -> Result<Option<String>, String> {
+/// `HOST:PORT` as above, or `off`.
+pub fn address_or_off(text: &str) -> Result<Option<String>, ValueError> {
     match text {
         "off" => Ok(None),
-        _ => address(text)
-            .map(Some)
-            .map_err(|reason| format!("{reason}, or off")),
+        _ => match address(text) {
+            Ok(address) => Ok(Some(address)),
+            Err(_) => Err(ValueError::AddressOrOff(text.to_owned())),
+        },
     }
 }
 
 /// `auto`, `cpu`, `cuda[:N]` or `tensorrt[:N]`.
-pub fn device(text: &str) -> Result<Device, String> {
-    text.parse().map_err(|_| {
-        format!("`{text}` is not a device; give auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N")
-    })
-}
-
-/// A whole number, at least 1.
-pub fn count(text: &str) -> Result<NonZeroUsize, String> {
+pub fn device(text: &str) -> Result<Device, ValueError> {
     text.parse()
-        .map_err(|_| format!("`{text}` is not a count; give a whole number of at least 1"))
+        .map_err(|_| ValueError::Device(text.to_owned()))
 }
 
-/// Milliseconds between two polls. `None` for 0.
-pub fn interval(text: &str) -> Result<Option<Duration>, String> {
+/// `auto`, `fp32`, `fp16` or `int8`.
+pub fn precision(text: &str) -> Result<PrecisionChoice, ValueError> {
+    text.parse().map_err(ValueError::Precision)
+}
+
+/// A whole number of at least one.
+pub fn count(text: &str) -> Result<NonZeroUsize, ValueError> {
+    text.parse().map_err(|_| ValueError::Count(text.to_owned()))
+}
+
+/// An interval in milliseconds; `None` for 0.
+pub fn interval(text: &str) -> Result<Option<Duration>, ValueError> {
     if text == "0" {
         return Ok(None);
     }
-    milliseconds(text)
-        .map(Some)
-        .map_err(|_| format!("`{text}` is not an interval; give milliseconds, or 0 for never"))
+    match milliseconds(text) {
+        Ok(interval) => Ok(Some(interval)),
+        Err(_) => Err(ValueError::Interval(text.to_owned())),
+    }
 }
 
-/// Milliseconds, at least 1.
-pub fn milliseconds(text: &str) -> Result<Duration, String> {
+/// Milliseconds, at least one.
+pub fn milliseconds(text: &str) -> Result<Duration, ValueError> {
     match text.parse::<u32>() {
         Ok(whole @ 1..) => Ok(Duration::from_millis(u64::from(whole))),
-        _ => Err(format!(
-            "`{text}` is not a duration; give milliseconds, a whole number from 1 to {}",
-            u32::MAX
-        )),
+        _ => Err(ValueError::Milliseconds(text.to_owned())),
     }
 }
 
 /// `text` or `json`.
-pub fn log_format(text: &str) -> Result<LogFormat, String> {
+pub fn log_format(text: &str) -> Result<LogFormat, ValueError> {
     text.parse()
-        .map_err(|_| format!("`{text}` is not a log format; give text or json"))
+        .map_err(|_| ValueError::LogFormat(text.to_owned()))
 }
 
 /// A filter of log events.
-pub fn log_filter(text: &str) -> Result<String, String> {
+pub fn log_filter(text: &str) -> Result<String, ValueError> {
     match EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!(
-            "`{text}` is not a log filter ({error}); give error, warn, info, debug or trace, or TARGET=LEVEL,…"
-        )),
+        Err(error) => Err(ValueError::LogFilter {
+            filter: text.to_owned(),
+            reason: error.to_string(),
+        }),
     }
 }
 
@@ -128,22 +155,28 @@ mod tests {
             assert_eq!(or_off, expected.map(|address| Some(address.to_owned())));
         }
         assert_eq!(address_or_off("off"), Ok(None));
-        assert!(address_or_off("on").unwrap_err().ends_with("or off"));
+        let wrong = address_or_off("on").unwrap_err().to_string();
+        assert!(wrong.ends_with("or off"), "{wrong}");
     }
 
     #[test]
     fn models_to_pull_are_a_list() {
         let names = |text: &str| {
             let origins = origins(text)?;
-            Ok::<_, String>(origins.iter().map(ToString::to_string).collect::<Vec<_>>())
+            Ok::<_, ValueError>(origins.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         assert_eq!(names("a/b@v1, c").unwrap(), ["a/b@v1", "c"]);
         assert_eq!(
             origins(env!("CARGO_MANIFEST_DIR")),
             Ok(vec![Origin::Folder(env!("CARGO_MANIFEST_DIR").into())])
         );
-        assert!(names("a/b,../c").unwrap_err().contains("`../c`"));
-        assert!(names("a/b/c").unwrap_err().contains("`a/b/c`"));
+        assert!(
+            names("a/b,../c")
+                .unwrap_err()
+                .to_string()
+                .contains("`../c`")
+        );
+        assert!(names("a/b/c").unwrap_err().to_string().contains("`a/b/c`"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use super::parse::ValueError;
 use super::{Config, ConfigError, Mistake, SETTINGS, Setting, parse};
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
@@ -163,7 +164,7 @@ impl Resolver {
             ),
             queue_capacity: self.value("queue_capacity", parse::count, bytes(1024)),
             batch_tokens: self.value("batch_tokens", |text| parse::count(text).map(Some), None),
-            precision: self.value("precision", str::parse, PrecisionChoice::Auto),
+            precision: self.value("precision", parse::precision, PrecisionChoice::Auto),
             watch_interval: self.value(
                 "watch_interval_ms",
                 parse::interval,
@@ -208,16 +209,16 @@ impl Resolver {
     fn value<T>(
         &mut self,
         key: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
         default: T,
     ) -> T {
         let Some((source, text)) = self.given.get(key) else {
             return default;
         };
-        parse(text.trim()).unwrap_or_else(|reason| {
+        parse(text.trim()).unwrap_or_else(|error| {
             self.mistakes.push(Mistake {
                 source: source.clone(),
-                reason,
+                reason: error.to_string(),
             });
             default
         })

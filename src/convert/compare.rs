@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::failure::ExportFailure;
 use super::samples::{self, SampleSequence};
-use crate::engine::{Device, EngineOptions, Graph, Runtime};
+use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use crate::export::comparison::{Comparison, DecisionRule, SampleLogits};
 use crate::export::head::Head;
 use crate::export::{Exported, GRAPH_FILE, Precision};
@@ -40,7 +40,7 @@ pub fn compare(
         .collect::<Result<Vec<_>, TokenizerError>>()?;
     let logits = |folder: &Path, precision| {
         logits(runtime, device, folder, &sequences, exported.head)
-            .map_err(|reason| ExportFailure::Run { precision, reason })
+            .map_err(|error| ExportFailure::Run { precision, error })
     };
     let reference = logits(reference, Precision::Fp32)?;
     let candidate = logits(candidate, exported.precision)?;
@@ -55,13 +55,12 @@ fn logits(
     folder: &Path,
     sequences: &[SampleSequence],
     head: Head,
-) -> Result<Vec<SampleLogits>, String> {
+) -> Result<Vec<SampleLogits>, EngineError> {
     let options = EngineOptions {
         device,
         sessions: NonZeroUsize::MIN,
     };
-    let graph = Graph::load(runtime, &folder.join(GRAPH_FILE), &options)
-        .map_err(|error| error.to_string())?;
+    let graph = Graph::load(runtime, &folder.join(GRAPH_FILE), &options)?;
     sequences
         .iter()
         .map(|sample| {

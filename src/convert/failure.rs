@@ -35,11 +35,11 @@ pub enum ExportFailure {
         reason: String,
     },
     /// The exported graph does not load, or fails on a sample.
-    #[error("the graph in {precision} does not run: {reason}")]
+    #[error("the graph in {precision} does not run: {error}")]
     Run {
         precision: Precision,
-        /// ONNX Runtime's message.
-        reason: String,
+        #[source]
+        error: EngineError,
     },
     /// The requested precision changes too many decisions.
     #[error(

@@ -14,7 +14,7 @@ use super::weights::{read_external, read_linear};
 use super::{Device, EngineError, Layout, Runtime, TensorInfo};
 use crate::export::Precision;
 use crate::export::graph::{FusedGraph, TASK_KEY};
-use crate::inference::{Cores, Model, Sequence};
+use crate::inference::{Cores, InferenceError, Model, Sequence};
 use crate::kernels;
 use crate::task::Task;
 
@@ -193,10 +193,10 @@ impl Graph {
         if self.device.is_gpu() {
             return Ok(());
         }
-        let mut options = RunOptions::new().map_err(|error| run_error(&error))?;
+        let mut options = RunOptions::new().map_err(EngineError::Runtime)?;
         options
             .set(SHRINK_ARENA, "cpu:0")
-            .map_err(|error| run_error(&error))?;
+            .map_err(EngineError::Runtime)?;
         let mut run =
             |session: &mut Session| self.logits(session, &[sequence], Some(&options)).map(drop);
         self.sessions.one_core.try_each(&mut run)?;
@@ -216,13 +216,13 @@ impl Graph {
             .signature
             .inputs
             .feed(sequences)
-            .map_err(|error| run_error(&error))?;
+            .map_err(EngineError::Runtime)?;
         let outputs = match options {
             Some(options) => session.run_with_options(inputs, options),
             None => session.run(inputs),
         };
         self.signature.output.read(
-            &outputs.map_err(|error| run_error(&error))?,
+            &outputs.map_err(EngineError::Runtime)?,
             sequences.len(),
             &rows,
         )
@@ -230,14 +230,14 @@ impl Graph {
 }
 
 impl Model for Graph {
-    fn run(&self, batch: &[&Sequence], cores: Cores) -> Result<Vec<Vec<f32>>, String> {
+    fn run(&self, batch: &[&Sequence], cores: Cores) -> Result<Vec<Vec<f32>>, InferenceError> {
         let sessions = match (cores, &self.sessions.all_cores) {
             (Cores::All, Some(sessions)) => sessions,
             _ => &self.sessions.one_core,
         };
         sessions
             .with_session(|session| self.logits(session, batch, None))
-            .map_err(|error| error.to_string())
+            .map_err(InferenceError::model)
     }
 
     fn pads_to_longest(&self) -> bool {
@@ -277,10 +277,6 @@ fn resolve(runtime: &Runtime, device: Device, precision: Precision) -> Result<De
         });
     }
     Ok(device)
-}
-
-fn run_error(error: &ort::Error) -> EngineError {
-    EngineError::Run(error.to_string())
 }
 
 #[cfg(test)]

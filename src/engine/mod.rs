@@ -28,6 +28,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::inference::InferenceError;
+
 pub use device::{Device, UnknownDevice};
 pub use fusion::fuse_for_cpu;
 pub use graph::{EngineOptions, Graph};
@@ -84,7 +86,16 @@ pub enum EngineError {
         /// What is unexpected, and what to do.
         reason: String,
     },
-    /// The graph failed on a batch.
+    /// ONNX Runtime failed on a batch.
     #[error("ONNX Runtime failed: {0}")]
-    Run(String),
+    Runtime(#[source] ort::Error),
+    /// The graph's outputs are not what its declaration promises.
+    #[error("ONNX Runtime failed: {0}")]
+    Output(String),
+    /// A batch failed.
+    #[error("ONNX Runtime failed: {0}")]
+    Inference(#[from] InferenceError),
+    /// A thread that ran the graph panicked.
+    #[error("a thread that ran the graph panicked")]
+    Panicked,
 }

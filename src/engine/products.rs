@@ -112,11 +112,11 @@ impl ProductSessions {
                 Ok((feed.name(), value))
             })
             .collect::<Result<Vec<_>, ort::Error>>()
-            .map_err(|error| run_error(&error))?;
+            .map_err(EngineError::Runtime)?;
         self.linear
             .run(inputs)
             .map(drop)
-            .map_err(|error| run_error(&error))
+            .map_err(EngineError::Runtime)
     }
 
     /// Computes attention's products of a batch, in all layers.
@@ -141,11 +141,11 @@ impl ProductSessions {
                 Ok((*name, SessionInputValue::from(value)))
             })
             .collect::<Result<Vec<_>, ort::Error>>()
-            .map_err(|error| run_error(&error))?;
+            .map_err(EngineError::Runtime)?;
         self.attention
             .run(inputs)
             .map(drop)
-            .map_err(|error| run_error(&error))
+            .map_err(EngineError::Runtime)
     }
 
     /// Extends the inputs to at least `elements` numbers of ordinary size. Only denormals and the like would change a
@@ -189,8 +189,4 @@ fn load_error(path: &Path, error: &dyn std::fmt::Display) -> EngineError {
         path: path.to_path_buf(),
         reason: format!("its matrix products alone are refused: {error}"),
     }
-}
-
-fn run_error(error: &ort::Error) -> EngineError {
-    EngineError::Run(error.to_string())
 }

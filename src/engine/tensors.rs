@@ -91,7 +91,7 @@ impl Output {
         if logits.iter().any(|logit| !logit.is_finite()) {
             let reason =
                 "the graph computed logits that are not finite numbers; its weights are damaged";
-            return Err(EngineError::Run(reason.to_owned()));
+            return Err(EngineError::Output(reason.to_owned()));
         }
         let rows = match self.rows {
             OutputRows::Sequences => sequences,
@@ -100,7 +100,7 @@ impl Output {
         let width = self.width;
         // A graph's output may not have the shape that it declares.
         if rows.checked_mul(width) != Some(logits.len()) {
-            return Err(EngineError::Run(format!(
+            return Err(EngineError::Output(format!(
                 "the graph returned {} logits, but declares {width} for each of {rows} rows",
                 logits.len(),
             )));
@@ -115,7 +115,7 @@ impl Output {
             Some(logits.to_vec())
         };
         let logits = (0..sequences).map(taken).collect::<Option<_>>();
-        logits.ok_or_else(|| EngineError::Run("rows of tokens are missing".to_owned()))
+        logits.ok_or_else(|| EngineError::Output("rows of tokens are missing".to_owned()))
     }
 }
 
@@ -128,7 +128,7 @@ impl Logits {
                 let (starts, ends) = (starts?, ends?);
                 if starts.len() != ends.len() {
                     let (starts, ends) = (starts.len(), ends.len());
-                    return Err(EngineError::Run(format!(
+                    return Err(EngineError::Output(format!(
                         "the graph returned {starts} start logits and {ends} end logits"
                     )));
                 }
@@ -141,10 +141,10 @@ impl Logits {
 
 /// The elements of an output; 16-bit floats are widened.
 fn floats<'o>(outputs: &'o SessionOutputs, name: &str) -> Result<Cow<'o, [f32]>, EngineError> {
-    let failed = |error: ort::Error| EngineError::Run(error.to_string());
-    let output = outputs
-        .get(name)
-        .ok_or_else(|| EngineError::Run(format!("the graph did not return the output `{name}`")))?;
+    let failed = EngineError::Runtime;
+    let output = outputs.get(name).ok_or_else(|| {
+        EngineError::Output(format!("the graph did not return the output `{name}`"))
+    })?;
     if output.dtype().tensor_type() == Some(TensorElementType::Float16) {
         let (_, halves) = output.try_extract_tensor::<f16>().map_err(failed)?;
         return Ok(halves.iter().map(|half| half.to_f32()).collect());

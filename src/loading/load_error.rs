@@ -6,16 +6,25 @@ use thiserror::Error;
 
 use crate::convert::ExportFailure;
 use crate::engine::EngineError;
+use crate::heads::qa_bounds::BoundError;
+use crate::inference::InferenceError;
 use crate::model_config::ConfigError;
-use crate::task::NotServed;
+use crate::model_folder::SettingsError;
+use crate::task::{NotServed, Task};
 use crate::text::TokenizerError;
 
 /// Why a model can't be loaded. `Display` is a sentence for the operator.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// electra.toml is invalid or contradicts the model.
+    /// electra.toml can't be read, or is invalid.
     #[error("{0}.")]
-    Config(String),
+    Settings(#[from] SettingsError),
+    /// There are several graphs, and none has the standard name.
+    #[error(
+        "The folder has the graphs {} and none named model.onnx: name the one to serve with the key `graph` in electra.toml.",
+        names(.0)
+    )]
+    SeveralGraphs(Vec<PathBuf>),
     /// config.json is missing or invalid.
     #[error("{0}.")]
     ModelConfig(#[from] ConfigError),
@@ -37,9 +46,9 @@ pub enum LoadError {
     /// The graph is invalid, or the device does not work.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The model's files contradict each other.
+    /// The model's files contradict each other, or electra.toml.
     #[error("{0}.")]
-    Mismatch(String),
+    Mismatch(#[from] Mismatch),
     /// The checkpoint can't be exported.
     #[error("The checkpoint can't be exported: {0}.")]
     Export(#[from] ExportFailure),
@@ -52,7 +61,53 @@ pub enum LoadError {
     },
     /// The graph loads but does not run.
     #[error("The model loads but does not run: {0}")]
-    Warming(String),
+    WarmUp(#[source] InferenceError),
+}
+
+/// What contradicts what. `Display` is a sentence without its full stop.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Mismatch {
+    /// The length in electra.toml is not one that the model supports.
+    #[error(
+        "electra.toml says max_tokens = {max_tokens}, and this model takes sequences of 4 to {most} tokens"
+    )]
+    MaxTokens { max_tokens: usize, most: usize },
+    /// electra.toml names another task than the model's own files.
+    #[error(
+        "electra.toml says task = \"{in_settings}\", but by config.json or the graph, the model's task is {task}; remove the \
+         line"
+    )]
+    Task { in_settings: Task, task: Task },
+    /// electra.toml has defaults of fields that requests for this task do not have.
+    #[error("electra.toml sets defaults that no request for {task} has: {}", fields.join(", "))]
+    Defaults {
+        task: Task,
+        fields: Vec<&'static str>,
+    },
+    /// A default in electra.toml is beyond its bounds.
+    #[error("A default of electra.toml can't be used: `{field}` can't be used: {error}", field = .0.field(), error = .0)]
+    Default(#[from] BoundError),
+    /// config.json has another number of labels than the graph has outputs.
+    #[error("config.json names {labels} labels but the graph gives {width} scores")]
+    Labels { labels: usize, width: usize },
+    /// The graph's output does not have the width that the task needs.
+    #[error("The task {task} needs {wanted} scores per token but the graph gives {width}")]
+    Width {
+        task: Task,
+        wanted: usize,
+        width: usize,
+    },
+    /// A classifier whose graph scores tokens.
+    #[error("The task classify needs scores of a text but the graph gives scores of its tokens")]
+    TokenRows,
+    /// A model that scores tokens, whose graph scores whole texts.
+    #[error("The task {0} needs scores of tokens but the graph gives scores of a whole text")]
+    TextRows(Task),
+}
+
+fn names(graphs: &[PathBuf]) -> String {
+    let names = graphs.iter().map(|graph| format!("`{}`", graph.display()));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 impl LoadError {

@@ -1,10 +1,10 @@
 //! Loads a model folder: checks graph, tokenizer and description against each other, and warms the model up.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::load_error::LoadError;
+use super::load_error::{LoadError, Mismatch};
 use super::prepare::prepare;
 use super::task;
 use super::warm_up::WarmUp;
@@ -50,11 +50,11 @@ impl Loader {
         folder: &ModelFolder,
         predecessor: Option<&LoadedModel>,
     ) -> Result<LoadedModel, LoadError> {
-        let settings = folder.settings().map_err(LoadError::Config)?;
+        let settings = folder.settings()?;
         let prepared;
         let (files, graph) = match &folder.content {
             Content::Graph(graph) => (&folder.path, graph.clone()),
-            Content::Unclear(graphs) => return Err(unclear(graphs)),
+            Content::Unclear(graphs) => return Err(LoadError::SeveralGraphs(graphs.clone())),
             Content::Checkpoint => {
                 prepared = prepare(folder, self.export(&settings))?;
                 (&prepared.path, prepared.path.join(GRAPH_FILE))
@@ -69,7 +69,7 @@ impl Loader {
         };
         let mut graph = Graph::load(&self.runtime, &graph, &options)?;
         let task = task::of(&config, graph.task(), graph.output_width(), settings.task)?;
-        task::check_rows(task, graph.output_rows()).map_err(LoadError::Mismatch)?;
+        task::check_rows(task, graph.output_rows())?;
         check_settings(&settings, task, max_tokens)?;
         let named = settings.labels.or(config.labels);
         let labels = labels(task, named, graph.output_width())?;
@@ -138,18 +138,6 @@ impl Loader {
     }
 }
 
-/// The error if there are several graphs and none has the standard name.
-fn unclear(graphs: &[PathBuf]) -> LoadError {
-    let names: Vec<_> = graphs
-        .iter()
-        .map(|graph| format!("`{}`", graph.display()))
-        .collect();
-    LoadError::Config(format!(
-        "The folder has the graphs {} and none named model.onnx: name the one to serve with the key `graph` in electra.toml",
-        names.join(", ")
-    ))
-}
-
 /// Whether two models need about the same time per batch.
 fn is_alike(one: &ModelInfo, other: &ModelInfo) -> bool {
     let kind = |info: &ModelInfo| (info.precision, info.layout, info.device, info.max_tokens);
@@ -160,49 +148,31 @@ fn is_alike(one: &ModelInfo, other: &ModelInfo) -> bool {
 }
 
 /// The maximum length of a sequence. `most` is what the model and its tokenizer support.
-fn max_tokens(most: usize, settings: &ModelSettings) -> Result<usize, LoadError> {
+fn max_tokens(most: usize, settings: &ModelSettings) -> Result<usize, Mismatch> {
     match settings.limits.max_tokens.map(NonZeroUsize::get) {
         None => Ok(most),
-        Some(asked) if (4..=most).contains(&asked) => Ok(asked),
-        Some(asked) => Err(LoadError::Mismatch(format!(
-            "electra.toml says max_tokens = {asked}, and this model takes sequences of 4 to {most} tokens"
-        ))),
+        Some(max_tokens) if (4..=most).contains(&max_tokens) => Ok(max_tokens),
+        Some(max_tokens) => Err(Mismatch::MaxTokens { max_tokens, most }),
     }
 }
 
 /// Refuses settings in electra.toml that do not apply to a model of this task.
-fn check_settings(
-    settings: &ModelSettings,
-    task: Task,
-    max_tokens: usize,
-) -> Result<(), LoadError> {
-    if let Some(other) = settings.task.filter(|other| *other != task) {
-        return Err(LoadError::Mismatch(format!(
-            "electra.toml says task = \"{other}\", but by config.json or the graph, the model's task is {task}; remove \
-             the line"
-        )));
+fn check_settings(settings: &ModelSettings, task: Task, max_tokens: usize) -> Result<(), Mismatch> {
+    if let Some(in_settings) = settings.task.filter(|other| *other != task) {
+        return Err(Mismatch::Task { in_settings, task });
     }
-    let foreign = settings.defaults.foreign_to(task);
-    if !foreign.is_empty() {
-        return Err(LoadError::Mismatch(format!(
-            "electra.toml sets defaults that no request for {task} has: {}",
-            foreign.join(", ")
-        )));
+    let fields = settings.defaults.foreign_to(task);
+    if !fields.is_empty() {
+        return Err(Mismatch::Defaults { task, fields });
     }
     match task {
-        Task::Qa => settings.defaults.check_qa(max_tokens),
+        Task::Qa => Ok(settings.defaults.check_qa(max_tokens)?),
         Task::Discriminate | Task::Classify | Task::Tag => Ok(()),
     }
-    .map_err(|error| {
-        LoadError::Mismatch(format!(
-            "A default of electra.toml can't be used: `{}` can't be used: {error}",
-            error.field()
-        ))
-    })
 }
 
 /// The labels used in answers, checked against the width of the graph's output.
-fn labels(task: Task, named: Option<Vec<String>>, width: usize) -> Result<Vec<String>, LoadError> {
+fn labels(task: Task, named: Option<Vec<String>>, width: usize) -> Result<Vec<String>, Mismatch> {
     let wanted = match task {
         Task::Discriminate => 1,
         Task::Qa => 2,
@@ -212,18 +182,18 @@ fn labels(task: Task, named: Option<Vec<String>>, width: usize) -> Result<Vec<St
             if labels.len() == width {
                 return Ok(labels);
             }
-            return Err(LoadError::Mismatch(format!(
-                "config.json names {} labels but the graph gives {width} scores",
-                labels.len()
-            )));
+            let labels = labels.len();
+            return Err(Mismatch::Labels { labels, width });
         }
     };
     if width == wanted {
         return Ok(Vec::new());
     }
-    Err(LoadError::Mismatch(format!(
-        "The task {task} needs {wanted} scores per token but the graph gives {width}"
-    )))
+    Err(Mismatch::Width {
+        task,
+        wanted,
+        width,
+    })
 }
 
 /// Bytes of all files in a folder, recursively. Unreadable files count as 0.

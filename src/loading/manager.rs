@@ -38,6 +38,20 @@ pub struct Manager {
     leaving: Vec<Arc<LoadedModel>>,
 }
 
+/// Why a model was not loaded again.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// There is no such model.
+    #[error("there is no such model")]
+    NotFound,
+    /// The model repository can't be read.
+    #[error(transparent)]
+    Repository(#[from] ScanError),
+    /// Its highest version can't be loaded, for the reason that the registry shows.
+    #[error("{0}")]
+    Model(String),
+}
+
 /// The device that the configuration names does not work. There is no silent fallback.
 #[derive(Debug, Error)]
 #[error("{source}")]
@@ -110,14 +124,14 @@ impl Manager {
     /// Loads a model's versions that are not loaded or whose files have changed since.
     ///
     /// # Errors
-    /// `None` if there is no such model. Otherwise the reason why its highest version can't be loaded.
-    pub fn load(&mut self, name: &str) -> Result<(), Option<String>> {
-        let found = self.take_snapshot().map_err(Some)?;
-        let name = self.registry.find(name).ok_or(None)?;
+    /// If there is no such model, the folder can't be read, or the model's highest version can't be loaded.
+    pub fn load(&mut self, name: &str) -> Result<(), ReloadError> {
+        let found = self.take_snapshot()?;
+        let name = self.registry.find(name).ok_or(ReloadError::NotFound)?;
         let model = found
             .iter()
             .find(|model| *model.name == *name)
-            .ok_or(None)?;
+            .ok_or(ReloadError::NotFound)?;
         self.unloaded.remove(&*name);
         for folder in model.versions.iter().rev() {
             let key = (model.name.clone(), folder.version);
@@ -134,7 +148,7 @@ impl Manager {
             let (_, highest) = status.versions.into_iter().next_back()?;
             highest.problem
         });
-        problem.map_or(Ok(()), |problem| Err(Some(problem)))
+        problem.map_or(Ok(()), |problem| Err(ReloadError::Model(problem)))
     }
 
     /// Takes all versions of a model out of service. Its memory is freed once the last accepted request is answered.
@@ -159,7 +173,7 @@ impl Manager {
             Err(reason) => {
                 // If the folder can't be read, no model is unloaded.
                 if !self.is_unreadable {
-                    tracing::warn!(reason, "the model repository can't be read");
+                    tracing::warn!(%reason, "the model repository can't be read");
                 }
                 self.is_unreadable = true;
                 return;
@@ -229,12 +243,12 @@ impl Manager {
     }
 
     /// Lists the repository's models, and keeps a snapshot of their files.
-    fn take_snapshot(&mut self) -> Result<Vec<FoundModel>, String> {
+    fn take_snapshot(&mut self) -> Result<Vec<FoundModel>, ScanError> {
         let found = match scan(&self.path) {
             Ok(found) => found,
             // An operator may remove the last model on purpose.
             Err(ScanError::Empty { .. }) => Vec::new(),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error),
         };
         for model in &found {
             self.registry.add(model, false);

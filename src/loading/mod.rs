@@ -9,7 +9,7 @@ mod thread;
 mod warm_up;
 mod watch;
 
-pub use load_error::LoadError;
+pub use load_error::{LoadError, Mismatch};
 pub use loader::Loader;
 pub use manager::{DeviceFailure, Manager};
 pub use warm_up::WarmUp;

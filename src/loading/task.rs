@@ -1,6 +1,6 @@
 //! Determines a model's task from its files and its graph.
 
-use super::load_error::LoadError;
+use super::load_error::{LoadError, Mismatch};
 use crate::engine::{ConcludedTask, OutputRows};
 use crate::model_config::ModelConfig;
 use crate::task::{Architecture, Task};
@@ -37,16 +37,13 @@ pub fn of(
 /// Checks that the graph's rows fit the task, which scores either tokens or whole texts.
 ///
 /// # Errors
-/// A sentence without its full stop, if they do not fit.
-pub fn check_rows(task: Task, rows: OutputRows) -> Result<(), String> {
+/// [`Mismatch::TokenRows`], [`Mismatch::TextRows`].
+pub fn check_rows(task: Task, rows: OutputRows) -> Result<(), Mismatch> {
     match (task, rows) {
-        (Task::Classify, OutputRows::Tokens) => Err(
-            "The task classify needs scores of a text but the graph gives scores of its tokens"
-                .to_owned(),
-        ),
-        (Task::Discriminate | Task::Tag | Task::Qa, OutputRows::Sequences) => Err(format!(
-            "The task {task} needs scores of tokens but the graph gives scores of a whole text"
-        )),
+        (Task::Classify, OutputRows::Tokens) => Err(Mismatch::TokenRows),
+        (Task::Discriminate | Task::Tag | Task::Qa, OutputRows::Sequences) => {
+            Err(Mismatch::TextRows(task))
+        }
         _ => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::manager::{DeviceFailure, Manager};
+use super::manager::{DeviceFailure, Manager, ReloadError};
 use crate::registry::{Command, Commands, ControlError};
 
 /// How often models out of service are checked for unanswered requests.
@@ -68,8 +68,9 @@ impl Manager {
             match command {
                 // If the requester is gone, the result is discarded.
                 Ok(Command::Load(name, done)) => {
-                    let outcome = self.load(&name).map_err(|reason| {
-                        reason.map_or(ControlError::NotFound, ControlError::Failed)
+                    let outcome = self.load(&name).map_err(|error| match error {
+                        ReloadError::NotFound => ControlError::NotFound,
+                        error => ControlError::Failed(error.to_string()),
                     });
                     let _ = done.send(outcome);
                 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::load_error::LoadError;
 use crate::batch::BatchSizing;
 use crate::engine::Graph;
-use crate::inference::{Cores, Model, Sequence};
+use crate::inference::{Cores, InferenceError, Model, Sequence};
 use crate::numbers::float;
 use crate::text::SpecialTokens;
 
@@ -66,7 +66,7 @@ impl WarmUp<'_> {
         };
         self.graph
             .release_memory(&self.sequence(SENTENCE))
-            .map_err(|error| LoadError::Warming(error.to_string()))?;
+            .map_err(|error| LoadError::WarmUp(InferenceError::model(error)))?;
         Ok(sizing)
     }
 
@@ -79,9 +79,9 @@ impl WarmUp<'_> {
             runs.into_iter().try_for_each(|run| {
                 run.join()
                     .unwrap_or_else(|_| {
-                        Err(LoadError::Warming(
-                            "running it panicked; the log says where".to_owned(),
-                        ))
+                        Err(LoadError::WarmUp(InferenceError::Panicked(
+                            "the log says where".to_owned(),
+                        )))
                     })
                     .map(drop)
             })
@@ -141,7 +141,7 @@ impl WarmUp<'_> {
 
     fn time(&self, batch: &[&Sequence], cores: Cores) -> Result<Duration, LoadError> {
         let started = Instant::now();
-        self.graph.run(batch, cores).map_err(LoadError::Warming)?;
+        self.graph.run(batch, cores).map_err(LoadError::WarmUp)?;
         Ok(started.elapsed())
     }
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::provenance::Source;
 use super::settings::ModelSettings;
+use super::settings_error::SettingsError;
 use super::version::Version;
 use crate::export::GRAPH_FILE;
 use crate::export::adapter::is_adapter;
@@ -24,7 +25,7 @@ pub struct FoundModel {
     /// The folder's name.
     pub name: String,
     /// The content of its electra.toml, or what is wrong in it.
-    pub settings: Result<ModelSettings, String>,
+    pub settings: Result<ModelSettings, SettingsError>,
     /// The hub name that it was pulled from (`ORG/NAME`), if any.
     pub hub_name: Option<String>,
     /// In ascending order, at least one.
@@ -221,7 +222,7 @@ impl ModelFolder {
     ///
     /// # Errors
     /// A sentence that names the file and the mistake in it.
-    pub fn settings(&self) -> Result<ModelSettings, String> {
+    pub fn settings(&self) -> Result<ModelSettings, SettingsError> {
         let folders: Vec<&Path> = self
             .parent
             .iter()
@@ -370,7 +371,11 @@ mod tests {
         ));
         write("grph = 1");
         let model = &scan(folder.path()).unwrap()[0];
-        assert!(model.settings.as_ref().unwrap_err().contains("`graph`"));
+        assert!(
+            (model.settings.as_ref().unwrap_err())
+                .to_string()
+                .contains("`graph`")
+        );
     }
 
     #[test]

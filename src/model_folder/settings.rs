@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
+use super::settings_error::{SettingsError, SettingsMistake};
 use super::version::{Address, Version};
 use crate::export::PrecisionChoice;
 use crate::fields::{Aggregation, Count, Level, ScoreFunction, Threshold};
@@ -166,29 +167,35 @@ impl ModelSettings {
     /// Reads and merges the electra.toml files of these folders, if they exist. Keys of later folders take precedence.
     ///
     /// # Errors
-    /// A sentence that names the file and the mistake in it.
-    pub fn read(folders: &[&Path]) -> Result<Self, String> {
+    /// The file and the mistake in it.
+    pub fn read(folders: &[&Path]) -> Result<Self, SettingsError> {
         let mut merged = Table::new();
         for folder in folders {
             let path = folder.join(SETTINGS_FILE);
-            let wrong = |reason: &dyn std::fmt::Display| format!("{}: {reason}", path.display());
             match std::fs::read_to_string(&path) {
                 Ok(text) => {
-                    let table = text
-                        .parse::<Table>()
-                        .map_err(|error| wrong(&error.message()))?;
-                    // Each file is checked on its own, so that an error names the right one.
-                    Self::of(table.clone()).map_err(|reason| wrong(&reason))?;
+                    let table = parse(&text).map_err(|mistake| SettingsError::Invalid {
+                        path: path.clone(),
+                        mistake,
+                    })?;
                     merge(&mut merged, table);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(format!("{} can't be read: {error}", path.display())),
+                Err(error) => {
+                    return Err(SettingsError::Unreadable {
+                        path,
+                        reason: error.to_string(),
+                    });
+                }
             }
         }
-        Self::of(merged)
+        Self::from_table(merged).map_err(|mistake| SettingsError::Invalid {
+            path: SETTINGS_FILE.into(),
+            mistake,
+        })
     }
 
-    fn of(table: Table) -> Result<Self, String> {
+    fn from_table(table: Table) -> Result<Self, SettingsMistake> {
         const KEYS: [&str; 9] = [
             "task",
             "labels",
@@ -201,21 +208,30 @@ impl ModelSettings {
             "defaults",
         ];
         if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            let hint = suggestion(key, KEYS.iter().copied());
-            return Err(format!("there is no key `{key}`. {hint}"));
+            return Err(SettingsMistake::UnknownKey {
+                hint: suggestion(key, KEYS.iter().copied()),
+                key: key.clone(),
+            });
         }
-        let settings: Self = serde_path_to_error::deserialize(table).map_err(|error| {
-            let reason = error.inner().message().to_owned();
-            format!("the key `{}` can't be used: {reason}", error.path())
-        })?;
+        let settings: Self =
+            serde_path_to_error::deserialize(table).map_err(|error| SettingsMistake::Value {
+                key: error.path().to_string(),
+                reason: error.inner().message().to_owned(),
+            })?;
         match settings.aliases.iter().find(|alias| !is_alias(alias)) {
-            Some(alias) => Err(format!(
-                "the alias `{alias}` can't be used: an alias is a name without slashes or white space that does not end \
-                 in @ and a number"
-            )),
+            Some(alias) => Err(SettingsMistake::Alias(alias.clone())),
             None => Ok(settings),
         }
     }
+}
+
+/// One file's keys. Each file is checked on its own, so that an error names the right one.
+fn parse(text: &str) -> Result<Table, SettingsMistake> {
+    let table: Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| SettingsMistake::Syntax(error.message().to_owned()))?;
+    ModelSettings::from_table(table.clone())?;
+    Ok(table)
 }
 
 /// Whether a request could use this name for a model.
@@ -283,7 +299,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<ModelSettings, String> {
-        ModelSettings::of(text.parse().unwrap())
+        ModelSettings::from_table(text.parse().unwrap()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -367,6 +383,7 @@ mod tests {
         assert_eq!(settings.defaults.stride.map(Count::get), Some(1));
         write(&version, "route = 1");
         let error = ModelSettings::read(&[folder.path(), &version]).unwrap_err();
+        let error = error.to_string();
         assert!(error.contains("2/electra.toml"), "{error}");
     }
 }

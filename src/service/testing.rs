@@ -14,7 +14,7 @@ use crate::batch::{BatchSizing, Priority, QueueOptions, Scheduler, SchedulerOpti
 use crate::engine::{Device, Layout, Precision};
 use crate::executor::Executor;
 use crate::heads::scheme::Scheme;
-use crate::inference::{Cores, Model, Sequence};
+use crate::inference::{Cores, InferenceError, Model, Sequence};
 use crate::limits::Limits;
 use crate::model_folder::{
     Content, FoundModel, ModelFolder, ModelSettings, RequestDefaults, Version,
@@ -82,7 +82,7 @@ impl HandMade {
 }
 
 impl Model for HandMade {
-    fn run(&self, batch: &[&Sequence], _: Cores) -> Result<Vec<Vec<f32>>, String> {
+    fn run(&self, batch: &[&Sequence], _: Cores) -> Result<Vec<Vec<f32>>, InferenceError> {
         self.begun.send_modify(|begun| *begun += batch.len());
         let mut shut = self.shut.lock().unwrap();
         while *shut {

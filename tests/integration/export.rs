@@ -139,7 +139,7 @@ fn the_task_asked_for_must_be_there() {
     asked.options.task = Some(Task::Qa);
     let error = export(&asked).expect_err("a refusal").to_string();
     assert!(
-        error.contains("no head for the task qa; it has that of: tag"),
+        error.contains("no head for the task qa; it has the head of: tag"),
         "{error}"
     );
 }

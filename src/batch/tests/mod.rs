@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, advance};
 
 use super::*;
-use crate::inference::{Cores, Model, Sequence};
+use crate::inference::{Cores, InferenceError, Model, Sequence};
 use crate::telemetry::metrics::Metrics;
 use crate::testing::{HeldClock, eventually, soon};
 
@@ -52,7 +52,7 @@ struct ToldModel {
 }
 
 impl Model for ToldModel {
-    fn run(&self, batch: &[&Sequence], cores: Cores) -> Result<Vec<Vec<f32>>, String> {
+    fn run(&self, batch: &[&Sequence], cores: Cores) -> Result<Vec<Vec<f32>>, InferenceError> {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_running.fetch_max(running, Ordering::SeqCst);
         let (order, orders) = blocking::channel();
@@ -67,7 +67,7 @@ impl Model for ToldModel {
         let mut outputs: Vec<Vec<f32>> = batch.iter().map(|sequence| logits(sequence)).collect();
         match order {
             Order::Answer => Ok(outputs),
-            Order::Fail => Err("out of memory".to_owned()),
+            Order::Fail => Err(InferenceError::model("out of memory")),
             Order::Panic => panic!("told to"),
             Order::LoseOne => {
                 outputs.pop();
