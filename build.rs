@@ -1,4 +1,4 @@
-//! Generates the gRPC services from `proto/`; no protoc is needed on the machine.
+//! Generates the gRPC services and ONNX's messages from `proto/`; no protoc is needed on the machine.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -18,6 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(folder.join("descriptors.bin"), descriptors.encode_to_vec())?;
     fs::write(folder.join("methods.rs"), methods(&descriptors))?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
+    // Apart from the services, so that reflection does not list it.
+    let onnx = protox::compile(["onnx/onnx.proto3"], ["proto"])?;
+    tonic_prost_build::configure().compile_fds(onnx)?;
     Ok(())
 }
 

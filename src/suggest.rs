@@ -1,6 +1,6 @@
-//! Suggests the known name that is closest to a mistyped one.
+//! Finds the name someone probably meant.
 
-/// A sentence with the closest of `names`, or with all of them if none is close.
+/// A sentence that names the nearest of the names, or all of them where none is near.
 pub fn suggestion<'a>(typed: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(typed, names.clone()) {
         Some(name) => format!("Did you mean `{name}`?"),
@@ -11,15 +11,15 @@ pub fn suggestion<'a>(typed: &str, names: impl Iterator<Item = &'a str> + Clone)
     }
 }
 
-/// The closest of `names`, if it is close enough to be the intended one.
+/// The nearest of the names, if it is near enough to be meant.
 pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     closest(typed, names)
-        // At most a third of the letters may differ; more make a different word.
+        // A third of the letters may differ: more is another word.
         .filter(|(distance, name)| distance * 3 <= name.chars().count().max(3))
         .map(|(_, name)| name)
 }
 
-/// The closest of `names`, if its distance from `typed` is below `edits`.
+/// The nearest of the names, if it is fewer than so many edits away from what was typed.
 pub fn nearer<'a>(
     typed: &str,
     names: impl Iterator<Item = &'a str>,
@@ -30,31 +30,21 @@ pub fn nearer<'a>(
         .map(|(_, name)| name)
 }
 
-/// The closest of `names`, with its distance from `typed`.
+/// The name with the least distance to what was typed, and that distance.
 fn closest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<(usize, &'a str)> {
     names
         .map(|name| (distance(typed, name), name))
         .min_by_key(|(distance, _)| *distance)
 }
 
-/// Levenshtein distance: insertions, deletions and replacements of characters.
+/// The Levenshtein distance, in characters.
 fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    // Longer than any name, and not worth the quadratic time.
+    // Longer than any name: far from all of them, and not worth the quadratic time.
     if left.len() > 64 {
-        return left.len();
+        left.len()
+    } else {
+        strsim::levenshtein(left, right)
     }
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, letter) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, other) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

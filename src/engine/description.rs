@@ -99,7 +99,7 @@ impl Description {
         let output = self.model.graph.as_ref()?.output.first()?;
         let tensor = output.r#type.as_ref()?.tensor_type.as_ref()?;
         match &tensor.shape.as_ref()?.dim.first()?.value {
-            Some(DimensionValue::Name(name)) => Some(name),
+            Some(DimensionValue::DimParam(name)) => Some(name),
             _ => None,
         }
     }

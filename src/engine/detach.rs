@@ -122,7 +122,7 @@ impl<R: Read + Seek> Walk<'_, R> {
             Some(name)
                 if length >= WORTH_DETACHING
                     && is_shared(tensor.data_type())
-                    && tensor.data_location() == DataLocation::Inline =>
+                    && tensor.data_location() == DataLocation::Default =>
             {
                 // Protobuf allows a message's fields in any order.
                 kept.extend(reference(name, offset, length).encode_to_vec());

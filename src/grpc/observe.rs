@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http_body_util::BodyExt;
 use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
@@ -72,9 +73,13 @@ async fn observe(
         Err(error) => Err(error),
     };
     let mut response = match answered {
-        Ok(response) => response.map(|body| ObservedBody {
-            is_reflection: methods::reflects(route),
-            ..ObservedBody::of(body, Some(observed))
+        Ok(response) => response.map(|body| {
+            let body = if methods::reflects(route) {
+                Body::new(body.map_frame(with_short_message))
+            } else {
+                body
+            };
+            ObservedBody::of(body, Some(observed))
         }),
         Err(error) => {
             observed.finish(Some(error.http_status()));
@@ -188,17 +193,11 @@ impl Observed {
 pub struct ObservedBody {
     inner: Body,
     observed: Option<Observed>,
-    /// Whether its status is that of another crate, which quotes names however long they are.
-    is_reflection: bool,
 }
 
 impl ObservedBody {
     fn of(inner: Body, observed: Option<Observed>) -> Self {
-        Self {
-            inner,
-            observed,
-            is_reflection: false,
-        }
+        Self { inner, observed }
     }
 
     fn finish(&mut self, status: Option<u16>) {
@@ -227,11 +226,7 @@ impl hyper::body::Body for ObservedBody {
             Some(Err(_)) => this.finish(Some(500)),
             None => this.finish(None),
         }
-        Poll::Ready(if this.is_reflection {
-            frame.map(|frame| frame.map(with_short_message))
-        } else {
-            frame
-        })
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -243,7 +238,8 @@ impl hyper::body::Body for ObservedBody {
     }
 }
 
-/// Trailers whose message is no longer than a quotation may be; other frames as they are.
+/// Cuts the message in trailers to the length of a quotation: the reflection service, of another crate, repeats names of any
+/// length.
 fn with_short_message(frame: Frame<Bytes>) -> Frame<Bytes> {
     let mut trailers = match frame.into_trailers() {
         Ok(trailers) => trailers,

@@ -1,18 +1,17 @@
 //! The body of a request: media type, size and deadline checked; JSON parsed.
 
-use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::pin::Pin;
 
-use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
+use super::body;
 use super::compression::Decompressed;
 use super::context::request_context;
+use super::media_type::MediaType;
 use super::state::HttpState;
 use crate::error::ServiceError;
 use crate::quote::quoted;
@@ -85,7 +84,7 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
         let (parts, body) = request.into_parts();
         let body = timeout_at(
             context.deadline,
-            read(&parts.headers, body, limit, discarded),
+            body::read(&parts.headers, body, limit, discarded),
         )
         .await
         .map_err(|_| ServiceError::DeadlineExceeded)??;
@@ -144,64 +143,23 @@ fn check_media_type<M: MediaTypes>(headers: &HeaderMap) -> Result<(), ServiceErr
             quoted(&String::from_utf8_lossy(encoding.as_bytes()))
         ));
     }
-    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let value = String::from_utf8_lossy(value.unwrap_or_default());
-    let essence = value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    let is_json = essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"));
-    let is_undeclared = essence.is_empty() || essence == "application/x-www-form-urlencoded";
-    if is_json
-        || (M::TAKES_UNDECLARED && is_undeclared)
-        || (M::TAKES_BINARY && essence == "application/octet-stream")
-    {
+    let content_type = headers.get(CONTENT_TYPE);
+    let media_type = MediaType::from_header(content_type);
+    let is_accepted = match media_type {
+        MediaType::Json => true,
+        MediaType::Undeclared | MediaType::Form => M::TAKES_UNDECLARED,
+        MediaType::Binary => M::TAKES_BINARY,
+        MediaType::Other => false,
+    };
+    if is_accepted {
         return Ok(());
     }
-    if essence.is_empty() {
+    let value = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
+    if media_type == MediaType::Undeclared {
         return refused("the request has no content-type".to_owned());
     }
-    refused(format!("its content-type is {}", quoted(&value)))
-}
-
-/// Reads a body of at most `limit` bytes; of a longer one it reads so many to throw them away.
-async fn read(
-    headers: &HeaderMap,
-    mut body: Body,
-    limit: usize,
-    discarded: usize,
-) -> Result<Vec<u8>, ServiceError> {
-    let too_large = ServiceError::BodyTooLarge { limit };
-    let declared = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    let waits_for_leave = headers.get(EXPECT).is_some();
-    if declared.is_some_and(|length| length > limit && (waits_for_leave || length > discarded)) {
-        return Err(too_large);
-    }
-    let mut bytes = Vec::with_capacity(declared.unwrap_or(0).min(limit));
-    let mut length = 0_usize;
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let frame = frame.map_err(|error| ServiceError::InvalidJson {
-            reason: format!("the body ends early ({error})"),
-        })?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        length += data.len();
-        if length > discarded.max(limit) {
-            return Err(too_large);
-        }
-        if length <= limit {
-            bytes.extend_from_slice(&data);
-        }
-    }
-    if length > limit {
-        Err(too_large)
-    } else {
-        Ok(bytes)
-    }
+    refused(format!(
+        "its content-type is {}",
+        quoted(&String::from_utf8_lossy(value))
+    ))
 }

@@ -1,5 +1,6 @@
 //! HTTP: thin adapters between axum and the service. `routes.rs` is the table of what there is.
 
+mod body;
 mod compression;
 mod context;
 mod docs;
@@ -7,6 +8,7 @@ mod health;
 mod hub_names;
 mod huggingface;
 mod json_request;
+mod media_type;
 mod metrics;
 mod models;
 mod observe;

@@ -417,7 +417,7 @@ fn fix(graph: &mut onnx::Graph, dimension: usize, size: i64) {
         let shape = shape
             .and_then(|tensor| tensor.shape.as_mut())
             .expect("a shape");
-        shape.dim[dimension].value = Some(onnx::DimensionValue::Size(size));
+        shape.dim[dimension].value = Some(onnx::DimensionValue::DimValue(size));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::export::weights::Recipe;
 use crate::numbers::signed;
 use crate::onnx::{
-    Attribute, AttributeKind, DataType, Dimension, DimensionValue, Graph, MICROSOFT_DOMAIN, Node,
+    Attribute, AttributeType, DataType, Dimension, DimensionValue, Graph, MICROSOFT_DOMAIN, Node,
     OperatorSet, Shape, Tensor, TensorType, Type, ValueInfo,
 };
 
@@ -214,13 +214,13 @@ fn branch_attribute(name: &str, branch: Branch) -> Attribute {
     });
     Attribute {
         name: name.to_owned(),
-        graph: Some(Graph {
+        g: Some(Graph {
             name: name.to_owned(),
             output: output.collect(),
             node: branch.nodes,
             ..Graph::default()
         }),
-        kind: AttributeKind::Graph.into(),
+        r#type: AttributeType::Graph.into(),
         ..Attribute::default()
     }
 }
@@ -229,8 +229,8 @@ fn branch_attribute(name: &str, branch: Branch) -> Attribute {
 pub fn int(name: &str, value: i64) -> Attribute {
     Attribute {
         name: name.to_owned(),
-        int: value,
-        kind: AttributeKind::Int.into(),
+        i: value,
+        r#type: AttributeType::Int.into(),
         ..Attribute::default()
     }
 }
@@ -239,8 +239,8 @@ pub fn int(name: &str, value: i64) -> Attribute {
 pub fn float(name: &str, value: f32) -> Attribute {
     Attribute {
         name: name.to_owned(),
-        float: value,
-        kind: AttributeKind::Float.into(),
+        f: value,
+        r#type: AttributeType::Float.into(),
         ..Attribute::default()
     }
 }
@@ -249,8 +249,8 @@ pub fn float(name: &str, value: f32) -> Attribute {
 pub fn text(name: &str, value: &str) -> Attribute {
     Attribute {
         name: name.to_owned(),
-        string: value.as_bytes().to_vec(),
-        kind: AttributeKind::String.into(),
+        s: value.as_bytes().to_vec(),
+        r#type: AttributeType::String.into(),
         ..Attribute::default()
     }
 }
@@ -270,8 +270,8 @@ pub fn declare(name: &str, data_type: DataType, shape: &[Size]) -> ValueInfo {
         .iter()
         .map(|size| Dimension {
             value: Some(match size {
-                Size::Fixed(size) => DimensionValue::Size(signed(*size)),
-                Size::Named(name) => DimensionValue::Name((*name).to_owned()),
+                Size::Fixed(size) => DimensionValue::DimValue(signed(*size)),
+                Size::Named(name) => DimensionValue::DimParam((*name).to_owned()),
             }),
         })
         .collect();

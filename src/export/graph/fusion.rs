@@ -68,7 +68,7 @@ pub fn fuse(model: &Model, shape: &ModelShape, byte_products: ByteProducts) -> O
 fn width(declared: &ValueInfo) -> Option<usize> {
     let tensor = declared.r#type.as_ref()?.tensor_type.as_ref()?;
     match tensor.shape.as_ref()?.dim.last()?.value {
-        Some(DimensionValue::Size(size)) => usize::try_from(size).ok(),
+        Some(DimensionValue::DimValue(size)) => usize::try_from(size).ok(),
         _ => None,
     }
 }

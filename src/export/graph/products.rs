@@ -270,9 +270,7 @@ fn linear_products(graph: &Graph, linear_weights: &[Tensor]) -> Vec<Linear> {
             }
             LINEAR | INTEGER_LINEAR => {
                 let mut attributes = node.attribute.iter();
-                let name = &attributes
-                    .find(|attribute| attribute.name == WEIGHTS)?
-                    .string;
+                let name = &attributes.find(|attribute| attribute.name == WEIGHTS)?.s;
                 (linear_weights.get(std::str::from_utf8(name).ok()?)?, true)
             }
             _ => return None,
@@ -332,7 +330,7 @@ fn values_by_sequence(nodes: &[Node]) -> HashSet<&str> {
                 .get(1)
                 .is_some_and(|index| starts.contains(index.as_str()));
         let of_first_tokens =
-            |attribute: &Attribute| attribute.name == FIRST_TOKENS && attribute.int != 0;
+            |attribute: &Attribute| attribute.name == FIRST_TOKENS && attribute.i != 0;
         if gathered
             || node.attribute.iter().any(of_first_tokens)
             || node
