@@ -14,12 +14,12 @@ use crate::service::Timings;
 /// Requests to one server.
 pub struct HttpTarget {
     client: Client<HttpConnector, Full<Bytes>>,
-    requests: Vec<Prepared>,
+    requests: Vec<HttpCall>,
 }
 
 /// A request that is ready to be sent.
 #[derive(Clone, Debug)]
-pub struct Prepared {
+pub struct HttpCall {
     pub uri: Uri,
     /// JSON.
     pub body: Bytes,
@@ -28,7 +28,7 @@ pub struct Prepared {
 impl HttpTarget {
     /// Opens no connection yet.
     #[must_use]
-    pub fn new(requests: Vec<Prepared>) -> Self {
+    pub fn new(requests: Vec<HttpCall>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
@@ -47,7 +47,7 @@ impl HttpTarget {
 
 impl Target for HttpTarget {
     async fn send(&self, request: usize) -> Outcome {
-        let Prepared { uri, body } = &self.requests[request];
+        let HttpCall { uri, body } = &self.requests[request];
         let request = hyper::Request::builder()
             .method(Method::POST)
             .uri(uri)

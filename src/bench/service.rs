@@ -20,12 +20,12 @@ use crate::task::Task;
 /// A service and the requests for it.
 pub struct ServiceTarget {
     service: Service,
-    requests: Vec<Box<dyn Prepared>>,
+    requests: Vec<Box<dyn ServiceCall>>,
     timeout: Duration,
 }
 
 /// A request of any task, ready to be sent again and again.
-trait Prepared: Send + Sync {
+trait ServiceCall: Send + Sync {
     fn send<'a>(
         &'a self,
         service: &'a Service,
@@ -33,7 +33,7 @@ trait Prepared: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 }
 
-impl<O: TaskOperation> Prepared for O {
+impl<O: TaskOperation> ServiceCall for O {
     fn send<'a>(
         &'a self,
         service: &'a Service,
@@ -81,7 +81,7 @@ impl ServiceTarget {
     }
 }
 
-fn prepared<O: TaskOperation>(body: &str) -> Result<Box<dyn Prepared>, ServiceError> {
+fn prepared<O: TaskOperation>(body: &str) -> Result<Box<dyn ServiceCall>, ServiceError> {
     let operation: O = json::parse(body.as_bytes())?;
     Ok(Box::new(operation))
 }

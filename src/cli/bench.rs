@@ -35,7 +35,7 @@ pub struct BenchArguments {
     via: Option<Way>,
     /// Send requests to a server that is already running: http://HOST:PORT/PATH, or grpc://HOST:PORT
     #[arg(long, value_name = "URL", value_parser = place)]
-    url: Option<Place>,
+    url: Option<ServerPlace>,
     /// The request body for --url, for servers other than electra: JSON in which {text} (for qa {question} and
     /// {context}) is replaced by a JSON string, quotes included
     #[arg(long, value_name = "TEMPLATE", requires = "url")]
@@ -81,7 +81,7 @@ enum Way {
 
 /// A server that is already running.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum ServerPlace {
     Http(Uri),
     Grpc(Authority),
 }
@@ -121,15 +121,15 @@ impl From<BenchError> for CliError {
 
 fn options(arguments: &BenchArguments) -> Result<BenchOptions, CliError> {
     let via = match (&arguments.url, arguments.via) {
-        (Some(Place::Http(url)), None | Some(Way::Http)) => Via::HttpAt {
+        (Some(ServerPlace::Http(url)), None | Some(Way::Http)) => Via::HttpAt {
             url: url.clone(),
             template: arguments.body.clone(),
         },
-        (Some(Place::Grpc(_)), None | Some(Way::Grpc)) if arguments.body.is_some() => {
+        (Some(ServerPlace::Grpc(_)), None | Some(Way::Grpc)) if arguments.body.is_some() => {
             let reason = "--body is for servers over HTTP; over gRPC requests are those of electra.v1.Electra.";
             return Err(CliError::Usage(reason.to_owned()));
         }
-        (Some(Place::Grpc(address)), None | Some(Way::Grpc)) => Via::GrpcAt(address.clone()),
+        (Some(ServerPlace::Grpc(address)), None | Some(Way::Grpc)) => Via::GrpcAt(address.clone()),
         (Some(_), Some(_)) => {
             let reason = "--url determines the protocol; leave out --via.";
             return Err(CliError::Usage(reason.to_owned()));
@@ -170,12 +170,12 @@ fn progress(options: &BenchOptions) -> ProgressBar {
     bar
 }
 
-fn place(text: &str) -> Result<Place, String> {
+fn place(text: &str) -> Result<ServerPlace, String> {
     let url = text.parse::<Uri>().map_err(|error| error.to_string())?;
     match (url.scheme_str(), url.authority()) {
-        (Some("http"), Some(_)) => Ok(Place::Http(url)),
+        (Some("http"), Some(_)) => Ok(ServerPlace::Http(url)),
         (Some("grpc"), Some(address)) if address.port().is_some() && url.path() == "/" => {
-            Ok(Place::Grpc(address.clone()))
+            Ok(ServerPlace::Grpc(address.clone()))
         }
         _ => {
             let reason = "give http://HOST:PORT/PATH or grpc://HOST:PORT; TLS is not measured";
@@ -234,10 +234,10 @@ mod tests {
     #[test]
     fn urls_are_plain_http_or_grpc() {
         let http = place("http://localhost:8080/classify");
-        assert!(matches!(http, Ok(Place::Http(_))), "{http:?}");
+        assert!(matches!(http, Ok(ServerPlace::Http(_))), "{http:?}");
         for grpc in ["grpc://[::1]:9000", "grpc://[::1]:9000/"] {
             let address = Authority::from_static("[::1]:9000");
-            assert_eq!(place(grpc), Ok(Place::Grpc(address)));
+            assert_eq!(place(grpc), Ok(ServerPlace::Grpc(address)));
         }
         for wrong in [
             "https://localhost/classify",

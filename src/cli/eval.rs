@@ -54,11 +54,11 @@ pub struct EvalArguments {
     separator: Option<Separator>,
     /// For classify: whether quotes enclose a text (on) or belong to it (off) [default: detected]
     #[arg(long, value_name = "on|off")]
-    quotes: Option<Switch>,
+    quotes: Option<OnOff>,
     /// For tag: whether lines that begin with # before a sentence are comments [default: if they have fewer columns, or
     /// contain " = "]
     #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on")]
-    comments: Option<Switch>,
+    comments: Option<OnOff>,
     /// The data's names for the model's labels, in the model's order [default: the model's names, or their numbers]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     labels: Option<Vec<String>>,
@@ -77,12 +77,12 @@ pub struct EvalArguments {
 
 /// The value of a flag that is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Switch {
+enum OnOff {
     On,
     Off,
 }
 
-impl Switch {
+impl OnOff {
     fn is_on(self) -> bool {
         self == Self::On
     }
@@ -90,7 +90,7 @@ impl Switch {
 
 /// The output with `--json`.
 #[derive(Serialize)]
-struct Report<'a> {
+struct EvalReport<'a> {
     data: &'a Path,
     task: Task,
     results: &'a [Evaluation],
@@ -140,7 +140,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), CliError> {
         error => CliError::failed(error),
     })?;
     let text = if arguments.json {
-        let report = Report {
+        let report = EvalReport {
             data: path,
             task,
             results: &results,
@@ -224,8 +224,8 @@ fn columns(arguments: &EvalArguments) -> ColumnOptions {
         label: arguments.label_column.clone(),
         no_header: arguments.no_header,
         separator: arguments.separator,
-        quotes: arguments.quotes.map(Switch::is_on),
-        comments: arguments.comments.map(Switch::is_on),
+        quotes: arguments.quotes.map(OnOff::is_on),
+        comments: arguments.comments.map(OnOff::is_on),
         is_csv: arguments
             .data
             .extension()

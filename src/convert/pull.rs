@@ -115,8 +115,8 @@ pub fn pull(
         return Ok(standing);
     }
     let checkpoint = match &wanted.place {
-        Place::Hub(hub, found) => hub.fetch(found, observer)?,
-        Place::Folder(path) => path.clone(),
+        CheckpointPlace::Hub(hub, found) => hub.fetch(found, observer)?,
+        CheckpointPlace::Folder(path) => path.clone(),
     };
     std::fs::create_dir_all(&request.models).map_err(unusable(&request.models))?;
     let _lock = lock(&request.models)?;
@@ -170,11 +170,11 @@ pub fn provide(
 /// The requested model and its current version.
 struct Wanted {
     source: Source,
-    place: Place,
+    place: CheckpointPlace,
 }
 
 /// The location of the checkpoint's files.
-enum Place {
+enum CheckpointPlace {
     Hub(Box<Hub>, Found),
     Folder(PathBuf),
 }
@@ -193,11 +193,11 @@ fn find(
                 commit: found.commit().to_string(),
                 endpoint: hub.endpoint().to_owned(),
             };
-            (checkpoint, Place::Hub(Box::new(hub), found))
+            (checkpoint, CheckpointPlace::Hub(Box::new(hub), found))
         }
         Origin::Folder(path) => {
             let checkpoint = Checkpoint::of_folder(path).map_err(unusable(path))?;
-            (checkpoint, Place::Folder(path.clone()))
+            (checkpoint, CheckpointPlace::Folder(path.clone()))
         }
     };
     let source = Source {

@@ -33,7 +33,7 @@ impl<'a> ExternalData<'a> {
     /// folder.
     pub fn values<T: Pod>(&mut self, tensor: &onnx::Tensor) -> Result<Vec<T>, EngineError> {
         let path = self.path(tensor)?;
-        let place = Place::of(tensor).map_err(|reason| self.damaged(tensor, &reason))?;
+        let place = DataPlace::of(tensor).map_err(|reason| self.damaged(tensor, &reason))?;
         self.read(&path, &place).map_err(|error| EngineError::Load {
             reason: format!("{} bytes from {}: {error}", place.length, place.offset),
             path,
@@ -59,7 +59,7 @@ impl<'a> ExternalData<'a> {
     }
 
     /// Checks the length against the file's size before allocating, so that a false length can't exhaust memory.
-    fn read<T: Pod>(&mut self, path: &Path, place: &Place) -> IoResult<Vec<T>> {
+    fn read<T: Pod>(&mut self, path: &Path, place: &DataPlace) -> IoResult<Vec<T>> {
         if !self.files.contains_key(path) {
             self.files.insert(path.to_path_buf(), File::open(path)?);
         }
@@ -82,12 +82,12 @@ impl<'a> ExternalData<'a> {
 }
 
 /// Position of a tensor's data in its file.
-struct Place {
+struct DataPlace {
     offset: u64,
     length: usize,
 }
 
-impl Place {
+impl DataPlace {
     fn of(tensor: &onnx::Tensor) -> Result<Self, String> {
         let number = |key: &str, text: &str| {
             text.parse::<u64>()

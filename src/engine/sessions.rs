@@ -95,7 +95,7 @@ impl SessionPool {
     /// Runs `use_session` with exclusive use of a session. The session returns to the pool even if `use_session`
     /// panics.
     pub fn with_session<R>(&self, use_session: impl FnOnce(&mut Session) -> R) -> R {
-        let mut taken = Taken {
+        let mut taken = TakenSession {
             pool: self,
             session: Some(self.take()),
         };
@@ -125,12 +125,12 @@ impl SessionPool {
     }
 }
 
-struct Taken<'pool> {
+struct TakenSession<'pool> {
     pool: &'pool SessionPool,
     session: Option<Session>,
 }
 
-impl Drop for Taken<'_> {
+impl Drop for TakenSession<'_> {
     fn drop(&mut self) {
         self.pool.lock().extend(self.session.take());
         self.pool.returned.notify_one();

@@ -14,10 +14,10 @@ const LEAST_BYTES: usize = 1 << 16;
 
 /// The weights in use. Cheap to clone; clones share.
 #[derive(Clone, Debug, Default)]
-pub struct SharedWeights(Arc<InUse>);
+pub struct SharedWeights(Arc<WeightsInUse>);
 
 #[derive(Debug, Default)]
-struct InUse {
+struct WeightsInUse {
     tensors: Mutex<Vec<Weak<DynValue>>>,
     floats: Mutex<LaidOut<FloatWeights>>,
     bytes: Mutex<LaidOut<ByteWeights>>,

@@ -22,7 +22,7 @@ pub enum Head {
 
 /// A head that the tensors may form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Candidate {
+enum HeadCandidate {
     Served(Head),
     NotServed(NotServed),
 }
@@ -73,8 +73,8 @@ impl Head {
             })?
         };
         match *chosen {
-            Candidate::NotServed(head) => Err(ExportError::HeadNotServed(head)),
-            Candidate::Served(head) => head.check_labels(config).map(|()| head),
+            HeadCandidate::NotServed(head) => Err(ExportError::HeadNotServed(head)),
+            HeadCandidate::Served(head) => head.check_labels(config).map(|()| head),
         }
     }
 
@@ -124,7 +124,7 @@ impl Head {
     }
 }
 
-impl Candidate {
+impl HeadCandidate {
     fn architecture(self) -> Architecture {
         match self {
             Self::Served(head) => Architecture::Served(head.task()),
@@ -133,7 +133,7 @@ impl Candidate {
     }
 }
 
-impl fmt::Display for Candidate {
+impl fmt::Display for HeadCandidate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Served(head) => head.task().fmt(formatter),
@@ -143,35 +143,35 @@ impl fmt::Display for Candidate {
 }
 
 /// The heads that the tensors may form.
-fn candidates(checkpoint: &Checkpoint) -> Vec<Candidate> {
+fn candidates(checkpoint: &Checkpoint) -> Vec<HeadCandidate> {
     let shape = |name: &str| checkpoint.shape(name);
     let rows = |name: &str| shape(name).and_then(|shape| shape.first().copied());
     let has_any = |prefix: &str| checkpoint.names().any(|name| name.starts_with(prefix));
     let mut candidates = Vec::new();
     if has_any("discriminator_predictions.") {
-        candidates.push(Candidate::Served(Head::Discriminator));
+        candidates.push(HeadCandidate::Served(Head::Discriminator));
     }
     if let Some(labels) = rows("classifier.out_proj.weight") {
-        candidates.push(Candidate::Served(Head::Sequence { labels }));
+        candidates.push(HeadCandidate::Served(Head::Sequence { labels }));
     }
     match rows("classifier.weight") {
         // The projection of the first token, from which multiple choice computes one logit per choice.
         Some(_) if has_any("sequence_summary.") => {
-            candidates.push(Candidate::NotServed(NotServed::MultipleChoice));
+            candidates.push(HeadCandidate::NotServed(NotServed::MultipleChoice));
         }
         // Without the projection (`summary_use_proj`), multiple choice looks like a tagger with one label.
         Some(1) => candidates.extend([
-            Candidate::Served(Head::Token { labels: 1 }),
-            Candidate::NotServed(NotServed::MultipleChoice),
+            HeadCandidate::Served(Head::Token { labels: 1 }),
+            HeadCandidate::NotServed(NotServed::MultipleChoice),
         ]),
-        Some(labels) => candidates.push(Candidate::Served(Head::Token { labels })),
+        Some(labels) => candidates.push(HeadCandidate::Served(Head::Token { labels })),
         None => {}
     }
     if has_any("qa_outputs.") {
-        candidates.push(Candidate::Served(Head::QuestionAnswering));
+        candidates.push(HeadCandidate::Served(Head::QuestionAnswering));
     }
     if has_any("generator_predictions.") || has_any("generator_lm_head.") {
-        candidates.push(Candidate::NotServed(NotServed::LanguageModel));
+        candidates.push(HeadCandidate::NotServed(NotServed::LanguageModel));
     }
     candidates
 }
@@ -189,15 +189,15 @@ fn declared(config: &ModelConfig) -> Option<(&str, Architecture)> {
 
 /// The only candidate. A pre-training checkpoint may contain the generator's head beside the discriminator's, which is
 /// then the one to use.
-fn only(candidates: &[Candidate]) -> Option<&Candidate> {
-    const GENERATOR: Candidate = Candidate::NotServed(NotServed::LanguageModel);
+fn only(candidates: &[HeadCandidate]) -> Option<&HeadCandidate> {
+    const GENERATOR: HeadCandidate = HeadCandidate::NotServed(NotServed::LanguageModel);
     match candidates {
-        [only] | [only @ Candidate::Served(_), GENERATOR] => Some(only),
+        [only] | [only @ HeadCandidate::Served(_), GENERATOR] => Some(only),
         _ => None,
     }
 }
 
-fn listed(candidates: &[Candidate]) -> String {
+fn listed(candidates: &[HeadCandidate]) -> String {
     let names: Vec<_> = candidates.iter().map(ToString::to_string).collect();
     names.join("; ")
 }

@@ -43,7 +43,7 @@ pub fn respond<M: TaskMessage>(
     Response::new(ReceiverStream::new(sent))
 }
 
-type Outcome<R> = Result<R, ServiceError>;
+type RequestOutcome<R> = Result<R, ServiceError>;
 
 /// A stream that is being answered. Dropped, it takes back what has not begun to run.
 struct Exchange<M: TaskMessage> {
@@ -51,12 +51,12 @@ struct Exchange<M: TaskMessage> {
     call: Call,
     responses: mpsc::Sender<Result<M::Response, Status>>,
     /// The requests that were read and not answered, in order.
-    in_flight: VecDeque<AbortOnDropHandle<Outcome<M::Response>>>,
+    in_flight: VecDeque<AbortOnDropHandle<RequestOutcome<M::Response>>>,
     answered: u64,
 }
 
 /// Whether there are more requests to read.
-enum Input {
+enum StreamState {
     Open,
     Ended,
     /// There are, but none that can be read; why not.
@@ -107,23 +107,23 @@ impl<M: TaskMessage> Exchange<M> {
         let service = self.service.clone();
         let mut draining = std::pin::pin!(service.until_draining());
         let responses = self.responses.clone();
-        let mut input = Input::Open;
+        let mut input = StreamState::Open;
         loop {
-            let is_open = matches!(input, Input::Open);
+            let is_open = matches!(input, StreamState::Open);
             if self.in_flight.is_empty() && !is_open {
                 return match input {
-                    Input::Broken(error) => Err(End::Stream(error)),
-                    Input::Open | Input::Ended => Ok(()),
+                    StreamState::Broken(error) => Err(End::Stream(error)),
+                    StreamState::Open | StreamState::Ended => Ok(()),
                 };
             }
             let has_room = self.in_flight.len() < IN_FLIGHT;
             tokio::select! {
                 () = responses.closed() => return Err(End::ClientGone),
-                () = &mut draining, if is_open => input = Input::Broken(ServiceError::Draining),
+                () = &mut draining, if is_open => input = StreamState::Broken(ServiceError::Draining),
                 message = requests.message(), if is_open && has_room => match message {
                     Ok(Some(request)) => self.begin(request),
-                    Ok(None) => input = Input::Ended,
-                    Err(status) => input = Input::Broken(self.unreadable(&status)),
+                    Ok(None) => input = StreamState::Ended,
+                    Err(status) => input = StreamState::Broken(self.unreadable(&status)),
                 },
                 outcome = next(&mut self.in_flight) => {
                     self.in_flight.pop_front();
@@ -154,8 +154,8 @@ impl<M: TaskMessage> Exchange<M> {
 
 /// What became of the first of the requests, once it is known; never, without requests.
 async fn next<R>(
-    in_flight: &mut VecDeque<AbortOnDropHandle<Outcome<R>>>,
-) -> Result<Outcome<R>, JoinError> {
+    in_flight: &mut VecDeque<AbortOnDropHandle<RequestOutcome<R>>>,
+) -> Result<RequestOutcome<R>, JoinError> {
     match in_flight.front_mut() {
         Some(first) => poll_fn(|context| Pin::new(&mut *first).poll(context)).await,
         None => pending().await,

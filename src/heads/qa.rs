@@ -65,7 +65,7 @@ pub fn decode(windows: &[QaWindow], options: QaOptions) -> QaDecoded {
         .reduce(f64::min);
 
     let mut total = LogSumExp::default();
-    let mut best: BinaryHeap<Reverse<Candidate>> = BinaryHeap::new();
+    let mut best: BinaryHeap<Reverse<SpanCandidate>> = BinaryHeap::new();
     each_span(&windows, options.max_answer_tokens.get(), |candidate| {
         total.add(candidate.logit);
         if best.len() < options.top_k.get() {
@@ -127,7 +127,7 @@ fn readable<'a>(windows: &[QaWindow<'a>]) -> Vec<Readable<'a>> {
 }
 
 /// Calls `found` once for each admissible span, with its highest logit in any window.
-fn each_span(windows: &[Readable], max_answer_tokens: usize, mut found: impl FnMut(Candidate)) {
+fn each_span(windows: &[Readable], max_answer_tokens: usize, mut found: impl FnMut(SpanCandidate)) {
     let longest = windows
         .iter()
         .map(|window| window.context.len())
@@ -162,7 +162,7 @@ fn each_span(windows: &[Readable], max_answer_tokens: usize, mut found: impl FnM
             }
         }
         for (length, &logit) in by_length.iter().enumerate() {
-            found(Candidate {
+            found(SpanCandidate {
                 logit,
                 start,
                 end: start + length + 1,
@@ -174,15 +174,15 @@ fn each_span(windows: &[Readable], max_answer_tokens: usize, mut found: impl FnM
 
 /// A candidate span. A greater candidate is a better one.
 #[derive(Clone, Copy, PartialEq)]
-struct Candidate {
+struct SpanCandidate {
     logit: f64,
     start: usize,
     end: usize,
 }
 
-impl Eq for Candidate {}
+impl Eq for SpanCandidate {}
 
-impl Ord for Candidate {
+impl Ord for SpanCandidate {
     fn cmp(&self, other: &Self) -> Ordering {
         self.logit
             .total_cmp(&other.logit)
@@ -191,7 +191,7 @@ impl Ord for Candidate {
     }
 }
 
-impl PartialOrd for Candidate {
+impl PartialOrd for SpanCandidate {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

@@ -45,7 +45,7 @@ const LETTERS: [(u8, [u8; 2]); 4] = [
 
 /// The format of labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Form {
+enum LabelForm {
     /// Names without positions.
     #[default]
     Names,
@@ -58,19 +58,19 @@ enum Form {
 }
 
 /// The formats to look for. Of equally good ones, the first is used.
-const FORMS: [Form; 6] = [
-    Form::Prefix('-'),
-    Form::Suffix('-'),
-    Form::Prefix('_'),
-    Form::Suffix('_'),
-    Form::Prefix(':'),
-    Form::Suffix(':'),
+const FORMS: [LabelForm; 6] = [
+    LabelForm::Prefix('-'),
+    LabelForm::Suffix('-'),
+    LabelForm::Prefix('_'),
+    LabelForm::Suffix('_'),
+    LabelForm::Prefix(':'),
+    LabelForm::Suffix(':'),
 ];
 
 /// The scheme of a set of labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scheme {
-    form: Form,
+    form: LabelForm,
     /// Bits of the [`LETTERS`] groups that are positions.
     letters: u8,
 }
@@ -88,7 +88,7 @@ impl Scheme {
         {
             let letters = labels.iter().filter_map(|label| letter_of(label));
             return Self {
-                form: Form::Letters,
+                form: LabelForm::Letters,
                 letters: letters.fold(0, |letters, letter| letters | group_of(letter)),
             };
         }
@@ -170,7 +170,7 @@ impl Tag<'_> {
     }
 }
 
-impl Form {
+impl LabelForm {
     /// Splits a label into its letter and kind, if it has a letter.
     fn split(self, label: &str) -> Option<(u8, &str)> {
         match self {

@@ -67,7 +67,7 @@ struct Request<'r> {
 }
 
 /// Why one attempt failed.
-enum Failure {
+enum RequestFailure {
     /// Worth a retry.
     Passing(Trouble),
     /// A retry would fail too.
@@ -87,8 +87,8 @@ enum TroubleKind {
 }
 
 impl Trouble {
-    fn of_network(url: &str, error: &ureq::Error) -> Failure {
-        Failure::Passing(Self {
+    fn of_network(url: &str, error: &ureq::Error) -> RequestFailure {
+        RequestFailure::Passing(Self {
             host: Origin::of(url),
             kind: TroubleKind::Network(error.to_string()),
             retry_after: None,
@@ -267,13 +267,13 @@ impl Client {
         true
     }
 
-    fn retried<T>(&self, mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T, HubError> {
+    fn retried<T>(&self, mut attempt: impl FnMut() -> Result<T, RequestFailure>) -> Result<T, HubError> {
         let mut failures = 0;
         loop {
             let trouble = match attempt() {
                 Ok(value) => return Ok(value),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Passing(trouble)) => trouble,
+                Err(RequestFailure::Final(error)) => return Err(error),
+                Err(RequestFailure::Passing(trouble)) => trouble,
             };
             failures += 1;
             if !self.wait(failures, trouble.retry_after, &trouble.kind.to_string()) {
@@ -287,9 +287,9 @@ impl Client {
         &self,
         request: Request<'_>,
         reference: &ModelReference,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<Body>, RequestFailure> {
         let nonsense = |url: &str, reason: &str| {
-            Failure::Final(HubError::Answer {
+            RequestFailure::Final(HubError::Answer {
                 url: url.to_owned(),
                 reason: reason.to_owned(),
             })
@@ -328,7 +328,7 @@ impl Client {
         url: &str,
         request: &Request<'_>,
         within_hub: bool,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<Body>, RequestFailure> {
         let mut builder = if request.head {
             self.agent.head(url)
         } else {
@@ -341,13 +341,13 @@ impl Client {
             builder = builder.header(header::RANGE, format!("bytes={from}-"));
         }
         let untrusted = |reason: &dyn fmt::Display| {
-            Failure::Final(HubError::Untrusted {
+            RequestFailure::Final(HubError::Untrusted {
                 endpoint: Origin::of(url).to_string(),
                 reason: reason.to_string(),
             })
         };
         builder.call().map_err(|error| match error {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::Final(HubError::Answer {
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => RequestFailure::Final(HubError::Answer {
                 url: url.to_owned(),
                 reason: error.to_string(),
             }),
@@ -366,7 +366,7 @@ impl Client {
         url: &str,
         within_hub: bool,
         reference: &ModelReference,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<Body>, RequestFailure> {
         let status = response.status().as_u16();
         // 416 (range not satisfiable) is left to the caller, who asked for the range.
         if response.status().is_success() || status == 416 {
@@ -375,13 +375,13 @@ impl Client {
         if retry::is_passing(status) {
             let retry_after = text(response.headers(), "retry-after");
             let seconds = retry_after.and_then(|text| text.trim().parse().ok());
-            return Err(Failure::Passing(Trouble {
+            return Err(RequestFailure::Passing(Trouble {
                 host: Origin::of(url),
                 kind: TroubleKind::Status(status),
                 retry_after: seconds.map(Duration::from_secs),
             }));
         }
-        Err(Failure::Final(if within_hub {
+        Err(RequestFailure::Final(if within_hub {
             refusal(&self.settings, reference, status, response.headers())
         } else {
             HubError::Answer {

@@ -18,18 +18,18 @@ const DESCRIPTION: &[&str] = &[
 const TOKENIZERS: &[&str] = &["tokenizer.json", "vocab.txt"];
 
 /// A format of weights: one file, or shards with an index.
-struct Format {
+struct WeightsFormat {
     stem: &'static str,
     extension: &'static str,
 }
 
 /// Readable formats, in order of preference.
-const FORMATS: &[Format] = &[
-    Format {
+const FORMATS: &[WeightsFormat] = &[
+    WeightsFormat {
         stem: "model",
         extension: "safetensors",
     },
-    Format {
+    WeightsFormat {
         stem: "pytorch_model",
         extension: "bin",
     },

@@ -90,7 +90,7 @@ pub struct AnswerSpan {
 
 /// How answers are chosen and written.
 #[derive(Clone, Copy)]
-struct Choice {
+struct AnswerOptions {
     top_k: NonZeroUsize,
     max_answer_tokens: NonZeroUsize,
     no_answer: bool,
@@ -120,7 +120,7 @@ impl Operation for QaRequest {
         check_stride(stride, window_tokens(&model))?;
         let items = items(self)?;
         let bytes = check(&items, &model.info.limits)?;
-        let choose_all = move |_: &LoadedModel, items: Vec<Prepared>, outputs: Vec<_>| {
+        let choose_all = move |_: &LoadedModel, items: Vec<TokenizedItem>, outputs: Vec<_>| {
             let mut outputs = outputs.as_slice();
             let mut results = Vec::with_capacity(items.len());
             for item in &items {
@@ -153,18 +153,18 @@ impl TaskOperation for QaRequest {
 }
 
 /// A question and its context as tokens, and the context's windows.
-struct Prepared {
+struct TokenizedItem {
     question_tokens: usize,
     context: String,
     tokens: TokenizedText,
     windows: Vec<Window>,
 }
 
-fn choice(request: &QaRequest, defaults: &RequestDefaults) -> Result<Choice, ServiceError> {
+fn choice(request: &QaRequest, defaults: &RequestDefaults) -> Result<AnswerOptions, ServiceError> {
     let top_k = request.top_k.or(defaults.top_k);
     let top_k = top_k.map_or(NonZeroUsize::MIN, NonZeroUsize::from);
     check_top_k(top_k)?;
-    Ok(Choice {
+    Ok(AnswerOptions {
         top_k,
         max_answer_tokens: request
             .max_answer_tokens
@@ -225,7 +225,7 @@ fn prepare_all(
     model: &LoadedModel,
     items: &Inputs<QaItem>,
     stride: Option<usize>,
-) -> Result<(Vec<Prepared>, Vec<Sequence>), ServiceError> {
+) -> Result<(Vec<TokenizedItem>, Vec<Sequence>), ServiceError> {
     let special = model.tokenizer.special_tokens();
     let tokenize = |text: &str, index: usize, field: &str| {
         let tokens = model
@@ -261,7 +261,7 @@ fn prepare_all(
                 .map(|window| pair(special, &question.ids, &tokens.ids[window.tokens.clone()])),
         );
         let (question_tokens, context) = (question.ids.len(), item.context.clone());
-        prepared.push(Prepared {
+        prepared.push(TokenizedItem {
             question_tokens,
             context,
             tokens,
@@ -294,7 +294,7 @@ fn split(
     }
 }
 
-fn choose(item: &Prepared, outputs: &[SequenceOutput], choice: Choice) -> QaAnswers {
+fn choose(item: &TokenizedItem, outputs: &[SequenceOutput], choice: AnswerOptions) -> QaAnswers {
     // [CLS] question [SEP]
     let before = item.question_tokens + 2;
     let windows: Vec<QaWindow<'_>> = item

@@ -50,7 +50,7 @@ impl Service {
             prepare,
             decode,
         } = run;
-        let tally = Tally::new(model.queue.statistics());
+        let tally = StatisticsGuard::new(model.queue.statistics());
         let worker = Arc::clone(model);
         let started = Instant::now();
         let (prepared, sequences) = self
@@ -94,13 +94,13 @@ fn check_types(model: &LoadedModel, sequences: &[Sequence]) -> Result<(), Servic
 }
 
 /// Counts a request once: as answered, or else, when it is dropped, as failed.
-struct Tally<'a> {
+struct StatisticsGuard<'a> {
     statistics: &'a ModelStatistics,
     started: Instant,
     answered: bool,
 }
 
-impl<'a> Tally<'a> {
+impl<'a> StatisticsGuard<'a> {
     fn new(statistics: &'a ModelStatistics) -> Self {
         Self {
             statistics,
@@ -121,7 +121,7 @@ impl<'a> Tally<'a> {
     }
 }
 
-impl Drop for Tally<'_> {
+impl Drop for StatisticsGuard<'_> {
     fn drop(&mut self) {
         if !self.answered {
             self.statistics.request_failed(self.started.elapsed());

@@ -11,11 +11,11 @@ use super::tokenizer::Tokenizer;
 /// The tokenizers in use. Cheap to clone; clones share.
 #[derive(Clone, Default)]
 pub struct SharedTokenizers {
-    in_use: Arc<Mutex<Vec<InUse>>>,
+    in_use: Arc<Mutex<Vec<TokenizerInUse>>>,
 }
 
 /// A tokenizer that a model may still use.
-struct InUse {
+struct TokenizerInUse {
     definition: String,
     max_tokens: Option<usize>,
     tokenizer: Weak<Tokenizer>,
@@ -49,7 +49,7 @@ impl SharedTokenizers {
             Some(rows) => tokenizer.for_rows(rows)?,
             None => tokenizer,
         });
-        in_use.push(InUse {
+        in_use.push(TokenizerInUse {
             definition: text,
             max_tokens: definition.max_tokens,
             tokenizer: Arc::downgrade(&tokenizer),

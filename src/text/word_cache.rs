@@ -27,13 +27,13 @@ pub(super) struct WordCache(Cache<Box<str>, Word>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Word {
-    tokens: [Token; MOST_TOKENS],
+    tokens: [CachedToken; MOST_TOKENS],
     count: u8,
 }
 
 /// A token of a word: its id, its byte range in the word, and the index of the pre-tokenizer's part that contains it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Token {
+struct CachedToken {
     id: u32,
     start: u8,
     end: u8,
@@ -126,7 +126,7 @@ impl Word {
         let first_part = text.words.get(tokens.start).copied().flatten();
         for (token, place) in tokens.zip(&mut word.tokens) {
             let Range { start, end } = text.offsets[token];
-            *place = Token {
+            *place = CachedToken {
                 id: text.ids[token],
                 start: byte(start)?,
                 end: byte(end)?,

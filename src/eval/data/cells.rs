@@ -15,12 +15,12 @@ pub struct Row<'t> {
     /// The first line of the row, counted from 1.
     pub line: usize,
     pub cells: Vec<Cow<'t, str>>,
-    quoted: Quoted,
+    quoted: QuotedCell,
 }
 
 /// Which cells of a row are quoted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Quoted {
+struct QuotedCell {
     /// At least one cell.
     any: bool,
     /// Every cell.
@@ -127,9 +127,9 @@ impl<'t> Rows<'t> {
     fn row(&mut self) -> Result<Row<'t>, DataError> {
         let (before, line) = (self.rest, self.line);
         let mut cells = Vec::new();
-        let mut quoted = Quoted {
+        let mut quoted = QuotedCell {
             all: true,
-            ..Quoted::default()
+            ..QuotedCell::default()
         };
         loop {
             let (cell, in_quotes) = self.cell()?;

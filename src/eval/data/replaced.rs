@@ -27,7 +27,7 @@ impl ReplacedText {
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct ReplacedLine {
     text: String,
     replaced: Vec<(usize, usize)>,
 }
@@ -44,7 +44,7 @@ pub fn read(text: &str) -> Result<Vec<ReplacedText>, DataError> {
     lines
         .map(|(index, line)| {
             let number = index + 1;
-            let Line { text, replaced } = serde_json::from_str(line).map_err(|error| {
+            let ReplacedLine { text, replaced } = serde_json::from_str(line).map_err(|error| {
                 let wanted = "a line is {\"text\": \"…\", \"replaced\": [[start, end], …]}";
                 DataError {
                     line: number,

@@ -33,7 +33,7 @@ pub fn read(text: &str) -> Result<Vec<Question>, DataError> {
     let mut questions = Vec::new();
     for document in serde_json::Deserializer::from_str(text).into_iter::<Document>() {
         let document = document.map_err(|error| DataError::from_json(&error, wanted))?;
-        for Entry { paragraphs } in document.entries {
+        for ArticleEntry { paragraphs } in document.entries {
             for Paragraph { context, qas } in paragraphs {
                 let context: Arc<str> = context.into();
                 for asked in qas {
@@ -54,20 +54,20 @@ pub fn read(text: &str) -> Result<Vec<Question>, DataError> {
 
 /// A JSON value at the top level of a file: `{"data": […]}`, a list, or a row.
 struct Document {
-    entries: Vec<Entry>,
+    entries: Vec<ArticleEntry>,
 }
 
 /// An article. A row counts as an article of one question.
 #[derive(Deserialize)]
 #[serde(try_from = "Fields")]
-struct Entry {
+struct ArticleEntry {
     paragraphs: Vec<Paragraph>,
 }
 
 /// The fields that a document or one of its entries may have.
 #[derive(Deserialize)]
 struct Fields {
-    data: Option<Vec<Entry>>,
+    data: Option<Vec<ArticleEntry>>,
     paragraphs: Option<Vec<Paragraph>>,
     context: Option<String>,
     id: Option<Id>,
@@ -80,19 +80,19 @@ struct Fields {
 #[derive(Deserialize)]
 struct Paragraph {
     context: String,
-    qas: Vec<Asked>,
+    qas: Vec<QuestionEntry>,
 }
 
 #[derive(Deserialize)]
-#[serde(try_from = "AskedFields")]
-struct Asked {
+#[serde(try_from = "QuestionFields")]
+struct QuestionEntry {
     id: Option<String>,
     question: String,
     answers: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct AskedFields {
+struct QuestionFields {
     id: Option<Id>,
     question: String,
     answers: Option<Answers>,
@@ -115,14 +115,14 @@ enum Id {
     expecting = "`answers` is a list of {\"text\": …}, or {\"text\": […]}"
 )]
 enum Answers {
-    Objects(Vec<Answer>),
+    Objects(Vec<GoldAnswer>),
     Lists { text: Vec<String> },
-    One(Answer),
+    One(GoldAnswer),
     Texts(Vec<String>),
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct GoldAnswer {
     text: String,
 }
 
@@ -164,7 +164,7 @@ impl Fields {
     }
 }
 
-impl TryFrom<Fields> for Entry {
+impl TryFrom<Fields> for ArticleEntry {
     type Error = String;
 
     fn try_from(fields: Fields) -> Result<Self, String> {
@@ -175,7 +175,7 @@ impl TryFrom<Fields> for Entry {
         if fields.question.is_none() && fields.context.is_none() {
             return Err(missing("paragraphs"));
         }
-        let asked = AskedFields {
+        let asked = QuestionFields {
             id: fields.id,
             question: fields.question.ok_or_else(|| missing("question"))?,
             answers: fields.answers,
@@ -192,10 +192,10 @@ impl TryFrom<Fields> for Entry {
     }
 }
 
-impl TryFrom<AskedFields> for Asked {
+impl TryFrom<QuestionFields> for QuestionEntry {
     type Error = String;
 
-    fn try_from(fields: AskedFields) -> Result<Self, String> {
+    fn try_from(fields: QuestionFields) -> Result<Self, String> {
         let id = fields.id.map(|id| match id {
             Id::Text(id) => id,
             Id::Number(id) => id.to_string(),

@@ -83,7 +83,7 @@ impl<'t> TagLayout<'t> {
             width: None,
             tags: HashSet::new(),
         };
-        let is_word = |line: &&Line<'_>| {
+        let is_word = |line: &&TagLine<'_>| {
             !line.text.starts_with('#') && !layout.is_beside_words(&layout.columns(line.text))
         };
         let certain = words.iter().find(is_word);
@@ -122,7 +122,7 @@ impl<'t> TagLayout<'t> {
 
     /// Whether a line at a sentence's start is a comment: `# text = …`, `# id … domain=en`. A word may begin with `#`
     /// too, but then its line has the form of the others.
-    pub fn is_comment(&self, line: &Line<'_>) -> Result<bool, DataError> {
+    pub fn is_comment(&self, line: &TagLine<'_>) -> Result<bool, DataError> {
         if !line.starts || !line.text.starts_with('#') {
             return Ok(false);
         }
@@ -169,7 +169,7 @@ impl<'t> TagLayout<'t> {
     /// of the lines before.
     pub fn check_width(
         &self,
-        line: &Line<'_>,
+        line: &TagLine<'_>,
         found: usize,
         width: &mut Option<usize>,
     ) -> Result<(), DataError> {
@@ -195,7 +195,7 @@ impl<'t> TagLayout<'t> {
     /// The word and its tag, from a line's cells.
     pub fn word_and_tag<'l>(
         &self,
-        line: &Line<'_>,
+        line: &TagLine<'_>,
         columns: &[&'l str],
     ) -> Result<(&'l str, &'l str), DataError> {
         let word = columns.get(self.word_column).copied();
@@ -213,14 +213,14 @@ impl<'t> TagLayout<'t> {
 }
 
 #[derive(Clone, Copy)]
-pub struct Line<'t> {
+pub struct TagLine<'t> {
     pub number: usize,
     pub text: &'t str,
     /// No word of its sentence comes before it.
     pub starts: bool,
 }
 
-impl<'t> Line<'t> {
+impl<'t> TagLine<'t> {
     /// `index` is counted from 0.
     pub fn new(index: usize, text: &'t str, starts: bool) -> Self {
         Self {
@@ -242,11 +242,11 @@ impl<'t> Line<'t> {
 }
 
 /// The lines of words that can't be comments: within a sentence, or without `#`. The header is not included.
-fn certain_words(text: &str, comments: Option<bool>, header: Option<usize>) -> Vec<Line<'_>> {
+fn certain_words(text: &str, comments: Option<bool>, header: Option<usize>) -> Vec<TagLine<'_>> {
     let mut words = Vec::new();
     let mut within = false;
     for (index, text) in text.lines().enumerate() {
-        let line = Line::new(index, text, !within);
+        let line = TagLine::new(index, text, !within);
         if line.is_between() {
             within = false;
         } else if header != Some(line.number)
@@ -343,7 +343,7 @@ fn is_beside_words(cell: &str) -> bool {
 }
 
 /// Whether the first column counts the words of each sentence from 1, as in CoNLL-U, with a word and its tag after it.
-fn are_numbered(lines: &[Line<'_>], separator: Separator) -> bool {
+fn are_numbered(lines: &[TagLine<'_>], separator: Separator) -> bool {
     let mut next = 1;
     let mut any = false;
     for line in lines {
@@ -370,7 +370,7 @@ fn header(
     numbers: ColumnNumbers,
 ) -> Option<(usize, usize)> {
     let lines = text.lines().enumerate();
-    let lines = lines.map(|(index, text)| Line::new(index, text, true));
+    let lines = lines.map(|(index, text)| TagLine::new(index, text, true));
     let mut of_words = lines.filter(|line| !line.is_between() && !line.text.starts_with('#'));
     let first = of_words.next()?;
     let separator = separator.unwrap_or(if first.text.contains('\t') {

@@ -69,13 +69,13 @@ struct Parameters {
 
 pub(super) struct QuestionAnswering {
     items: Inputs<Item>,
-    choice: Choice,
-    cut: Cut,
+    choice: AnswerChoice,
+    cut: WindowCut,
 }
 
 /// How contexts are cut into windows.
 #[derive(Clone, Copy)]
-struct Cut {
+struct WindowCut {
     window_tokens: usize,
     stride: usize,
     /// Whether the request says so.
@@ -83,7 +83,7 @@ struct Cut {
 }
 
 /// How logits become an answer.
-struct Choice {
+struct AnswerChoice {
     top_k: usize,
     max_answer_tokens: NonZeroUsize,
     no_answer: bool,
@@ -92,7 +92,7 @@ struct Choice {
 
 pub(super) struct Prepared {
     items: Vec<PreparedItem>,
-    choice: Choice,
+    choice: AnswerChoice,
 }
 
 /// A question and its context as tokens, and the context's windows.
@@ -112,8 +112,8 @@ impl Pipeline for QuestionAnswering {
         model: &LoadedModel,
     ) -> Result<Self, ServiceError> {
         let parameters: Parameters = parameters::read(parameters, &[])?;
-        let cut = Cut::of(&parameters, model)?;
-        let choice = Choice::of(&parameters)?;
+        let cut = WindowCut::of(&parameters, model)?;
+        let choice = AnswerChoice::of(&parameters)?;
         let limits = &model.info.limits;
         let items = items(inputs)?;
         items.check_count("inputs", limits)?;
@@ -189,7 +189,7 @@ impl Pipeline for QuestionAnswering {
     }
 }
 
-impl Choice {
+impl AnswerChoice {
     fn of(parameters: &Parameters) -> Result<Self, ServiceError> {
         let (name, top_k) = match (parameters.top_k, parameters.topk) {
             (None, Some(topk)) => ("topk", topk.get()),
@@ -220,7 +220,7 @@ impl Choice {
     }
 }
 
-impl Cut {
+impl WindowCut {
     fn of(parameters: &Parameters, model: &LoadedModel) -> Result<Self, ServiceError> {
         let most = model.info.max_tokens;
         // A window longer than what the model reads would only fail in transformers.
@@ -283,7 +283,7 @@ fn bad_stride(reason: String) -> ServiceError {
 impl PreparedItem {
     /// What all windows answer, taken together: equal texts, whatever their case, are one answer, with the place of the
     /// first and the scores of all.
-    fn answers(&self, outputs: &[SequenceOutput], cls: u32, choice: &Choice) -> PipelineAnswers {
+    fn answers(&self, outputs: &[SequenceOutput], cls: u32, choice: &AnswerChoice) -> PipelineAnswers {
         let offsets = OffsetMap::new(&self.context, OffsetEncoding::Codepoint);
         let mut no_answer_score: Option<f32> = None;
         let mut answers: Vec<PipelineAnswer> = Vec::new();

@@ -13,7 +13,7 @@ use crate::error::ServiceError;
 /// A question and its context as they are sent, or several in lists.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct QuestionsWithContexts {
     question: Inputs<String>,
     context: Inputs<String>,
 }
@@ -37,7 +37,7 @@ pub(super) fn items(value: Value) -> Result<Inputs<Item>, ServiceError> {
         return several(asked);
     }
     pipeline::inputs(value, |value, place| {
-        let Object(Asked { question, context }) = json::read(value, place)?;
+        let Object(QuestionsWithContexts { question, context }) = json::read(value, place)?;
         let alone = |texts: Inputs<String>, name| {
             let is_list = texts.is_list();
             let place = format!("{place}.{name}");
@@ -59,7 +59,7 @@ pub(super) fn items(value: Value) -> Result<Inputs<Item>, ServiceError> {
 }
 
 /// Questions that share a context, or have one each.
-fn several(Asked { question, context }: Asked) -> Result<Inputs<Item>, ServiceError> {
+fn several(QuestionsWithContexts { question, context }: QuestionsWithContexts) -> Result<Inputs<Item>, ServiceError> {
     let counts = (question.items().len(), context.items().len());
     let fits = match (question.is_list(), context.is_list()) {
         (_, false) => true,

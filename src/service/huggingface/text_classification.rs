@@ -59,13 +59,13 @@ fn top_k<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TopK>, D::
 }
 
 /// One input: a text, or two.
-struct Texts {
-    first: Part,
-    second: Option<Part>,
+struct TextInput {
+    first: TextPart,
+    second: Option<TextPart>,
 }
 
 /// A text and where in the request it stands.
-struct Part {
+struct TextPart {
     text: String,
     place: String,
 }
@@ -110,21 +110,21 @@ const ONE_SEQUENCE: &str =
     "an input is classified as one sequence, whose rest is cut off or refused";
 
 pub(super) struct TextClassification {
-    inputs: Inputs<Texts>,
+    inputs: Inputs<TextInput>,
     cut: Option<Cut>,
-    choice: Choice,
+    choice: LabelChoice,
 }
 
 /// How logits become an answer.
-pub(super) struct Choice {
+pub(super) struct LabelChoice {
     top_k: Option<NonZeroUsize>,
     function: ScoreFunction,
-    shape: Shape,
+    shape: AnswerShape,
 }
 
 /// How labels stand in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
+enum AnswerShape {
     /// A list for each input, all in a list.
     Ranked,
     /// As the pipeline does with `return_all_scores: true`: in the order of the model's outputs, and for a lone pair without
@@ -135,7 +135,7 @@ enum Shape {
 }
 
 impl Pipeline for TextClassification {
-    type Prepared = Choice;
+    type Prepared = LabelChoice;
 
     fn read(
         inputs: Value,
@@ -147,19 +147,19 @@ impl Pipeline for TextClassification {
         let inputs = pipeline::inputs(inputs, texts)?;
         let limits = &model.info.limits;
         inputs.check_count("inputs", limits)?;
-        for part in inputs.items().iter().flat_map(Texts::parts) {
+        for part in inputs.items().iter().flat_map(TextInput::parts) {
             check_length(&part.text, limits, || part.place.clone())?;
         }
         let usual = || default_function(model.info.problem_type, model.info.labels.len());
         let shape = match (parameters.top_k, parameters.return_all_scores) {
-            (None, Some(true)) => Shape::AllScores { is_lone_pair },
-            (None, Some(false)) => Shape::BestScore { is_lone_pair },
-            _ => Shape::Ranked,
+            (None, Some(true)) => AnswerShape::AllScores { is_lone_pair },
+            (None, Some(false)) => AnswerShape::BestScore { is_lone_pair },
+            _ => AnswerShape::Ranked,
         };
         Ok(Self {
             inputs,
             cut: parameters.cut(model.info.max_tokens),
-            choice: Choice {
+            choice: LabelChoice {
                 top_k: match parameters.top_k {
                     Some(TopK::Best(count)) => Some(count),
                     Some(TopK::All) | None => None,
@@ -171,13 +171,13 @@ impl Pipeline for TextClassification {
     }
 
     fn bytes(&self) -> usize {
-        let parts = self.inputs.items().iter().flat_map(Texts::parts);
+        let parts = self.inputs.items().iter().flat_map(TextInput::parts);
         parts.map(|part| part.text.len()).sum()
     }
 
-    fn prepare(self, model: &LoadedModel) -> Result<(Choice, Vec<Sequence>), ServiceError> {
-        let encode = |(index, texts): (usize, &Texts)| {
-            let tokenize = |part: &Part| model.tokenizer.tokenize(&part.text);
+    fn prepare(self, model: &LoadedModel) -> Result<(LabelChoice, Vec<Sequence>), ServiceError> {
+        let encode = |(index, texts): (usize, &TextInput)| {
+            let tokenize = |part: &TextPart| model.tokenizer.tokenize(&part.text);
             let tokens = texts.parts().map(tokenize).collect::<Result<Vec<_>, _>>();
             let tokens = tokens.map_err(ServiceError::internal)?;
             let place = self.inputs.place("inputs", index);
@@ -189,11 +189,11 @@ impl Pipeline for TextClassification {
     }
 
     fn decode(
-        choice: Choice,
+        choice: LabelChoice,
         model: &LoadedModel,
         outputs: &[SequenceOutput],
     ) -> Result<PipelineOutput, ServiceError> {
-        let Choice {
+        let LabelChoice {
             top_k,
             function,
             shape,
@@ -203,8 +203,8 @@ impl Pipeline for TextClassification {
             |top_k| move |output: &SequenceOutput| best(&output.logits, names, function, top_k);
         let outputs = outputs.iter();
         Ok(match shape {
-            Shape::Ranked => PipelineOutput::Labels(outputs.map(ranked(top_k)).collect()),
-            Shape::AllScores { is_lone_pair } => {
+            AnswerShape::Ranked => PipelineOutput::Labels(outputs.map(ranked(top_k)).collect()),
+            AnswerShape::AllScores { is_lone_pair } => {
                 let all = outputs.map(|output| in_order(&output.logits, names, function));
                 if is_lone_pair {
                     PipelineOutput::LabelList(all.flatten().collect())
@@ -212,7 +212,7 @@ impl Pipeline for TextClassification {
                     PipelineOutput::Labels(all.collect())
                 }
             }
-            Shape::BestScore { is_lone_pair } => {
+            AnswerShape::BestScore { is_lone_pair } => {
                 let mut best: Vec<_> = outputs.flat_map(ranked(Some(NonZeroUsize::MIN))).collect();
                 match best.pop() {
                     Some(only) if is_lone_pair => PipelineOutput::Label(only),
@@ -243,15 +243,15 @@ impl Parameters {
     }
 }
 
-impl Texts {
-    fn parts(&self) -> impl Iterator<Item = &Part> {
+impl TextInput {
+    fn parts(&self) -> impl Iterator<Item = &TextPart> {
         std::iter::once(&self.first).chain(&self.second)
     }
 }
 
 /// A string, `{"text", "text_pair"}`, or `[["text", "text_pair"]]`, which the pipeline still takes.
-fn texts(value: Value, place: &str) -> Result<Texts, ServiceError> {
-    let part = |text: String, below: &str| Part {
+fn texts(value: Value, place: &str) -> Result<TextInput, ServiceError> {
+    let part = |text: String, below: &str| TextPart {
         text,
         place: format!("{place}{below}"),
     };
@@ -260,14 +260,14 @@ fn texts(value: Value, place: &str) -> Result<Texts, ServiceError> {
     match value {
         Value::Object(_) => {
             let Object(Pair { text, text_pair }) = json::read(value, place)?;
-            Ok(Texts {
+            Ok(TextInput {
                 first: part(text, ".text"),
                 second: second(text_pair.unwrap_or_default(), ".text_pair"),
             })
         }
         Value::Array(nested) if matches!(nested.as_slice(), [Value::Array(_)]) => {
             let [(text, text_pair)]: [(String, String); 1] = json::read(nested.into(), place)?;
-            Ok(Texts {
+            Ok(TextInput {
                 first: part(text, "[0][0]"),
                 second: second(text_pair, "[0][1]"),
             })
@@ -277,7 +277,7 @@ fn texts(value: Value, place: &str) -> Result<Texts, ServiceError> {
             reason: "a pair of texts is written as {\"text\": \"…\", \"text_pair\": \"…\"}"
                 .to_owned(),
         }),
-        text => Ok(Texts {
+        text => Ok(TextInput {
             first: part(json::read(text, place)?, ""),
             second: None,
         }),

@@ -63,12 +63,12 @@ pub(super) struct TokenClassification {
     texts: Inputs<Text>,
     /// Whether the answer is a list of one for each text.
     is_list: bool,
-    choice: Choice,
+    choice: EntityChoice,
     stride: Option<usize>,
 }
 
 /// How logits become an answer.
-struct Choice {
+struct EntityChoice {
     aggregation: Aggregation,
     ignored: Vec<String>,
 }
@@ -76,7 +76,7 @@ struct Choice {
 pub(super) struct Prepared {
     texts: Vec<Windowed>,
     is_list: bool,
-    choice: Choice,
+    choice: EntityChoice,
     /// Whether windows are tagged one by one.
     by_window: bool,
 }
@@ -122,7 +122,7 @@ impl Pipeline for TokenClassification {
             // A lone list of words too is answered by a list.
             is_list: is_split || texts.is_list(),
             texts,
-            choice: Choice {
+            choice: EntityChoice {
                 // The pipeline's default, unlike that of /tag.
                 aggregation: strategy.unwrap_or(Aggregation::None),
                 ignored,
@@ -252,7 +252,7 @@ fn tag_whole(
     text: &Windowed,
     outputs: &[SequenceOutput],
     model: &LoadedModel,
-    choice: &Choice,
+    choice: &EntityChoice,
 ) -> Result<Vec<PipelineEntity>, ServiceError> {
     let count = text.tokens.len();
     let best = windows::most_context(&text.windows, count);
@@ -276,7 +276,7 @@ fn tag_by_window(
     text: &Windowed,
     outputs: &[SequenceOutput],
     model: &LoadedModel,
-    choice: &Choice,
+    choice: &EntityChoice,
 ) -> Result<Vec<PipelineEntity>, ServiceError> {
     let width = model.info.labels.len().max(1);
     let mut found = Vec::new();
@@ -302,7 +302,7 @@ fn read(
     stretch: Range<usize>,
     logits: &[&[f32]],
     model: &LoadedModel,
-    choice: &Choice,
+    choice: &EntityChoice,
 ) -> Result<Vec<PipelineEntity>, ServiceError> {
     let Windowed { text, tokens, .. } = text;
     let tagged: Vec<TaggedToken<'_>> = stretch

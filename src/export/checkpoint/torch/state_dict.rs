@@ -102,7 +102,7 @@ fn tensor<'a>(
                 (function, arguments) = (*inner, pickle.tuple(*tuple).ok_or_else(unusual)?);
             }
             (Global::RebuildTensor, [storage, offset, shape, strides, ..]) => {
-                let place = Place::from_arguments(pickle, [*storage, *offset, *shape, *strides])?;
+                let place = StoragePlace::from_arguments(pickle, [*storage, *offset, *shape, *strides])?;
                 return place.tensor(storages, place.storage.numbers).map(Some);
             }
             (
@@ -118,7 +118,7 @@ fn tensor<'a>(
                     ..,
                 ],
             ) => {
-                let place = Place::from_arguments(pickle, [*storage, *offset, *shape, *strides])?;
+                let place = StoragePlace::from_arguments(pickle, [*storage, *offset, *shape, *strides])?;
                 return place.tensor(storages, *numbers).map(Some);
             }
             (Global::OrderedDict | Global::Class, _) => return Ok(None),
@@ -129,14 +129,14 @@ fn tensor<'a>(
 }
 
 /// A tensor's position in its storage, in numbers.
-struct Place<'a> {
+struct StoragePlace<'a> {
     storage: StorageName<'a>,
     offset: u64,
     shape: Vec<u64>,
     strides: Vec<u64>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> StoragePlace<'a> {
     fn from_arguments(
         pickle: &Pickle<'a>,
         [storage, offset, shape, strides]: [Value<'a>; 4],
