@@ -13,7 +13,7 @@ use super::output::{BatchError, SequenceOutput};
 use super::policy::{self, BatchLimit, LOOK_AHEAD, Urgency};
 use super::schedule::Schedule;
 use super::sizing::BatchSizing;
-use super::throughput::Throughput;
+use super::throughput::ThroughputEstimate;
 use crate::inference::{Cores, Model, Sequence};
 use crate::telemetry::metrics::{DropReason, ModelMetrics};
 
@@ -74,7 +74,7 @@ pub struct Queue {
     metrics: ModelMetrics,
     entries: BTreeMap<Urgency, QueuedSequence>,
     tokens: usize,
-    throughput: Throughput,
+    throughput: ThroughputEstimate,
     /// This queue's contribution to the metric of waiting sequences. Queues with the same name add up there.
     shown: usize,
 }
@@ -95,7 +95,7 @@ impl Queue {
             metrics,
             entries: BTreeMap::new(),
             tokens: 0,
-            throughput: Throughput::default(),
+            throughput: ThroughputEstimate::default(),
             shown: 0,
         }
     }

@@ -9,12 +9,12 @@ const DECAY: f64 = 0.95;
 
 /// One worker's time per token of one model, weighted towards recent batches.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Throughput {
+pub struct ThroughputEstimate {
     tokens: f64,
     seconds: f64,
 }
 
-impl Throughput {
+impl ThroughputEstimate {
     /// Adds a batch of `tokens` tokens that took one worker `elapsed`.
     pub fn record(&mut self, tokens: usize, elapsed: Duration) {
         self.tokens = self.tokens * DECAY + float(tokens);
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     fn check(batches: &[(usize, u64)], tokens: usize, expected: std::ops::RangeInclusive<f64>) {
-        let mut throughput = Throughput::default();
+        let mut throughput = ThroughputEstimate::default();
         for &(tokens, milliseconds) in batches {
             throughput.record(tokens, Duration::from_millis(milliseconds));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::batches::{BatchTotals, MeanBatch};
-use super::load::{self, Arrivals, Plan, Target};
+use super::load::{self, Arrivals, LoadTarget, Plan};
 use super::statistics::Summary;
 
 /// The default number of requests in flight per worker.
@@ -54,7 +54,7 @@ pub struct Driven {
 
 impl Drive {
     /// Drives a target. `totals` reads its batch counts.
-    pub async fn run<T: Target>(
+    pub async fn run<T: LoadTarget>(
         &self,
         target: &Arc<T>,
         totals: impl AsyncFn() -> Option<BatchTotals>,
@@ -91,7 +91,7 @@ impl Drive {
         }
     }
 
-    async fn measure<T: Target>(
+    async fn measure<T: LoadTarget>(
         &self,
         target: &Arc<T>,
         arrivals: Arrivals,
@@ -121,14 +121,14 @@ impl Drive {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use super::super::load::{Failure, Outcome};
+    use super::super::load::{LoadFailure, Outcome};
     use super::*;
 
     /// Answers each request after a tenth of a second, in a batch of its own with five tokens.
     #[derive(Default)]
     struct Steady(AtomicU32);
 
-    impl Target for Steady {
+    impl LoadTarget for Steady {
         async fn send(&self, _: usize) -> Outcome {
             sleep(Duration::from_millis(100)).await;
             self.0.fetch_add(1, Ordering::SeqCst);
@@ -172,10 +172,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_share_of_nothing_ends_with_the_reasons() {
         struct Full;
-        impl Target for Full {
+        impl LoadTarget for Full {
             async fn send(&self, _: usize) -> Outcome {
                 sleep(Duration::from_millis(100)).await;
-                Err(Failure {
+                Err(LoadFailure {
                     kind: "429".to_owned(),
                     reason: "full".to_owned(),
                 })

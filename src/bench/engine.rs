@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::load::Sample;
+use super::load::LoadSample;
 use crate::batch::policy::{self, BatchLimit, LOOK_AHEAD};
 use crate::inference::{Cores, InferenceError, Model, Sequence};
 
@@ -48,7 +48,7 @@ pub struct Job<'a, M> {
 #[derive(Debug, Default)]
 pub struct EngineRun {
     /// One sample per request and run. A request's latency is the time of its batch.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<LoadSample>,
     /// The time at which each batch was done.
     pub batches: Vec<Duration>,
 }
@@ -73,7 +73,7 @@ pub fn run<M: Model>(
             let finished = start.elapsed();
             done.batches.push(finished);
             done.samples
-                .extend(job.requests.iter().map(|&request| Sample {
+                .extend(job.requests.iter().map(|&request| LoadSample {
                     request,
                     due,
                     finished,

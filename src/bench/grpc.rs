@@ -1,16 +1,16 @@
 //! The load's target over gRPC: one connection that carries all requests in flight.
 
 use super::BenchError;
-use super::grpc_client::{Client, Message, Unanswered};
-use super::load::{Failure, LONGEST_ANSWER, Outcome, Target};
-use super::requests::{Content, Request};
+use super::grpc_client::{GrpcClient, Message, Unanswered};
+use super::load::{LONGEST_ANSWER, LoadFailure, LoadTarget, Outcome};
+use super::requests::{Request, RequestContent};
 use super::subject::Subject;
 use crate::grpc::proto::electra as proto;
 use crate::task::Task;
 
 /// Requests to one server.
 pub struct GrpcTarget {
-    client: Client,
+    client: GrpcClient,
     requests: Vec<Message>,
 }
 
@@ -24,7 +24,7 @@ impl GrpcTarget {
         subjects: &[Subject],
         requests: &[Request],
     ) -> Result<Self, BenchError> {
-        let client = Client::new(address, LONGEST_ANSWER).map_err(std::io::Error::other)?;
+        let client = GrpcClient::new(address, LONGEST_ANSWER).map_err(std::io::Error::other)?;
         let prepare = |request: &Request| {
             let Subject { name, task, .. } = &subjects[request.subject];
             message(*task, name, &request.content)
@@ -36,20 +36,20 @@ impl GrpcTarget {
     }
 }
 
-impl Target for GrpcTarget {
+impl LoadTarget for GrpcTarget {
     async fn send(&self, request: usize) -> Outcome {
         let message = self.requests[request].clone();
         self.client.ask(message).await.map_err(|error| match error {
-            Unanswered::Refused { status, reason } => Failure::new(status.to_owned(), &reason),
-            Unanswered::Broken(error) => Failure::broken(error.source().unwrap_or(&*error)),
+            Unanswered::Refused { status, reason } => LoadFailure::new(status.to_owned(), &reason),
+            Unanswered::Broken(error) => LoadFailure::broken(error.source().unwrap_or(&*error)),
         })
     }
 }
 
-fn message(task: Task, model: &str, content: &Content) -> Message {
+fn message(task: Task, model: &str, content: &RequestContent) -> Message {
     let model = Some(model.to_owned());
     let text = match content {
-        Content::Question(item) => {
+        RequestContent::Question(item) => {
             return Message::Answer(proto::AnswerRequest {
                 question: Some(item.question.clone()),
                 context: Some(item.context.clone()),
@@ -57,7 +57,7 @@ fn message(task: Task, model: &str, content: &Content) -> Message {
                 ..Default::default()
             });
         }
-        Content::Text(text) => vec![text.clone()],
+        RequestContent::Text(text) => vec![text.clone()],
     };
     match task {
         Task::Discriminate => Message::Discriminate(proto::DiscriminateRequest {

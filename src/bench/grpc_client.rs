@@ -11,7 +11,7 @@ use crate::grpc::proto::electra::electra_client::ElectraClient;
 use crate::service::Timings;
 
 /// A client of one server, over one connection.
-pub struct Client(ElectraClient<Channel>);
+pub struct GrpcClient(ElectraClient<Channel>);
 
 /// A request of one of the tasks.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub enum Unanswered {
     Broken(Box<dyn Error + Send + Sync>),
 }
 
-impl Client {
+impl GrpcClient {
     /// A client of the server at HOST:PORT. The first request opens the connection. Responses of more than
     /// `longest_answer` bytes are refused. Call it within a tokio runtime.
     ///

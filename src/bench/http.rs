@@ -8,7 +8,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::load::{Failure, LONGEST_ANSWER, Outcome, Target};
+use super::load::{LONGEST_ANSWER, LoadFailure, LoadTarget, Outcome};
 use crate::service::Timings;
 
 /// Requests to one server.
@@ -45,7 +45,7 @@ impl HttpTarget {
     }
 }
 
-impl Target for HttpTarget {
+impl LoadTarget for HttpTarget {
     async fn send(&self, request: usize) -> Outcome {
         let HttpCall { uri, body } = &self.requests[request];
         let request = hyper::Request::builder()
@@ -53,22 +53,22 @@ impl Target for HttpTarget {
             .uri(uri)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(Full::new(body.clone()))
-            .map_err(|error| Failure::broken(&error))?;
+            .map_err(|error| LoadFailure::broken(&error))?;
         let response = self.client.request(request).await.map_err(|error| {
             let cause = std::error::Error::source(&error);
-            Failure::broken(cause.unwrap_or(&error))
+            LoadFailure::broken(cause.unwrap_or(&error))
         })?;
         let status = response.status();
         let timings = response.headers().get(Timings::HEADER);
         let timings = timings.and_then(|text| text.to_str().ok()?.parse().ok());
         let body = read(response)
             .await
-            .map_err(|error| Failure::broken(&*error))?;
+            .map_err(|error| LoadFailure::broken(&*error))?;
         if status.is_success() {
             return Ok(timings);
         }
         let text = String::from_utf8_lossy(&body);
-        Err(Failure::new(status.as_u16().to_string(), &text))
+        Err(LoadFailure::new(status.as_u16().to_string(), &text))
     }
 }
 

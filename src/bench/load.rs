@@ -23,24 +23,24 @@ pub const LONGEST_ANSWER: usize = 64 << 20;
 const LONGEST_REASON: usize = 300;
 
 /// Answers requests, identified by index.
-pub trait Target: Send + Sync + 'static {
+pub trait LoadTarget: Send + Sync + 'static {
     /// Sends a request and waits for its response.
     fn send(&self, request: usize) -> impl Future<Output = Outcome> + Send;
 }
 
 /// The timings of an answered request, if the server reports them.
-pub type Outcome = Result<Option<Timings>, Failure>;
+pub type Outcome = Result<Option<Timings>, LoadFailure>;
 
 /// Why a request was not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct LoadFailure {
     /// The key by which failures are counted: a status such as `429` or `UNAVAILABLE`, or `connection`.
     pub kind: String,
     /// A sentence about this failure.
     pub reason: String,
 }
 
-impl Failure {
+impl LoadFailure {
     /// A failure that the server reports.
     #[must_use]
     pub fn new(kind: String, reason: &str) -> Self {
@@ -90,7 +90,7 @@ pub struct Plan {
 
 /// The result of one request. Times count from the start of the load.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
+pub struct LoadSample {
     /// The request's index.
     pub request: usize,
     /// When the request was due. In an open loop, this is its scheduled time, even if it was sent later. A server that
@@ -101,7 +101,7 @@ pub struct Sample {
     pub outcome: Outcome,
 }
 
-impl Sample {
+impl LoadSample {
     /// The client's waiting time, from when the request was due.
     #[must_use]
     pub fn latency(&self) -> Duration {
@@ -110,7 +110,7 @@ impl Sample {
 }
 
 /// Sends a load, and returns when all its requests are answered.
-pub async fn run<T: Target>(target: &Arc<T>, plan: Plan) -> Vec<Sample> {
+pub async fn run<T: LoadTarget>(target: &Arc<T>, plan: Plan) -> Vec<LoadSample> {
     let start = Instant::now();
     match plan.arrivals {
         Arrivals::Closed { concurrency } => closed_loop(target, plan, concurrency, start).await,
@@ -121,12 +121,12 @@ pub async fn run<T: Target>(target: &Arc<T>, plan: Plan) -> Vec<Sample> {
     }
 }
 
-async fn closed_loop<T: Target>(
+async fn closed_loop<T: LoadTarget>(
     target: &Arc<T>,
     plan: Plan,
     concurrency: NonZeroUsize,
     start: Instant,
-) -> Vec<Sample> {
+) -> Vec<LoadSample> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut clients = JoinSet::new();
     for _ in 0..concurrency.get() {
@@ -144,12 +144,12 @@ async fn closed_loop<T: Target>(
 }
 
 /// Sends a request at each arrival.
-async fn open_loop<T: Target>(
+async fn open_loop<T: LoadTarget>(
     target: &Arc<T>,
     plan: Plan,
     start: Instant,
     mut arrivals: UnboundedReceiver<Duration>,
-) -> Vec<Sample> {
+) -> Vec<LoadSample> {
     let mut requests = JoinSet::new();
     while let Some(due) = arrivals.recv().await {
         let (target, request) = (Arc::clone(target), requests.len() % plan.requests);
@@ -189,16 +189,21 @@ fn arrivals(rate: f64, duration: Duration, seed: u64) -> impl Iterator<Item = Du
     .take_while(move |due| *due < duration)
 }
 
-async fn send<T: Target>(target: &T, request: usize, start: Instant, due: Duration) -> Sample {
+async fn send<T: LoadTarget>(
+    target: &T,
+    request: usize,
+    start: Instant,
+    due: Duration,
+) -> LoadSample {
     let outcome = timeout(PATIENCE, target.send(request))
         .await
         .unwrap_or_else(|_| {
-            Err(Failure {
+            Err(LoadFailure {
                 kind: "no answer".to_owned(),
                 reason: format!("no answer came within {} s", PATIENCE.as_secs()),
             })
         });
-    Sample {
+    LoadSample {
         request,
         due,
         finished: start.elapsed(),
@@ -226,7 +231,7 @@ mod tests {
 
     const WHILE: Duration = Duration::from_millis(100);
 
-    impl Target for Slow {
+    impl LoadTarget for Slow {
         async fn send(&self, _: usize) -> Outcome {
             let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
             self.seen.lock().unwrap().push(now);
@@ -319,7 +324,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_never_answers_is_given_up() {
         struct Silent;
-        impl Target for Silent {
+        impl LoadTarget for Silent {
             async fn send(&self, _: usize) -> Outcome {
                 std::future::pending().await
             }

@@ -43,7 +43,7 @@ pub struct BenchOptions {
     pub models: Vec<String>,
     pub via: Via,
     /// The source of the requests' texts.
-    pub texts: Texts,
+    pub texts: BenchTexts,
     /// When requests are sent. The engine's own loop ignores it.
     pub load: Load,
     /// Duration of the measurement.
@@ -102,7 +102,7 @@ impl Via {
 
 /// The source of the requests' texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Texts {
+pub enum BenchTexts {
     /// Generated texts of these lengths. If `None`, default lengths within the model's maximum.
     Lengths(Option<Lengths>),
     /// The lines of a file.

@@ -10,7 +10,7 @@ use super::statistics::{Failed, Latency, TimeShares};
 
 /// A load and its measurements.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct BenchReport {
     /// The models, in the order of their requests.
     pub models: Vec<String>,
     /// The target: `engine`, `service`, `http` or `grpc`.

@@ -41,14 +41,14 @@ pub enum Source<'a> {
 pub struct Request {
     /// Index of the model that it is for.
     pub subject: usize,
-    pub content: Content,
+    pub content: RequestContent,
     /// The token sequence that the model receives.
     pub sequence: Sequence,
 }
 
 /// The input of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum RequestContent {
     /// For all tasks except qa.
     Text(String),
     /// For qa.
@@ -60,8 +60,8 @@ impl Request {
     #[must_use]
     pub fn body(&self, model: &str) -> Value {
         match &self.content {
-            Content::Text(text) => json!({"text": text, "model": model}),
-            Content::Question(QaItem { question, context }) => {
+            RequestContent::Text(text) => json!({"text": text, "model": model}),
+            RequestContent::Question(QaItem { question, context }) => {
                 json!({"question": question, "context": context, "model": model})
             }
         }
@@ -71,8 +71,8 @@ impl Request {
     #[must_use]
     pub fn fill(&self, template: &str) -> String {
         match &self.content {
-            Content::Text(text) => fill(template, &[("{text}", text)]),
-            Content::Question(QaItem { question, context }) => fill(
+            RequestContent::Text(text) => fill(template, &[("{text}", text)]),
+            RequestContent::Question(QaItem { question, context }) => fill(
                 template,
                 &[("{question}", question), ("{context}", context)],
             ),
@@ -142,7 +142,7 @@ pub fn prepare(
     }
 }
 
-type Asked = (Content, Sequence);
+type Asked = (RequestContent, Sequence);
 
 fn made(
     subject: &Subject,
@@ -183,14 +183,17 @@ fn made_of(
     let special = subject.tokenizer.special_tokens();
     if subject.task != Task::Qa {
         let (text, ids) = text(length.saturating_sub(2))?;
-        return Ok((Content::Text(text), single(special, &ids)));
+        return Ok((RequestContent::Text(text), single(special, &ids)));
     }
     let room = length.saturating_sub(3);
     let asked = (room / 3).clamp(1, QUESTION_TOKENS);
     let (question, question_ids) = text(asked)?;
     let (context, context_ids) = text(room.saturating_sub(asked))?;
     let sequence = pair(special, &question_ids, &context_ids);
-    Ok((Content::Question(QaItem { question, context }), sequence))
+    Ok((
+        RequestContent::Question(QaItem { question, context }),
+        sequence,
+    ))
 }
 
 fn read(subject: &Subject, path: &Path) -> Result<Vec<Asked>, BenchError> {
@@ -225,10 +228,10 @@ fn parse(subject: &Subject, line: &str) -> Result<Asked, String> {
             format!("a JSON object with `question` and `context` is wanted ({error})")
         })?;
         let sequence = pair(special, &ids(&item.question)?, &ids(&item.context)?);
-        (Content::Question(item), sequence)
+        (RequestContent::Question(item), sequence)
     } else {
         let sequence = single(special, &ids(line)?);
-        (Content::Text(line.to_owned()), sequence)
+        (RequestContent::Text(line.to_owned()), sequence)
     };
     let (length, most) = (sequence.len(), subject.longest_sequence);
     if length > most {
@@ -244,7 +247,7 @@ fn parse(subject: &Subject, line: &str) -> Result<Asked, String> {
 mod tests {
     use super::*;
 
-    fn request(content: Content) -> Request {
+    fn request(content: RequestContent) -> Request {
         let sequence = Sequence {
             ids: vec![],
             type_ids: vec![],
@@ -258,12 +261,12 @@ mod tests {
 
     #[test]
     fn templates_are_filled_with_json_strings() {
-        let text = request(Content::Text("say \"{text}\"".to_owned()));
+        let text = request(RequestContent::Text("say \"{text}\"".to_owned()));
         assert_eq!(
             text.fill("{\"inputs\": [{text}, {text}]}"),
             "{\"inputs\": [\"say \\\"{text}\\\"\", \"say \\\"{text}\\\"\"]}"
         );
-        let question = request(Content::Question(QaItem {
+        let question = request(RequestContent::Question(QaItem {
             question: "{context}?".to_owned(),
             context: "a {question}".to_owned(),
         }));
@@ -276,13 +279,13 @@ mod tests {
 
     #[test]
     fn bodies_are_those_of_the_tasks_route() {
-        let text = request(Content::Text("a".to_owned()));
+        let text = request(RequestContent::Text("a".to_owned()));
         assert_eq!(text.body("m"), json!({"text": "a", "model": "m"}));
         let item = QaItem {
             question: "q".to_owned(),
             context: "c".to_owned(),
         };
-        let question = request(Content::Question(item));
+        let question = request(RequestContent::Question(item));
         assert_eq!(
             question.body("m"),
             json!({"question": "q", "context": "c", "model": "m"})

@@ -9,11 +9,11 @@ use super::drive::Driven;
 use super::engine::{self, Batch};
 use super::limit::{self, Limit, Rates, Whole, Work};
 use super::load::Arrivals;
-use super::report::{ArrivalsReport, LoadReport, Report, Throughput};
+use super::report::{ArrivalsReport, BenchReport, LoadReport, Throughput};
 use super::requests::{self, Request, Source};
 use super::statistics::Summary;
 use super::subject::Subject;
-use super::{BenchError, BenchOptions, Texts, Via};
+use super::{BenchError, BenchOptions, BenchTexts, Via};
 use crate::app;
 use crate::config::Config;
 use crate::engine::{BatchShape, Graph, Runtime};
@@ -31,16 +31,16 @@ const USUAL_BUDGET: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 ///
 /// # Errors
 /// If nothing could be measured, or no request was answered.
-pub fn run(options: &BenchOptions, config: &Config) -> Result<Report, BenchError> {
+pub fn run(options: &BenchOptions, config: &Config) -> Result<BenchReport, BenchError> {
     let mut config = config.clone();
     config.workers = app::within_cores(config.workers);
     let subjects = Subject::read_all(&scan(&config.models)?, &options.models)?;
     let source = match &options.texts {
-        Texts::Lengths(lengths) => Source::Lengths {
+        BenchTexts::Lengths(lengths) => Source::Lengths {
             lengths: lengths.unwrap_or_default(),
             shorten: lengths.is_none(),
         },
-        Texts::File(path) => Source::File(path),
+        BenchTexts::File(path) => Source::File(path),
     };
     let requests = requests::prepare(&subjects, &source, &mut Rng::with_seed(options.seed))?;
     let bench = Bench {
@@ -227,7 +227,7 @@ impl Bench<'_> {
         self.lengths(&summary.answered).iter().sum()
     }
 
-    fn report(&self, measured: Measured, source: &Source) -> Report {
+    fn report(&self, measured: Measured, source: &Source) -> BenchReport {
         let summary = &measured.summary;
         let work: Vec<Work> = self
             .subjects
@@ -251,7 +251,7 @@ impl Bench<'_> {
         });
         let url = self.options.via.url();
         let own = url.is_none();
-        Report {
+        BenchReport {
             models: self
                 .subjects
                 .iter()

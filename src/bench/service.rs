@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::load::{Failure, Outcome, Target};
+use super::load::{LoadFailure, LoadTarget, Outcome};
 use super::requests::Request;
 use super::subject::Subject;
 use crate::batch::Priority;
@@ -42,7 +42,7 @@ impl<O: TaskOperation> ServiceCall for O {
         Box::pin(async move {
             match service.answer(self.clone(), &context).await {
                 Ok(answer) => Ok(Some(answer.timings)),
-                Err(error) => Err(Failure {
+                Err(error) => Err(LoadFailure {
                     kind: error.http_status().to_string(),
                     reason: error.to_string(),
                 }),
@@ -86,7 +86,7 @@ fn prepared<O: TaskOperation>(body: &str) -> Result<Box<dyn ServiceCall>, Servic
     Ok(Box::new(operation))
 }
 
-impl Target for ServiceTarget {
+impl LoadTarget for ServiceTarget {
     async fn send(&self, request: usize) -> Outcome {
         let context = RequestContext::new(Priority::default(), Instant::now() + self.timeout);
         self.requests[request].send(&self.service, context).await

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::load::{Failure, Sample};
+use super::load::{LoadFailure, LoadSample};
 use crate::numbers::float;
 use crate::service::Timings;
 
@@ -109,7 +109,7 @@ impl Summary {
     /// Throughput counts answers that arrived in the range. Latency counts requests that were due in it. Counting
     /// answers there would omit an overloaded server's slowest requests, which are answered after the end.
     #[must_use]
-    pub fn of(samples: &[Sample], measured: Range<Duration>) -> Self {
+    pub fn of(samples: &[LoadSample], measured: Range<Duration>) -> Self {
         let mut summary = Self {
             elapsed: measured.end.saturating_sub(measured.start),
             ..Self::default()
@@ -148,7 +148,7 @@ impl Summary {
         amount / self.elapsed.as_secs_f64()
     }
 
-    fn count(&mut self, failure: &Failure) {
+    fn count(&mut self, failure: &LoadFailure) {
         self.failures
             .entry(failure.kind.clone())
             .or_insert_with(|| Failed {
@@ -172,8 +172,8 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
-    fn sample(request: usize, due: u64, finished: u64) -> Sample {
-        Sample {
+    fn sample(request: usize, due: u64, finished: u64) -> LoadSample {
+        LoadSample {
             request,
             due: ms(due),
             finished: ms(finished),
@@ -221,8 +221,8 @@ mod tests {
 
     #[test]
     fn failures_are_counted_by_kind_with_the_first_reason() {
-        let failed = |due: u64, kind: &str, reason: &str| Sample {
-            outcome: Err(Failure {
+        let failed = |due: u64, kind: &str, reason: &str| LoadSample {
+            outcome: Err(LoadFailure {
                 kind: kind.to_owned(),
                 reason: reason.to_owned(),
             }),

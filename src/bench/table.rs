@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::report::{ArrivalsReport, Report};
+use super::report::{ArrivalsReport, BenchReport};
 use crate::numbers::float;
 
 #[must_use]
-pub fn table(report: &Report) -> String {
+pub fn table(report: &BenchReport) -> String {
     let mut rows = vec![("Load", load(report)), ("Texts", texts(report))];
     let throughput = &report.throughput;
     rows.push((
@@ -61,7 +61,7 @@ pub fn table(report: &Report) -> String {
     aligned(&heading(report), &rows)
 }
 
-fn heading(report: &Report) -> String {
+fn heading(report: &BenchReport) -> String {
     let models = report.models.join(", ");
     let place = match (report.via, &report.url) {
         (_, Some(url)) => format!("at {url}"),
@@ -80,7 +80,7 @@ fn heading(report: &Report) -> String {
     format!("{models} {place}{settings}")
 }
 
-fn load(report: &Report) -> String {
+fn load(report: &BenchReport) -> String {
     let load = &report.load;
     let arrivals = match load.arrivals {
         ArrivalsReport::None => "one batch after another on each worker".to_owned(),
@@ -103,11 +103,11 @@ fn load(report: &Report) -> String {
     format!("{arrivals}, {seconds} s after {warm_up} s of warm-up")
 }
 
-fn texts(report: &Report) -> String {
+fn texts(report: &BenchReport) -> String {
     format!("{}, seed {}", report.load.texts, report.load.seed)
 }
 
-fn answered(report: &Report) -> String {
+fn answered(report: &BenchReport) -> String {
     let mut text = count(report.requests, "request");
     if report.requests > 0 {
         let mean = float(report.tokens) / float(report.requests);
@@ -116,7 +116,7 @@ fn answered(report: &Report) -> String {
     text
 }
 
-fn failed(report: &Report) -> String {
+fn failed(report: &BenchReport) -> String {
     if report.failures.is_empty() {
         return "none".to_owned();
     }
@@ -131,7 +131,7 @@ fn failed(report: &Report) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
-fn latency(report: &Report) -> Vec<String> {
+fn latency(report: &BenchReport) -> Vec<String> {
     let Some(latency) = &report.latency else {
         return Vec::new();
     };
@@ -147,7 +147,7 @@ fn latency(report: &Report) -> Vec<String> {
         .to_vec()
 }
 
-fn limit(report: &Report) -> Vec<(&'static str, String)> {
+fn limit(report: &BenchReport) -> Vec<(&'static str, String)> {
     let Some(limit) = &report.limit else {
         return Vec::new();
     };

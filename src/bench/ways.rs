@@ -13,8 +13,8 @@ use super::batches::BatchTotals;
 use super::drive::{Drive, Driven};
 use super::engine::{self, Batch, Job};
 use super::grpc::GrpcTarget;
-use super::http::{HttpTarget, Prepared};
-use super::load::Target;
+use super::http::{HttpCall, HttpTarget};
+use super::load::LoadTarget;
 use super::report::ArrivalsReport;
 use super::requests::{self, Request};
 use super::run::{Bench, Measured};
@@ -117,7 +117,7 @@ impl Bench<'_> {
             let prepare = |request: &Request| {
                 let Subject { name, task, .. } = &self.subjects[request.subject];
                 let uri = format!("http://{}/{task}", server.http);
-                Ok(Prepared {
+                Ok(HttpCall {
                     uri: uri.parse().map_err(std::io::Error::other)?,
                     body: Bytes::from(request.body(name).to_string()),
                 })
@@ -137,7 +137,7 @@ impl Bench<'_> {
     }
 
     /// Starts a server, and drives the target that `target` makes for it.
-    fn own_server<T: Target>(
+    fn own_server<T: LoadTarget>(
         &self,
         target: impl FnOnce(&OwnServer) -> Result<T, BenchError>,
     ) -> Result<Measured, BenchError> {
@@ -170,7 +170,7 @@ impl Bench<'_> {
                 format!("--body lacks {place}, which stands for a JSON string with its quotes.");
             return Err(BenchError::Usage(reason));
         }
-        let prepare = |request: &Request| Prepared {
+        let prepare = |request: &Request| HttpCall {
             uri: url.clone(),
             body: Bytes::from(match template {
                 Some(template) => request.fill(template),

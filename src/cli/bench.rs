@@ -16,7 +16,7 @@ use super::settings::{BenchSettings, Settings};
 use crate::bench::drive::Load;
 use crate::bench::lengths::Lengths;
 use crate::bench::table::table;
-use crate::bench::{self, BenchError, BenchOptions, Texts, Via};
+use crate::bench::{self, BenchError, BenchOptions, BenchTexts, Via};
 use crate::telemetry::tracing;
 
 #[derive(Debug, Args)]
@@ -147,8 +147,8 @@ fn options(arguments: &BenchArguments) -> Result<BenchOptions, CliError> {
         models: arguments.names.clone(),
         via,
         texts: match &arguments.texts {
-            Some(path) => Texts::File(path.clone()),
-            None => Texts::Lengths(arguments.lengths),
+            Some(path) => BenchTexts::File(path.clone()),
+            None => BenchTexts::Lengths(arguments.lengths),
         },
         load: arguments
             .rate

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::config::ConfigError;
+use crate::config::SettingsMistakes;
 use crate::telemetry::tracing::LogError;
 
 #[derive(Debug, Error)]
@@ -25,8 +25,8 @@ impl CliError {
     }
 }
 
-impl From<ConfigError> for CliError {
-    fn from(error: ConfigError) -> Self {
+impl From<SettingsMistakes> for CliError {
+    fn from(error: SettingsMistakes) -> Self {
         Self::Usage(error.to_string())
     }
 }

@@ -101,7 +101,9 @@ pub(super) fn start(common: &CommonArguments) -> Result<(Runtime, App), CliError
     start_with(&common.settings.arguments)
 }
 
-pub(super) fn start_with(settings: &crate::config::Arguments) -> Result<(Runtime, App), CliError> {
+pub(super) fn start_with(
+    settings: &crate::config::SettingArguments,
+) -> Result<(Runtime, App), CliError> {
     let mut config = configuration(settings)?;
     tracing::init(&short_command_log(&config, settings))?;
     // The number of lines in flight bounds the queue.

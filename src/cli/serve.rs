@@ -13,7 +13,7 @@ use super::settings::{AllSettings, Settings};
 use crate::app::{self, Listeners};
 use crate::config::Config;
 use crate::convert::ExportOptions;
-use crate::convert::{PullRequest, provide};
+use crate::convert::{PullRequest, ensure_pulled};
 use crate::telemetry::tracing;
 
 #[derive(Debug, Args)]
@@ -46,8 +46,8 @@ async fn serve(config: &Config) -> Result<(), CliError> {
     tokio::pin!(shutdown);
     let models = config.clone();
     tokio::select! {
-        provided = tokio::task::spawn_blocking(move || provide_all(&models)) => {
-            provided.map_err(CliError::failed)??;
+        pulled = tokio::task::spawn_blocking(move || pull_all(&models)) => {
+            pulled.map_err(CliError::failed)??;
         }
         // A partial download is kept, and the next start resumes it.
         () = &mut shutdown => return Ok(()),
@@ -83,7 +83,7 @@ async fn bind(address: &str, key: &str) -> Result<TcpListener, CliError> {
 }
 
 /// Adds the configured models that the repository lacks.
-fn provide_all(config: &Config) -> Result<(), CliError> {
+fn pull_all(config: &Config) -> Result<(), CliError> {
     for origin in &config.model {
         let request = PullRequest {
             origin: origin.clone(),
@@ -97,10 +97,10 @@ fn provide_all(config: &Config) -> Result<(), CliError> {
                 ..ExportOptions::default()
             },
         };
-        let provided =
-            provide(&request, &pull::hub, &pull::Progress::default()).map_err(CliError::failed)?;
-        if provided.report.is_some() {
-            ::tracing::info!(model = %origin, folder = %provided.folder.display(), "pulled");
+        let pulled = ensure_pulled(&request, &pull::hub, &pull::Progress::default())
+            .map_err(CliError::failed)?;
+        if pulled.report.is_some() {
+            ::tracing::info!(model = %origin, folder = %pulled.folder.display(), "pulled");
         }
     }
     Ok(())

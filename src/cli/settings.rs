@@ -3,17 +3,17 @@
 use clap::error::Error;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{Arguments, SETTINGS, Setting};
+use crate::config::{SETTINGS, Setting, SettingArguments};
 
 /// The settings that a command takes.
-pub trait Selection {
+pub trait SettingsSelection {
     fn takes(key: &str) -> bool;
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct AllSettings;
 
-impl Selection for AllSettings {
+impl SettingsSelection for AllSettings {
     fn takes(_: &str) -> bool {
         true
     }
@@ -23,7 +23,7 @@ impl Selection for AllSettings {
 #[derive(Clone, Copy, Debug)]
 pub struct LocalSettings;
 
-impl Selection for LocalSettings {
+impl SettingsSelection for LocalSettings {
     fn takes(key: &str) -> bool {
         matches!(
             key,
@@ -43,7 +43,7 @@ impl Selection for LocalSettings {
 #[derive(Clone, Copy, Debug)]
 pub struct RepositorySettings;
 
-impl Selection for RepositorySettings {
+impl SettingsSelection for RepositorySettings {
     fn takes(key: &str) -> bool {
         matches!(key, "models" | "onnxruntime_library" | "log_format" | "log")
     }
@@ -53,7 +53,7 @@ impl Selection for RepositorySettings {
 #[derive(Clone, Copy, Debug)]
 pub struct BenchSettings;
 
-impl Selection for BenchSettings {
+impl SettingsSelection for BenchSettings {
     fn takes(key: &str) -> bool {
         !matches!(key, "http" | "grpc" | "model")
     }
@@ -62,15 +62,15 @@ impl Selection for BenchSettings {
 #[derive(Clone, Debug)]
 pub struct Settings<S> {
     /// Not yet parsed.
-    pub arguments: Arguments,
+    pub arguments: SettingArguments,
     selection: std::marker::PhantomData<S>,
 }
 
-fn selected<S: Selection>() -> impl Iterator<Item = &'static Setting> {
+fn selected<S: SettingsSelection>() -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(|setting| S::takes(setting.key))
 }
 
-impl<S: Selection> Args for Settings<S> {
+impl<S: SettingsSelection> Args for Settings<S> {
     fn augment_args(command: Command) -> Command {
         let config = Arg::new("config")
             .long("config")
@@ -106,7 +106,7 @@ impl<S: Selection> Args for Settings<S> {
     }
 }
 
-impl<S: Selection> FromArgMatches for Settings<S> {
+impl<S: SettingsSelection> FromArgMatches for Settings<S> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let given = |key: &str| {
             let values: Vec<&str> = matches
@@ -118,7 +118,7 @@ impl<S: Selection> FromArgMatches for Settings<S> {
         let settings = selected::<S>()
             .filter_map(|setting| Some((setting.key, given(setting.key)?)))
             .collect();
-        let arguments = Arguments {
+        let arguments = SettingArguments {
             config: given("config"),
             settings,
         };

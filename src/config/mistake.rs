@@ -12,12 +12,12 @@ pub struct Mistake {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigError {
+pub struct SettingsMistakes {
     /// At least one.
     pub mistakes: Vec<Mistake>,
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for SettingsMistakes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.mistakes.len() {
             1 => write!(formatter, "The configuration has a mistake:")?,

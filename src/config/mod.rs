@@ -7,7 +7,7 @@ mod resolve;
 mod resolved;
 mod settings;
 
-pub use mistake::{ConfigError, Mistake};
-pub use resolve::{Arguments, load, resolve};
+pub use mistake::{Mistake, SettingsMistakes};
+pub use resolve::{SettingArguments, load, resolve};
 pub use resolved::Config;
 pub use settings::{SETTINGS, Setting};

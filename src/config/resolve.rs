@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::parse::ValueError;
-use super::{Config, ConfigError, Mistake, SETTINGS, Setting, parse};
+use super::{Config, Mistake, SETTINGS, Setting, SettingsMistakes, parse};
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
 use crate::limits::{Limits, Timeouts};
@@ -17,7 +17,7 @@ use crate::text_file;
 
 /// Settings given as flags, not yet parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Arguments {
+pub struct SettingArguments {
     /// The value of `--config`.
     pub config: Option<String>,
     /// By key. Holds only the flags given.
@@ -29,9 +29,9 @@ pub struct Arguments {
 /// # Errors
 /// All mistakes, including an unreadable file.
 pub fn load(
-    arguments: &Arguments,
+    arguments: &SettingArguments,
     environment: impl Fn(&str) -> Option<String>,
-) -> Result<Config, ConfigError> {
+) -> Result<Config, SettingsMistakes> {
     let named = arguments
         .config
         .clone()
@@ -55,7 +55,7 @@ pub fn load(
             if let Err(others) = resolve(arguments, environment, None) {
                 mistakes.extend(others.mistakes);
             }
-            Err(ConfigError { mistakes })
+            Err(SettingsMistakes { mistakes })
         }
     }
 }
@@ -67,10 +67,10 @@ pub fn load(
 /// # Errors
 /// All mistakes, each with its source.
 pub fn resolve(
-    arguments: &Arguments,
+    arguments: &SettingArguments,
     environment: impl Fn(&str) -> Option<String>,
     file: Option<(&str, &str)>,
-) -> Result<Config, ConfigError> {
+) -> Result<Config, SettingsMistakes> {
     let mut resolver = Resolver {
         given: BTreeMap::new(),
         mistakes: Vec::new(),
@@ -137,7 +137,7 @@ impl Resolver {
         }
     }
 
-    fn resolve(mut self) -> Result<Config, ConfigError> {
+    fn resolve(mut self) -> Result<Config, SettingsMistakes> {
         let limits = Limits::default();
         let timeouts = Timeouts::default();
         let bytes = |default: usize| NonZeroUsize::new(default).unwrap_or(NonZeroUsize::MIN);
@@ -200,7 +200,7 @@ impl Resolver {
         if self.mistakes.is_empty() {
             Ok(config)
         } else {
-            Err(ConfigError {
+            Err(SettingsMistakes {
                 mistakes: self.mistakes,
             })
         }
@@ -273,8 +273,8 @@ fn scalar(value: &toml::Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn arguments(settings: &[(&'static str, &str)]) -> Arguments {
-        Arguments {
+    fn arguments(settings: &[(&'static str, &str)]) -> SettingArguments {
+        SettingArguments {
             config: None,
             settings: settings
                 .iter()

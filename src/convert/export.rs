@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::compare::{Samples, compare};
 use super::failure::ExportFailure;
-use super::report::{Compared, ExportReport, Selection};
+use super::report::{Compared, ExportReport, PrecisionSelection};
 use crate::engine::{Device, Runtime, usable_device};
 use crate::export::adapter::warn_of_unapplied;
 use crate::export::{
@@ -155,16 +155,16 @@ impl Export<'_> {
         });
         let (folder, exported, comparison, selection) = match attempt {
             Ok((folder, exported, compared)) if compared.comparison.is_accepted() => {
-                let selection = Selection::Preferred { precision, device };
+                let selection = PrecisionSelection::Preferred { precision, device };
                 (folder, exported, Some(compared), selection)
             }
             Ok((_, _, compared)) => {
-                let selection = Selection::ChangedDecisions { precision };
+                let selection = PrecisionSelection::ChangedDecisions { precision };
                 (reference, in_fp32, Some(compared), selection)
             }
             Err(error) if error.is_of(precision) => {
                 let reason = error.to_string();
-                let selection = Selection::Impossible { reason };
+                let selection = PrecisionSelection::Impossible { reason };
                 (reference, in_fp32, None, selection)
             }
             Err(error) => return Err(error),

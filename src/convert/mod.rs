@@ -10,5 +10,5 @@ mod samples;
 
 pub use export::{ExportOptions, ExportRequest, export};
 pub use failure::ExportFailure;
-pub use pull::{PullError, PullRequest, Pulled, provide, pull};
-pub use report::{Compared, ExportReport, Selection};
+pub use pull::{PullError, PullRequest, Pulled, ensure_pulled, pull};
+pub use report::{Compared, ExportReport, PrecisionSelection};

@@ -11,8 +11,8 @@ use super::export::{ExportOptions, ExportRequest, export};
 use super::failure::ExportFailure;
 use super::report::ExportReport;
 use crate::export::GRAPH_FILE;
-use crate::hub::{Found, Hub, HubError, Observer, Origin, check_part};
-use crate::model_folder::{Checkpoint, Source, usual_graph};
+use crate::hub::{FoundRevision, Hub, HubError, Observer, Origin, check_part};
+use crate::model_folder::{CheckpointOrigin, Provenance, usual_graph};
 
 /// Locked while a model folder is made or replaced.
 const LOCK_FILE: &str = ".pull.lock";
@@ -39,7 +39,7 @@ pub struct Pulled {
     /// The model's folder.
     pub folder: PathBuf,
     /// The model's provenance, if known.
-    pub source: Option<Source>,
+    pub source: Option<Provenance>,
     /// The export's report; `None` if the model existed before.
     pub report: Option<ExportReport>,
 }
@@ -111,8 +111,8 @@ pub fn pull(
         return Err(PullError::Itself(path.display().to_string()));
     }
     let wanted = find(request, hub)?;
-    if let Some(standing) = standing(request, &folder, &wanted.source)? {
-        return Ok(standing);
+    if let Some(existing) = existing_model(request, &folder, &wanted.source)? {
+        return Ok(existing);
     }
     let checkpoint = match &wanted.place {
         CheckpointPlace::Hub(hub, found) => hub.fetch(found, observer)?,
@@ -121,10 +121,10 @@ pub fn pull(
     std::fs::create_dir_all(&request.models).map_err(unusable(&request.models))?;
     let _lock = lock(&request.models)?;
     // Another process may have made it in the meantime.
-    if let Some(standing) = standing(request, &folder, &wanted.source)? {
-        return Ok(standing);
+    if let Some(existing) = existing_model(request, &folder, &wanted.source)? {
+        return Ok(existing);
     }
-    let report = make(request, checkpoint, &folder, &wanted.source)?;
+    let report = export_into_place(request, checkpoint, &folder, &wanted.source)?;
     Ok(Pulled {
         folder,
         source: Some(wanted.source),
@@ -137,20 +137,20 @@ pub fn pull(
 ///
 /// # Errors
 /// As for [`pull`].
-pub fn provide(
+pub fn ensure_pulled(
     request: &PullRequest,
     hub: &dyn Fn() -> Result<Hub, HubError>,
     observer: &dyn Observer,
 ) -> Result<Pulled, PullError> {
     let folder = target(request)?;
-    let source = Source::read(&folder);
+    let source = Provenance::read(&folder);
     let is_it = match (&request.origin, &source) {
         (Origin::Hub(reference), Some(source)) => source.checkpoint.satisfies(reference),
         // A model that a user put there, in a folder with this name.
         (Origin::Hub(reference), None) => folder
             .file_name()
             .is_some_and(|name| name == &*reference.to_string()),
-        (Origin::Folder(path), Some(source)) => Checkpoint::of_folder(path)
+        (Origin::Folder(path), Some(source)) => CheckpointOrigin::of_folder(path)
             .is_ok_and(|checkpoint| source.checkpoint.is_same_content_as(&checkpoint)),
         (Origin::Folder(_), None) => false,
     };
@@ -169,13 +169,13 @@ pub fn provide(
 
 /// The requested model and its current version.
 struct Wanted {
-    source: Source,
+    source: Provenance,
     place: CheckpointPlace,
 }
 
 /// The location of the checkpoint's files.
 enum CheckpointPlace {
-    Hub(Box<Hub>, Found),
+    Hub(Box<Hub>, FoundRevision),
     Folder(PathBuf),
 }
 
@@ -187,7 +187,7 @@ fn find(
         Origin::Hub(reference) => {
             let hub = hub()?;
             let found = hub.find(reference)?;
-            let checkpoint = Checkpoint::Hub {
+            let checkpoint = CheckpointOrigin::Hub {
                 name: reference.name.to_string(),
                 revision: reference.revision.clone(),
                 commit: found.commit().to_string(),
@@ -196,11 +196,11 @@ fn find(
             (checkpoint, CheckpointPlace::Hub(Box::new(hub), found))
         }
         Origin::Folder(path) => {
-            let checkpoint = Checkpoint::of_folder(path).map_err(unusable(path))?;
+            let checkpoint = CheckpointOrigin::of_folder(path).map_err(unusable(path))?;
             (checkpoint, CheckpointPlace::Folder(path.clone()))
         }
     };
-    let source = Source {
+    let source = Provenance {
         checkpoint,
         precision: request.export.precision.to_string(),
         task: request.export.task,
@@ -231,15 +231,15 @@ fn target(request: &PullRequest) -> Result<PathBuf, PullError> {
 
 /// The existing model in the target folder, if it is the same. A folder with another version or other export options of
 /// the same model may be replaced; any other is an error.
-fn standing(
+fn existing_model(
     request: &PullRequest,
     folder: &Path,
-    wanted: &Source,
+    wanted: &Provenance,
 ) -> Result<Option<Pulled>, PullError> {
     if request.force || !folder.exists() {
         return Ok(None);
     }
-    let source = Source::read(folder);
+    let source = Provenance::read(folder);
     if source
         .as_ref()
         .is_some_and(|source| source.is_same_as(wanted))
@@ -267,11 +267,11 @@ fn standing(
 }
 
 /// Exports to a hidden folder beside the target, then moves it into place.
-fn make(
+fn export_into_place(
     request: &PullRequest,
     checkpoint: PathBuf,
     target: &Path,
-    source: &Source,
+    source: &Provenance,
 ) -> Result<ExportReport, PullError> {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");

@@ -13,7 +13,7 @@ pub struct ExportReport {
     /// The comparison of a lower precision, whether that was exported or rejected in favour of fp32.
     pub comparison: Option<Compared>,
     /// How automatic precision was decided; `None` if the user requested a precision.
-    pub selection: Option<Selection>,
+    pub selection: Option<PrecisionSelection>,
 }
 
 /// The comparison of a precision with fp32 on the samples.
@@ -38,7 +38,7 @@ impl fmt::Display for Compared {
 
 /// The reason for the outcome of automatic precision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
+pub enum PrecisionSelection {
     /// The decisions of the device's precision match those of fp32.
     Preferred {
         precision: Precision,
@@ -56,7 +56,7 @@ pub enum Selection {
     },
 }
 
-impl fmt::Display for Selection {
+impl fmt::Display for PrecisionSelection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Preferred { precision, device } => write!(

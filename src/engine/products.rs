@@ -12,7 +12,7 @@ use prost::Message as _;
 use super::sessions::{configure, find_weights, share_weights};
 use super::weights::{read_external, read_linear};
 use super::{Device, EngineError, Runtime, operators};
-use crate::export::graph::products::{ATTENTION_INPUTS, Element, Feed, Products, Rows};
+use crate::export::graph::products::{ATTENTION_INPUTS, Element, ProductFeed, Products, Rows};
 use crate::inference::Cores;
 use crate::onnx;
 
@@ -32,7 +32,7 @@ pub struct BatchShape {
 pub struct ProductSessions {
     linear: Session,
     attention: Session,
-    feeds: Vec<Feed>,
+    feeds: Vec<ProductFeed>,
     heads: usize,
     head_size: usize,
     /// Elements of the inputs, in each type.
@@ -86,7 +86,7 @@ impl ProductSessions {
     /// # Errors
     /// If ONNX Runtime fails.
     pub fn run_linear(&mut self, shape: BatchShape) -> Result<(), EngineError> {
-        let rows = |feed: &Feed| match feed.rows {
+        let rows = |feed: &ProductFeed| match feed.rows {
             Rows::Tokens => shape.tokens,
             Rows::Sequences => shape.sequences,
         };

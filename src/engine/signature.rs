@@ -19,13 +19,13 @@ const HEADLESS: [&str; 4] = [
 /// A graph's inputs and outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    pub inputs: Inputs,
+    pub inputs: GraphInputs,
     pub output: Output,
 }
 
 /// A graph's inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inputs {
+pub enum GraphInputs {
     /// The four inputs of `electra export`'s graphs.
     Packed,
     /// `[sequences, longest]` each.
@@ -91,7 +91,7 @@ impl Signature {
         let logits = outputs.iter().find(|output| output.name == OUTPUT);
         let width = logits.and_then(|logits| fixed(*logits.shape.last()?));
         Ok(Self {
-            inputs: Inputs::Packed,
+            inputs: GraphInputs::Packed,
             output: Output {
                 logits: Logits::In(OUTPUT.to_owned()),
                 rows: match first_dimension {
@@ -111,7 +111,7 @@ impl Signature {
     /// As for [`Self::packed`].
     pub fn padded(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Result<Self, String> {
         Ok(Self {
-            inputs: Inputs::Padded(padded_inputs(inputs)?),
+            inputs: GraphInputs::Padded(padded_inputs(inputs)?),
             output: output(outputs)?,
         })
     }

@@ -28,7 +28,7 @@ fn inputs_are_taken_in_any_order_and_either_width() {
     let signature = Signature::padded(&inputs, &logits).unwrap();
     assert_eq!(
         signature.inputs,
-        Inputs::Padded(vec![
+        GraphInputs::Padded(vec![
             (PaddedInput::AttentionMask, Integer::Int64),
             (PaddedInput::PositionIds, Integer::Int32),
             (PaddedInput::InputIds, Integer::Int64),

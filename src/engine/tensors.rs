@@ -10,12 +10,12 @@ use ort::value::{DynValue, Tensor, TensorElementType};
 use super::EngineError;
 use super::packed::PackedBatch;
 use super::padded::PaddedBatch;
-use super::signature::{Inputs, Integer, Logits, Output, OutputRows, START_AND_END};
+use super::signature::{GraphInputs, Integer, Logits, Output, OutputRows, START_AND_END};
 use crate::export::graph::INPUTS;
 use crate::inference::Sequence;
 
 /// Input tensors by name.
-pub(super) type Feed = Vec<(&'static str, DynValue)>;
+pub(super) type GraphFeed = Vec<(&'static str, DynValue)>;
 
 /// Positions of a batch's tokens in outputs with one row per token.
 #[derive(Debug)]
@@ -26,9 +26,9 @@ pub(super) struct TokenRows {
     all: usize,
 }
 
-impl Inputs {
+impl GraphInputs {
     /// Builds a batch's input tensors, and finds the rows of its tokens.
-    pub(super) fn feed(&self, sequences: &[&Sequence]) -> ort::Result<(Feed, TokenRows)> {
+    pub(super) fn feed(&self, sequences: &[&Sequence]) -> ort::Result<(GraphFeed, TokenRows)> {
         match self {
             Self::Packed => packed(sequences),
             Self::Padded(inputs) => {
@@ -48,7 +48,7 @@ impl Inputs {
     }
 }
 
-fn packed(sequences: &[&Sequence]) -> ort::Result<(Feed, TokenRows)> {
+fn packed(sequences: &[&Sequence]) -> ort::Result<(GraphFeed, TokenRows)> {
     let batch = PackedBatch::new(sequences);
     let rows = TokenRows {
         of_sequences: PackedBatch::token_rows(sequences).collect(),

@@ -6,7 +6,7 @@ use super::sigmoid;
 
 /// A word and the highest score of its tokens.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ScoredWord {
+pub struct WordScore {
     /// The word's tokens, as indices into the scores.
     pub tokens: Range<usize>,
     /// The highest probability among the word's tokens that the token was replaced, 0 to 1.
@@ -30,8 +30,8 @@ pub fn is_replaced(score: f32, threshold: f32) -> bool {
 /// `scores` and `words` have one entry per token. A word is a run of tokens with the same word index; a token without
 /// an index is a word of its own.
 #[must_use]
-pub fn score_words(scores: &[f32], words: &[Option<u32>]) -> Vec<ScoredWord> {
-    let mut found: Vec<ScoredWord> = Vec::new();
+pub fn score_words(scores: &[f32], words: &[Option<u32>]) -> Vec<WordScore> {
+    let mut found: Vec<WordScore> = Vec::new();
     let mut previous = None;
     for (token, (&score, &word)) in scores.iter().zip(words).enumerate() {
         match found.last_mut() {
@@ -39,7 +39,7 @@ pub fn score_words(scores: &[f32], words: &[Option<u32>]) -> Vec<ScoredWord> {
                 last.tokens.end = token + 1;
                 last.score = last.score.max(score);
             }
-            _ => found.push(ScoredWord {
+            _ => found.push(WordScore {
                 tokens: token..token + 1,
                 score,
             }),

@@ -20,12 +20,12 @@ pub struct Hub {
 
 /// A revision that was resolved to a commit and its list of files.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct FoundRevision {
     reference: ModelReference,
     listing: Listing,
 }
 
-impl Found {
+impl FoundRevision {
     #[must_use]
     pub fn commit(&self) -> &Commit {
         &self.listing.commit
@@ -61,7 +61,7 @@ impl Hub {
     ///
     /// # Errors
     /// If the hub can't be reached, or has no such model that this token may see.
-    pub fn find(&self, reference: &ModelReference) -> Result<Found, HubError> {
+    pub fn find(&self, reference: &ModelReference) -> Result<FoundRevision, HubError> {
         let listing = if self.settings().offline {
             let cache = self.cache(reference);
             let commit = cache.commit(reference);
@@ -75,7 +75,7 @@ impl Hub {
         } else {
             self.client.listing(reference)?
         };
-        Ok(Found {
+        Ok(FoundRevision {
             reference: reference.clone(),
             listing,
         })
@@ -86,8 +86,12 @@ impl Hub {
     /// # Errors
     /// If the repository lacks a file that a model needs, the hub or the network fails, a file does not match the hub's
     /// metadata, or the cache can't be written.
-    pub fn fetch(&self, found: &Found, observer: &dyn Observer) -> Result<PathBuf, HubError> {
-        let Found { reference, listing } = found;
+    pub fn fetch(
+        &self,
+        found: &FoundRevision,
+        observer: &dyn Observer,
+    ) -> Result<PathBuf, HubError> {
+        let FoundRevision { reference, listing } = found;
         let cache = self.cache(reference);
         let download = |file: &str| {
             if cache.has(&listing.commit, file) {

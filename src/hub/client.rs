@@ -11,7 +11,7 @@ use ureq::{Agent, Body};
 use super::cache::ETag;
 use super::name::{Commit, ModelName, ModelReference};
 use super::refusal::{refusal, text};
-use super::url::{Origin, joined, quoted};
+use super::url::{UrlOrigin, joined, quoted};
 use super::{HubError, HubSettings, retry};
 
 const MAX_REDIRECTS: usize = 10;
@@ -76,7 +76,7 @@ enum RequestFailure {
 
 /// A transient failure, and the host that it happened at.
 struct Trouble {
-    host: Origin,
+    host: UrlOrigin,
     kind: TroubleKind,
     retry_after: Option<Duration>,
 }
@@ -89,7 +89,7 @@ enum TroubleKind {
 impl Trouble {
     fn of_network(url: &str, error: &ureq::Error) -> RequestFailure {
         RequestFailure::Passing(Self {
-            host: Origin::of(url),
+            host: UrlOrigin::of(url),
             kind: TroubleKind::Network(error.to_string()),
             retry_after: None,
         })
@@ -267,7 +267,10 @@ impl Client {
         true
     }
 
-    fn retried<T>(&self, mut attempt: impl FnMut() -> Result<T, RequestFailure>) -> Result<T, HubError> {
+    fn retried<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T, RequestFailure>,
+    ) -> Result<T, HubError> {
         let mut failures = 0;
         loop {
             let trouble = match attempt() {
@@ -294,10 +297,10 @@ impl Client {
                 reason: reason.to_owned(),
             })
         };
-        let hub = Origin::of(&self.settings.endpoint);
+        let hub = UrlOrigin::of(&self.settings.endpoint);
         let mut url = request.url.to_owned();
         for _ in 0..=MAX_REDIRECTS {
-            let within_hub = Origin::of(&url) == hub;
+            let within_hub = UrlOrigin::of(&url) == hub;
             let response = self.send(&url, &request, within_hub)?;
             let status = response.status();
             let location = text(response.headers(), "location");
@@ -314,7 +317,7 @@ impl Client {
                 ));
             }
             let is_answer =
-                response.headers().contains_key(LINKED_ETAG) || Origin::of(&next) != hub;
+                response.headers().contains_key(LINKED_ETAG) || UrlOrigin::of(&next) != hub;
             if request.redirects == Redirects::UntilKnown && is_answer {
                 return Ok(response);
             }
@@ -342,15 +345,17 @@ impl Client {
         }
         let untrusted = |reason: &dyn fmt::Display| {
             RequestFailure::Final(HubError::Untrusted {
-                endpoint: Origin::of(url).to_string(),
+                endpoint: UrlOrigin::of(url).to_string(),
                 reason: reason.to_string(),
             })
         };
         builder.call().map_err(|error| match error {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => RequestFailure::Final(HubError::Answer {
-                url: url.to_owned(),
-                reason: error.to_string(),
-            }),
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
+                RequestFailure::Final(HubError::Answer {
+                    url: url.to_owned(),
+                    reason: error.to_string(),
+                })
+            }
             // An invalid certificate stays invalid, so this is not retried.
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
                 untrusted(&error)
@@ -376,7 +381,7 @@ impl Client {
             let retry_after = text(response.headers(), "retry-after");
             let seconds = retry_after.and_then(|text| text.trim().parse().ok());
             return Err(RequestFailure::Passing(Trouble {
-                host: Origin::of(url),
+                host: UrlOrigin::of(url),
                 kind: TroubleKind::Status(status),
                 retry_after: seconds.map(Duration::from_secs),
             }));
@@ -385,7 +390,7 @@ impl Client {
             refusal(&self.settings, reference, status, response.headers())
         } else {
             HubError::Answer {
-                url: Origin::of(url).to_string(),
+                url: UrlOrigin::of(url).to_string(),
                 reason: format!(
                     "the hub redirects there for a file of {}, and it answers {status}",
                     reference.name

@@ -23,7 +23,7 @@ mod selection;
 mod settings;
 mod url;
 
-pub use access::{Found, Hub};
+pub use access::{FoundRevision, Hub};
 pub use checksum::Checksum;
 pub use client::Pause;
 pub use error::HubError;

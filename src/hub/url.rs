@@ -4,9 +4,9 @@ use std::fmt;
 
 /// Scheme, host and port. A token is sent to one origin only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin(String);
+pub struct UrlOrigin(String);
 
-impl Origin {
+impl UrlOrigin {
     /// An address's origin, in lower case and without the scheme's default port.
     #[must_use]
     pub fn of(url: &str) -> Self {
@@ -22,7 +22,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for UrlOrigin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn origins_are_compared_without_default_ports_and_case() {
-        let same = |left: &str, right: &str| Origin::of(left) == Origin::of(right);
+        let same = |left: &str, right: &str| UrlOrigin::of(left) == UrlOrigin::of(right);
         assert!(same("https://Hub.co/a/b", "https://hub.co:443?x"));
         assert!(same("http://hub.co:80", "http://hub.co/"));
         assert!(!same("https://hub.co", "http://hub.co"));

@@ -40,7 +40,7 @@ pub fn attend(
     context: &mut [f32],
 ) {
     assert_eq!(context.len(), queries.len() * heads.width());
-    let sequence = Sequence {
+    let sequence = AttentionSequence {
         query_key_value,
         heads,
         rows: sequence,
@@ -53,7 +53,7 @@ pub fn attend(
 }
 
 struct Attend<'a> {
-    sequence: Sequence<'a>,
+    sequence: AttentionSequence<'a>,
     queries: Range<usize>,
     context: &'a mut [f32],
 }
@@ -100,13 +100,13 @@ impl WithSimd for Attend<'_> {
 
 /// The query, key and value rows of one sequence.
 #[derive(Clone, Copy)]
-struct Sequence<'a> {
+struct AttentionSequence<'a> {
     query_key_value: &'a Product<'a>,
     heads: Heads,
     rows: &'a Range<usize>,
 }
 
-impl Sequence<'_> {
+impl AttentionSequence<'_> {
     /// Packs the keys and values of the head that has these columns.
     #[inline(always)]
     fn pack<S: Simd>(&self, columns: &Range<usize>, keys: &mut Panels, values: &mut Panels) {

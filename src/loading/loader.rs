@@ -15,7 +15,7 @@ use crate::export::{GRAPH_FILE, PrecisionChoice};
 use crate::heads::scheme::Scheme;
 use crate::limits::Limits;
 use crate::model_config::{ModelConfig, default_label};
-use crate::model_folder::{Content, ModelFolder, ModelSettings, Source};
+use crate::model_folder::{Content, ModelFolder, ModelSettings, Provenance};
 use crate::registry::{LoadedModel, ModelInfo};
 use crate::task::Task;
 use crate::text::SharedTokenizers;
@@ -90,7 +90,7 @@ impl Loader {
             inputs: graph.inputs().to_vec(),
             outputs: graph.outputs().to_vec(),
             size_bytes: size(files),
-            source: Source::read(&folder.path).map(|source| source.checkpoint.to_string()),
+            source: Provenance::read(&folder.path).map(|source| source.checkpoint.to_string()),
         };
         let warm_up = WarmUp {
             graph: &graph,

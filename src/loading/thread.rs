@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::manager::{DeviceFailure, Manager, ReloadError};
-use crate::registry::{Command, Commands, ControlError};
+use crate::registry::{Commands, ControlError, ModelCommand};
 
 /// How often models out of service are checked for unanswered requests.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
@@ -35,7 +35,7 @@ impl Manager {
             .spawn(move || match self.load_all(|_| !stopping()) {
                 Ok(()) => {
                     self.settle();
-                    requests_first();
+                    yield_to_requests();
                     self.serve(&commands, interval);
                 }
                 Err(error) => drop(failed.send(error)),
@@ -67,14 +67,14 @@ impl Manager {
             };
             match command {
                 // If the requester is gone, the result is discarded.
-                Ok(Command::Load(name, done)) => {
+                Ok(ModelCommand::Load(name, done)) => {
                     let outcome = self.load(&name).map_err(|error| match error {
                         ReloadError::NotFound => ControlError::NotFound,
                         error => ControlError::Failed(error.to_string()),
                     });
                     let _ = done.send(outcome);
                 }
-                Ok(Command::Unload(name, done)) => {
+                Ok(ModelCommand::Unload(name, done)) => {
                     let found = self.unload(&name);
                     let _ = done.send(found.then_some(()).ok_or(ControlError::NotFound));
                 }
@@ -91,7 +91,7 @@ impl Manager {
 }
 
 /// Lowers this thread's priority, so that loading a model does not slow down the workers.
-fn requests_first() {
+fn yield_to_requests() {
     // If the workers want all cores, niceness 10 leaves this thread a tenth of one. On Linux it applies to the calling
     // thread only.
     #[cfg(target_os = "linux")]

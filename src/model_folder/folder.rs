@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use thiserror::Error;
 
-use super::provenance::Source;
+use super::provenance::Provenance;
 use super::settings::ModelSettings;
 use super::settings_error::SettingsError;
 use super::version::Version;
@@ -135,7 +135,7 @@ fn as_model(folder: &Path) -> Option<FoundModel> {
     let places = numbered.map(|version| version.path.as_path());
     let hub_name = std::iter::once(folder)
         .chain(places)
-        .find_map(|place| Source::read(place)?.checkpoint.into_hub_name());
+        .find_map(|place| Provenance::read(place)?.checkpoint.into_hub_name());
     Some(FoundModel {
         name: name.to_owned(),
         settings,

@@ -15,9 +15,9 @@ pub const SOURCE_FILE: &str = "source.json";
 
 /// The checkpoint and the options that a model folder was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
+pub struct Provenance {
     #[serde(flatten)]
-    pub checkpoint: Checkpoint,
+    pub checkpoint: CheckpointOrigin,
     /// The precision as requested.
     pub precision: String,
     /// The head as requested, if any.
@@ -28,7 +28,7 @@ pub struct Source {
 /// A checkpoint at the time of the export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Checkpoint {
+pub enum CheckpointOrigin {
     Hub {
         /// `ORG/NAME` or `NAME`.
         name: String,
@@ -49,7 +49,7 @@ pub enum Checkpoint {
     },
 }
 
-impl Checkpoint {
+impl CheckpointOrigin {
     /// Describes a folder as it is now.
     ///
     /// # Errors
@@ -134,7 +134,7 @@ impl Checkpoint {
     }
 }
 
-impl fmt::Display for Checkpoint {
+impl fmt::Display for CheckpointOrigin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hub {
@@ -148,7 +148,7 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-impl Source {
+impl Provenance {
     /// Reads source.json from a model folder. `None` if it is missing or unreadable.
     #[must_use]
     pub fn read(folder: &Path) -> Option<Self> {
@@ -176,9 +176,9 @@ impl Source {
 mod tests {
     use super::*;
 
-    fn hub(revision: &str, commit: char) -> Source {
-        Source {
-            checkpoint: Checkpoint::Hub {
+    fn hub(revision: &str, commit: char) -> Provenance {
+        Provenance {
+            checkpoint: CheckpointOrigin::Hub {
                 name: "org/name".to_owned(),
                 revision: revision.to_owned(),
                 commit: commit.to_string().repeat(40),
@@ -192,13 +192,13 @@ mod tests {
     #[test]
     fn a_note_reads_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Source::read(folder.path()), None);
+        assert_eq!(Provenance::read(folder.path()), None);
         let mut of_folder = hub("main", 'a');
-        of_folder.checkpoint = Checkpoint::of_folder(folder.path()).unwrap();
+        of_folder.checkpoint = CheckpointOrigin::of_folder(folder.path()).unwrap();
         of_folder.task = Some(Task::Qa);
         for source in [hub("main", 'a'), of_folder] {
             source.write(folder.path()).unwrap();
-            assert_eq!(Source::read(folder.path()), Some(source));
+            assert_eq!(Provenance::read(folder.path()), Some(source));
         }
     }
 
@@ -206,7 +206,7 @@ mod tests {
     fn the_same_commit_is_the_same_by_any_name() {
         assert!(hub("main", 'a').is_same_as(&hub("v1", 'a')));
         assert!(!hub("main", 'a').is_same_as(&hub("main", 'b')));
-        let other = |change: &dyn Fn(&mut Source)| {
+        let other = |change: &dyn Fn(&mut Provenance)| {
             let mut other = hub("main", 'a');
             change(&mut other);
             !other.is_same_as(&hub("main", 'a'))
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn a_folder_whose_files_change_is_another() {
         let folder = tempfile::tempdir().unwrap();
-        let of = || Checkpoint::of_folder(folder.path()).unwrap();
+        let of = || CheckpointOrigin::of_folder(folder.path()).unwrap();
         std::fs::write(folder.path().join("config.json"), "{}").unwrap();
         let before = of();
         assert!(before.is_same_content_as(&of()));

@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 /// Sends commands to the manager. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Control {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<ModelCommand>,
 }
 
 /// The manager's end of the channel. Closes when the last [`Control`] is dropped.
-pub type Commands = mpsc::Receiver<Command>;
+pub type Commands = mpsc::Receiver<ModelCommand>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ControlError {
@@ -28,7 +28,7 @@ pub enum ControlError {
 
 /// A command with the model's name and the channel for its result.
 #[derive(Debug)]
-pub enum Command {
+pub enum ModelCommand {
     /// Load the model, or reload it if its files have changed.
     Load(String, oneshot::Sender<Result<(), ControlError>>),
     /// Take the model out of service.
@@ -47,7 +47,8 @@ impl Control {
     /// # Errors
     /// See [`ControlError`]. The version that served before goes on serving.
     pub async fn load(&self, name: &str) -> Result<(), ControlError> {
-        self.ask(|done| Command::Load(name.to_owned(), done)).await
+        self.ask(|done| ModelCommand::Load(name.to_owned(), done))
+            .await
     }
 
     /// Takes a model out of service. Accepted requests are still answered.
@@ -55,13 +56,13 @@ impl Control {
     /// # Errors
     /// See [`ControlError`].
     pub async fn unload(&self, name: &str) -> Result<(), ControlError> {
-        self.ask(|done| Command::Unload(name.to_owned(), done))
+        self.ask(|done| ModelCommand::Unload(name.to_owned(), done))
             .await
     }
 
     async fn ask(
         &self,
-        command: impl FnOnce(oneshot::Sender<Result<(), ControlError>>) -> Command,
+        command: impl FnOnce(oneshot::Sender<Result<(), ControlError>>) -> ModelCommand,
     ) -> Result<(), ControlError> {
         let (done, outcome) = oneshot::channel();
         self.commands

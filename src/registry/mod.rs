@@ -6,7 +6,7 @@ mod list;
 mod model;
 mod status;
 
-pub use control::{Command, Commands, Control, ControlError};
+pub use control::{Commands, Control, ControlError, ModelCommand};
 pub use list::Registry;
 pub use model::{LoadedModel, ModelInfo, ModelState};
 pub use status::{DefaultModel, Lookup, ModelStatus, VersionState};

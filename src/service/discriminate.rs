@@ -144,7 +144,7 @@ fn words(scored: &ScoredText, threshold: f32, offsets: &OffsetMap<'_>) -> Vec<Sc
     let probabilities: Vec<f32> = (0..scored.tokens.ids.len())
         .map(|token| replaced_probability(scored.row(token)[0]))
         .collect();
-    let word = |word: discriminate::ScoredWord| {
+    let word = |word: discriminate::WordScore| {
         let bytes = scored.tokens.offsets[word.tokens.start].start
             ..scored.tokens.offsets[word.tokens.end - 1].end;
         let range = offsets.convert(bytes.clone());

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use electra_server::convert::{ExportFailure, Selection, export};
+use electra_server::convert::{ExportFailure, PrecisionSelection, export};
 use electra_server::engine::Device;
 use electra_server::export::{Precision, PrecisionChoice};
 use electra_server::task::Task;
@@ -167,7 +167,7 @@ fn int8_that_changes_decisions_is_refused_unless_accepted() {
 
 #[test]
 fn automatic_precision_is_int8_where_it_decides_as_fp32_does_and_says_why() {
-    let check = |name: &str, expected: Precision, reason: &Selection| {
+    let check = |name: &str, expected: Precision, reason: &PrecisionSelection| {
         let output = tempfile::tempdir().expect("a folder");
         let mut asked = export_request(&checkpoint(name), output.path(), Precision::Fp32);
         asked.options.precision = PrecisionChoice::Auto;
@@ -189,7 +189,7 @@ fn automatic_precision_is_int8_where_it_decides_as_fp32_does_and_says_why() {
     check(
         "sequence-three-labels",
         Precision::Int8,
-        &Selection::Preferred {
+        &PrecisionSelection::Preferred {
             precision: Precision::Int8,
             device: Device::Cpu,
         },
@@ -197,7 +197,7 @@ fn automatic_precision_is_int8_where_it_decides_as_fp32_does_and_says_why() {
     check(
         "qa-projected",
         Precision::Fp32,
-        &Selection::ChangedDecisions {
+        &PrecisionSelection::ChangedDecisions {
             precision: Precision::Int8,
         },
     );

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use electra_server::convert::ExportOptions;
-use electra_server::convert::{PullError, PullRequest, Pulled, provide, pull};
+use electra_server::convert::{PullError, PullRequest, Pulled, ensure_pulled, pull};
 use electra_server::export::{Precision, PrecisionChoice};
 use electra_server::hub::{Hub, HubError, HubSettings, Observer, Token};
 use hyper::body::Bytes;
@@ -116,8 +116,8 @@ impl User {
         pull(request, &|| Ok(self.hub()), &Nobody)
     }
 
-    fn provide(&self, request: &PullRequest) -> Result<Pulled, PullError> {
-        provide(request, &|| Ok(self.hub()), &Nobody)
+    fn ensure_pulled(&self, request: &PullRequest) -> Result<Pulled, PullError> {
+        ensure_pulled(request, &|| Ok(self.hub()), &Nobody)
     }
 }
 
@@ -659,7 +659,10 @@ fn a_pull_makes_a_model_once_and_again_for_a_newer_commit() {
         repository.push('b', files);
     });
     assert!(
-        user.provide(&request).expect("the model").report.is_none(),
+        user.ensure_pulled(&request)
+            .expect("the model")
+            .report
+            .is_none(),
         "what is there does for a server"
     );
     assert!(user.pull(&request).expect("the model").report.is_some());
@@ -715,7 +718,7 @@ fn a_model_from_elsewhere_is_replaced_by_force_alone() {
         &message,
         &[CHECKPOINT, "put there by hand", "--force", "--name"],
     );
-    assert!(user.provide(&request).is_err());
+    assert!(user.ensure_pulled(&request).is_err());
     assert!(
         transfers(&hub.seen()).is_empty(),
         "it is seen before anything is fetched"
@@ -752,10 +755,25 @@ fn a_folder_is_pulled_like_a_name() {
     let folder = user.folder.path().join("mine");
     copy_folder(&checkpoint(CHECKPOINT), &folder);
     let request = user.request(folder.to_str().expect("UTF-8"));
-    assert!(user.provide(&request).expect("a model").report.is_some());
-    assert!(user.provide(&request).expect("the model").report.is_none());
+    assert!(
+        user.ensure_pulled(&request)
+            .expect("a model")
+            .report
+            .is_some()
+    );
+    assert!(
+        user.ensure_pulled(&request)
+            .expect("the model")
+            .report
+            .is_none()
+    );
     std::fs::write(folder.join("notes.txt"), "changed").expect("a file");
-    assert!(user.provide(&request).expect("the model").report.is_some());
+    assert!(
+        user.ensure_pulled(&request)
+            .expect("the model")
+            .report
+            .is_some()
+    );
     assert_eq!(visible(&user.models()), ["mine"]);
     assert_eq!(hub.seen(), []);
     // A checkpoint inside the repository is never replaced by its own export.
@@ -768,7 +786,12 @@ fn a_folder_is_pulled_like_a_name() {
         &["is in the model repository already"],
     );
     request.force = false;
-    assert!(user.provide(&request).expect("the model").report.is_none());
+    assert!(
+        user.ensure_pulled(&request)
+            .expect("the model")
+            .report
+            .is_none()
+    );
     assert!(inside.join("model.safetensors").is_file());
 }
 

@@ -5,7 +5,7 @@ use ort::operator::{
 };
 
 use super::call::{CallInputs, output, rows_in_part, rows_per_part, run_parts};
-use super::declaration::{Results, attribute, floats, optional_floats};
+use super::declaration::{OutputTypes, attribute, floats, optional_floats};
 use crate::activation::Activation;
 use crate::export::graph::fused::{SHIFT, activation_operator};
 use crate::inference::Cores;
@@ -17,12 +17,12 @@ const SCALES: usize = 2;
 pub struct Activate {
     name: String,
     cores: Cores,
-    results: Results,
+    results: OutputTypes,
     activation: Activation,
 }
 
 impl Activate {
-    pub fn new(cores: Cores, results: Results, activation: Activation) -> Self {
+    pub fn new(cores: Cores, results: OutputTypes, activation: Activation) -> Self {
         Self {
             name: results.name(activation_operator(activation)),
             cores,
@@ -59,7 +59,7 @@ impl Operator for Activate {
 
 pub struct ActivateKernel {
     cores: Cores,
-    results: Results,
+    results: OutputTypes,
     activation: Activation,
     shift: f32,
 }
@@ -72,7 +72,7 @@ impl Kernel for ActivateKernel {
         let size = rows_per_part(count, self.cores);
         let mut rows = output(context, 0, &[count, width])?;
         match self.results {
-            Results::Floats => {
+            OutputTypes::Floats => {
                 let rows = rows.try_extract_tensor_mut()?.1.chunks_mut(size * width);
                 run_parts(
                     context,
@@ -88,7 +88,7 @@ impl Kernel for ActivateKernel {
                     },
                 )
             }
-            Results::Bytes => {
+            OutputTypes::Bytes => {
                 let mut scales = output(context, 1, &[count])?;
                 let bytes = rows.try_extract_tensor_mut()?.1.chunks_mut(size * width);
                 let scales = scales.try_extract_tensor_mut()?.1.chunks_mut(size);

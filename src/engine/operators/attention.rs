@@ -8,7 +8,7 @@ use ort::operator::{
 use ort::value::TensorElementType;
 
 use super::call::{CallInputs, output, run_parts};
-use super::declaration::{Results, attribute, floats, optional_floats};
+use super::declaration::{OutputTypes, attribute, floats, optional_floats};
 use crate::export::graph::fused::{ATTENTION, FIRST_TOKENS, NUM_HEADS};
 use crate::inference::Cores;
 use crate::kernels::{Heads, attend, quantize_signed};
@@ -25,11 +25,11 @@ const QUERIES_OF_A_PART: usize = 48;
 pub struct Attention {
     name: String,
     cores: Cores,
-    results: Results,
+    results: OutputTypes,
 }
 
 impl Attention {
-    pub fn new(cores: Cores, results: Results) -> Self {
+    pub fn new(cores: Cores, results: OutputTypes) -> Self {
         Self {
             name: results.name(ATTENTION),
             cores,
@@ -68,7 +68,7 @@ impl Operator for Attention {
 
 pub struct AttentionKernel {
     cores: Cores,
-    results: Results,
+    results: OutputTypes,
     heads: usize,
     first_tokens: bool,
 }
@@ -92,14 +92,14 @@ impl Kernel for AttentionKernel {
         let rows = parts.iter().map(|part| part.queries.len()).sum();
         let mut result = output(context, 0, &[rows, width])?;
         match self.results {
-            Results::Floats => {
+            OutputTypes::Floats => {
                 let rows = result.try_extract_tensor_mut()?.1;
                 let parts = split(parts, |part| part.queries.len() * width, rows);
                 run_parts(context, self.cores, parts.into_iter(), |(part, context)| {
                     attend(&product, heads, &part.sequence, part.queries, context);
                 })
             }
-            Results::Bytes => {
+            OutputTypes::Bytes => {
                 let mut scales = output(context, 1, &[rows])?;
                 let (bytes, scales) = (
                     result.try_extract_tensor_mut()?.1,

@@ -7,14 +7,14 @@ use crate::export::graph::fused::quantized;
 
 /// The type of an operator's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Results {
+pub enum OutputTypes {
     /// Rows of floats.
     Floats,
     /// Rows of bytes, and one scale per row.
     Bytes,
 }
 
-impl Results {
+impl OutputTypes {
     /// The name of the variant with this output.
     pub fn name(self, operator: &str) -> String {
         match self {

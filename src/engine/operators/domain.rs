@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use super::activation::Activate;
 use super::attention::Attention;
-use super::declaration::Results;
+use super::declaration::OutputTypes;
 use super::linear::{IntegerLinear, Linear};
 use super::normalization::AddNormalize;
 use super::quantization::Quantize;
@@ -26,7 +26,7 @@ pub fn domain(cores: Cores, weights: &LinearWeights) -> ort::Result<OperatorDoma
         .add(Linear::new(cores, weights.clone()))?
         .add(IntegerLinear::new(cores, weights.clone()))?
         .add(Quantize::new(cores))?;
-    for results in [Results::Floats, Results::Bytes] {
+    for results in [OutputTypes::Floats, OutputTypes::Bytes] {
         domain = domain
             .add(Attention::new(cores, results))?
             .add(AddNormalize::new(cores, results))?;

@@ -8,7 +8,7 @@ use ort::operator::{
 use ort::value::{PrimitiveTensorElementType, TensorElementType};
 
 use super::call::{CallInputs, count_of_rows, output, rows_per_part, run_parts};
-use super::declaration::{Results, attribute, floats};
+use super::declaration::{OutputTypes, attribute, floats};
 use crate::engine::linear_weights::LinearWeights;
 use crate::export::graph::fused::{INTEGER_LINEAR, LINEAR, WEIGHTS, ZERO_POINT};
 use crate::inference::Cores;
@@ -37,7 +37,7 @@ impl Operator for Linear {
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
-        Results::Floats.outputs()
+        OutputTypes::Floats.outputs()
     }
 
     fn create_kernel(&self, node: &KernelContext<'_>) -> ort::Result<LinearKernel> {
@@ -86,7 +86,7 @@ impl Operator for IntegerLinear {
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
-        Results::Floats.outputs()
+        OutputTypes::Floats.outputs()
     }
 
     fn create_kernel(&self, node: &KernelContext<'_>) -> ort::Result<IntegerLinearKernel> {

@@ -6,7 +6,7 @@ use ort::operator::{
 use ort::value::TensorElementType;
 
 use super::call::{CallInputs, check_length, output, rows_in_part, rows_per_part, run_parts};
-use super::declaration::{Results, attribute, floats, optional_floats};
+use super::declaration::{OutputTypes, attribute, floats, optional_floats};
 use crate::export::graph::fused::{ADD_NORMALIZE, EPSILON};
 use crate::inference::Cores;
 use crate::kernels::{Norm, add_and_normalize};
@@ -20,11 +20,11 @@ const SCALES: usize = 5;
 pub struct AddNormalize {
     name: String,
     cores: Cores,
-    results: Results,
+    results: OutputTypes,
 }
 
 impl AddNormalize {
-    pub fn new(cores: Cores, results: Results) -> Self {
+    pub fn new(cores: Cores, results: OutputTypes) -> Self {
         Self {
             name: results.name(ADD_NORMALIZE),
             cores,
@@ -54,7 +54,7 @@ impl Operator for AddNormalize {
     /// The rows come first, because they are added again after the next product; their quantized form follows.
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
         let mut outputs = vec![OperatorOutput::required(TensorElementType::Float32)];
-        if self.results == Results::Bytes {
+        if self.results == OutputTypes::Bytes {
             outputs.extend(self.results.outputs());
         }
         outputs
@@ -71,7 +71,7 @@ impl Operator for AddNormalize {
 
 pub struct AddNormalizeKernel {
     cores: Cores,
-    results: Results,
+    results: OutputTypes,
     epsilon: f32,
 }
 
@@ -96,7 +96,7 @@ impl Kernel for AddNormalizeKernel {
             .1
             .chunks_mut(size * width);
         match self.results {
-            Results::Floats => run_parts(
+            OutputTypes::Floats => run_parts(
                 context,
                 self.cores,
                 normalized.enumerate(),
@@ -105,7 +105,7 @@ impl Kernel for AddNormalizeKernel {
                     add_and_normalize(&product, skip, norm, rows, normalized, None);
                 },
             ),
-            Results::Bytes => {
+            OutputTypes::Bytes => {
                 let mut bytes = output(context, 1, &[count, width])?;
                 let mut scales = output(context, 2, &[count])?;
                 let bytes = bytes.try_extract_tensor_mut()?.1.chunks_mut(size * width);

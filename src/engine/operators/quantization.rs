@@ -5,7 +5,7 @@ use ort::operator::{
 };
 
 use super::call::{count_of_rows, output, rows_per_part, run_parts};
-use super::declaration::{Results, floats};
+use super::declaration::{OutputTypes, floats};
 use crate::export::graph::fused::QUANTIZE;
 use crate::inference::Cores;
 use crate::kernels::quantize_signed;
@@ -32,7 +32,7 @@ impl Operator for Quantize {
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
-        Results::Bytes.outputs()
+        OutputTypes::Bytes.outputs()
     }
 
     fn create_kernel(&self, _: &KernelContext<'_>) -> ort::Result<QuantizeKernel> {

@@ -2,7 +2,7 @@
 
 use super::columns::ColumnOptions;
 use super::data_error::DataError;
-use super::tag_layout::{Line, TagLayout};
+use super::tag_layout::{TagLayout, TagLine};
 
 /// A sentence with one tag per word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub fn read(text: &str, options: &ColumnOptions) -> Result<Vec<TaggedSentence>, 
     let mut within = false;
     let mut width = layout.width.filter(|_| layout.tag_column.is_none());
     for (index, text) in text.lines().enumerate() {
-        let line = Line::new(index, text, !within);
+        let line = TagLine::new(index, text, !within);
         if line.is_between() {
             within = false;
             // With one more column per predicate, as in CoNLL-2012, sentences differ in width.

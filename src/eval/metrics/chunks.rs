@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use super::{Found, ratio};
+use super::{AnswersFound, ratio};
 use crate::eval::scores::{Score, Scores, count, share};
 use crate::heads::scheme::{Place, Scheme};
 
@@ -18,7 +18,7 @@ pub struct ChunkCounts {
     predicted: Scheme,
     words: usize,
     right_tags: usize,
-    by_type: BTreeMap<String, Found>,
+    by_type: BTreeMap<String, AnswersFound>,
 }
 
 impl ChunkCounts {
@@ -62,17 +62,17 @@ impl ChunkCounts {
 
     /// Over all types.
     #[must_use]
-    pub fn overall(&self) -> Found {
-        let add = |sum: Found, found: &Found| Found {
+    pub fn overall(&self) -> AnswersFound {
+        let add = |sum: AnswersFound, found: &AnswersFound| AnswersFound {
             gold: sum.gold + found.gold,
             predicted: sum.predicted + found.predicted,
             correct: sum.correct + found.correct,
         };
-        self.by_type.values().fold(Found::default(), add)
+        self.by_type.values().fold(AnswersFound::default(), add)
     }
 
     #[must_use]
-    pub fn by_type(&self) -> &BTreeMap<String, Found> {
+    pub fn by_type(&self) -> &BTreeMap<String, AnswersFound> {
         &self.by_type
     }
 
@@ -84,7 +84,7 @@ impl ChunkCounts {
 
     #[must_use]
     pub fn scores(&self) -> Scores {
-        let of_type = |(kind, found): (&String, &Found)| {
+        let of_type = |(kind, found): (&String, &AnswersFound)| {
             let mut scores: Vec<Score> = found.scores().to_vec();
             scores.push(count("chunks", found.gold));
             (kind.clone(), scores)
@@ -99,9 +99,10 @@ impl ChunkCounts {
         }
     }
 
-    fn of(&mut self, kind: &str) -> &mut Found {
+    fn of(&mut self, kind: &str) -> &mut AnswersFound {
         if !self.by_type.contains_key(kind) {
-            self.by_type.insert(kind.to_owned(), Found::default());
+            self.by_type
+                .insert(kind.to_owned(), AnswersFound::default());
         }
         self.by_type.entry(kind.to_owned()).or_default()
     }

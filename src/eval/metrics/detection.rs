@@ -1,7 +1,7 @@
 //! Detection of replaced tokens: the area under the ROC curve, and precision, recall and accuracy at a threshold.
 
 use super::numbers::ranks;
-use super::{Found, ratio};
+use super::{AnswersFound, ratio};
 use crate::eval::scores::{Score, Scores, count, number, share};
 use crate::heads::discriminate::is_replaced;
 use crate::numbers::float;
@@ -33,9 +33,9 @@ impl Detection {
 
     /// The counts at a threshold.
     #[must_use]
-    pub fn found(&self, threshold: f32) -> Found {
+    pub fn found(&self, threshold: f32) -> AnswersFound {
         let called = |score: f32| is_replaced(score, threshold);
-        Found {
+        AnswersFound {
             gold: self.replaced(),
             predicted: self
                 .tokens

@@ -1,6 +1,6 @@
 //! Single-label classification: accuracy, F1 and Matthews correlation, as scikit-learn computes them.
 
-use super::{Found, ratio};
+use super::{AnswersFound, ratio};
 use crate::eval::scores::{Score, Scores, count, number, share};
 use crate::numbers::float;
 
@@ -41,10 +41,10 @@ impl LabelCounts {
 
     /// The counts of one label.
     #[must_use]
-    pub fn found(&self, label: usize) -> Found {
+    pub fn found(&self, label: usize) -> AnswersFound {
         let predicted = self.confusion.iter().filter_map(|row| row.get(label));
         let row = self.confusion.get(label);
-        Found {
+        AnswersFound {
             gold: row.map_or(0, |row| row.iter().sum()),
             predicted: predicted.sum(),
             correct: row.and_then(|row| row.get(label)).copied().unwrap_or(0),
@@ -70,10 +70,10 @@ impl LabelCounts {
     /// only one label occurs.
     #[must_use]
     pub fn matthews_correlation(&self) -> f64 {
-        let found: Vec<Found> = (0..self.confusion.len())
+        let found: Vec<AnswersFound> = (0..self.confusion.len())
             .map(|label| self.found(label))
             .collect();
-        let sum = |product: &dyn Fn(&Found) -> f64| found.iter().map(product).sum::<f64>();
+        let sum = |product: &dyn Fn(&AnswersFound) -> f64| found.iter().map(product).sum::<f64>();
         let total = float(self.total());
         let both = float(self.correct()) * total
             - sum(&|found| float(found.gold) * float(found.predicted));

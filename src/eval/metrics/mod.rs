@@ -20,7 +20,7 @@ fn ratio(part: usize, whole: usize) -> f64 {
 
 /// Counts for precision, recall and F1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct AnswersFound {
     /// The number of true items.
     pub gold: usize,
     /// The number of predicted items.
@@ -29,7 +29,7 @@ pub struct Found {
     pub correct: usize,
 }
 
-impl Found {
+impl AnswersFound {
     /// `correct / predicted`; 0 if nothing was predicted.
     #[must_use]
     pub fn precision(&self) -> f64 {

@@ -3,28 +3,34 @@
 use std::path::{Path, PathBuf};
 
 /// Layouts by file name, in transformers' order of preference.
-const WEIGHTS: [(&str, Layout); 4] = [
-    ("model.safetensors", Layout::File(Format::Safetensors)),
+const WEIGHTS: [(&str, CheckpointLayout); 4] = [
+    (
+        "model.safetensors",
+        CheckpointLayout::File(CheckpointFormat::Safetensors),
+    ),
     (
         "model.safetensors.index.json",
-        Layout::Shards(Format::Safetensors),
+        CheckpointLayout::Shards(CheckpointFormat::Safetensors),
     ),
-    ("pytorch_model.bin", Layout::File(Format::Torch)),
+    (
+        "pytorch_model.bin",
+        CheckpointLayout::File(CheckpointFormat::Torch),
+    ),
     (
         "pytorch_model.bin.index.json",
-        Layout::Shards(Format::Torch),
+        CheckpointLayout::Shards(CheckpointFormat::Torch),
     ),
 ];
 
 /// A single file, or the index of several shards.
 #[derive(Clone, Copy)]
-pub(super) enum Layout {
-    File(Format),
-    Shards(Format),
+pub(super) enum CheckpointLayout {
+    File(CheckpointFormat),
+    Shards(CheckpointFormat),
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Format {
+pub(super) enum CheckpointFormat {
     Safetensors,
     Torch,
 }
@@ -36,7 +42,7 @@ pub fn is_checkpoint(folder: &Path) -> bool {
 }
 
 /// Finds the weights of a folder, or the index of their shards.
-pub(super) fn find_weights(folder: &Path) -> Option<(PathBuf, Layout)> {
+pub(super) fn find_weights(folder: &Path) -> Option<(PathBuf, CheckpointLayout)> {
     WEIGHTS
         .iter()
         .map(|(name, layout)| (folder.join(name), *layout))

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::layout::{Format, Layout, find_weights};
+use super::layout::{CheckpointFormat, CheckpointLayout, find_weights};
 use super::names::{self, canonical};
 use super::pruning::{self, Pruned};
 use super::tensor::{NumberType, StoredTensor, Tensors};
@@ -15,7 +15,7 @@ use super::{safetensors, shards, torch};
 use crate::export::ExportError;
 use crate::model_config::ModelShape;
 
-impl Format {
+impl CheckpointFormat {
     /// The tensors of a file, by their names in it.
     fn tensors(self, file: &File) -> Result<Tensors, WeightsError> {
         refuse_pointer(file)?;
@@ -69,8 +69,8 @@ impl Checkpoint {
             pruned: BTreeMap::new(),
         };
         match layout {
-            Layout::File(format) => checkpoint.add(path, format, |_| true)?,
-            Layout::Shards(format) => {
+            CheckpointLayout::File(format) => checkpoint.add(path, format, |_| true)?,
+            CheckpointLayout::Shards(format) => {
                 let index = shards::Index::read(&path).map_err(|error| error.at(&path))?;
                 for shard in index.shards() {
                     let path = folder.join(shard);
@@ -154,7 +154,7 @@ impl Checkpoint {
     fn add(
         &mut self,
         path: PathBuf,
-        format: Format,
+        format: CheckpointFormat,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), ExportError> {
         let file = File::open(&path).map_err(|error| WeightsError::Read(error).at(&path))?;

@@ -1,6 +1,6 @@
 //! Builds self-attention over the views that `packing` makes of the packed rows.
 
-use super::builder::{self, GraphBuilder, Value, int};
+use super::builder::{self, GraphBuilder, GraphValue, int};
 use super::linear::Product;
 use super::packing::{Group, PARTS, Packing, empty};
 use crate::export::data_file::Float;
@@ -22,7 +22,7 @@ pub fn build(
     packing: &Packing,
     query_key_value: &Product,
     float: Float,
-) -> Value {
+) -> GraphValue {
     let attention = Attention {
         heads: signed(shape.num_attention_heads),
         width: signed(shape.hidden_size),
@@ -45,7 +45,7 @@ struct Attention<'a> {
 impl Attention<'_> {
     /// Attention over sequences of equal length, whose rows are the view. The mask masks nothing here, but keeps ONNX
     /// Runtime on the same path as in a group, so that a sequence's numbers are bit-identical in every batch.
-    fn uniform(&self, graph: &mut GraphBuilder, packing: &Packing) -> Value {
+    fn uniform(&self, graph: &mut GraphBuilder, packing: &Packing) -> GraphValue {
         let (any, columns) = (
             graph.integers(&[-1]),
             graph.integers(&[signed(PARTS) * self.width]),
@@ -61,17 +61,17 @@ impl Attention<'_> {
         self.attend(graph, &parts, &packing.groups[0])
     }
 
-    fn attend_groups(&self, graph: &mut GraphBuilder, packing: &Packing) -> Value {
-        let contexts: Vec<Value> = packing
+    fn attend_groups(&self, graph: &mut GraphBuilder, packing: &Packing) -> GraphValue {
+        let contexts: Vec<GraphValue> = packing
             .groups
             .iter()
             .map(|group| self.attend_group(graph, group))
             .collect();
-        let contexts: Vec<&Value> = contexts.iter().collect();
+        let contexts: Vec<&GraphValue> = contexts.iter().collect();
         packing.unpad(graph, &contexts)
     }
 
-    fn attend_group(&self, graph: &mut GraphBuilder, group: &Group) -> Value {
+    fn attend_group(&self, graph: &mut GraphBuilder, group: &Group) -> GraphValue {
         let gather_and_attend = |graph: &mut GraphBuilder| {
             let parts = Packing::pad(graph, &self.query_key_value.rows, self.width, group);
             self.attend(graph, &parts, group)
@@ -85,7 +85,7 @@ impl Attention<'_> {
     }
 
     /// Maps queries, keys and values, `[sequences, longest, width]` each, to `[sequences * longest, width]`.
-    fn attend(&self, graph: &mut GraphBuilder, parts: &[Value], group: &Group) -> Value {
+    fn attend(&self, graph: &mut GraphBuilder, parts: &[GraphValue], group: &Group) -> GraphValue {
         let context = graph.microsoft(
             "MultiHeadAttention",
             &[

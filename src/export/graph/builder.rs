@@ -9,9 +9,9 @@ use crate::onnx::{
 
 /// A tensor of the graph, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value(String);
+pub struct GraphValue(String);
 
-impl Value {
+impl GraphValue {
     /// The empty name, which stands for an omitted optional input.
     #[must_use]
     pub fn absent() -> Self {
@@ -43,7 +43,7 @@ pub struct GraphBuilder {
 #[derive(Debug)]
 pub struct Branch {
     nodes: Vec<Node>,
-    outputs: Vec<(Value, DataType)>,
+    outputs: Vec<(GraphValue, DataType)>,
 }
 
 impl GraphBuilder {
@@ -53,7 +53,12 @@ impl GraphBuilder {
     }
 
     /// Adds an operator of the default domain with one output.
-    pub fn node(&mut self, operator: &str, inputs: &[&Value], attributes: Vec<Attribute>) -> Value {
+    pub fn node(
+        &mut self,
+        operator: &str,
+        inputs: &[&GraphValue],
+        attributes: Vec<Attribute>,
+    ) -> GraphValue {
         self.add(operator, "", inputs, attributes, 1).remove(0)
     }
 
@@ -61,9 +66,9 @@ impl GraphBuilder {
     pub fn microsoft(
         &mut self,
         operator: &str,
-        inputs: &[&Value],
+        inputs: &[&GraphValue],
         attributes: Vec<Attribute>,
-    ) -> Value {
+    ) -> GraphValue {
         self.add(operator, MICROSOFT_DOMAIN, inputs, attributes, 1)
             .remove(0)
     }
@@ -72,10 +77,10 @@ impl GraphBuilder {
     pub fn nodes(
         &mut self,
         operator: &str,
-        inputs: &[&Value],
+        inputs: &[&GraphValue],
         attributes: Vec<Attribute>,
         outputs: usize,
-    ) -> Vec<Value> {
+    ) -> Vec<GraphValue> {
         self.add(operator, "", inputs, attributes, outputs)
     }
 
@@ -84,14 +89,14 @@ impl GraphBuilder {
         &mut self,
         operator: &str,
         domain: &str,
-        inputs: &[&Value],
+        inputs: &[&GraphValue],
         attribute: Vec<Attribute>,
         outputs: usize,
-    ) -> Vec<Value> {
+    ) -> Vec<GraphValue> {
         let name = format!("{}/{operator}.{}", self.scope, self.added);
         self.added += 1;
-        let outputs: Vec<Value> = (0..outputs)
-            .map(|index| Value(format!("{name}:{index}")))
+        let outputs: Vec<GraphValue> = (0..outputs)
+            .map(|index| GraphValue(format!("{name}:{index}")))
             .collect();
         self.nodes.push(Node {
             input: inputs.iter().map(|value| value.0.clone()).collect(),
@@ -105,13 +110,13 @@ impl GraphBuilder {
     }
 
     /// Adds a cast to another type.
-    pub fn cast(&mut self, value: &Value, data_type: DataType) -> Value {
+    pub fn cast(&mut self, value: &GraphValue, data_type: DataType) -> GraphValue {
         let to = int("to", i64::from(i32::from(data_type)));
         self.node("Cast", &[value], vec![to])
     }
 
     /// Adds nodes to a branch rather than to the graph. The branch's outputs must be made in it.
-    pub fn branch(&mut self, add: impl FnOnce(&mut Self) -> Vec<(Value, DataType)>) -> Branch {
+    pub fn branch(&mut self, add: impl FnOnce(&mut Self) -> Vec<(GraphValue, DataType)>) -> Branch {
         let outside = std::mem::take(&mut self.nodes);
         let outputs = add(self);
         let nodes = std::mem::replace(&mut self.nodes, outside);
@@ -119,7 +124,12 @@ impl GraphBuilder {
     }
 
     /// Adds an `If` over two branches with the same number of outputs, and returns its outputs.
-    pub fn choose(&mut self, condition: &Value, then: Branch, otherwise: Branch) -> Vec<Value> {
+    pub fn choose(
+        &mut self,
+        condition: &GraphValue,
+        then: Branch,
+        otherwise: Branch,
+    ) -> Vec<GraphValue> {
         let count = then.outputs.len();
         let branches = vec![
             branch_attribute("then_branch", then),
@@ -129,7 +139,7 @@ impl GraphBuilder {
     }
 
     /// Renames a value to a graph output. No node may have read it under its old name.
-    pub fn output(&mut self, value: &Value, name: &str) {
+    pub fn output(&mut self, value: &GraphValue, name: &str) {
         debug_assert!(
             self.nodes.iter().all(|node| !node.input.contains(&value.0)),
             "{value:?} is read elsewhere"
@@ -145,7 +155,7 @@ impl GraphBuilder {
     }
 
     /// Adds a constant list of integers.
-    pub fn integers(&mut self, values: &[i64]) -> Value {
+    pub fn integers(&mut self, values: &[i64]) -> GraphValue {
         let bytes = values
             .iter()
             .flat_map(|value| value.to_le_bytes())
@@ -154,22 +164,22 @@ impl GraphBuilder {
     }
 
     /// Adds a scalar integer constant.
-    pub fn integer(&mut self, value: i64) -> Value {
+    pub fn integer(&mut self, value: i64) -> GraphValue {
         self.constant(DataType::Int64, vec![], value.to_le_bytes().to_vec())
     }
 
     /// Adds a constant without elements: one of `shape`'s sizes is 0.
-    pub fn none(&mut self, data_type: DataType, shape: &[i64]) -> Value {
+    pub fn none(&mut self, data_type: DataType, shape: &[i64]) -> GraphValue {
         self.constant(data_type, shape.to_vec(), vec![])
     }
 
     /// Adds a scalar float constant.
-    pub fn float(&mut self, value: f32) -> Value {
+    pub fn float(&mut self, value: f32) -> GraphValue {
         self.constant(DataType::Float, vec![], value.to_le_bytes().to_vec())
     }
 
     /// Adds a scalar uint8 constant.
-    pub fn byte(&mut self, value: u8) -> Value {
+    pub fn byte(&mut self, value: u8) -> GraphValue {
         self.constant(DataType::Uint8, vec![], vec![value])
     }
 
@@ -178,13 +188,13 @@ impl GraphBuilder {
         self.recipes.push(recipe);
     }
 
-    fn constant(&mut self, data_type: DataType, dims: Vec<i64>, raw_data: Vec<u8>) -> Value {
+    fn constant(&mut self, data_type: DataType, dims: Vec<i64>, raw_data: Vec<u8>) -> GraphValue {
         if let Some(known) = self.constants.iter().find(|constant| {
             constant.data_type == i32::from(data_type)
                 && constant.dims == dims
                 && constant.raw_data == raw_data
         }) {
-            return Value(known.name.clone());
+            return GraphValue(known.name.clone());
         }
         let taken = |name: &String| self.constants.iter().any(|constant| constant.name == *name);
         let mut name = format!("constant.{}", self.constants.len());
@@ -198,7 +208,7 @@ impl GraphBuilder {
             raw_data,
             ..Tensor::default()
         });
-        Value(name)
+        GraphValue(name)
     }
 }
 

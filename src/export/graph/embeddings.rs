@@ -1,14 +1,14 @@
 //! Builds the embeddings of words, positions and token types, their LayerNorm, and the projection for an encoder of
 //! another width.
 
-use super::builder::{GraphBuilder, Value, int};
+use super::builder::{GraphBuilder, GraphValue, int};
 use super::linear::{Activations, LayerNorm, LinearLayers};
 use crate::export::data_file::Float;
 use crate::export::weights::{LinearRecipe, Recipe};
 use crate::model_config::ModelShape;
 
 /// Adds the embeddings. The result is fp32, `[tokens, hidden_size]`.
-pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape) -> Value {
+pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape) -> GraphValue {
     graph.enter("embeddings");
     let width = shape.embedding_size;
     let words = words(graph, linear, shape);
@@ -49,7 +49,7 @@ pub fn build(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape
     graph.node("Add", &[&projected.rows, &projected.bias], vec![])
 }
 
-fn words(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape) -> Value {
+fn words(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape) -> GraphValue {
     let name = "electra.embeddings.word_embeddings";
     let (rows, width) = (shape.vocab_size, shape.embedding_size);
     if let LinearLayers::Float(float) = linear {
@@ -61,15 +61,15 @@ fn words(graph: &mut GraphBuilder, linear: &LinearLayers, shape: &ModelShape) ->
         rows,
         width,
     });
-    let ids = Value::from_name("input_ids");
+    let ids = GraphValue::from_name("input_ids");
     let bytes = graph.node(
         "Gather",
-        &[&Value::from_name(format!("{name}.weight")), &ids],
+        &[&GraphValue::from_name(format!("{name}.weight")), &ids],
         vec![int("axis", 0)],
     );
     let scales = graph.node(
         "Gather",
-        &[&Value::from_name(format!("{name}.scale")), &ids],
+        &[&GraphValue::from_name(format!("{name}.scale")), &ids],
         vec![int("axis", 0)],
     );
     graph.node("DequantizeLinear", &[&bytes, &scales], vec![int("axis", 0)])
@@ -82,7 +82,7 @@ fn table(
     rows: usize,
     width: usize,
     float: Float,
-) -> Value {
+) -> GraphValue {
     graph.weights(Recipe::Table {
         name: name.to_owned(),
         rows,
@@ -92,8 +92,8 @@ fn table(
     graph.node(
         "Gather",
         &[
-            &Value::from_name(format!("{name}.weight")),
-            &Value::from_name(ids),
+            &GraphValue::from_name(format!("{name}.weight")),
+            &GraphValue::from_name(ids),
         ],
         vec![int("axis", 0)],
     )

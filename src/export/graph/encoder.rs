@@ -1,7 +1,7 @@
 //! Builds the encoder's layers: attention and the feed-forward network, each followed by a residual LayerNorm.
 
 use super::attention;
-use super::builder::{GraphBuilder, Value};
+use super::builder::{GraphBuilder, GraphValue};
 use super::linear::{Activations, LayerNorm, LinearLayers, Product, add_and_normalize};
 use super::packing::Packing;
 use crate::activation::Activation;
@@ -18,8 +18,8 @@ pub fn build(
     shape: &ModelShape,
     head: Head,
     packing: &Packing,
-    embedded: Value,
-) -> Value {
+    embedded: GraphValue,
+) -> GraphValue {
     (0..shape.num_hidden_layers).fold(embedded, |rows, index| {
         let layer = EncoderLayer::new(shape, index);
         graph.enter(format!("layer.{index}.attention"));
@@ -37,7 +37,7 @@ pub fn build(
 }
 
 /// Applies an activation to a product after adding its bias.
-pub fn activate(graph: &mut GraphBuilder, activation: Activation, product: &Product) -> Value {
+pub fn activate(graph: &mut GraphBuilder, activation: Activation, product: &Product) -> GraphValue {
     let Product { rows, bias } = product;
     match activation {
         Activation::Gelu => graph.microsoft("BiasGelu", &[rows, bias], vec![]),
@@ -61,8 +61,8 @@ fn attend(
     shape: &ModelShape,
     packing: &Packing,
     layer: &EncoderLayer,
-    rows: &Value,
-) -> Value {
+    rows: &GraphValue,
+) -> GraphValue {
     let rows = linear.narrow(graph, rows);
     let query_key_value = layer.query_key_value.clone();
     let product = linear.product(graph, &rows, query_key_value, Activations::Signed);
@@ -75,10 +75,10 @@ fn transform(
     linear: &LinearLayers,
     shape: &ModelShape,
     layer: EncoderLayer,
-    context: &Value,
-    rows: &Value,
+    context: &GraphValue,
+    rows: &GraphValue,
     index: usize,
-) -> Value {
+) -> GraphValue {
     let output = linear.summand(graph, context, layer.attention_output, Activations::Signed);
     let attended = add_and_normalize(graph, &output, rows, &layer.attention_norm);
     graph.enter(format!("layer.{index}.feed_forward"));

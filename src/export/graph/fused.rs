@@ -14,7 +14,7 @@
 //! product's rows, and absent in fp32. The `Quantized…` operators output bytes and scales for the product that follows;
 //! `QuantizedAddNormalize` outputs them after the rows.
 
-use super::builder::{GraphBuilder, Value, float, int, text};
+use super::builder::{GraphBuilder, GraphValue, float, int, text};
 use super::encoder::EncoderLayer;
 use super::interface::OUTPUT;
 use super::linear::{Activations, LayerNorm, LinearLayers, SIGNED_ZERO_POINT};
@@ -112,32 +112,32 @@ struct Encoder<'a> {
     graph: GraphBuilder,
     shape: &'a ModelShape,
     /// `[sequences]`: the row of each sequence's first token.
-    starts: Value,
+    starts: GraphValue,
     quantizes: bool,
     byte_products: ByteProducts,
 }
 
 /// The left operand of a product.
 enum ProductInput {
-    Floats(Value),
+    Floats(GraphValue),
     Bytes {
-        values: Value,
+        values: GraphValue,
         /// `[rows]`.
-        scales: Value,
+        scales: GraphValue,
         zero_point: u8,
     },
 }
 
 /// A product before its scales and bias are applied.
 struct Product {
-    rows: Value,
-    bias: Value,
+    rows: GraphValue,
+    bias: GraphValue,
     /// Absent if rows have no scales.
-    scales: Value,
+    scales: GraphValue,
 }
 
 impl Encoder<'_> {
-    fn build(&mut self, head: Head, embedded: Value) -> Value {
+    fn build(&mut self, head: Head, embedded: GraphValue) -> GraphValue {
         let layers = self.shape.num_hidden_layers;
         self.graph.enter("encoder");
         let mut input = self.feed(&embedded);
@@ -165,7 +165,7 @@ impl Encoder<'_> {
         rows
     }
 
-    fn feed(&mut self, rows: &Value) -> ProductInput {
+    fn feed(&mut self, rows: &GraphValue) -> ProductInput {
         if !self.quantizes {
             return ProductInput::Floats(rows.clone());
         }
@@ -181,7 +181,7 @@ impl Encoder<'_> {
     ) -> Product {
         let part = |suffix: &str| format!("{}.{suffix}", linear.name);
         let (weight, scale, bias) = (part("weight"), part("scale"), part("bias"));
-        let bias = Value::from_name(bias);
+        let bias = GraphValue::from_name(bias);
         match input {
             ProductInput::Floats(rows) => {
                 self.graph.weights(Recipe::Linear {
@@ -193,7 +193,7 @@ impl Encoder<'_> {
                 Product {
                     rows: self.own(LINEAR, &[&rows], attributes, 1).remove(0),
                     bias,
-                    scales: Value::absent(),
+                    scales: GraphValue::absent(),
                 }
             }
             ProductInput::Bytes {
@@ -210,7 +210,7 @@ impl Encoder<'_> {
                         &values,
                         zero_point,
                         &weight,
-                        &Value::from_name(scale),
+                        &GraphValue::from_name(scale),
                     ),
                     bias,
                     scales,
@@ -221,11 +221,11 @@ impl Encoder<'_> {
 
     fn integer_product(
         &mut self,
-        bytes: &Value,
+        bytes: &GraphValue,
         zero_point: u8,
         weight: &str,
-        scale: &Value,
-    ) -> Value {
+        scale: &GraphValue,
+    ) -> GraphValue {
         match self.byte_products {
             ByteProducts::Own => {
                 let attributes = vec![
@@ -236,9 +236,9 @@ impl Encoder<'_> {
                     .remove(0)
             }
             ByteProducts::Runtime => {
-                let (weight, one) = (Value::from_name(weight), self.graph.float(1.0));
+                let (weight, one) = (GraphValue::from_name(weight), self.graph.float(1.0));
                 let zero_point = match zero_point {
-                    0 => Value::absent(),
+                    0 => GraphValue::absent(),
                     zero_point => self.graph.byte(zero_point),
                 };
                 let inputs = [bytes, &weight, &one, scale, &zero_point];
@@ -249,7 +249,7 @@ impl Encoder<'_> {
     }
 
     fn attend(&mut self, product: &Product, first_tokens: bool) -> ProductInput {
-        let starts = Value::from_name("sequence_starts");
+        let starts = GraphValue::from_name("sequence_starts");
         let inputs = [&product.rows, &product.bias, &starts, &product.scales];
         let attributes = vec![
             int(NUM_HEADS, signed(self.shape.num_attention_heads)),
@@ -269,10 +269,10 @@ impl Encoder<'_> {
     fn add_and_normalize(
         &mut self,
         product: &Product,
-        skip: &Value,
+        skip: &GraphValue,
         norm: &LayerNorm,
         last: bool,
-    ) -> (Value, ProductInput) {
+    ) -> (GraphValue, ProductInput) {
         self.graph.weights(norm.recipe());
         let [gain, shift] = norm.parameters();
         let Product { rows, bias, scales } = product;
@@ -291,7 +291,7 @@ impl Encoder<'_> {
     fn product_input(
         &mut self,
         operator: &str,
-        inputs: &[&Value],
+        inputs: &[&GraphValue],
         attributes: Vec<Attribute>,
         activations: Activations,
     ) -> ProductInput {
@@ -303,9 +303,9 @@ impl Encoder<'_> {
         }
     }
 
-    fn bytes(values_and_scales: Vec<Value>, activations: Activations) -> ProductInput {
+    fn bytes(values_and_scales: Vec<GraphValue>, activations: Activations) -> ProductInput {
         let mut outputs = values_and_scales.into_iter();
-        let mut next = || outputs.next().unwrap_or_else(Value::absent);
+        let mut next = || outputs.next().unwrap_or_else(GraphValue::absent);
         ProductInput::Bytes {
             values: next(),
             scales: next(),
@@ -319,10 +319,10 @@ impl Encoder<'_> {
     fn own(
         &mut self,
         operator: &str,
-        inputs: &[&Value],
+        inputs: &[&GraphValue],
         attributes: Vec<Attribute>,
         outputs: usize,
-    ) -> Vec<Value> {
+    ) -> Vec<GraphValue> {
         self.graph
             .add(operator, DOMAIN, inputs, attributes, outputs)
     }

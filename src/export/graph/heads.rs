@@ -1,6 +1,6 @@
 //! Builds the four heads, from the encoder's rows to logits.
 
-use super::builder::{GraphBuilder, Value};
+use super::builder::{GraphBuilder, GraphValue};
 use super::encoder::activate;
 use super::linear::{Activations, LinearLayers};
 use crate::activation::Activation;
@@ -15,9 +15,9 @@ pub fn build(
     linear: &LinearLayers,
     shape: &ModelShape,
     head: Head,
-    starts: &Value,
-    encoded: &Value,
-) -> Value {
+    starts: &GraphValue,
+    encoded: &GraphValue,
+) -> GraphValue {
     graph.enter("head");
     let hidden = shape.hidden_size;
     let last = |name: &str| LinearRecipe::from_layer(name.to_owned(), hidden, head.width());

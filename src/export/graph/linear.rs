@@ -9,7 +9,7 @@
 //! bits. In 16 bits, rounding errors there would propagate through all layers, an epsilon of 1e-12 would be 0, and
 //! squares could overflow.
 
-use super::builder::{GraphBuilder, Value, float, int};
+use super::builder::{GraphBuilder, GraphValue, float, int};
 use crate::export::Precision;
 use crate::export::data_file::Float;
 use crate::export::weights::{LinearRecipe, Recipe};
@@ -51,9 +51,9 @@ const LEAST_SHIFT: f32 = 0.5;
 #[derive(Debug)]
 pub struct Product {
     /// `[rows, outputs]`.
-    pub rows: Value,
+    pub rows: GraphValue,
     /// `[outputs]`.
-    pub bias: Value,
+    pub bias: GraphValue,
 }
 
 /// Adds linear layers in one precision.
@@ -64,7 +64,7 @@ pub enum LinearLayers {
     /// See [`Precision::Int8`].
     Int8 {
         /// `[rows]` bytes, all [`SIGNED_ZERO_POINT`].
-        zero_points: Value,
+        zero_points: GraphValue,
     },
 }
 
@@ -76,14 +76,14 @@ impl LinearLayers {
             Precision::Fp16 => Self::Float(Float::Half),
             Precision::Int8 => {
                 graph.enter("zero_points");
-                let zero_points = signed_zero_points(graph, &Value::from_name("input_ids"));
+                let zero_points = signed_zero_points(graph, &GraphValue::from_name("input_ids"));
                 Self::Int8 { zero_points }
             }
         }
     }
 
     /// The same layers for one row per sequence in place of one per token. `starts` has one element per sequence.
-    pub fn for_sequences(&self, graph: &mut GraphBuilder, starts: &Value) -> Self {
+    pub fn for_sequences(&self, graph: &mut GraphBuilder, starts: &GraphValue) -> Self {
         match self {
             Self::Float(float) => Self::Float(*float),
             Self::Int8 { .. } => Self::Int8 {
@@ -96,7 +96,7 @@ impl LinearLayers {
     pub fn product(
         &self,
         graph: &mut GraphBuilder,
-        rows: &Value,
+        rows: &GraphValue,
         linear: LinearRecipe,
         activations: Activations,
     ) -> Product {
@@ -113,7 +113,7 @@ impl LinearLayers {
     pub fn summand(
         &self,
         graph: &mut GraphBuilder,
-        rows: &Value,
+        rows: &GraphValue,
         linear: LinearRecipe,
         activations: Activations,
     ) -> Product {
@@ -130,7 +130,7 @@ impl LinearLayers {
     }
 
     /// Casts fp32 rows to the type that products take.
-    pub fn narrow(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
+    pub fn narrow(&self, graph: &mut GraphBuilder, rows: &GraphValue) -> GraphValue {
         match self.float() {
             Float::Single => rows.clone(),
             Float::Half => graph.cast(rows, DataType::Float16),
@@ -138,7 +138,7 @@ impl LinearLayers {
     }
 
     /// Casts the type that products return to fp32.
-    pub fn widen(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
+    pub fn widen(&self, graph: &mut GraphBuilder, rows: &GraphValue) -> GraphValue {
         match self.float() {
             Float::Single => rows.clone(),
             Float::Half => graph.cast(rows, DataType::Float),
@@ -156,7 +156,7 @@ impl LinearLayers {
 
     /// An fp32 product in every precision, with its bias added. For a head's last layer, whose few columns make the
     /// precision nearly free.
-    pub fn exact(graph: &mut GraphBuilder, rows: &Value, linear: LinearRecipe) -> Value {
+    pub fn exact(graph: &mut GraphBuilder, rows: &GraphValue, linear: LinearRecipe) -> GraphValue {
         let product = float_product(graph, rows, linear, Float::Single, Float::Single);
         graph.node("Add", &[&product.rows, &product.bias], vec![])
     }
@@ -164,12 +164,12 @@ impl LinearLayers {
 
 fn float_product(
     graph: &mut GraphBuilder,
-    rows: &Value,
+    rows: &GraphValue,
     linear: LinearRecipe,
     weight: Float,
     bias: Float,
 ) -> Product {
-    let part = |suffix: &str| Value::from_name(format!("{}.{suffix}", linear.name));
+    let part = |suffix: &str| GraphValue::from_name(format!("{}.{suffix}", linear.name));
     let (weights, biases) = (part("weight"), part("bias"));
     graph.weights(Recipe::Linear {
         linear,
@@ -184,8 +184,8 @@ fn float_product(
 
 fn int8_product(
     graph: &mut GraphBuilder,
-    rows: &Value,
-    zero_points: &Value,
+    rows: &GraphValue,
+    zero_points: &GraphValue,
     linear: LinearRecipe,
     activations: Activations,
 ) -> Product {
@@ -195,7 +195,7 @@ fn int8_product(
         Activations::AlmostPositive { depth: 0.0 } => quantize_positive(graph, rows),
         Activations::AlmostPositive { .. } => quantize_shifted(graph, rows, activation_shift),
     };
-    let part = |suffix: &str| Value::from_name(format!("{}.{suffix}", linear.name));
+    let part = |suffix: &str| GraphValue::from_name(format!("{}.{suffix}", linear.name));
     let (weight, scale, bias) = (part("weight"), part("scale"), part("bias"));
     graph.weights(Recipe::QuantizedLinear {
         linear,
@@ -222,18 +222,18 @@ fn int8_product(
 /// Activations in uint8.
 struct QuantizedActivations {
     /// `[rows, width]` bytes.
-    values: Value,
+    values: GraphValue,
     /// `[rows, 1]`.
-    scales: Value,
+    scales: GraphValue,
     /// Subtracted by the product from each byte; absent if it is 0.
-    zero_point: Value,
+    zero_point: GraphValue,
 }
 
 /// A row of zeros has scale 0 and arbitrary bytes, which that scale turns back into zeros.
 fn quantize_signed(
     graph: &mut GraphBuilder,
-    rows: &Value,
-    zero_points: &Value,
+    rows: &GraphValue,
+    zero_points: &GraphValue,
 ) -> QuantizedActivations {
     let magnitudes = graph.node("Abs", &[rows], vec![]);
     let largest = row_maximum(graph, &magnitudes);
@@ -252,7 +252,7 @@ fn quantize_signed(
     }
 }
 
-fn quantize_positive(graph: &mut GraphBuilder, rows: &Value) -> QuantizedActivations {
+fn quantize_positive(graph: &mut GraphBuilder, rows: &GraphValue) -> QuantizedActivations {
     let largest = row_maximum(graph, rows);
     let step = graph.float(1.0 / 255.0);
     let scales = graph.node("Mul", &[&largest, &step], vec![]);
@@ -261,13 +261,17 @@ fn quantize_positive(graph: &mut GraphBuilder, rows: &Value) -> QuantizedActivat
     QuantizedActivations {
         values,
         scales,
-        zero_point: Value::absent(),
+        zero_point: GraphValue::absent(),
     }
 }
 
 /// Quantizes `rows + shift`. Each row's scale divides the shift into a whole number of steps, which is the row's zero
 /// point. So the shift adds the same constant to every token's product, and the bias subtracts it.
-fn quantize_shifted(graph: &mut GraphBuilder, rows: &Value, shift: f32) -> QuantizedActivations {
+fn quantize_shifted(
+    graph: &mut GraphBuilder,
+    rows: &GraphValue,
+    shift: f32,
+) -> QuantizedActivations {
     let largest = row_maximum(graph, rows);
     let shift = graph.float(shift);
     let range = graph.node("Add", &[&largest, &shift], vec![]);
@@ -289,24 +293,24 @@ fn quantize_shifted(graph: &mut GraphBuilder, rows: &Value, shift: f32) -> Quant
     QuantizedActivations {
         values,
         scales,
-        zero_point: Value::absent(),
+        zero_point: GraphValue::absent(),
     }
 }
 
-fn signed_zero_points(graph: &mut GraphBuilder, like: &Value) -> Value {
+fn signed_zero_points(graph: &mut GraphBuilder, like: &GraphValue) -> GraphValue {
     let shape = graph.node("Shape", &[like], vec![]);
     let zero_point = graph.byte(SIGNED_ZERO_POINT);
     graph.node("Expand", &[&zero_point, &shape], vec![])
 }
 
 /// The maximum of each row, `[tokens, 1]`.
-fn row_maximum(graph: &mut GraphBuilder, rows: &Value) -> Value {
+fn row_maximum(graph: &mut GraphBuilder, rows: &GraphValue) -> GraphValue {
     let last_axis = graph.integers(&[-1]);
     graph.node("ReduceMax", &[rows, &last_axis], vec![int("keepdims", 1)])
 }
 
 /// Reshapes a `[tokens, 1]` column to `[tokens]`.
-fn as_list(graph: &mut GraphBuilder, column: &Value) -> Value {
+fn as_list(graph: &mut GraphBuilder, column: &GraphValue) -> GraphValue {
     let flat = graph.integers(&[-1]);
     graph.node("Reshape", &[column, &flat], vec![])
 }
@@ -316,9 +320,9 @@ fn as_list(graph: &mut GraphBuilder, column: &Value) -> Value {
 pub fn add_and_normalize(
     graph: &mut GraphBuilder,
     product: &Product,
-    skip: &Value,
+    skip: &GraphValue,
     norm: &LayerNorm,
-) -> Value {
+) -> GraphValue {
     let rows = graph.node("Add", &[&product.rows, &product.bias], vec![]);
     let rows = graph.node("Add", &[&rows, skip], vec![]);
     norm.normalize(graph, &rows)
@@ -346,12 +350,12 @@ impl LayerNorm {
 
     /// Its gain and shift.
     #[must_use]
-    pub fn parameters(&self) -> [Value; 2] {
-        ["weight", "bias"].map(|suffix| Value::from_name(format!("{}.{suffix}", self.name)))
+    pub fn parameters(&self) -> [GraphValue; 2] {
+        ["weight", "bias"].map(|suffix| GraphValue::from_name(format!("{}.{suffix}", self.name)))
     }
 
     /// Adds the normalization of fp32 rows.
-    pub fn normalize(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
+    pub fn normalize(&self, graph: &mut GraphBuilder, rows: &GraphValue) -> GraphValue {
         graph.weights(self.recipe());
         let [gain, shift] = self.parameters();
         graph.node(

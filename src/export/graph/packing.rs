@@ -4,7 +4,7 @@
 //! work grows with the square of a view's length. Each group holds the lengths from its greatest possible one down to
 //! half of that.
 
-use super::builder::{Branch, GraphBuilder, Value, int};
+use super::builder::{Branch, GraphBuilder, GraphValue, int};
 use crate::numbers::signed;
 use crate::onnx::DataType;
 
@@ -19,35 +19,35 @@ pub const PARTS: usize = 3;
 #[derive(Debug)]
 pub struct Packing {
     /// `[sequences]`: the row of each sequence's first token.
-    pub starts: Value,
+    pub starts: GraphValue,
     /// Whether all sequences have the same length. If so, the rows, reshaped, are the first group's view.
-    pub uniform: Value,
+    pub uniform: GraphValue,
     /// `[1]`: length of the longest sequence.
-    pub longest: Value,
+    pub longest: GraphValue,
     /// By decreasing length. If sequences are uniform, all are in the first.
     pub groups: Vec<Group>,
     /// `[tokens]`: the position of each row in the concatenation of all groups' views. Empty if sequences are uniform.
-    places: Value,
+    places: GraphValue,
 }
 
 /// Sequences of similar length.
 #[derive(Debug)]
 pub struct Group {
     /// Whether the group has sequences; absent for the first, which always contains the longest.
-    pub exists: Option<Value>,
+    pub exists: Option<GraphValue>,
     /// `[sequences, longest]`: the row at each position. Positions past a sequence's end are clamped to its own first
     /// row, so no other sequence's data is read.
-    rows: Value,
+    rows: GraphValue,
     /// `rows` for each of the [`PARTS`], as indices into packed rows that are split into one row per part.
-    parts: Vec<Value>,
+    parts: Vec<GraphValue>,
     /// `[sequences, longest]` int32: 1 for a token, 0 past the sequence's end.
-    pub mask: Value,
+    pub mask: GraphValue,
 }
 
 /// Sequence starts and lengths, `[sequences]` each.
 struct Boundaries {
-    starts: Value,
-    lengths: Value,
+    starts: GraphValue,
+    lengths: GraphValue,
 }
 
 impl Packing {
@@ -73,7 +73,12 @@ impl Packing {
     }
 
     /// Gathers a group's views, `[sequences, longest, width]` for each part, from `[tokens, PARTS * width]`.
-    pub fn pad(graph: &mut GraphBuilder, rows: &Value, width: i64, group: &Group) -> Vec<Value> {
+    pub fn pad(
+        graph: &mut GraphBuilder,
+        rows: &GraphValue,
+        width: i64,
+        group: &Group,
+    ) -> Vec<GraphValue> {
         let shape = graph.integers(&[-1, width]);
         let rows = graph.node("Reshape", &[rows, &shape], vec![]);
         let gather = |part| graph.node("Gather", &[&rows, part], vec![int("axis", 0)]);
@@ -81,26 +86,26 @@ impl Packing {
     }
 
     /// Restores `[tokens, width]` from the concatenated rows of all groups' views.
-    pub fn unpad(&self, graph: &mut GraphBuilder, views: &[&Value]) -> Value {
+    pub fn unpad(&self, graph: &mut GraphBuilder, views: &[&GraphValue]) -> GraphValue {
         let rows = graph.node("Concat", views, vec![int("axis", 0)]);
         graph.node("Gather", &[&rows, &self.places], vec![int("axis", 0)])
     }
 
     /// The row of each sequence's first token, `[sequences, width]`.
-    pub fn first_tokens(&self, graph: &mut GraphBuilder, rows: &Value) -> Value {
+    pub fn first_tokens(&self, graph: &mut GraphBuilder, rows: &GraphValue) -> GraphValue {
         graph.node("Gather", &[rows, &self.starts], vec![int("axis", 0)])
     }
 }
 
 /// Adds only [`Packing::starts`].
-pub fn starts(graph: &mut GraphBuilder) -> Value {
-    let starts_and_end = Value::from_name("sequence_starts");
+pub fn starts(graph: &mut GraphBuilder) -> GraphValue {
+    let starts_and_end = GraphValue::from_name("sequence_starts");
     let (zero, last) = (graph.integers(&[0]), graph.integers(&[-1]));
     graph.node("Slice", &[&starts_and_end, &zero, &last], vec![])
 }
 
 fn boundaries(graph: &mut GraphBuilder) -> Boundaries {
-    let starts_and_end = Value::from_name("sequence_starts");
+    let starts_and_end = GraphValue::from_name("sequence_starts");
     let (zero, one, last) = (
         graph.integers(&[0]),
         graph.integers(&[1]),
@@ -113,9 +118,9 @@ fn boundaries(graph: &mut GraphBuilder) -> Boundaries {
     Boundaries { starts, lengths }
 }
 
-fn groups(graph: &mut GraphBuilder, boundaries: &Boundaries, longest: &Value) -> Vec<Group> {
+fn groups(graph: &mut GraphBuilder, boundaries: &Boundaries, longest: &GraphValue) -> Vec<Group> {
     // Whether twice, four times, ... a sequence's length exceeds the longest length: no division, no rounding.
-    let longer: Vec<Value> = (1..GROUPS)
+    let longer: Vec<GraphValue> = (1..GROUPS)
         .map(|halvings| {
             let factor = graph.integers(&[1 << halvings]);
             let scaled = graph.node("Mul", &[&boundaries.lengths, &factor], vec![]);
@@ -140,8 +145,8 @@ fn groups(graph: &mut GraphBuilder, boundaries: &Boundaries, longest: &Value) ->
 fn group(
     graph: &mut GraphBuilder,
     boundaries: &Boundaries,
-    members: &Value,
-    exists: Option<Value>,
+    members: &GraphValue,
+    exists: Option<GraphValue>,
 ) -> Group {
     let mut values = match &exists {
         None => view(graph, boundaries, members),
@@ -167,12 +172,16 @@ fn group(
 }
 
 /// The mask, the rows, and the rows of each part, for the view of some sequences.
-fn view(graph: &mut GraphBuilder, boundaries: &Boundaries, members: &Value) -> Vec<Value> {
+fn view(
+    graph: &mut GraphBuilder,
+    boundaries: &Boundaries,
+    members: &GraphValue,
+) -> Vec<GraphValue> {
     let flat = graph.integers(&[-1]);
     let members = graph.node("NonZero", &[members], vec![]);
     let members = graph.node("Reshape", &[&members, &flat], vec![]);
     let column = graph.integers(&[-1, 1]);
-    let of_members = |graph: &mut GraphBuilder, values: &Value| {
+    let of_members = |graph: &mut GraphBuilder, values: &GraphValue| {
         let values = graph.node("Gather", &[values, &members], vec![int("axis", 0)]);
         graph.node("Reshape", &[&values, &column], vec![])
     };
@@ -194,7 +203,7 @@ fn view(graph: &mut GraphBuilder, boundaries: &Boundaries, members: &Value) -> V
     values
 }
 
-fn places(graph: &mut GraphBuilder, uniform: &Value, groups: &[Group]) -> Value {
+fn places(graph: &mut GraphBuilder, uniform: &GraphValue, groups: &[Group]) -> GraphValue {
     let types = [DataType::Int64];
     let unused = empty(graph, &[0], &types);
     let gathered = graph.branch(|graph| {
@@ -212,13 +221,17 @@ fn places(graph: &mut GraphBuilder, uniform: &Value, groups: &[Group]) -> Value 
 }
 
 /// Concatenates one part of all groups, flattened.
-fn chain_parts(graph: &mut GraphBuilder, groups: &[Group], part: fn(&Group) -> &Value) -> Value {
+fn chain_parts(
+    graph: &mut GraphBuilder,
+    groups: &[Group],
+    part: fn(&Group) -> &GraphValue,
+) -> GraphValue {
     let flat = graph.integers(&[-1]);
-    let parts: Vec<Value> = groups
+    let parts: Vec<GraphValue> = groups
         .iter()
         .map(|group| graph.node("Reshape", &[part(group), &flat], vec![]))
         .collect();
-    let parts: Vec<&Value> = parts.iter().collect();
+    let parts: Vec<&GraphValue> = parts.iter().collect();
     graph.node("Concat", &parts, vec![int("axis", 0)])
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::builder::{GraphBuilder, Size, Value, declare, operator_set};
+use super::builder::{GraphBuilder, GraphValue, Size, declare, operator_set};
 use super::fused::{self, FIRST_TOKENS, INTEGER_LINEAR, LINEAR, WEIGHTS};
 use super::fusion::FusedGraph;
 use super::interface::INPUTS;
@@ -30,7 +30,7 @@ struct Linear {
     initializers: Vec<Tensor>,
     /// The weights that the node refers to by name, if they are not an input.
     named_weights: Option<Tensor>,
-    feed: Feed,
+    feed: ProductFeed,
     outputs: usize,
 }
 
@@ -44,7 +44,7 @@ struct Attention {
 
 /// An input of a graph of products, in place of rows that the model computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Feed {
+pub struct ProductFeed {
     /// The number of rows.
     pub rows: Rows,
     /// Width of a row.
@@ -87,7 +87,7 @@ impl Element {
     }
 }
 
-impl Feed {
+impl ProductFeed {
     #[must_use]
     pub fn name(&self) -> String {
         let rows = self.rows.name();
@@ -183,7 +183,7 @@ impl Products {
 
     /// Inputs of [`Self::linear_graph`], without duplicates.
     #[must_use]
-    pub fn feeds(&self) -> Vec<Feed> {
+    pub fn feeds(&self) -> Vec<ProductFeed> {
         let mut seen = HashSet::new();
         let feeds = self.linear.iter().map(|linear| linear.feed);
         feeds.filter(|feed| seen.insert(*feed)).collect()
@@ -207,14 +207,14 @@ impl Products {
         for (index, linear) in self.linear.iter().enumerate() {
             let mut node = linear.node.clone();
             node.input[0] = linear.feed.name();
-            let product = Value::from_name(node.output[0].clone());
+            let product = GraphValue::from_name(node.output[0].clone());
             graph.nodes.push(node);
             let name = format!("product.{index}");
             first_row(&mut graph, &product, &name);
             let shape = [Size::Fixed(1), Size::Fixed(linear.outputs)];
             outputs.push(declare(&name, linear.feed.element.product(), &shape));
         }
-        let input = self.feeds().iter().map(Feed::declaration).collect();
+        let input = self.feeds().iter().map(ProductFeed::declaration).collect();
         model(graph.nodes, graph.constants, input, outputs)
     }
 
@@ -230,7 +230,7 @@ impl Products {
     #[must_use]
     pub fn attention_graph(&self) -> Model {
         let mut graph = GraphBuilder::default();
-        let inputs = ATTENTION_INPUTS.map(Value::from_name);
+        let inputs = ATTENTION_INPUTS.map(GraphValue::from_name);
         let mut outputs = Vec::new();
         for layer in 0..self.attention.layers {
             graph.enter(format!("layer.{layer}"));
@@ -295,7 +295,7 @@ fn linear_products(graph: &Graph, linear_weights: &[Tensor]) -> Vec<Linear> {
                 .filter_map(|name| initializers.get(name.as_str()).copied().cloned())
                 .collect(),
             named_weights: named.then(|| (*weights).clone()),
-            feed: Feed {
+            feed: ProductFeed {
                 rows,
                 width: usize::try_from(*inputs).ok()?,
                 element,
@@ -345,7 +345,7 @@ fn values_by_sequence(nodes: &[Node]) -> HashSet<&str> {
 }
 
 /// Makes the first row a graph output.
-fn first_row(graph: &mut GraphBuilder, rows: &Value, name: &str) {
+fn first_row(graph: &mut GraphBuilder, rows: &GraphValue, name: &str) {
     let (zero, one) = (graph.integers(&[0]), graph.integers(&[1]));
     let row = graph.node("Slice", &[rows, &zero, &one, &zero], vec![]);
     graph.output(&row, name);

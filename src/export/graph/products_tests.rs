@@ -137,7 +137,7 @@ fn the_linear_graph_holds_each_product_and_a_row_of_its_result() {
 fn a_classifier_is_fed_rows_of_tokens_and_of_sequences() {
     let names = |head, precision| {
         let feeds = products(head, precision, Kind::Exported).feeds();
-        let mut names: Vec<String> = feeds.iter().map(Feed::name).collect();
+        let mut names: Vec<String> = feeds.iter().map(ProductFeed::name).collect();
         names.sort();
         names
     };

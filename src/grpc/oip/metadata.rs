@@ -2,8 +2,8 @@
 
 use crate::grpc::proto::inference as proto;
 use crate::service::oip::{
-    ConfigTensor, IndexEntry, ModelConfig, ModelMetadata, ModelStatisticsReport, ServerMetadata,
-    TensorMetadata,
+    ConfigTensor, IndexEntry, ModelMetadata, ModelStatisticsReport, ServerMetadata, TensorMetadata,
+    TritonConfig,
 };
 use crate::telemetry::statistics::{BatchStatistics, DurationTotal, InferenceStatistics};
 
@@ -40,8 +40,8 @@ impl From<TensorMetadata> for proto::model_metadata_response::TensorMetadata {
     }
 }
 
-impl From<ModelConfig> for proto::ModelConfig {
-    fn from(config: ModelConfig) -> Self {
+impl From<TritonConfig> for proto::ModelConfig {
+    fn from(config: TritonConfig) -> Self {
         Self {
             name: config.name,
             platform: config.platform.to_owned(),

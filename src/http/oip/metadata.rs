@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Addressed;
 use crate::error::ServiceError;
 use crate::http::HttpState;
-use crate::service::oip::{ModelConfig, ModelMetadata, ServerMetadata, StatisticsReport};
+use crate::service::oip::{ModelMetadata, ServerMetadata, StatisticsReport, TritonConfig};
 
 #[derive(Serialize)]
 pub struct Live {
@@ -65,7 +65,7 @@ pub async fn model_ready(
 pub async fn config(
     State(http): State<HttpState>,
     model: Addressed,
-) -> Result<Json<ModelConfig>, ServiceError> {
+) -> Result<Json<TritonConfig>, ServiceError> {
     http.service.model_config(&model.address).map(Json)
 }
 

@@ -283,7 +283,12 @@ fn bad_stride(reason: String) -> ServiceError {
 impl PreparedItem {
     /// What all windows answer, taken together: equal texts, whatever their case, are one answer, with the place of the
     /// first and the scores of all.
-    fn answers(&self, outputs: &[SequenceOutput], cls: u32, choice: &AnswerChoice) -> PipelineAnswers {
+    fn answers(
+        &self,
+        outputs: &[SequenceOutput],
+        cls: u32,
+        choice: &AnswerChoice,
+    ) -> PipelineAnswers {
         let offsets = OffsetMap::new(&self.context, OffsetEncoding::Codepoint);
         let mut no_answer_score: Option<f32> = None;
         let mut answers: Vec<PipelineAnswer> = Vec::new();

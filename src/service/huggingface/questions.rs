@@ -59,7 +59,9 @@ pub(super) fn items(value: Value) -> Result<Inputs<Item>, ServiceError> {
 }
 
 /// Questions that share a context, or have one each.
-fn several(QuestionsWithContexts { question, context }: QuestionsWithContexts) -> Result<Inputs<Item>, ServiceError> {
+fn several(
+    QuestionsWithContexts { question, context }: QuestionsWithContexts,
+) -> Result<Inputs<Item>, ServiceError> {
     let counts = (question.items().len(), context.items().len());
     let fits = match (question.is_list(), context.is_list()) {
         (_, false) => true,

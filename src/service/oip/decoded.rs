@@ -22,11 +22,11 @@ pub trait Decoded: Sized {
     fn outputs(results: &[Self]) -> Vec<&'static str>;
 
     /// One of them beside `result`: the elements of all rows, and how many a row has.
-    fn column(results: &[Self], name: &str) -> Result<Column, ServiceError>;
+    fn column(results: &[Self], name: &str) -> Result<TensorColumn, ServiceError>;
 }
 
 /// An output's elements: so many a row.
-pub type Column = (usize, TensorData);
+pub type TensorColumn = (usize, TensorData);
 
 /// The outputs of these names.
 pub fn tensors<R: Decoded + Serialize>(
@@ -84,25 +84,25 @@ impl<'a, T> Rows<'a, T> {
         column
     }
 
-    fn texts(&self, text: impl Fn(&T) -> &str) -> Column {
+    fn texts(&self, text: impl Fn(&T) -> &str) -> TensorColumn {
         let texts = self.column(&Vec::new(), |item| text(item).as_bytes().to_vec());
         (self.longest, TensorData::Bytes(texts))
     }
 
-    fn positions(&self, position: impl Fn(&T) -> usize) -> Column {
+    fn positions(&self, position: impl Fn(&T) -> usize) -> TensorColumn {
         let positions = self.column(&0, |item| signed(position(item)));
         (self.longest, TensorData::Int64(positions))
     }
 
-    fn scores(&self, score: impl Fn(&T) -> f32) -> Column {
+    fn scores(&self, score: impl Fn(&T) -> f32) -> TensorColumn {
         (self.longest, TensorData::Fp32(self.column(&0.0, score)))
     }
 
-    fn verdicts(&self, verdict: impl Fn(&T) -> bool) -> Column {
+    fn verdicts(&self, verdict: impl Fn(&T) -> bool) -> TensorColumn {
         (self.longest, TensorData::Bool(self.column(&false, verdict)))
     }
 
-    fn counts(&self) -> Column {
+    fn counts(&self) -> TensorColumn {
         let counts = self.rows.iter().map(|row| signed(row.len()));
         (1, TensorData::Int64(counts.collect()))
     }
@@ -130,7 +130,7 @@ impl Decoded for Discrimination {
             .collect()
     }
 
-    fn column(results: &[Self], name: &str) -> Result<Column, ServiceError> {
+    fn column(results: &[Self], name: &str) -> Result<TensorColumn, ServiceError> {
         match results.first() {
             Some(Self::Words(_)) => words(results, name),
             Some(Self::Tokens(_)) | None => tokens(results, name),
@@ -138,7 +138,7 @@ impl Decoded for Discrimination {
     }
 }
 
-fn tokens(results: &[Discrimination], name: &str) -> Result<Column, ServiceError> {
+fn tokens(results: &[Discrimination], name: &str) -> Result<TensorColumn, ServiceError> {
     let rows = Rows::new(results.iter().map(|result| match result {
         Discrimination::Tokens(tokens) => tokens.as_slice(),
         Discrimination::Words(_) => &[],
@@ -154,7 +154,7 @@ fn tokens(results: &[Discrimination], name: &str) -> Result<Column, ServiceError
     })
 }
 
-fn words(results: &[Discrimination], name: &str) -> Result<Column, ServiceError> {
+fn words(results: &[Discrimination], name: &str) -> Result<TensorColumn, ServiceError> {
     let rows = Rows::new(results.iter().map(|result| match result {
         Discrimination::Words(words) => words.as_slice(),
         Discrimination::Tokens(_) => &[],
@@ -175,7 +175,7 @@ impl Decoded for Classification {
         outputs_of(Task::Classify).collect()
     }
 
-    fn column(results: &[Self], name: &str) -> Result<Column, ServiceError> {
+    fn column(results: &[Self], name: &str) -> Result<TensorColumn, ServiceError> {
         let rows = Rows::new(results.iter().map(|result| result.labels.as_slice()))?;
         Ok(match name {
             "label" => rows.texts(|label: &LabelScore| &label.label),
@@ -194,7 +194,7 @@ impl Decoded for Tagging {
         outputs_of(Task::Tag).collect()
     }
 
-    fn column(results: &[Self], name: &str) -> Result<Column, ServiceError> {
+    fn column(results: &[Self], name: &str) -> Result<TensorColumn, ServiceError> {
         let rows = Rows::new(results.iter().map(|result| result.entities.as_slice()))?;
         Ok(match name {
             "label" => rows.texts(|entity: &TaggedEntity| &entity.label),
@@ -213,7 +213,7 @@ impl Decoded for QaAnswers {
         outputs_of(Task::Qa).collect()
     }
 
-    fn column(results: &[Self], name: &str) -> Result<Column, ServiceError> {
+    fn column(results: &[Self], name: &str) -> Result<TensorColumn, ServiceError> {
         let rows = Rows::new(results.iter().map(|result| result.answers.as_slice()))?;
         Ok(match name {
             "text" => rows.texts(|answer: &AnswerSpan| &answer.text),

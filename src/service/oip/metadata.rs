@@ -52,7 +52,7 @@ pub struct TensorMetadata {
 
 /// A model's configuration, as Triton shapes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ModelConfig {
+pub struct TritonConfig {
     /// Its name.
     pub name: String,
     /// `onnx_onnxv1`
@@ -130,7 +130,7 @@ impl Service {
     ///
     /// # Errors
     /// Where it can't be asked.
-    pub fn model_config(&self, address: &str) -> Result<ModelConfig, ServiceError> {
+    pub fn model_config(&self, address: &str) -> Result<TritonConfig, ServiceError> {
         let model = self.loaded(address)?;
         let tensor = |named: &names::TensorDescription, optional: bool| ConfigTensor {
             name: named.name,
@@ -138,7 +138,7 @@ impl Service {
             dims: dimensions(named.row, &model),
             optional,
         };
-        Ok(ModelConfig {
+        Ok(TritonConfig {
             name: model.info.name.clone(),
             platform: PLATFORM,
             backend: BACKEND,

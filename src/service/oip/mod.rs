@@ -20,7 +20,7 @@ mod text;
 pub use address::address;
 pub use infer::{InferRequest, InferResponse};
 pub use metadata::{
-    ConfigTensor, DynamicBatching, ModelConfig, ModelMetadata, ServerMetadata, TensorMetadata,
+    ConfigTensor, DynamicBatching, ModelMetadata, ServerMetadata, TensorMetadata, TritonConfig,
 };
 pub use parameters::{
     ParameterValue, Parameters, RequestedOutput, binary_data_output, binary_data_size,

@@ -6,16 +6,16 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-use super::pickle::{MAX_PICKLE_BYTES, Pickle, PickleError, Value};
+use super::pickle::{MAX_PICKLE_BYTES, Pickle, PickleError, PickleValue};
 use super::state_dict::{self, StorageName};
 use super::storage::{BIG_ENDIAN, Region, Storages};
 use crate::export::checkpoint::tensor::Tensors;
 use crate::export::checkpoint::weights_error::WeightsError;
 
 /// 0x1950a86a20f9469cfc6c, `MAGIC_NUMBER` in torch/serialization.py.
-const MAGIC: Value =
-    Value::LongInteger(&[0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19]);
-const VERSION: Value = Value::Integer(1001);
+const MAGIC: PickleValue =
+    PickleValue::LongInteger(&[0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19]);
+const VERSION: PickleValue = PickleValue::Integer(1001);
 
 /// Returns the tensors of a file.
 pub(super) fn tensors(mut file: &File) -> Result<Tensors, WeightsError> {
@@ -67,7 +67,10 @@ impl<'a> Pickles<'a> {
 
 fn check_byte_order(properties: &Pickle) -> Result<(), String> {
     let entries = properties.dictionary(properties.root()).unwrap_or_default();
-    let big = (Value::Text("little_endian"), Value::Boolean(false));
+    let big = (
+        PickleValue::Text("little_endian"),
+        PickleValue::Boolean(false),
+    );
     if entries.contains(&big) {
         return Err(BIG_ENDIAN.to_owned());
     }
@@ -101,7 +104,7 @@ fn storages(
     let mut at = start;
     for key in keys {
         let storage = match key {
-            Value::Text(key) => types.get(key),
+            PickleValue::Text(key) => types.get(key),
             _ => None,
         };
         let storage = storage.ok_or_else(|| "it lists a storage that no tensor has".to_owned())?;

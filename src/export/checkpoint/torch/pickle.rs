@@ -24,7 +24,7 @@ type ObjectId = usize;
 
 /// A value on the machine's stack.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub(super) enum PickleValue<'a> {
     None,
     Boolean(bool),
     Integer(i64),
@@ -40,9 +40,9 @@ pub(super) enum Value<'a> {
 /// A compound value.
 #[derive(Debug)]
 enum Object<'a> {
-    Tuple(Vec<Value<'a>>),
-    List(Vec<Value<'a>>),
-    Dictionary(Vec<(Value<'a>, Value<'a>)>),
+    Tuple(Vec<PickleValue<'a>>),
+    List(Vec<PickleValue<'a>>),
+    Dictionary(Vec<(PickleValue<'a>, PickleValue<'a>)>),
     /// A function or class, and the tuple of its arguments.
     Call(Global, ObjectId),
     /// A reference to an object outside of the pickle, by the tuple that identifies it.
@@ -53,7 +53,7 @@ enum Object<'a> {
 #[derive(Debug)]
 pub(super) struct Pickle<'a> {
     objects: Vec<Object<'a>>,
-    root: Value<'a>,
+    root: PickleValue<'a>,
     /// Length in bytes; other bytes may follow.
     pub length: usize,
 }
@@ -65,7 +65,7 @@ impl<'a> Pickle<'a> {
     /// If the pickle is malformed, exceeds a limit, or needs anything that no checkpoint needs.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, PickleError> {
         let mut machine = Machine {
-            input: Input::new(bytes),
+            input: PickleInput::new(bytes),
             stack: Vec::new(),
             marks: Vec::new(),
             memo: HashMap::new(),
@@ -84,25 +84,28 @@ impl<'a> Pickle<'a> {
     }
 
     /// The value of the whole pickle.
-    pub(super) fn root(&self) -> Value<'a> {
+    pub(super) fn root(&self) -> PickleValue<'a> {
         self.root
     }
 
-    pub(super) fn tuple(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+    pub(super) fn tuple(&self, value: PickleValue<'a>) -> Option<&[PickleValue<'a>]> {
         match self.object(value)? {
             Object::Tuple(values) => Some(values),
             _ => None,
         }
     }
 
-    pub(super) fn list(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+    pub(super) fn list(&self, value: PickleValue<'a>) -> Option<&[PickleValue<'a>]> {
         match self.object(value)? {
             Object::List(values) => Some(values),
             _ => None,
         }
     }
 
-    pub(super) fn dictionary(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
+    pub(super) fn dictionary(
+        &self,
+        value: PickleValue<'a>,
+    ) -> Option<&[(PickleValue<'a>, PickleValue<'a>)]> {
         match self.object(value)? {
             Object::Dictionary(entries) => Some(entries),
             _ => None,
@@ -110,31 +113,31 @@ impl<'a> Pickle<'a> {
     }
 
     /// A call's function and arguments; `None` for other values.
-    pub(super) fn call(&self, value: Value<'a>) -> Option<(Global, &[Value<'a>])> {
+    pub(super) fn call(&self, value: PickleValue<'a>) -> Option<(Global, &[PickleValue<'a>])> {
         match self.object(value)? {
             Object::Call(function, arguments) => {
-                Some((*function, self.tuple(Value::Object(*arguments))?))
+                Some((*function, self.tuple(PickleValue::Object(*arguments))?))
             }
             _ => None,
         }
     }
 
     /// The tuple that identifies an object outside of the pickle; `None` for other values.
-    pub(super) fn persistent(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+    pub(super) fn persistent(&self, value: PickleValue<'a>) -> Option<&[PickleValue<'a>]> {
         match self.object(value)? {
-            Object::Persistent(name) => self.tuple(Value::Object(*name)),
+            Object::Persistent(name) => self.tuple(PickleValue::Object(*name)),
             _ => None,
         }
     }
 
     /// All references to objects outside of the pickle, in order of occurrence.
-    pub(super) fn all_persistent(&self) -> impl Iterator<Item = &[Value<'a>]> {
-        (0..self.objects.len()).filter_map(|id| self.persistent(Value::Object(id)))
+    pub(super) fn all_persistent(&self) -> impl Iterator<Item = &[PickleValue<'a>]> {
+        (0..self.objects.len()).filter_map(|id| self.persistent(PickleValue::Object(id)))
     }
 
-    fn object(&self, value: Value<'a>) -> Option<&Object<'a>> {
+    fn object(&self, value: PickleValue<'a>) -> Option<&Object<'a>> {
         match value {
-            Value::Object(id) => self.objects.get(id),
+            PickleValue::Object(id) => self.objects.get(id),
             _ => None,
         }
     }
@@ -176,11 +179,11 @@ impl From<PickleError> for WeightsError {
 const UNDERFLOW: PickleError = PickleError::Damaged("it takes a value where the stack has none");
 
 struct Machine<'a> {
-    input: Input<'a>,
-    stack: Vec<Value<'a>>,
+    input: PickleInput<'a>,
+    stack: Vec<PickleValue<'a>>,
     /// Stack heights at the marks.
     marks: Vec<usize>,
-    memo: HashMap<usize, Value<'a>>,
+    memo: HashMap<usize, PickleValue<'a>>,
     objects: Vec<Object<'a>>,
 }
 
@@ -190,7 +193,7 @@ impl<'a> Machine<'a> {
         clippy::too_many_lines,
         reason = "a table with one line an instruction"
     )]
-    fn step(&mut self) -> Result<Option<Value<'a>>, PickleError> {
+    fn step(&mut self) -> Result<Option<PickleValue<'a>>, PickleError> {
         let instruction = self.input.byte()?;
         match instruction {
             // Frames and protocol numbers help a reader to buffer; this one needs neither.
@@ -202,20 +205,20 @@ impl<'a> Machine<'a> {
             }
             b'.' => return self.pop().map(Some),
 
-            b'N' => self.stack.push(Value::None),
-            0x88 => self.stack.push(Value::Boolean(true)),
-            0x89 => self.stack.push(Value::Boolean(false)),
+            b'N' => self.stack.push(PickleValue::None),
+            0x88 => self.stack.push(PickleValue::Boolean(true)),
+            0x89 => self.stack.push(PickleValue::Boolean(false)),
             b'J' => {
                 let number = i32::from_le_bytes(self.input.array()?);
-                self.stack.push(Value::Integer(number.into()));
+                self.stack.push(PickleValue::Integer(number.into()));
             }
             b'K' => {
                 let number = self.input.byte()?;
-                self.stack.push(Value::Integer(number.into()));
+                self.stack.push(PickleValue::Integer(number.into()));
             }
             b'M' => {
                 let number = u16::from_le_bytes(self.input.array()?);
-                self.stack.push(Value::Integer(number.into()));
+                self.stack.push(PickleValue::Integer(number.into()));
             }
             0x8a => {
                 let bytes = self.input.counted::<1>()?;
@@ -227,7 +230,7 @@ impl<'a> Machine<'a> {
             }
             b'G' => {
                 self.input.take(8)?;
-                self.stack.push(Value::Other);
+                self.stack.push(PickleValue::Other);
             }
             // Strings of Python 3, and those of Python 2, where names are ASCII.
             b'X' | b'T' => self.text::<4>()?,
@@ -312,7 +315,9 @@ impl<'a> Machine<'a> {
                 self.push_global(module, name)?;
             }
             0x93 => match (self.pop()?, self.pop()?) {
-                (Value::Text(name), Value::Text(module)) => self.push_global(module, name)?,
+                (PickleValue::Text(name), PickleValue::Text(module)) => {
+                    self.push_global(module, name)?
+                }
                 _ => {
                     return Err(PickleError::Damaged(
                         "it refers to something by a name that is not a text",
@@ -330,7 +335,7 @@ impl<'a> Machine<'a> {
                 self.top_dictionary()?;
             }
             b'Q' => match self.pop()? {
-                Value::Object(name) if self.is_tuple(name) => {
+                PickleValue::Object(name) if self.is_tuple(name) => {
                     self.push_object(Object::Persistent(name));
                 }
                 _ => {
@@ -348,18 +353,18 @@ impl<'a> Machine<'a> {
         let bytes = self.input.counted::<N>()?;
         let text = std::str::from_utf8(bytes)
             .map_err(|_| PickleError::Damaged("it has a text that is not UTF-8"))?;
-        self.stack.push(Value::Text(text));
+        self.stack.push(PickleValue::Text(text));
         Ok(())
     }
 
     fn bytes<const N: usize>(&mut self) -> Result<(), PickleError> {
         self.input.counted::<N>()?;
-        self.stack.push(Value::Other);
+        self.stack.push(PickleValue::Other);
         Ok(())
     }
 
     fn push_object(&mut self, object: Object<'a>) {
-        self.stack.push(Value::Object(self.objects.len()));
+        self.stack.push(PickleValue::Object(self.objects.len()));
         self.objects.push(object);
     }
 
@@ -376,12 +381,17 @@ impl<'a> Machine<'a> {
     fn push_global(&mut self, module: &str, name: &str) -> Result<(), PickleError> {
         let global =
             globals::find(module, name).ok_or_else(|| PickleError::foreign(module, name))?;
-        self.stack.push(Value::Global(global));
+        self.stack.push(PickleValue::Global(global));
         Ok(())
     }
 
-    fn note_call(&mut self, function: Value<'a>, arguments: Value<'a>) -> Result<(), PickleError> {
-        let (Value::Global(function), Value::Object(arguments)) = (function, arguments) else {
+    fn note_call(
+        &mut self,
+        function: PickleValue<'a>,
+        arguments: PickleValue<'a>,
+    ) -> Result<(), PickleError> {
+        let (PickleValue::Global(function), PickleValue::Object(arguments)) = (function, arguments)
+        else {
             return Err(PickleError::Damaged(
                 "it calls something other than a function",
             ));
@@ -423,19 +433,19 @@ impl<'a> Machine<'a> {
         self.marks.last().copied().unwrap_or_default()
     }
 
-    fn pop(&mut self) -> Result<Value<'a>, PickleError> {
+    fn pop(&mut self) -> Result<PickleValue<'a>, PickleError> {
         if self.stack.len() <= self.floor() {
             return Err(UNDERFLOW);
         }
         self.stack.pop().ok_or(UNDERFLOW)
     }
 
-    fn pop_to_mark(&mut self) -> Result<Vec<Value<'a>>, PickleError> {
+    fn pop_to_mark(&mut self) -> Result<Vec<PickleValue<'a>>, PickleError> {
         let mark = self.marks.pop().ok_or(UNDERFLOW)?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
 
-    fn top(&self) -> Result<Value<'a>, PickleError> {
+    fn top(&self) -> Result<PickleValue<'a>, PickleError> {
         if self.stack.len() <= self.floor() {
             return Err(UNDERFLOW);
         }
@@ -444,12 +454,12 @@ impl<'a> Machine<'a> {
 
     fn top_object(&mut self) -> Result<Option<&mut Object<'a>>, PickleError> {
         Ok(match self.top()? {
-            Value::Object(id) => self.objects.get_mut(id),
+            PickleValue::Object(id) => self.objects.get_mut(id),
             _ => None,
         })
     }
 
-    fn top_list(&mut self) -> Result<&mut Vec<Value<'a>>, PickleError> {
+    fn top_list(&mut self) -> Result<&mut Vec<PickleValue<'a>>, PickleError> {
         match self.top_object()? {
             Some(Object::List(values)) => Ok(values),
             _ => Err(PickleError::Damaged(
@@ -458,7 +468,9 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn top_dictionary(&mut self) -> Result<&mut Vec<(Value<'a>, Value<'a>)>, PickleError> {
+    fn top_dictionary(
+        &mut self,
+    ) -> Result<&mut Vec<(PickleValue<'a>, PickleValue<'a>)>, PickleError> {
         match self.top_object()? {
             Some(Object::Dictionary(entries)) => Ok(entries),
             _ => Err(PickleError::Damaged(
@@ -469,12 +481,12 @@ impl<'a> Machine<'a> {
 }
 
 /// The unread bytes of a pickle.
-struct Input<'a> {
+struct PickleInput<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Input<'a> {
+impl<'a> PickleInput<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
@@ -529,16 +541,16 @@ impl<'a> Input<'a> {
 }
 
 /// An integer of any length: little-endian, two's complement; 0 if it has no bytes.
-fn integer(bytes: &[u8]) -> Value<'_> {
+fn integer(bytes: &[u8]) -> PickleValue<'_> {
     let negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
     let mut extended = [if negative { 0xff } else { 0 }; 8];
     if bytes.len() > extended.len() {
-        return Value::LongInteger(bytes);
+        return PickleValue::LongInteger(bytes);
     }
     for (byte, given) in extended.iter_mut().zip(bytes) {
         *byte = *given;
     }
-    Value::Integer(i64::from_le_bytes(extended))
+    PickleValue::Integer(i64::from_le_bytes(extended))
 }
 
 #[cfg(test)]

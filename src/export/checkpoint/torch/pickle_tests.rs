@@ -11,43 +11,46 @@ fn error(bytes: &[u8]) -> PickleError {
 
 #[test]
 fn values_are_read_as_data() {
-    let check = |instructions: &[u8], expected: Value| {
+    let check = |instructions: &[u8], expected: PickleValue| {
         let bytes = pickle(instructions);
         let read = Pickle::read(&bytes).unwrap();
         assert_eq!(read.root(), expected, "{instructions:?}");
         assert_eq!(read.length, bytes.len());
     };
-    check(b"N", Value::None);
-    check(b"\x88", Value::Boolean(true));
-    check(b"\x89", Value::Boolean(false));
-    check(b"K\xff", Value::Integer(255));
-    check(b"M\x01\x02", Value::Integer(513));
-    check(b"J\xfe\xff\xff\xff", Value::Integer(-2));
-    check(b"\x8a\x00", Value::Integer(0));
-    check(b"\x8a\x01\xff", Value::Integer(-1));
-    check(b"\x8a\x02\xff\x00", Value::Integer(255));
-    check(&integer(i64::MIN), Value::Integer(i64::MIN));
-    check(b"\x8b\x01\x00\x00\x00\x07", Value::Integer(7));
-    check(b"\x8a\x09123456789", Value::LongInteger(b"123456789"));
-    check(b"G\x00\x00\x00\x00\x00\x00\x00\x00", Value::Other);
-    check(b"C\x01a", Value::Other);
-    check("X\u{2}\0\0\0é".as_bytes(), Value::Text("é"));
-    check(b"\x8c\x01a", Value::Text("a"));
-    check(b"\x8d\x01\0\0\0\0\0\0\0a", Value::Text("a"));
-    check(b"U\x01a", Value::Text("a"));
-    check(b"\x95\0\0\0\0\0\0\0\0K\x01", Value::Integer(1));
-    check(b"K\x010K\x02", Value::Integer(2));
-    check(b"K\x02(K\x011", Value::Integer(2));
-    check(b"K\x03q\x05K\x040h\x05", Value::Integer(3));
-    check(b"K\x03r\x05\x01\0\0K\x040j\x05\x01\0\0", Value::Integer(3));
-    check(b"K\x03\x94K\x04\x940h\x00", Value::Integer(3));
+    check(b"N", PickleValue::None);
+    check(b"\x88", PickleValue::Boolean(true));
+    check(b"\x89", PickleValue::Boolean(false));
+    check(b"K\xff", PickleValue::Integer(255));
+    check(b"M\x01\x02", PickleValue::Integer(513));
+    check(b"J\xfe\xff\xff\xff", PickleValue::Integer(-2));
+    check(b"\x8a\x00", PickleValue::Integer(0));
+    check(b"\x8a\x01\xff", PickleValue::Integer(-1));
+    check(b"\x8a\x02\xff\x00", PickleValue::Integer(255));
+    check(&integer(i64::MIN), PickleValue::Integer(i64::MIN));
+    check(b"\x8b\x01\x00\x00\x00\x07", PickleValue::Integer(7));
+    check(b"\x8a\x09123456789", PickleValue::LongInteger(b"123456789"));
+    check(b"G\x00\x00\x00\x00\x00\x00\x00\x00", PickleValue::Other);
+    check(b"C\x01a", PickleValue::Other);
+    check("X\u{2}\0\0\0é".as_bytes(), PickleValue::Text("é"));
+    check(b"\x8c\x01a", PickleValue::Text("a"));
+    check(b"\x8d\x01\0\0\0\0\0\0\0a", PickleValue::Text("a"));
+    check(b"U\x01a", PickleValue::Text("a"));
+    check(b"\x95\0\0\0\0\0\0\0\0K\x01", PickleValue::Integer(1));
+    check(b"K\x010K\x02", PickleValue::Integer(2));
+    check(b"K\x02(K\x011", PickleValue::Integer(2));
+    check(b"K\x03q\x05K\x040h\x05", PickleValue::Integer(3));
+    check(
+        b"K\x03r\x05\x01\0\0K\x040j\x05\x01\0\0",
+        PickleValue::Integer(3),
+    );
+    check(b"K\x03\x94K\x04\x940h\x00", PickleValue::Integer(3));
     check(
         &global("collections", "OrderedDict"),
-        Value::Global(Global::OrderedDict),
+        PickleValue::Global(Global::OrderedDict),
     );
     check(
         &[text("collections"), text("OrderedDict"), b"\x93".to_vec()].concat(),
-        Value::Global(Global::OrderedDict),
+        PickleValue::Global(Global::OrderedDict),
     );
 }
 
@@ -56,7 +59,7 @@ fn containers_hold_what_was_put_into_them() {
     let read = |instructions: &[u8], check: &dyn Fn(&Pickle)| {
         check(&Pickle::read(&pickle(instructions)).unwrap());
     };
-    let one_two = [Value::Integer(1), Value::Integer(2)];
+    let one_two = [PickleValue::Integer(1), PickleValue::Integer(2)];
     for instructions in [b"K\x01K\x02\x86".as_slice(), b"(K\x01K\x02t"] {
         read(instructions, &|pickle| {
             assert_eq!(pickle.tuple(pickle.root()).unwrap(), one_two);
@@ -76,7 +79,10 @@ fn containers_hold_what_was_put_into_them() {
         for content in [b"K\x01K\x02s".as_slice(), b"(K\x01K\x02u"] {
             read(&[dictionary, content].concat(), &|pickle| {
                 let entries = pickle.dictionary(pickle.root()).unwrap();
-                assert_eq!(entries, [(Value::Integer(1), Value::Integer(2))]);
+                assert_eq!(
+                    entries,
+                    [(PickleValue::Integer(1), PickleValue::Integer(2))]
+                );
             });
         }
     }
@@ -233,6 +239,6 @@ proptest! {
     fn what_was_written_is_read(number in any::<i64>(), written in any::<String>()) {
         let bytes = pickle(&tuple(&[integer(number), text(&written)]));
         let read = Pickle::read(&bytes).unwrap();
-        prop_assert_eq!(read.tuple(read.root()).unwrap(), [Value::Integer(number), Value::Text(&written)]);
+        prop_assert_eq!(read.tuple(read.root()).unwrap(), [PickleValue::Integer(number), PickleValue::Text(&written)]);
     }
 }

@@ -1,7 +1,7 @@
 //! Turns a pickle's values into tensors: storage, offset and shape of each.
 
 use super::globals::{Global, Numbers};
-use super::pickle::{Pickle, Value};
+use super::pickle::{Pickle, PickleValue};
 use super::storage::{Region, Storages};
 use crate::export::checkpoint::tensor::{StoredTensor, Tensors};
 
@@ -24,17 +24,17 @@ pub(super) struct StorageName<'a> {
 impl<'a> StorageName<'a> {
     /// # Errors
     /// The mistake, as a phrase that follows "a storage".
-    pub(super) fn from_tuple(name: &[Value<'a>]) -> Result<Self, String> {
+    pub(super) fn from_tuple(name: &[PickleValue<'a>]) -> Result<Self, String> {
         // In the older format, a sixth value names the storage that this one is a view of. It is `None` since torch
         // 0.4.
-        let name = name.strip_suffix(&[Value::None]).unwrap_or(name);
+        let name = name.strip_suffix(&[PickleValue::None]).unwrap_or(name);
         match name {
             [
-                Value::Text("storage"),
-                Value::Global(Global::Storage(numbers)),
-                Value::Text(key),
-                Value::Text(_),
-                Value::Integer(count),
+                PickleValue::Text("storage"),
+                PickleValue::Global(Global::Storage(numbers)),
+                PickleValue::Text(key),
+                PickleValue::Text(_),
+                PickleValue::Integer(count),
             ] => Ok(Self {
                 numbers: *numbers,
                 key,
@@ -54,7 +54,7 @@ impl<'a> StorageName<'a> {
 pub(super) fn tensors(pickle: &Pickle, storages: &Storages) -> Result<Tensors, String> {
     let mut tensors = Tensors::new();
     for (key, value) in entries(pickle)? {
-        if let Value::Text(name) = key
+        if let PickleValue::Text(name) = key
             && let Some(tensor) = tensor(pickle, storages, *value)
                 .map_err(|reason| format!("tensor `{}`: {reason}", name.escape_debug()))?
         {
@@ -68,7 +68,9 @@ pub(super) fn tensors(pickle: &Pickle, storages: &Storages) -> Result<Tensors, S
 }
 
 /// The entries of the state dict: the pickle's value, or a dict in it.
-fn entries<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<&'p [(Value<'a>, Value<'a>)], String> {
+fn entries<'p, 'a>(
+    pickle: &'p Pickle<'a>,
+) -> Result<&'p [(PickleValue<'a>, PickleValue<'a>)], String> {
     let root = pickle.dictionary(pickle.root()).ok_or(
         "it holds something other than a dict of tensors; save a model's weights by save_pretrained or \
          torch.save(model.state_dict(), …)",
@@ -77,7 +79,7 @@ fn entries<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<&'p [(Value<'a>, Value<'a>)
         return Ok(root);
     }
     let nested = NESTED.iter().find_map(|name| {
-        let entry = root.iter().find(|(key, _)| *key == Value::Text(name));
+        let entry = root.iter().find(|(key, _)| *key == PickleValue::Text(name));
         entry.and_then(|(_, value)| pickle.dictionary(*value))
     });
     Ok(nested.unwrap_or(root))
@@ -87,7 +89,7 @@ fn entries<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<&'p [(Value<'a>, Value<'a>)
 fn tensor<'a>(
     pickle: &Pickle<'a>,
     storages: &Storages,
-    value: Value<'a>,
+    value: PickleValue<'a>,
 ) -> Result<Option<StoredTensor>, String> {
     let Some((mut function, mut arguments)) = pickle.call(value) else {
         return Ok(None);
@@ -98,11 +100,12 @@ fn tensor<'a>(
             (Global::RebuildParameter, [inner, ..]) => {
                 (function, arguments) = pickle.call(*inner).ok_or_else(unusual)?;
             }
-            (Global::RebuildWithAttributes, [Value::Global(inner), _, tuple, ..]) => {
+            (Global::RebuildWithAttributes, [PickleValue::Global(inner), _, tuple, ..]) => {
                 (function, arguments) = (*inner, pickle.tuple(*tuple).ok_or_else(unusual)?);
             }
             (Global::RebuildTensor, [storage, offset, shape, strides, ..]) => {
-                let place = StoragePlace::from_arguments(pickle, [*storage, *offset, *shape, *strides])?;
+                let place =
+                    StoragePlace::from_arguments(pickle, [*storage, *offset, *shape, *strides])?;
                 return place.tensor(storages, place.storage.numbers).map(Some);
             }
             (
@@ -114,11 +117,12 @@ fn tensor<'a>(
                     strides,
                     _,
                     _,
-                    Value::Global(Global::NumberType(numbers)),
+                    PickleValue::Global(Global::NumberType(numbers)),
                     ..,
                 ],
             ) => {
-                let place = StoragePlace::from_arguments(pickle, [*storage, *offset, *shape, *strides])?;
+                let place =
+                    StoragePlace::from_arguments(pickle, [*storage, *offset, *shape, *strides])?;
                 return place.tensor(storages, *numbers).map(Some);
             }
             (Global::OrderedDict | Global::Class, _) => return Ok(None),
@@ -139,7 +143,7 @@ struct StoragePlace<'a> {
 impl<'a> StoragePlace<'a> {
     fn from_arguments(
         pickle: &Pickle<'a>,
-        [storage, offset, shape, strides]: [Value<'a>; 4],
+        [storage, offset, shape, strides]: [PickleValue<'a>; 4],
     ) -> Result<Self, String> {
         let name = pickle
             .persistent(storage)
@@ -253,9 +257,9 @@ impl<'a> StoragePlace<'a> {
     }
 }
 
-fn count(value: Value) -> Option<u64> {
+fn count(value: PickleValue) -> Option<u64> {
     match value {
-        Value::Integer(count) => u64::try_from(count).ok(),
+        PickleValue::Integer(count) => u64::try_from(count).ok(),
         _ => None,
     }
 }
