@@ -1,4 +1,4 @@
-//! Keeps long computations off the threads that serve connections: they run on a bounded number of blocking threads.
+//! Runs long computations on a bounded number of blocking threads, so that they do not block connections.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::ServiceError;
 
-/// Smaller inputs are processed in place. Tokenizing this much takes about 500 microseconds, which is about as long as
-/// a connection's thread may be blocked.
+/// Smaller inputs are processed in place. Tokenizing this much takes about 500 microseconds, about as long as a
+/// connection's thread may be blocked.
 const IN_PLACE_BYTES: usize = 8 << 10;
 
-/// Runs work that is not a model's, such as parsing, tokenizing and decoding; cheap to clone.
+/// Runs parsing, tokenizing and decoding, but no models. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Executor {
     slots: Arc<Semaphore>,
 }
 
 impl Executor {
-    /// At most `threads` pieces of large work at a time.
+    /// Allows at most `threads` large computations at a time.
     #[must_use]
     pub fn new(threads: usize) -> Self {
         Self {
@@ -26,10 +26,12 @@ impl Executor {
         }
     }
 
-    /// Runs `work` on `input_bytes` of input: in place if that is little, else on a blocking thread.
+    /// Runs `work`, which processes `input_bytes` of input. Small inputs are processed in place, others on a blocking
+    /// thread.
     ///
     /// # Errors
-    /// [`ServiceError::DeadlineExceeded`], or [`ServiceError::Internal`] if the work panicked.
+    /// [`ServiceError::DeadlineExceeded`] if `deadline` passes first, or [`ServiceError::Internal`] if the work
+    /// panicked.
     pub async fn run<T: Send + 'static>(
         &self,
         input_bytes: usize,
@@ -39,13 +41,13 @@ impl Executor {
         if input_bytes < IN_PLACE_BYTES {
             return Ok(work());
         }
-        let executored = async {
+        let executed = async {
             let _slot = self.slots.acquire().await.map_err(ServiceError::internal)?;
             tokio::task::spawn_blocking(work)
                 .await
                 .map_err(ServiceError::internal)
         };
-        timeout_at(deadline, executored)
+        timeout_at(deadline, executed)
             .await
             .unwrap_or(Err(ServiceError::DeadlineExceeded))
     }
