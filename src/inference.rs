@@ -1,11 +1,11 @@
-//! The interface to a model: runs a batch of sequences on one core or all.
+//! The interface to a model, which runs a batch of sequences on one core or on all.
 
 use std::error::Error;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-/// One input of a model, special tokens included. Has at least one token, and as many type ids as tokens.
+/// One input of a model, special tokens included. It has at least one token, and as many type ids as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequence {
     pub ids: Vec<u32>,
@@ -20,7 +20,7 @@ impl Sequence {
         self.ids.len()
     }
 
-    /// Whether it has no tokens. Models accept no such sequence.
+    /// Models accept no sequence without tokens.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
@@ -35,24 +35,21 @@ pub enum Cores {
     All,
 }
 
-/// Why a batch has no outputs. Cloned for each of its sequences.
+/// Why a batch has no outputs. Cloned for each sequence of the batch.
 #[derive(Clone, Debug, Error)]
 pub enum InferenceError {
-    /// The model failed.
     #[error("{0}")]
     Model(#[source] Arc<dyn Error + Send + Sync>),
-    /// The model returned outputs for another number of sequences.
+    /// The number of outputs differs from the number of sequences.
     #[error("the model returned {outputs} outputs for {sequences} sequences")]
     OutputCount { outputs: usize, sequences: usize },
-    /// The model panicked.
     #[error("the model panicked: {0}")]
     Panicked(String),
-    /// The thread that ran the batch ended.
     #[error("its worker has ended")]
     WorkerEnded,
 }
 
-/// Errors are equal if they say the same.
+/// Errors are equal if their messages are equal.
 impl PartialEq for InferenceError {
     fn eq(&self, other: &Self) -> bool {
         self.to_string() == other.to_string()
@@ -60,24 +57,23 @@ impl PartialEq for InferenceError {
 }
 
 impl InferenceError {
-    /// The error of a model that failed.
+    /// Wraps an error that a model returned.
     pub fn model(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Model(Arc::from(error.into()))
     }
 }
 
-/// A model as workers see it.
+/// A model as workers use it.
 pub trait Model: Send + Sync + 'static {
     /// Computes the logits of each sequence, in order. The logits do not depend on `cores`. Blocks. Only worker threads
-    /// call it, at most as many at once as the scheduler has workers. A call with [`Cores::All`] is the only one at its
-    /// time.
+    /// call it, at most one call per worker at a time. A call with [`Cores::All`] never overlaps another call.
     ///
     /// # Errors
     /// If the batch as a whole failed.
     fn run(&self, batch: &[&Sequence], cores: Cores) -> Result<Vec<Vec<f32>>, InferenceError>;
 
-    /// Whether a batch costs as if each of its sequences were as long as the longest, as in graphs with padded inputs.
-    /// The token budget then counts padding.
+    /// Whether each sequence costs as much as the longest of its batch, as in graphs with padded inputs. The token
+    /// budget then counts padding.
     fn pads_to_longest(&self) -> bool {
         false
     }
