@@ -1,4 +1,4 @@
-//! What a call's metadata says, and what is noted of the call while it is answered.
+//! Context of a call: the timeout and priority in its metadata, and the record that metrics read.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,31 +15,31 @@ use crate::service::{RequestContext, Timings, context};
 
 const TIMEOUT: &str = "grpc-timeout";
 
-/// One call; clones note into the same one.
+/// One call. Clones share one record.
 #[derive(Clone)]
 pub struct Call {
     arrived: Instant,
-    /// What the client waits for the whole call.
+    /// How long the client waits for the whole call, if it sent a `grpc-timeout`.
     timeout: Option<Duration>,
     priority: Priority,
     timeouts: Timeouts,
     noted: Arc<Mutex<Noted>>,
 }
 
-/// What the metrics need to know of a call.
+/// Data of a call for the metrics.
 #[derive(Clone, Default)]
 pub struct Noted {
-    /// The model that it is for, where there is such a one.
+    /// `None` if the call is not for a model, or has not named one yet.
     pub model: Option<Arc<str>>,
-    /// The HTTP status of the error that it ended with.
+    /// HTTP status of the error that ended the call.
     pub status: Option<u16>,
 }
 
 impl Call {
-    /// A call that arrived at `now`.
+    /// Reads a call's metadata. `now` is when the call arrived.
     ///
     /// # Errors
-    /// [`ServiceError::InvalidHeader`].
+    /// [`ServiceError::InvalidHeader`] if the timeout or the priority is malformed.
     pub fn read(
         headers: &HeaderMap,
         timeouts: &Timeouts,
@@ -54,18 +54,17 @@ impl Call {
         })
     }
 
-    /// The call that a request came by.
+    /// The call that `request` belongs to.
     ///
     /// # Errors
-    /// [`ServiceError::Internal`] where the request did not come through [`super::observe`].
+    /// [`ServiceError::Internal`] if the request did not pass through [`super::observe`].
     pub fn of<M>(request: &Request<M>) -> Result<Self, ServiceError> {
         let call = request.extensions().get::<Self>();
         call.cloned()
             .ok_or_else(|| ServiceError::internal("a call has no context"))
     }
 
-    /// The context of the only request of a call. A client may wait for longer than a request can take here: then the
-    /// longest time there is holds.
+    /// The context of a unary call's request. Timeouts above the server's maximum are clamped to it.
     pub fn context(&self) -> RequestContext {
         match self.timeout {
             Some(asked) => {
@@ -76,8 +75,8 @@ impl Call {
         }
     }
 
-    /// The context of one of a stream's requests, which was read at `now`: it has the usual time, within that of the
-    /// stream. As the stream bounds what it has in flight, its requests wait where a queue is full.
+    /// The context of one request of a stream, read at `now`. It has the server's default timeout, but ends no later
+    /// than the stream. Streams bound their own requests in flight, so if the queue is full, the request waits.
     pub fn streamed(&self, now: Instant) -> RequestContext {
         let usual = now + self.timeouts.request;
         let deadline = self
@@ -89,22 +88,21 @@ impl Call {
         }
     }
 
-    /// When nobody waits for the call any more, where the client says.
+    /// When the client stops waiting for the call. `None` if it sent no timeout, or one too long to add to a time.
     pub fn deadline(&self) -> Option<Instant> {
         self.arrived.checked_add(self.timeout?)
     }
 
-    /// Notes the model that the call is for; the first of a stream's.
+    /// Records the call's model. In a stream, the first request's model stays.
     pub fn note_model(&self, model: Option<Arc<str>>) {
         self.note(|noted| noted.model = noted.model.take().or(model));
     }
 
-    /// Notes the error that the call ends with.
+    /// Records the error that ends the call.
     pub fn note_error(&self, error: &ServiceError) {
         self.note(|noted| noted.status = Some(error.http_status()));
     }
 
-    /// What was noted so far.
     pub fn noted(&self) -> Noted {
         self.noted
             .lock()
@@ -117,7 +115,7 @@ impl Call {
     }
 }
 
-/// A response that says in its metadata where its time went.
+/// A response whose metadata reports where the time went.
 pub fn timed<R>(response: R, timings: Timings) -> Response<R> {
     let mut response = Response::new(response);
     if let Ok(timings) = MetadataValue::try_from(timings.to_string()) {
@@ -126,12 +124,12 @@ pub fn timed<R>(response: R, timings: Timings) -> Response<R> {
     response
 }
 
-/// A value of the metadata; one that is no text is as useless as a wrong one.
+/// A metadata value. A value that is not text becomes U+FFFD, so that it is refused like any other invalid value.
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     Some(headers.get(name)?.to_str().unwrap_or("\u{fffd}"))
 }
 
-/// `grpc-timeout` as gRPC over HTTP/2 specifies it: at most eight digits and a unit.
+/// Parses `grpc-timeout` as gRPC over HTTP/2 specifies it: at most eight digits and a unit.
 fn timeout(text: &str) -> Result<Duration, ServiceError> {
     let read = || {
         let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -208,7 +206,7 @@ mod tests {
         assert_eq!(short.context().latest, short.context().deadline);
         let long = call(Some("99999999H"));
         assert_eq!(long.context().deadline, now + timeouts.max_request);
-        // Each request of a stream has the usual time, and none more than is left of the stream's.
+        // A stream's request has the default timeout, clamped to the time that the stream has left.
         let later = now + Duration::from_millis(5);
         assert_eq!(
             call(None).streamed(later).deadline,

@@ -1,4 +1,4 @@
-//! `grpc.health.v1.Health`: of the server, of its services, and of each model by its name.
+//! `grpc.health.v1.Health`: health of the server, of its services, and of each model by name.
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -11,10 +11,10 @@ use super::methods::SERVICES;
 use crate::error::ServiceError;
 use crate::service::Service;
 
-/// What the protocol says of a name that is not known to a watcher, who hears if it comes to be: `SERVICE_UNKNOWN`.
+/// The status `SERVICE_UNKNOWN`, which the protocol sends to watchers of an unknown name. They are told if it appears
+/// later.
 const SERVICE_UNKNOWN: i32 = 3;
 
-/// Answers from what the service knows at that moment.
 pub struct HealthAdapter {
     service: Service,
 }
@@ -49,7 +49,7 @@ impl Health for HealthAdapter {
     }
 }
 
-/// Tells of each change until the client goes or the server is stopping, which is the last change.
+/// Sends each change of status until the client disconnects or the server drains. Draining is the last change sent.
 async fn watch(
     service: Service,
     name: String,
@@ -78,7 +78,7 @@ async fn watch(
     }
 }
 
-/// Whether what has this name serves; None where there is nothing of this name.
+/// The status of the server, a service or a model. `None` if nothing has this name.
 fn health(service: &Service, name: &str) -> Option<i32> {
     let serves = if name.is_empty() || SERVICES.contains(&name) {
         service.readiness().is_ok()

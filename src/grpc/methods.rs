@@ -1,4 +1,4 @@
-//! The names of services and methods.
+//! Names of services and methods, and how the server treats each method.
 
 use super::proto::METHODS;
 use super::proto::electra::electra_server;
@@ -6,7 +6,7 @@ use super::proto::inference::grpc_inference_service_server;
 use crate::error::ServiceError;
 use crate::task::Task;
 
-/// Methods of protocols that other crates bring.
+/// Methods of standard protocols, implemented by other crates.
 const COMMON_METHODS: &[&str] = &[
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
@@ -14,13 +14,13 @@ const COMMON_METHODS: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// The services whose health is that of the server.
+/// Services whose health is the server's health.
 pub const SERVICES: &[&str] = &[
     electra_server::SERVICE_NAME,
     grpc_inference_service_server::SERVICE_NAME,
 ];
 
-/// The method at a path, as the metrics name it.
+/// Finds the method at a path. Metrics use the result as the route's label.
 pub fn find(path: &str) -> Result<&'static str, ServiceError> {
     METHODS
         .iter()
@@ -33,7 +33,7 @@ pub fn find(path: &str) -> Result<&'static str, ServiceError> {
         })
 }
 
-/// The methods of a task: for one request, and for a stream of them.
+/// The methods of a task: unary, then streaming.
 pub fn of_task(task: Task) -> [&'static str; 2] {
     match task {
         Task::Discriminate => [
@@ -52,22 +52,22 @@ pub fn of_task(task: Task) -> [&'static str; 2] {
     }
 }
 
-/// The methods of a task, as the metrics name them.
+/// The methods of a task as metrics label them.
 pub fn task_routes(task: Task) -> impl Iterator<Item = String> {
     of_task(task).into_iter().map(str::to_owned)
 }
 
-/// Whether a method has models compute; a stopping server takes no more of them.
+/// Whether a method runs a model. A draining server refuses such calls.
 pub fn computes(method: &str) -> bool {
     method.starts_with("/electra.v1.Electra/") || says_its_time(method)
 }
 
-/// Whether a method's request may itself say how much time it has.
+/// Whether the method's request may carry a timeout of its own.
 pub fn says_its_time(method: &str) -> bool {
     method == "/inference.GRPCInferenceService/ModelInfer"
 }
 
-/// Whether a method is one of server reflection's.
+/// Whether a method belongs to server reflection.
 pub fn reflects(method: &str) -> bool {
     method.starts_with("/grpc.reflection.")
 }

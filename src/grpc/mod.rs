@@ -1,4 +1,4 @@
-//! gRPC: thin adapters between tonic and the service. `services.rs` is the table of what there is.
+//! gRPC: thin adapters between tonic and the service. `services.rs` lists the services.
 
 mod call;
 mod electra;

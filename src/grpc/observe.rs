@@ -1,4 +1,4 @@
-//! What surrounds every call: its context, its id, its span in the log, its place in the metrics, and one shape of errors.
+//! Middleware for every call: context, request id, log span, metrics, and one form for all errors.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -29,7 +29,7 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
 type Caught = CatchPanic<Routes, Panicked>;
 
-/// All methods, each call of them observed.
+/// All methods, wrapped in the middleware.
 pub fn observed(
     state: GrpcState,
 ) -> impl Service<Request<Incoming>, Response = Response<ObservedBody>, Error = Infallible, Future: Send>
@@ -38,7 +38,7 @@ pub fn observed(
     service_fn(move |request| observe(state.clone(), routes.clone(), request))
 }
 
-/// Runs a call in its span, and has it counted when its answer has been sent.
+/// Runs a call in its span. It is counted when its answer has been sent.
 async fn observe(
     state: GrpcState,
     routes: Caught,
@@ -93,7 +93,8 @@ async fn observe(
     Ok(response)
 }
 
-/// Calls a method. A refusal that stands at the head of the response is an error here, so that all have one shape.
+/// Calls a method. tonic reports some refusals in the head of the response; they become errors here, so that all errors
+/// have one form.
 async fn answer(
     state: &GrpcState,
     routes: Caught,
@@ -109,11 +110,12 @@ async fn answer(
     } else {
         request.map(Body::new)
     };
-    // Clients offer to read gzip whether they mean it or not: an answer is compressed as its request was.
+    // Clients announce gzip by default, wanted or not. Responses are compressed only if the request was.
     if request.headers().get(ENCODING).is_none() {
         request.headers_mut().remove(ACCEPT_ENCODING);
     }
-    // Also reading the request must not take longer. What computes nothing, such as loading a model, takes its time.
+    // The deadline also bounds reading the request. Calls that run no model, such as loading one, have only the
+    // client's deadline.
     let deadline = if methods::says_its_time(method) {
         Some(call.context().latest)
     } else if methods::computes(method) {
@@ -147,7 +149,7 @@ async fn within<R>(
     }
 }
 
-/// Answers in place of a method that panicked.
+/// Makes a response if a method panics.
 #[derive(Clone, Copy)]
 struct Panicked;
 
@@ -168,7 +170,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A call that has begun. Dropped before it is finished, its client has gone.
+/// A call in progress. If it is dropped before it is finished, the client has disconnected.
 struct Observed {
     tally: Tally,
     call: Option<Call>,
@@ -189,7 +191,7 @@ impl Observed {
     }
 }
 
-/// The body of a response, which ends in the call's status.
+/// A response's body, which ends with the call's status.
 pub struct ObservedBody {
     inner: Body,
     observed: Option<Observed>,
@@ -238,7 +240,7 @@ impl hyper::body::Body for ObservedBody {
     }
 }
 
-/// Cuts the message in trailers to the length of a quotation: the reflection service, of another crate, repeats names of any
+/// Shortens the message in trailers to the length of a quotation. tonic's reflection service repeats names of any
 /// length.
 fn with_short_message(frame: Frame<Bytes>) -> Frame<Bytes> {
     let mut trailers = match frame.into_trailers() {
@@ -249,13 +251,13 @@ fn with_short_message(frame: Frame<Bytes>) -> Frame<Bytes> {
         && status.code() != Code::Ok
     {
         let short = Status::new(status.code(), quoted(status.message()).to_string());
-        // It can't be written only where it is no text, which it was before it was cut.
+        // This fails only if the message is not valid as a header; it was valid before it was shortened.
         let _ = short.add_header(&mut trailers);
     }
     Frame::trailers(trailers)
 }
 
-/// What is counted of a stream that ends with a status that another crate made; none for OK.
+/// The HTTP status to count for a stream that ends with a status made by another crate. `None` for OK.
 fn http_status(trailers: &HeaderMap) -> Option<u16> {
     match Status::from_header_map(trailers)?.code() {
         Code::Ok => None,

@@ -1,9 +1,9 @@
-//! The messages, servers and clients that the build generates from `proto/`.
+//! Messages, servers and clients that the build generates from `proto/`.
 
-/// What server reflection tells of: an encoded `FileDescriptorSet`.
+/// The schema that server reflection serves: an encoded `FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The paths of all methods of these services: `/electra.v1.Electra/Tag`.
+/// Paths of all methods of these services, such as `/electra.v1.Electra/Tag`.
 pub const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 
 /// `electra.v1`: the tasks.

@@ -1,4 +1,4 @@
-//! Server reflection, in the versions that clients ask for.
+//! Server reflection, in both versions that clients use.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,7 +16,7 @@ use crate::service::Service;
 pub fn add(routes: Routes) -> Routes {
     match with_reflection(routes.clone()) {
         Ok(routes) => routes,
-        // The descriptors are made by the build; the tests list the services by reflection.
+        // Unexpected: the build makes the descriptors, and the tests list the services by reflection.
         Err(error) => {
             tracing::error!(%error, "gRPC is served without server reflection");
             routes
@@ -34,8 +34,8 @@ fn with_reflection(routes: Routes) -> Result<Routes, Error> {
     Ok(routes.add_service(v1).add_service(v1alpha))
 }
 
-/// A request whose stream of questions ends at the latest when the server is stopping: a client that keeps it open must not
-/// keep the server.
+/// Ends a reflection request's stream when the server drains, so that a client that keeps it open does not delay
+/// shutdown.
 pub fn until_draining(request: Request<Incoming>, service: Service) -> Request<Body> {
     request.map(|body| {
         Body::new(UntilDraining {

@@ -1,4 +1,4 @@
-//! Serves the methods on a listener.
+//! Serves gRPC on a listener.
 
 use std::future::Future;
 
@@ -8,7 +8,7 @@ use super::observe;
 use super::state::GrpcState;
 use crate::connections::{self, Protocol};
 
-/// Serves until `stop` is done, and returns when what was accepted is answered.
+/// Serves until `stop` completes. Returns once all accepted calls are answered.
 pub async fn serve(listener: TcpListener, state: GrpcState, stop: impl Future<Output = ()> + Send) {
     connections::serve(listener, Protocol::Http2, observe::observed(state), stop).await;
 }

@@ -12,7 +12,6 @@ use super::proto::inference::grpc_inference_service_server::GrpcInferenceService
 use super::reflection;
 use super::state::GrpcState;
 
-/// Every service there is.
 pub fn routes(state: &GrpcState) -> Routes {
     let most_bytes = state.service.limits().max_body_bytes;
     let electra = ElectraServer::new(ElectraAdapter::new(state.service.clone()))

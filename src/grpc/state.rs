@@ -1,16 +1,14 @@
-//! What the methods of all services need.
+//! State shared by the methods of all services.
 
 use crate::limits::Timeouts;
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 
-/// What the methods need.
 #[derive(Clone)]
 pub struct GrpcState {
-    /// The operations.
     pub service: Service,
-    /// Where calls are counted.
+    /// Metrics that count calls.
     pub metrics: Metrics,
-    /// How long a request may take.
+    /// Default and maximum timeouts of requests.
     pub timeouts: Timeouts,
 }

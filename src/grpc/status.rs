@@ -1,4 +1,4 @@
-//! Errors of the service -> gRPC statuses, and what tonic refuses by itself -> errors of the service.
+//! Conversion of the service's errors to gRPC statuses, and of tonic's own refusals to the service's errors.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use tonic::{Code, Status};
 use crate::error::{GrpcStatus, ServiceError, seconds};
 use crate::quote::cut_quotation;
 
-/// The trailing metadata that holds an error's name.
+/// Trailing metadata with an error's code.
 const ERROR_CODE: &str = "error-code";
-/// The trailing metadata that says when trying again makes sense, in seconds.
+/// Trailing metadata with the time to wait before a retry, in seconds.
 const RETRY_AFTER: &str = "retry-after";
 
 impl From<ServiceError> for Status {
@@ -21,7 +21,7 @@ impl From<ServiceError> for Status {
     }
 }
 
-/// The status of an error, with other words than its sentence.
+/// The status of an error, with another sentence as its message.
 pub fn said(error: ServiceError, sentence: String) -> Status {
     let mut metadata = MetadataMap::new();
     metadata.insert(ERROR_CODE, MetadataValue::from_static(error.code()));
@@ -33,12 +33,12 @@ pub fn said(error: ServiceError, sentence: String) -> Status {
     status
 }
 
-/// The error that a status was made of, where it was made here.
+/// The service's error that a status was made from. `None` if tonic made the status.
 pub fn error(status: &Status) -> Option<&ServiceError> {
     status.source()?.downcast_ref()
 }
 
-/// What it means that tonic could not read a request: of a message longer than `limit`, it does not take it in.
+/// Explains why tonic could not read a request. `limit` is the longest message that it accepts, in bytes.
 pub fn unreadable(status: &Status, limit: usize) -> ServiceError {
     let reason = cut_quotation(status.message().trim_end_matches('.'));
     match status.code() {

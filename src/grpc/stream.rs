@@ -1,4 +1,4 @@
-//! A stream of requests answered in their order, few of them at a time.
+//! Streams of requests: answered in order, a bounded number at a time.
 
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
@@ -17,15 +17,14 @@ use super::status::{said, unreadable};
 use crate::error::ServiceError;
 use crate::service::Service;
 
-/// Requests of one stream that are computed, or computed and not taken by the client yet: enough to fill batches, and a
-/// bound of what a stream keeps in memory.
+/// Most requests of one stream that are computed, or computed but not yet taken by the client. Enough to fill batches;
+/// it bounds a stream's memory.
 pub const IN_FLIGHT: usize = 32;
 
-/// The responses of a stream.
 pub type Responses<R> = ReceiverStream<Result<R, Status>>;
 
-/// Answers a stream of requests in tasks of their own. They end with the client, with the call's deadline, and when the
-/// server is stopping: then what was read is answered.
+/// Answers a stream of requests in tasks of their own. The tasks end if the client disconnects or the call's deadline
+/// passes. If the server drains, requests already read are still answered.
 pub fn respond<M: TaskMessage>(
     service: Service,
     call: Call,
@@ -45,31 +44,30 @@ pub fn respond<M: TaskMessage>(
 
 type RequestOutcome<R> = Result<R, ServiceError>;
 
-/// A stream that is being answered. Dropped, it takes back what has not begun to run.
+/// A stream being answered. If it is dropped, requests that have not begun to run are cancelled.
 struct Exchange<M: TaskMessage> {
     service: Service,
     call: Call,
     responses: mpsc::Sender<Result<M::Response, Status>>,
-    /// The requests that were read and not answered, in order.
+    /// Requests that are read and not yet answered, in order.
     in_flight: VecDeque<AbortOnDropHandle<RequestOutcome<M::Response>>>,
     answered: u64,
 }
 
-/// Whether there are more requests to read.
+/// State of the client's side of the stream.
 enum StreamState {
     Open,
     Ended,
-    /// There are, but none that can be read; why not.
+    /// No further request can be read, because of this error.
     Broken(ServiceError),
 }
 
 /// Why a stream ends early.
 enum End {
-    /// Nobody reads its responses.
     ClientGone,
-    /// The error is that of the request after those that were answered.
+    /// The request after the last answered one failed.
     Request(ServiceError),
-    /// The error is the stream's.
+    /// The stream itself failed.
     Stream(ServiceError),
 }
 
@@ -86,7 +84,7 @@ impl<M: TaskMessage> Exchange<M> {
             end = self.exchange(requests) => end,
             () = expired => Err(End::Stream(ServiceError::DeadlineExceeded)),
         };
-        // What is still computed is not waited for.
+        // Cancels requests that are still computed.
         self.in_flight.clear();
         let (error, sentence) = match end {
             Ok(()) | Err(End::ClientGone) => return,
@@ -139,7 +137,7 @@ impl<M: TaskMessage> Exchange<M> {
         }
     }
 
-    /// Has a request computed.
+    /// Starts computing a request.
     fn begin(&mut self, request: M) {
         let context = self.call.streamed(Instant::now());
         let answer = answer(&self.service, &self.call, request, &context);
@@ -152,7 +150,7 @@ impl<M: TaskMessage> Exchange<M> {
     }
 }
 
-/// What became of the first of the requests, once it is known; never, without requests.
+/// Waits for the outcome of the first request in flight. Pending forever if there is none.
 async fn next<R>(
     in_flight: &mut VecDeque<AbortOnDropHandle<RequestOutcome<R>>>,
 ) -> Result<RequestOutcome<R>, JoinError> {
@@ -162,7 +160,7 @@ async fn next<R>(
     }
 }
 
-/// A task that did not end by itself: it panicked.
+/// The error of a task that did not return: it panicked or was cancelled.
 fn lost(failed: JoinError) -> ServiceError {
     match failed.try_into_panic() {
         Ok(panic) => ServiceError::panicked(&*panic),

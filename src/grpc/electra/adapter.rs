@@ -1,4 +1,4 @@
-//! The methods of `electra.v1.Electra`.
+//! The service `electra.v1.Electra`: its methods, unary and streaming.
 
 use tonic::{Request, Response, Status, Streaming};
 
@@ -9,7 +9,6 @@ use crate::grpc::proto::electra::electra_server::Electra;
 use crate::grpc::stream::{Responses, respond};
 use crate::service::Service;
 
-/// The methods.
 pub struct ElectraAdapter {
     service: Service,
 }

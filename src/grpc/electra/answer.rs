@@ -1,4 +1,4 @@
-//! Answer's messages.
+//! Conversion of `Answer`'s messages.
 
 use super::message::TaskMessage;
 use super::options::{count, offsets, wide};
@@ -28,7 +28,7 @@ impl TryFrom<proto::AnswerRequest> for QaRequest {
     type Error = ServiceError;
 
     fn try_from(message: proto::AnswerRequest) -> Result<Self, ServiceError> {
-        // proto3 does not tell an empty list from an absent one.
+        // proto3 cannot tell an empty list from an absent one.
         let items = Some(message.items).filter(|items| !items.is_empty());
         let item = |item: proto::QuestionAndContext| QaItem {
             question: item.question,

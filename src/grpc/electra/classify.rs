@@ -1,4 +1,4 @@
-//! Classify's messages.
+//! Conversion of `Classify`'s messages.
 
 use super::message::TaskMessage;
 use super::options::{count, invalid, named};
@@ -45,7 +45,7 @@ impl TryFrom<proto::ClassifyRequest> for ClassifyRequest {
     }
 }
 
-/// Texts, or pairs where there are second ones.
+/// Texts; pairs of texts if there are second ones.
 fn inputs(texts: Vec<String>, seconds: Vec<String>) -> Result<Inputs<ClassifyInput>, ServiceError> {
     if seconds.is_empty() {
         let texts = texts.into_iter().map(ClassifyInput::Text);

@@ -1,4 +1,4 @@
-//! Discriminate's messages.
+//! Conversion of `Discriminate`'s messages.
 
 use super::message::TaskMessage;
 use super::options::{invalid, named, offsets, wide};

@@ -1,25 +1,24 @@
-//! What the request messages of all tasks have in common.
+//! The interface shared by the request messages of all tasks.
 
 use crate::error::ServiceError;
 use crate::grpc::call::Call;
 use crate::service::{Answer, Invocation, RequestContext, Results, Service, TaskOperation};
 
-/// A request message of a task. It converts to the task's operation, and the operation's results to the response message.
+/// A task's request message. It converts to the task's operation, and the operation's results convert to the response
+/// message.
 pub trait TaskMessage: Send + Sized + 'static {
-    /// The operation.
     type Operation: TaskOperation + TryFrom<Self, Error = ServiceError>;
 
-    /// The response message.
     type Response: From<Results<<Self::Operation as TaskOperation>::Result>> + Send + 'static;
 
     /// The model that the request names.
     fn model(&self) -> Option<&str>;
 }
 
-/// Answers one message, and notes its model for the call's metrics.
+/// Answers one message, and records its model for the call's metrics.
 ///
 /// # Errors
-/// Those of the conversion and of the operation.
+/// If the message does not convert to an operation, or the operation fails.
 pub fn answer<M: TaskMessage>(
     service: &Service,
     call: &Call,

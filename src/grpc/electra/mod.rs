@@ -1,4 +1,4 @@
-//! `electra.v1.Electra`: the tasks, for one request and for streams of them.
+//! `electra.v1.Electra`: the four tasks, as unary calls and as streams of requests.
 
 mod adapter;
 mod answer;

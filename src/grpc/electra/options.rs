@@ -1,11 +1,10 @@
-//! The options that several tasks have: proto3's numbers -> the service's types.
+//! Conversion of the options that several tasks share: proto3 numbers to the service's types.
 
 use crate::error::ServiceError;
 use crate::fields::Count;
 use crate::grpc::proto::electra as proto;
 use crate::text::OffsetEncoding;
 
-/// The unit of offsets.
 pub fn offsets(number: i32) -> Result<Option<OffsetEncoding>, ServiceError> {
     Ok(match named("offsets", number)? {
         proto::Offsets::Unspecified => None,
@@ -15,13 +14,14 @@ pub fn offsets(number: i32) -> Result<Option<OffsetEncoding>, ServiceError> {
     })
 }
 
-/// The name of an enum's number. proto3 lets numbers pass that the server's file does not know; they would be ignored.
+/// Converts an enum's number. proto3 passes numbers that the server's schema does not define; ignoring them would hide
+/// mistakes.
 pub fn named<E: TryFrom<i32>>(field: &str, number: i32) -> Result<E, ServiceError> {
     E::try_from(number)
         .map_err(|_| invalid(field, format!("this server knows no value {number} of it")))
 }
 
-/// A count of at least `MINIMUM`.
+/// Converts a count, which must be at least `MINIMUM`.
 pub fn count<const MINIMUM: usize>(
     field: &str,
     number: Option<u32>,
@@ -38,7 +38,7 @@ pub fn count<const MINIMUM: usize>(
     number.map(counted).transpose()
 }
 
-/// A field with a value of no use.
+/// The error of a field with an invalid value.
 pub fn invalid(field: &str, reason: String) -> ServiceError {
     ServiceError::InvalidValue {
         place: format!("`{field}`"),
@@ -46,7 +46,7 @@ pub fn invalid(field: &str, reason: String) -> ServiceError {
     }
 }
 
-/// An offset or another size, which fits on every machine that holds the text.
+/// Widens an offset or another size. It fits on every machine that can hold the text.
 pub fn wide(size: usize) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
 }

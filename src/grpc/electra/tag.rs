@@ -1,4 +1,4 @@
-//! Tag's messages.
+//! Conversion of `Tag`'s messages.
 
 use super::message::TaskMessage;
 use super::options::{named, offsets, wide};

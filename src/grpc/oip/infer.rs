@@ -1,4 +1,4 @@
-//! `ModelInfer`'s messages: tensors of typed elements or raw data in, raw data out. Pure.
+//! Conversion of `ModelInfer`'s messages: tensors of typed elements or raw data in, raw data out. Pure.
 
 use prost::Message;
 
@@ -14,15 +14,15 @@ type Input = proto::model_infer_request::InferInputTensor;
 type Output = proto::model_infer_response::InferOutputTensor;
 type Contents = proto::InferTensorContents;
 
-/// How much there is to read, in bytes.
+/// Size of a request in bytes.
 pub fn size(request: &proto::ModelInferRequest) -> usize {
     request.encoded_len()
 }
 
-/// Reads a request.
+/// Converts a request.
 ///
 /// # Errors
-/// What is wrong with a tensor or a parameter.
+/// If a tensor or a parameter is invalid.
 pub fn read(request: proto::ModelInferRequest) -> Result<InferRequest, ServiceError> {
     let model = address(&request.model_name, &request.model_version).into_owned();
     let outputs = request
@@ -38,7 +38,7 @@ pub fn read(request: proto::ModelInferRequest) -> Result<InferRequest, ServiceEr
     })
 }
 
-/// Tensors whose elements are either all raw or all typed.
+/// Converts the inputs. Their elements are either all raw or all typed.
 fn inputs(inputs: Vec<Input>, raw: Vec<Vec<u8>>) -> Result<Vec<Tensor>, ServiceError> {
     if raw.is_empty() {
         let typed = inputs.into_iter().enumerate();
@@ -103,7 +103,8 @@ fn typed_tensor(index: usize, mut input: Input) -> Result<Tensor, ServiceError> 
     Tensor::new(input.name, input.shape, data)
 }
 
-/// The datatype of an input. Clients may repeat over gRPC what HTTP needs to know: how long its raw data is.
+/// The datatype of an input. Clients may send the size of its raw data too, which only HTTP needs; it must then be
+/// correct.
 fn datatype(index: usize, input: &mut Input, raw: Option<&[u8]>) -> Result<Datatype, ServiceError> {
     let parameters = of_inference(std::mem::take(&mut input.parameters));
     let said = binary_data_size(&input.name, &parameters)?;
@@ -123,7 +124,7 @@ fn refused(index: usize, field: &str, reason: String) -> ServiceError {
     }
 }
 
-/// Writes a response. Its tensors are raw: clients read nothing else.
+/// Converts a response. Its tensors are raw, because clients read no other form.
 pub fn write(response: InferResponse) -> proto::ModelInferResponse {
     let raw_output_contents = response
         .outputs

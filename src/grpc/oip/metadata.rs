@@ -1,4 +1,4 @@
-//! What the service says of itself and its models -> messages.
+//! Conversion of the metadata of the server and its models to messages.
 
 use crate::grpc::proto::inference as proto;
 use crate::service::oip::{

@@ -14,7 +14,6 @@ use crate::quote::quoted;
 use crate::service::oip::{address, check_load_parameters, check_unload_parameters};
 use crate::service::{Answer, Invocation, Service};
 
-/// The methods.
 pub struct InferenceAdapter {
     service: Service,
 }
@@ -149,7 +148,7 @@ impl GrpcInferenceService for InferenceAdapter {
     }
 }
 
-/// There is one repository, without a name.
+/// Refuses a repository's name: the only repository has none.
 fn check_repository(name: &str) -> Result<(), ServiceError> {
     if name.is_empty() {
         return Ok(());

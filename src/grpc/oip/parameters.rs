@@ -1,11 +1,11 @@
-//! Parameters as protobuf has them -> the service's.
+//! Conversion of protobuf parameters to the service's.
 
 use std::collections::HashMap;
 
 use crate::grpc::proto::inference as proto;
 use crate::service::oip::{ParameterValue, Parameters};
 
-/// Those of a request, an input or an output.
+/// Parameters of a request, an input or an output.
 pub fn of_inference(parameters: HashMap<String, proto::InferParameter>) -> Parameters {
     use proto::infer_parameter::ParameterChoice;
     let value = |parameter: proto::InferParameter| match parameter.parameter_choice {
@@ -20,7 +20,7 @@ pub fn of_inference(parameters: HashMap<String, proto::InferParameter>) -> Param
     parameters.into_iter().map(named).collect()
 }
 
-/// Those of the model repository.
+/// Parameters of the model repository extension.
 pub fn of_repository(parameters: HashMap<String, proto::ModelRepositoryParameter>) -> Parameters {
     use proto::model_repository_parameter::ParameterChoice;
     let value = |parameter: proto::ModelRepositoryParameter| match parameter.parameter_choice {

@@ -1,4 +1,4 @@
-//! Calls of one request: answers, errors, deadlines, and what is said of them.
+//! Unary calls: answers, errors, deadlines, and their metadata.
 
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -47,7 +47,7 @@ async fn every_task_has_its_method() {
         function: proto::ScoreFunction::None.into(),
         ..Default::default()
     };
-    // A text is named by the field that it came in.
+    // An error names the field that a text came in.
     let empty = proto::ClassifyRequest {
         text_pair: vec![String::new()],
         ..request.clone()
@@ -143,14 +143,14 @@ async fn what_can_not_be_answered_has_its_status_and_code() {
     expect(&status, Code::NotFound, "model_not_found");
 }
 
-/// What a tag request looks like to who does not look for text.
+/// A tag request whose text may be any bytes, not only UTF-8.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Bytes {
     #[prost(bytes = "vec", tag = "1")]
     text: Vec<u8>,
 }
 
-/// Calls a method with a message of no file.
+/// Calls a method with a message that has no generated client.
 async fn call(channel: &Channel, path: &'static str, text: Vec<u8>) -> Status {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
@@ -175,7 +175,7 @@ async fn what_can_not_be_read_has_the_same_shape() {
     expect(&status, Code::ResourceExhausted, "body_too_large");
     let status = call(&served.channel, "/electra.v1.Electra/Tags", vec![]).await;
     expect(&status, Code::Unimplemented, "route_not_found");
-    // A message that is short only as long as it is compressed.
+    // This message is below the limit only while compressed.
     let mut client = served.client().send_compressed(CompressionEncoding::Gzip);
     let status = client.tag(tag(&"a".repeat(1000))).await.unwrap_err();
     expect(&status, Code::ResourceExhausted, "body_too_large");
@@ -280,7 +280,7 @@ async fn tensors_may_ask_for_more_than_the_usual_time() {
         async move { client.tag(tag("fox")).await }
     });
     fixture.until_queued(1).await;
-    // Both have then had the usual time.
+    // Both calls have now used up the default timeout.
     advance(USUAL_TIME).await;
     let status = soon("the usual request is answered", usual).await;
     let status = status.unwrap().unwrap_err();

@@ -1,4 +1,4 @@
-//! Health: of the server and of each model, at once and watched.
+//! Health of the server and of each model, checked once and watched.
 
 use tokio_stream::StreamExt;
 use tonic_health::pb::HealthCheckRequest;
@@ -21,7 +21,7 @@ async fn check(served: &Served, name: &str) -> Result<ServingStatus, Status> {
     Ok(client.check(of(name)).await?.into_inner().status())
 }
 
-/// A watch whose statuses are read one by one.
+/// A watch whose statuses are read one at a time.
 struct Watch(tonic::Streaming<tonic_health::pb::HealthCheckResponse>);
 
 impl Watch {
@@ -67,7 +67,7 @@ async fn a_loaded_server_and_its_models_serve_until_it_stops() {
         let end = watch.0.next().await.unwrap().unwrap_err();
         expect(&end, Code::Unavailable, "draining");
     }
-    // Watches that are still open do not keep the server.
+    // Watches that are still open do not delay shutdown.
     served.stop.send(()).unwrap();
     served.ended.await.unwrap();
 }
@@ -87,7 +87,7 @@ async fn a_watch_tells_of_changes_alone() {
     model.expect(NotServing).await;
     assert_eq!(check(&served, "model").await.unwrap(), NotServing);
     registry.remove("model", version);
-    // Without a model that it should have, the server is ready all the same, so its watch has heard of nothing.
+    // The server is ready without a model that it should have, so its watch has received nothing.
     model.expect(ServiceUnknown).await;
     fixture.service.start_draining();
     whole.expect(NotServing).await;

@@ -1,4 +1,4 @@
-//! The methods over a hand-made model, through real connections.
+//! Tests of the methods with a fake model over real connections.
 
 mod calls;
 mod health;
@@ -25,7 +25,7 @@ use crate::service::testing::Fixture;
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 
-/// The time of a request that does not say, where the server is hurried.
+/// Default timeout of requests on a hurried server.
 const USUAL_TIME: Duration = Duration::from_millis(20);
 
 /// A gRPC server, and a connection to it.
@@ -46,7 +46,7 @@ impl Served {
             metrics: metrics.clone(),
             timeouts,
         };
-        // A test that keeps only its client wants the server to go on.
+        // If a test keeps only its client, the server keeps running.
         let stopped = async move {
             if stopped.await.is_err() {
                 pending::<()>().await;
@@ -61,12 +61,13 @@ impl Served {
         }
     }
 
-    /// Over the hand-made model.
+    /// Serves the fixture's fake model.
     async fn over(fixture: &Fixture) -> Self {
         Self::start(&fixture.service, &fixture.metrics, Timeouts::default()).await
     }
 
-    /// Where a request that does not say has almost no time. Clients end calls by their own clock where they do say.
+    /// Like `over`, with a very short default timeout. Tests of the server's deadline need it: a client that sets a
+    /// timeout ends the call by its own clock.
     async fn hurried(fixture: &Fixture) -> Self {
         let timeouts = Timeouts {
             request: USUAL_TIME,
@@ -85,7 +86,7 @@ async fn connect(address: SocketAddr) -> Channel {
     endpoint.connect().await.unwrap()
 }
 
-/// A text that takes the hand-made model one sequence.
+/// A request that takes the fake model one sequence.
 fn tag(text: &str) -> TagRequest {
     TagRequest {
         text: vec![text.to_owned()],
@@ -100,7 +101,7 @@ fn with<M>(message: M, key: &'static str, value: &'static str) -> Request<M> {
     request
 }
 
-/// Checks all that a status says.
+/// Checks everything that a status reports.
 #[track_caller]
 fn expect(status: &Status, code: Code, name: &str) {
     let found = status.metadata().get("error-code");

@@ -1,4 +1,4 @@
-//! Server reflection, in both versions that clients ask for.
+//! Server reflection, in both versions that clients use.
 
 use tokio_stream::{StreamExt, iter};
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;

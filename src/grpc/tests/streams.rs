@@ -14,7 +14,7 @@ use crate::grpc::proto::electra::TagResponse;
 use crate::grpc::stream::IN_FLIGHT;
 use crate::testing::eventually;
 
-/// Of the nth request, so many entities are found: order shows.
+/// The nth request. Its answer has n entities, so the order of answers shows.
 fn numbered(number: usize) -> TagRequest {
     tag(&"fox ".repeat(number % 7))
 }
@@ -31,7 +31,7 @@ async fn read(mut responses: Streaming<TagResponse>) -> (Vec<usize>, Option<Stat
     (found, None)
 }
 
-/// A stream that requests can be added to.
+/// Opens a stream that requests can be added to.
 async fn open(served: &Served) -> (mpsc::Sender<TagRequest>, Streaming<TagResponse>) {
     let (requests, sent) = mpsc::channel(1);
     let responses = served.client().tag_stream(ReceiverStream::new(sent)).await;
@@ -43,7 +43,7 @@ async fn responses_come_in_the_order_of_their_requests() {
     let fixture = Fixture::with(Task::Tag, Limits::default(), 4);
     let served = Served::over(&fixture).await;
     let requests = iter((0..2000).map(numbered));
-    // The queue has no room for all that is in flight: a stream waits for it rather than fail.
+    // The queue has no room for all requests in flight. The stream waits for room and does not fail.
     let responses = served.client().tag_stream(requests).await.unwrap();
     let (found, end) = read(responses.into_inner()).await;
     let expected: Vec<usize> = (0..2000).map(|number| number % 7).collect();
@@ -60,7 +60,7 @@ async fn a_stream_reads_no_more_than_it_may_have_in_flight() {
     fixture.model.shut();
     let mut other = served.client();
     let held = tokio::spawn(async move { other.tag(tag("fox")).await });
-    // The only worker is held, so that all of the stream waits.
+    // The only worker is blocked, so the whole stream waits.
     fixture.model.until_begun(1).await;
     let requests = iter((0..500).map(numbered));
     let responses = served.client().tag_stream(requests).await.unwrap();
@@ -71,7 +71,7 @@ async fn a_stream_reads_no_more_than_it_may_have_in_flight() {
             .find_map(|line| line.strip_prefix("electra_queue_depth{model=\"model\"} "));
         depth.unwrap().parse::<usize>().unwrap()
     };
-    // Those without a token are never in the queue.
+    // Requests without a token never enter the queue.
     eventually("20 requests wait", async || waiting() >= 20).await;
     for _ in 0..50 {
         let health = HealthCheckRequest::default();
@@ -174,7 +174,7 @@ async fn a_stopping_server_answers_what_it_read_and_ends_the_stream() {
     let (found, end) = read(responses).await;
     assert_eq!(found, [1, 2, 3]);
     expect(&end.unwrap(), Code::Unavailable, "draining");
-    // The client holds its side open all the while.
+    // The client keeps its side open the whole time.
     served.ended.await.unwrap();
     drop(requests);
 }
