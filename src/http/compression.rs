@@ -1,6 +1,6 @@
-//! Compressed bodies: those of requests are taken everywhere; answers are compressed only where a route says so.
+//! Compressed bodies. Requests may be compressed on every route; responses are compressed only on routes that opt in.
 //!
-//! A task's own answers are not: compressing takes longer than sending them does.
+//! Answers of tasks are not compressed: compressing them takes longer than sending them.
 
 use axum::extract::Request;
 use axum::http::header::CONTENT_ENCODING;
@@ -9,17 +9,17 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
-/// Says, as a request's extension, that its body is not what was sent.
+/// Request extension: the body was compressed when it was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Decompressed;
 
-/// Says, as a response's extension, that it may be compressed for a client that accepts it.
+/// Response extension: the body may be compressed if the client accepts it.
 #[derive(Clone, Copy, Debug)]
 pub struct Compressible;
 
 type Chosen = fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool;
 
-/// Decompresses the bodies of requests: gzip and deflate. Others are left to who reads the body, and refuses them.
+/// Decompresses gzip and deflate bodies of requests. Other encodings pass through, and the body's reader refuses them.
 pub fn of_requests() -> RequestDecompressionLayer {
     RequestDecompressionLayer::new()
         .gzip(true)
@@ -27,7 +27,7 @@ pub fn of_requests() -> RequestDecompressionLayer {
         .pass_through_unaccepted(true)
 }
 
-/// Compresses the answers that are marked as [`Compressible`].
+/// Compresses responses marked as [`Compressible`].
 pub fn of_answers() -> CompressionLayer<Chosen> {
     let chosen: Chosen = |_, _, _, extensions| extensions.get::<Compressible>().is_some();
     CompressionLayer::new()
@@ -37,7 +37,7 @@ pub fn of_answers() -> CompressionLayer<Chosen> {
         .compress_when(chosen)
 }
 
-/// Marks requests that [`of_requests`] decompresses, before it takes away what tells them.
+/// Marks requests that [`of_requests`] will decompress. Runs before that layer, which removes the header.
 pub async fn mark(mut request: Request) -> Request {
     let encoding = request.headers().get(CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| encoding == "gzip" || encoding == "deflate") {

@@ -1,4 +1,4 @@
-//! Request headers -> what a request brings beside its body.
+//! Reads a request's context from its headers.
 
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ pub fn request_context(
     }
 }
 
-/// A header's value; one that is no text is as useless as a wrong one.
+/// A header's value. A value that is not text becomes U+FFFD, so that it is refused like any other invalid value.
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let value = headers.get(name)?;
     Some(value.to_str().unwrap_or("\u{fffd}"))
 }
 
-/// The Retry-After header's value for a wait.
+/// The value of `Retry-After` for a wait, in seconds.
 pub fn retry_after(wait: Duration) -> String {
     seconds(wait).to_string()
 }

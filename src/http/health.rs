@@ -12,15 +12,15 @@ pub struct Health {
     status: &'static str,
 }
 
-/// Who is asked answers.
+/// Answer when the server or the endpoint is ready.
 pub const READY: Health = Health { status: "ready" };
 
-/// The process answers: whatever its models do, restarting it would not help.
+/// Always 200 while the process answers. Failed models don't count, because restarting would not help them.
 pub async fn live() -> Json<Health> {
     Json(Health { status: "live" })
 }
 
-/// Requests will be answered; else the reason why not.
+/// 503 with the reason if requests would not be answered.
 pub async fn ready(State(http): State<HttpState>) -> Result<Json<Health>, ServiceError> {
     http.service.readiness()?;
     Ok(Json(READY))

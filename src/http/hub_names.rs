@@ -1,20 +1,20 @@
-//! Names of two parts, as the hub has them, in paths: `/models/ORG/NAME` is `/models/ORG%2FNAME`.
+//! Hub names of two parts in paths: `/models/ORG/NAME` means `/models/ORG%2FNAME`.
 
 use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Uri};
 
 use super::HttpState;
 
-/// What stands before a model's name in the paths that have one.
+/// Path prefixes that a model's name follows.
 const PREFIXES: [&str; 3] = ["/models/", "/v2/models/", "/v2/repository/models/"];
 
-/// What may follow a model's name.
+/// Path segments that may follow a model's name.
 const FOLLOWING: [&str; 9] = [
     "config", "health", "info", "infer", "load", "ready", "stats", "unload", "versions",
 ];
 
-/// The request with such a name as one segment of its path, if a model has that name or nothing else can be meant. The router
-/// sees one segment then, and all that it says of a model's name holds for this one too.
+/// Joins a two-part name into one path segment, if a model has that name or the path has no other meaning. The router
+/// and its errors then treat it like any other name.
 pub fn joined<B>(state: &HttpState, mut request: Request<B>) -> Request<B> {
     let registry = state.service.registry();
     let is_model = |name: &str| registry.find(name).is_some();
@@ -40,13 +40,13 @@ fn joined_path(path: &str, is_model: impl Fn(&str) -> bool) -> Option<String> {
     let (prefix, rest) = prefixes.find_map(|prefix| Some((prefix, path.strip_prefix(prefix)?)))?;
     let (organization, after) = rest.split_once('/')?;
     let (name, tail) = after.split_at(after.find('/').unwrap_or(after.len()));
-    // The usual path, of a model and what it is asked for, is told by one look at its name.
+    // Most paths are one model's name and one of these segments; a single look-up settles them.
     let follows = FOLLOWING.contains(&name);
     if follows && is_model(organization) {
         return None;
     }
     let both = &rest[..rest.len() - tail.len()];
-    // Of a model's path with a mistake in it the route is what is not found.
+    // If the first part is a model, the rest is a misspelt route: the error is then about the route.
     let is_name = is_model(both) || !(follows || is_model(organization));
     (!name.is_empty() && is_name).then(|| format!("{prefix}{organization}%2F{name}{tail}"))
 }

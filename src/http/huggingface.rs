@@ -1,4 +1,5 @@
-//! POST /models/{name}, GET /models/{name}/health and /info: what Hugging Face's clients send to an endpoint.
+//! POST /models/{name}, GET /models/{name}/health and /info: the routes that Hugging Face's clients expect of an
+//! endpoint.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;

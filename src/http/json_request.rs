@@ -1,4 +1,4 @@
-//! The body of a request: media type, size and deadline checked; JSON parsed.
+//! Request bodies: checks media type, size and deadline, and parses JSON.
 
 use std::marker::PhantomData;
 
@@ -17,22 +17,22 @@ use crate::error::ServiceError;
 use crate::quote::quoted;
 use crate::service::{RequestContext, json};
 
-/// So much of a body that is too long is read and thrown away before it is refused: a client that writes it all before
-/// it reads then sees the answer and not a broken connection.
+/// Most bytes of an oversized body that are drained before it is refused. A client that writes the whole body before it
+/// reads then sees the error, not a broken connection.
 const DISCARDED_BYTES: usize = 64 << 20;
-/// The same of a body that grows when it is decompressed, which costs what it grows to.
+/// The same bound for compressed bodies, in decompressed bytes, because decompressing costs time.
 const DISCARDED_DECOMPRESSED_BYTES: usize = 16 << 20;
 
-/// What a body may be declared as.
+/// Media types that a route accepts.
 pub trait MediaTypes: Send {
-    /// Whether JSON may be declared as nothing at all, or as the form that curl says of any data. Other servers of these
-    /// protocols read such bodies. A page of another origin can send them too, without asking first.
+    /// Whether JSON may arrive without a `content-type`, or with the form type that curl declares for any data. Other
+    /// servers of these protocols accept such bodies. Pages of other origins can send them without a CORS preflight.
     const TAKES_UNDECLARED: bool;
     /// Whether binary data may follow the JSON.
     const TAKES_BINARY: bool;
 }
 
-/// JSON and nothing else.
+/// Accepts only declared JSON.
 pub struct JsonOnly;
 
 impl MediaTypes for JsonOnly {
@@ -40,7 +40,7 @@ impl MediaTypes for JsonOnly {
     const TAKES_BINARY: bool = false;
 }
 
-/// JSON, whether declared or not.
+/// Accepts JSON, declared or not.
 pub struct JsonOrUndeclared;
 
 impl MediaTypes for JsonOrUndeclared {
@@ -48,7 +48,7 @@ impl MediaTypes for JsonOrUndeclared {
     const TAKES_BINARY: bool = false;
 }
 
-/// JSON, whether declared or not, with binary data behind it or without.
+/// Accepts JSON, declared or not, and binary data after it.
 pub struct JsonOrBinary;
 
 impl MediaTypes for JsonOrBinary {
@@ -56,13 +56,10 @@ impl MediaTypes for JsonOrBinary {
     const TAKES_BINARY: bool = true;
 }
 
-/// A request's body as it came, decompressed.
+/// A request's body, decompressed but not parsed.
 pub struct Received<M> {
-    /// The headers.
     pub headers: HeaderMap,
-    /// The body.
     pub body: Vec<u8>,
-    /// What the headers say.
     pub context: RequestContext,
     media_types: PhantomData<M>,
 }
@@ -97,13 +94,11 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
     }
 }
 
-/// A parsed request.
+/// A request with its parsed body.
 pub struct JsonRequest<T, M = JsonOnly> {
-    /// The body.
     pub body: T,
-    /// How long it was.
+    /// Length of the decompressed body.
     pub bytes: usize,
-    /// What the headers say.
     pub context: RequestContext,
     media_types: PhantomData<M>,
 }

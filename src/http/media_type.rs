@@ -3,7 +3,7 @@
 use axum::http::HeaderValue;
 use mime::{APPLICATION, APPLICATION_OCTET_STREAM, APPLICATION_WWW_FORM_URLENCODED, JSON, Mime};
 
-/// A body's media type, as far as routes differ in what they accept.
+/// A body's media type, as far as routes distinguish them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaType {
     /// No `content-type`, or an empty one.
@@ -14,16 +14,16 @@ pub enum MediaType {
     Json,
     /// `application/octet-stream`.
     Binary,
-    /// Any other media type, and values that do not parse.
+    /// Any other media type, or an invalid value.
     Other,
 }
 
 impl MediaType {
-    /// Reads a `content-type` header. Its parameters are ignored: JSON is UTF-8 whatever they say.
+    /// Reads a `content-type` header. Its parameters are ignored, because JSON is always UTF-8.
     pub fn from_header(content_type: Option<&HeaderValue>) -> Self {
         let value = content_type.map_or(&b""[..], HeaderValue::as_bytes);
-        // Parameters are cut off unparsed: `mime` refuses a space before the semicolon, which HTTP allows, and malformed
-        // parameters, which do not matter here.
+        // Parameters are cut off unparsed. `mime` refuses a space before the semicolon, which HTTP allows, and
+        // malformed parameters, which do not matter here.
         let essence = value.split(|&byte| byte == b';').next();
         let essence = essence.unwrap_or_default().trim_ascii();
         if essence.is_empty() {

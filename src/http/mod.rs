@@ -1,4 +1,4 @@
-//! HTTP: thin adapters between axum and the service. `routes.rs` is the table of what there is.
+//! HTTP: thin adapters between axum and the service. `routes.rs` lists the routes.
 
 mod body;
 mod compression;

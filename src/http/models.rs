@@ -1,4 +1,4 @@
-//! GET /models, /models/{name}: what there is.
+//! GET /models, GET /models/{name}: the models and their state.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -27,7 +27,8 @@ pub async fn one(
     http.service.model_report(&decoded(name)).map(Json)
 }
 
-/// A name that is no UTF-8 once decoded is no model's.
+/// Decodes a name from a path. A name that is not UTF-8 becomes U+FFFD, which no model is called, so the error is "not
+/// found".
 pub fn decoded(name: Result<Path<String>, PathRejection>) -> String {
     name.map_or_else(|_| "\u{fffd}".to_owned(), |Path(name)| name)
 }

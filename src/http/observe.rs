@@ -1,4 +1,4 @@
-//! What every request leaves behind: its id, its span in the log, its place in the metrics.
+//! Middleware for every request: request id, log span and metrics.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method};

@@ -1,4 +1,4 @@
-//! Answers and errors of the service -> HTTP responses.
+//! Turns the service's answers and errors into HTTP responses.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::state::HttpState;
 use crate::error::ServiceError;
 use crate::service::{Answer, Operation, RequestContext, Timings, json};
 
-/// Says, as a response's extension, which model it is of: the label of the request's metrics.
+/// Response extension: the model that answered, for the metrics' label.
 #[derive(Clone, Debug)]
 pub struct ServedBy(pub Arc<str>);
 
@@ -23,16 +23,15 @@ struct ErrorBody {
     code: &'static str,
 }
 
-/// What a response may cost.
+/// Bounds on writing a response.
 pub struct RequestCost {
-    /// Length of the request's body: answers grow with it.
+    /// Length of the request's body. Answers grow with it, so it decides where they are serialized.
     pub bytes: usize,
-    /// Deadline and priority.
     pub context: RequestContext,
 }
 
 impl HttpState {
-    /// Answers a request in JSON.
+    /// Runs an operation and answers in JSON.
     pub async fn answer<O: Operation<Output: Serialize>>(
         &self,
         operation: O,
@@ -61,7 +60,7 @@ impl HttpState {
     }
 }
 
-/// The response with the name of its model, which [`super::observe`] takes out again.
+/// Marks a response with its model. [`super::observe`] removes the mark.
 pub fn served_by(mut response: Response, model: Option<Arc<str>>) -> Response {
     if let Some(model) = model {
         response.extensions_mut().insert(ServedBy(model));
@@ -69,7 +68,7 @@ pub fn served_by(mut response: Response, model: Option<Arc<str>>) -> Response {
     response
 }
 
-/// The response with the header server-timing.
+/// Adds the header `server-timing`.
 pub fn with_timings(mut response: Response, timings: Timings) -> Response {
     if let Ok(value) = HeaderValue::try_from(timings.to_string()) {
         let name = HeaderName::from_static(Timings::HEADER);

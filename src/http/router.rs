@@ -1,4 +1,4 @@
-//! All routes as one service, with what every request passes through.
+//! Joins all routes and the middleware into one service.
 
 use std::any::Any;
 
@@ -13,7 +13,7 @@ use super::state::HttpState;
 use super::{compression, observe};
 use crate::error::ServiceError;
 
-/// All routes, each with and without a slash at its end, and what is answered where there is none.
+/// Every route, with and without a trailing slash, and the fallbacks for unknown paths and methods.
 pub fn router(state: HttpState) -> Router {
     routes()
         .into_iter()

@@ -16,15 +16,12 @@ use crate::task::Task;
 
 /// One method of one path.
 pub struct Route {
-    /// The method.
     pub method: Method,
-    /// With `{name}` for what varies.
+    /// Variable segments are in braces: `{name}`.
     pub path: &'static str,
-    /// Who answers it.
     pub handler: MethodRouter<HttpState>,
 }
 
-/// Every route there is.
 pub fn routes() -> Vec<Route> {
     vec![
         Route::post("/discriminate", tasks::answer::<DiscriminateRequest>),
@@ -87,12 +84,12 @@ impl Route {
     }
 }
 
-/// The routes that are a task's own, as the metrics name them.
+/// The routes of one task, as metrics label them.
 pub fn task_routes(task: Task) -> impl Iterator<Item = String> {
     std::iter::once(format!("/{task}"))
 }
 
-/// A file of the page at `/docs`; another path there is one without a route.
+/// Serves a file of the page at `/docs`. Other names there are unknown routes.
 async fn docs_file(
     uri: Uri,
     name: Result<Path<String>, PathRejection>,
@@ -101,7 +98,7 @@ async fn docs_file(
     file.unwrap_or_else(|| Err(not_found(&uri)))
 }
 
-/// The error of a path that there is no route for.
+/// The error of an unknown path. It suggests the nearest route.
 pub fn not_found(uri: &Uri) -> ServiceError {
     let path = uri.path();
     let routes = routes();

@@ -1,4 +1,4 @@
-//! Serves the routes on a listener.
+//! Serves HTTP on a listener.
 
 use std::future::Future;
 
@@ -9,7 +9,7 @@ use super::state::HttpState;
 use super::{hub_names, router};
 use crate::connections::{self, Protocol};
 
-/// Serves until `stop` is done, and returns when what was accepted is answered.
+/// Serves until `stop` completes. Returns once all accepted requests are answered.
 pub async fn serve(listener: TcpListener, state: HttpState, stop: impl Future<Output = ()> + Send) {
     let routes = router::router(state.clone());
     let service = routes.map_request(move |request| hub_names::joined(&state, request));

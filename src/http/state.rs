@@ -1,16 +1,14 @@
-//! What the handlers of all routes need.
+//! State shared by the handlers of all routes.
 
 use crate::limits::Timeouts;
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 
-/// What the routes need.
 #[derive(Clone)]
 pub struct HttpState {
-    /// The operations.
     pub service: Service,
-    /// Where requests are counted.
+    /// Metrics that count requests.
     pub metrics: Metrics,
-    /// How long a request may take.
+    /// Default and maximum timeouts of requests.
     pub timeouts: Timeouts,
 }

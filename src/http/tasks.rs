@@ -1,4 +1,4 @@
-//! POST /discriminate, /classify, /tag, /qa: an operation's own route.
+//! POST /discriminate, /classify, /tag, /qa: one route per task.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -10,7 +10,7 @@ use super::respond::RequestCost;
 use super::state::HttpState;
 use crate::service::Operation;
 
-/// Answers a request by its operation.
+/// Runs the operation that is the request's body.
 pub async fn answer<O>(State(http): State<HttpState>, request: JsonRequest<O>) -> Response
 where
     O: Operation<Output: Serialize> + DeserializeOwned,

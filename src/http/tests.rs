@@ -1,4 +1,4 @@
-//! The routes over a hand-made model, without a socket.
+//! Tests of the routes with a fake model, without a socket.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ use crate::service::testing::{Fixture, fail, loading_service};
 use crate::task::Task;
 use crate::testing::{HeldClock, eventually, soon};
 
-/// A response, read whole.
+/// A response, read to its end.
 struct Read {
     status: u16,
     headers: HeaderMap,
@@ -65,7 +65,7 @@ fn with(mut request: Request<Body>, header: &'static str, value: &str) -> Reques
     request
 }
 
-/// Sends a request that must be refused.
+/// Sends a request, and checks that it is refused with this status and code.
 async fn refused(state: &HttpState, request: Request<Body>, status: u16, code: &str) -> Read {
     let read = send(state, request).await;
     assert_eq!(
@@ -304,7 +304,7 @@ async fn tensors_may_ask_for_more_than_the_usual_time() {
         })
     };
     fixture.until_queued(1).await;
-    // Both have then had the usual time.
+    // Both requests have now used up the default timeout.
     advance(state.timeouts.request).await;
     soon("the usual request is answered", usual).await.unwrap();
     fixture.model.open();
@@ -318,7 +318,7 @@ async fn a_full_queue_is_429_with_retry_after() {
     let state = state(&fixture);
     fixture.model.shut();
     let mut waiting = Vec::new();
-    // One runs, one waits: a third finds the queue full.
+    // One request runs and one waits, so a third finds the queue full.
     for _ in 0..3 {
         let state = state.clone();
         waiting.push(tokio::spawn(async move {
@@ -368,7 +368,7 @@ async fn a_client_that_has_gone_is_not_computed_for() {
     assert!(gone.await.unwrap_err().is_cancelled());
     fixture.model.open();
     assert_eq!(first.await.unwrap(), 200);
-    // This one would have run behind those.
+    // This request would have run after the abandoned ones.
     assert_eq!(
         send(&state, post("/tag", r#"{"text": "a"}"#)).await.status,
         200

@@ -1,4 +1,4 @@
-//! The files that the page at `/docs` loads.
+//! Files that the page at `/docs` loads.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::error::ServiceError;
 
 const SCRIPT: &str = include_str!("page.js");
 
-/// Swagger UI's own files, which the library holds compressed.
+/// Swagger UI's own files. The crate stores them compressed.
 const SWAGGER_UI: &[(&str, &str)] = &[
     ("swagger-ui.css", "text/css; charset=utf-8"),
     ("swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
 ];
 const OUR_SCRIPT: &str = "page.js";
 
-/// Swagger UI writes style attributes, and shows icons that are data URLs; scripts come from this server alone, and talk
-/// to it alone.
+/// Swagger UI writes style attributes and shows icons that are data URLs. Scripts load only from this server, and
+/// connect only to it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file by its name; None if the page loads no such file.
+/// Finds a file by its name. `None` if the page loads no such file.
 pub fn file(name: &str) -> Option<Result<Response, ServiceError>> {
     if name == OUR_SCRIPT {
         return Some(Ok(shown(
@@ -45,20 +45,19 @@ fn swagger_ui(name: &str, media_type: &'static str) -> Result<Response, ServiceE
         .ok_or_else(|| ServiceError::internal(format!("Swagger UI has no {name}")))?;
     let mut response = shown(media_type, file.bytes);
     if file.gzpipped {
-        // Whatever the request accepts: every browser takes it, and nobody else wants these files.
+        // Compressed whatever the request accepts: every browser accepts gzip, and only browsers load these files.
         let headers = response.headers_mut();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(response)
 }
 
-/// The names of the files that the page loads.
 pub fn file_names() -> Vec<&'static str> {
     let names = SWAGGER_UI.iter().map(|(name, _)| *name);
     names.chain([OUR_SCRIPT]).collect()
 }
 
-/// A response of the page, which loads nothing from elsewhere.
+/// A response for the page. Its policy forbids loading anything from other servers.
 pub fn shown(media_type: &'static str, content: impl Into<Cow<'static, [u8]>>) -> Response {
     let headers: [(HeaderName, &'static str); 4] = [
         (CONTENT_TYPE, media_type),

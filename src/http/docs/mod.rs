@@ -1,4 +1,4 @@
-//! GET /openapi.json, and /docs, the page to read and try it: Swagger UI, with nothing loaded from elsewhere.
+//! GET /openapi.json, and GET /docs: Swagger UI, with every file served from here.
 
 mod files;
 mod page;

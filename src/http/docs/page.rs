@@ -14,12 +14,12 @@ use crate::http::state::HttpState;
 
 const PAGE: &str = include_str!("page.html");
 
-/// GET /openapi.json.
 pub async fn openapi(State(http): State<HttpState>) -> Json<Value> {
     Json(document(&http.service.widest_limits(), &http.timeouts))
 }
 
-/// GET /docs. Links are relative, so that the page works below a prefix too: those of `/docs/` begin one folder lower.
+/// Links in the page are relative, so that it also works behind a path prefix. From `/docs/` they start one folder
+/// lower.
 pub async fn page(uri: Uri) -> Response {
     let page = if uri.path().ends_with('/') {
         let page = PAGE

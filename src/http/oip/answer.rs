@@ -1,4 +1,4 @@
-//! The answer to an inference request: JSON, and binary data of outputs behind it. Pure.
+//! Writes the answer to an inference request: JSON, then the outputs' binary data. Pure.
 
 use serde::Serialize;
 
@@ -6,18 +6,18 @@ use super::data::Flat;
 use crate::error::ServiceError;
 use crate::service::oip::{InferRequest, InferResponse, Tensor, binary_data_output};
 
-/// Which outputs a request wants in binary.
+/// Which outputs to send as binary data.
 pub struct Delivery {
     usual: bool,
-    /// Those that say themselves.
+    /// Outputs that override the request's default.
     named: Vec<(String, bool)>,
 }
 
 impl Delivery {
-    /// What a request wants.
+    /// Reads a request's parameters for binary outputs.
     ///
     /// # Errors
-    /// [`ServiceError::InvalidType`] for a parameter that is neither true nor false.
+    /// [`ServiceError::InvalidType`] if a parameter is neither true nor false.
     pub fn of(request: &InferRequest) -> Result<Self, ServiceError> {
         let outputs = request.outputs.iter();
         Ok(Self {
@@ -36,9 +36,9 @@ impl Delivery {
 
 /// An answer's body.
 pub struct Written {
-    /// JSON, and what follows it.
+    /// JSON, then binary data.
     pub body: Vec<u8>,
-    /// How long the JSON is, where binary data follows it or might.
+    /// Length of the JSON in bytes, if any output is binary. Binary outputs may be empty.
     pub json_length: Option<usize>,
 }
 
@@ -70,7 +70,7 @@ struct OutputParameters {
 /// Writes an answer.
 ///
 /// # Errors
-/// [`ServiceError::Internal`] where it can't be written, which does not happen.
+/// [`ServiceError::Internal`] if serialization fails, which should not happen.
 pub fn write(response: &InferResponse, delivery: &Delivery) -> Result<Written, ServiceError> {
     let mut binary = Vec::new();
     let mut outputs = Vec::with_capacity(response.outputs.len());

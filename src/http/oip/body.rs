@@ -1,4 +1,4 @@
-//! The body of an inference request: JSON, and binary data of tensors behind it. Pure.
+//! Reads the body of an inference request: JSON, then the inputs' binary data. Pure.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use crate::service::{json, objects};
 #[serde(deny_unknown_fields)]
 struct RequestJson {
     id: Option<String>,
-    /// Some clients repeat here what the path says.
+    /// Some clients repeat the model of the path here. It must be the same.
     model_name: Option<String>,
     model_version: Option<String>,
     parameters: Option<Parameters>,
@@ -42,10 +42,10 @@ struct OutputJson {
     parameters: Option<Parameters>,
 }
 
-/// Reads a request of which so many bytes are JSON; all of it where the header that says so is absent.
+/// Reads a body whose first `json_length` bytes are JSON. Without a length, the whole body is JSON.
 ///
 /// # Errors
-/// What is wrong with the JSON, a tensor, or the binary data.
+/// If the JSON, a tensor, or the binary data is invalid.
 pub fn read(
     model: &Addressed,
     body: &[u8],
@@ -106,7 +106,7 @@ fn check_repeated(field: &str, found: Option<String>, wanted: &str) -> Result<()
     }
 }
 
-/// An input, with its data out of the JSON or off the front of the binary data.
+/// Reads one input. Its data is in the JSON, or at the front of `binary`, from which it is removed.
 fn tensor(index: usize, input: InputJson, binary: &mut &[u8]) -> Result<Tensor, ServiceError> {
     let refused = |field: &str, reason: String| {
         Err(ServiceError::InvalidValue {

@@ -1,4 +1,4 @@
-//! Requests in JSON and in binary, read or refused.
+//! Inference requests in JSON and in binary, valid and invalid.
 
 use serde_json::json;
 

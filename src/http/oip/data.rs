@@ -1,4 +1,4 @@
-//! Elements of tensors in JSON: flat or nested lists, each number held to the tensor's type. Pure.
+//! Tensor elements in JSON: flat or nested lists, each number checked against the tensor's datatype. Pure.
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use crate::error::ServiceError;
 use crate::service::oip::{Datatype, TensorData};
 
-/// Reads a list; `place` is where it stands in the body.
+/// Reads a list. `place` is its path in the body, for errors.
 ///
 /// # Errors
-/// [`ServiceError::InvalidType`] for an element of another type than the tensor's.
+/// [`ServiceError::InvalidType`] if an element does not fit the tensor's datatype.
 pub fn read(value: Value, datatype: Datatype, place: &str) -> Result<TensorData, ServiceError> {
     let Value::Array(elements) = value else {
         return Err(wrong_type(place, &value, "a list of the tensor's elements"));
@@ -52,7 +52,7 @@ fn collect<E>(
     Ok(found)
 }
 
-/// As deep as JSON may be nested, which its parser bounds.
+/// The recursion is bounded: the JSON parser limits nesting.
 fn flatten<E>(
     elements: Vec<Value>,
     place: &str,
@@ -91,7 +91,7 @@ fn wrong_type(place: &str, found: &Value, wanted: &str) -> ServiceError {
     }
 }
 
-/// What a value is, in an error; numbers as they are, since their size may be what is wrong.
+/// Describes a value in an error. Numbers are quoted as they are, because they may be out of range.
 fn kind(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -103,7 +103,7 @@ fn kind(value: &Value) -> String {
     }
 }
 
-/// Elements as a flat JSON list.
+/// Serializes elements as one flat JSON list.
 pub struct Flat<'a>(pub &'a TensorData);
 
 impl Serialize for Flat<'_> {

@@ -15,7 +15,7 @@ use crate::http::respond::{served_by, with_timings};
 use crate::service::oip::InferRequest;
 use crate::service::{Answer, Invocation};
 
-/// The header that says how long the JSON is that binary data follows.
+/// Header with the length of the JSON, in bytes, when binary data follows it.
 const JSON_LENGTH: &str = "inference-header-content-length";
 
 pub async fn infer(
@@ -47,7 +47,7 @@ pub async fn infer(
     served_by(response, name)
 }
 
-/// The request, and which of its outputs are wanted in binary.
+/// Reads the request, and which outputs it wants as binary data.
 async fn read(
     http: &HttpState,
     model: Addressed,
@@ -71,7 +71,7 @@ async fn read(
     Ok((request, delivery))
 }
 
-/// How much of a body is JSON, where the header says.
+/// The length of the JSON in bytes. `None` without the header.
 fn json_length(headers: &HeaderMap, body: usize) -> Result<Option<usize>, ServiceError> {
     let Some(value) = headers.get(JSON_LENGTH) else {
         return Ok(None);

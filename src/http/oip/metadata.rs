@@ -1,4 +1,4 @@
-//! GET /v2 and what is below it: what the server and its models are, whether they answer, and their figures.
+//! GET /v2 and below: metadata, readiness, configuration and statistics of the server and its models.
 
 use axum::Json;
 use axum::extract::State;
@@ -25,23 +25,19 @@ pub struct ModelReady {
     ready: bool,
 }
 
-/// GET /v2.
 pub async fn server(State(http): State<HttpState>) -> Json<ServerMetadata> {
     Json(http.service.server_metadata())
 }
 
-/// GET /v2/health/live.
 pub async fn live() -> Json<Live> {
     Json(Live { live: true })
 }
 
-/// GET /v2/health/ready.
 pub async fn ready(State(http): State<HttpState>) -> Result<Json<Ready>, ServiceError> {
     http.service.readiness()?;
     Ok(Json(Ready { ready: true }))
 }
 
-/// GET /v2/models/{name}.
 pub async fn model(
     State(http): State<HttpState>,
     model: Addressed,
@@ -49,7 +45,6 @@ pub async fn model(
     http.service.model_metadata(&model.address).map(Json)
 }
 
-/// GET /v2/models/{name}/ready.
 pub async fn model_ready(
     State(http): State<HttpState>,
     model: Addressed,
@@ -61,7 +56,6 @@ pub async fn model_ready(
     }))
 }
 
-/// GET /v2/models/{name}/config.
 pub async fn config(
     State(http): State<HttpState>,
     model: Addressed,
@@ -69,7 +63,6 @@ pub async fn config(
     http.service.model_config(&model.address).map(Json)
 }
 
-/// GET /v2/models/{name}/stats.
 pub async fn statistics(
     State(http): State<HttpState>,
     model: Addressed,
@@ -79,7 +72,6 @@ pub async fn statistics(
         .map(Json)
 }
 
-/// GET /v2/models/stats.
 pub async fn all_statistics(
     State(http): State<HttpState>,
 ) -> Result<Json<StatisticsReport>, ServiceError> {

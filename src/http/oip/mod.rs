@@ -1,4 +1,4 @@
-//! The Open Inference Protocol over HTTP: GET and POST below /v2.
+//! The Open Inference Protocol (v2) over HTTP: the routes below /v2.
 
 mod answer;
 mod body;
@@ -18,11 +18,11 @@ use super::HttpState;
 use crate::error::ServiceError;
 use crate::service::oip::address;
 
-/// The model that a path names, in one version where it names that too.
+/// The model, and the version if any, that a path names.
 pub struct Addressed {
-    /// As the path has it.
+    /// The model's name in the path.
     pub name: String,
-    /// As the service takes it.
+    /// The name with `@` and the version, if the path has a version. The service finds models by it.
     pub address: String,
 }
 
@@ -36,7 +36,7 @@ impl FromRequestParts<HttpState> for Addressed {
         let parameters = RawPathParams::from_request_parts(parts, state).await;
         let mut name = None;
         let mut version = "";
-        // What is no UTF-8 once decoded is no model's name.
+        // A name that is not UTF-8 becomes U+FFFD, which no model is called, so the error is "not found".
         let parameters = parameters.ok();
         for (parameter, value) in parameters.iter().flatten() {
             match parameter {

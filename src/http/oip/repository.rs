@@ -1,4 +1,4 @@
-//! POST /v2/repository/…: the model-repository extension.
+//! POST /v2/repository/…: the model repository extension.
 
 use axum::Json;
 use axum::extract::State;
@@ -28,7 +28,6 @@ struct ControlRequest {
 #[derive(serde::Serialize)]
 pub struct Done {}
 
-/// POST /v2/repository/index.
 pub async fn index(
     State(http): State<HttpState>,
     received: Received<JsonOrBinary>,
@@ -38,7 +37,6 @@ pub async fn index(
     Ok(Json(http.service.repository_index(only_ready)))
 }
 
-/// POST /v2/repository/models/{name}/load.
 pub async fn load(
     State(http): State<HttpState>,
     model: Addressed,
@@ -50,7 +48,6 @@ pub async fn load(
     Ok(Json(Done {}))
 }
 
-/// POST /v2/repository/models/{name}/unload.
 pub async fn unload(
     State(http): State<HttpState>,
     model: Addressed,
@@ -62,7 +59,7 @@ pub async fn unload(
     Ok(Json(Done {}))
 }
 
-/// A body that may be left out.
+/// Parses a body that may be empty.
 fn optional<T: Default + DeserializeOwned>(
     received: &Received<JsonOrBinary>,
 ) -> Result<T, ServiceError> {
