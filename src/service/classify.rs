@@ -1,4 +1,4 @@
-//! Sequence classification: which labels a text, or a pair of texts, has.
+//! Sequence classification: labels for texts and pairs of texts.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -23,7 +23,7 @@ use crate::task::Task;
 use crate::text::TokenizedText;
 use crate::text::sequence::{pair, single};
 
-/// What the texts of a pair are called where each comes in a list of its own.
+/// Fields that hold the texts of pairs, if first and second texts come in separate lists.
 const PARTS: [&str; 2] = ["text", "text_pair"];
 
 /// What to classify and how.
@@ -42,12 +42,11 @@ pub struct ClassifyRequest {
     pub truncate: Option<bool>,
 }
 
-/// One thing to classify.
+/// One input to classify.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClassifyInput {
-    /// A text.
     Text(String),
-    /// A text and a second one, such as premise and hypothesis or query and passage.
+    /// Two texts, such as premise and hypothesis, or query and passage.
     Pair(String, String),
 }
 
@@ -129,7 +128,7 @@ impl TaskOperation for ClassifyRequest {
     type Result = Classification;
 }
 
-/// The labels of one input in the order of the model's outputs.
+/// All labels, in the order of the model's outputs.
 pub(super) fn in_order(
     logits: &[f32],
     labels: &[String],
@@ -143,7 +142,7 @@ pub(super) fn in_order(
     scored.collect()
 }
 
-/// The labels of one input, best first.
+/// The best labels, best first. All labels without `top_k`.
 pub(super) fn best(
     logits: &[f32],
     labels: &[String],
@@ -162,7 +161,7 @@ pub(super) fn best(
         .collect()
 }
 
-/// Checks the number of inputs and their lengths; returns how many bytes they have together.
+/// Checks the number of inputs and their lengths. Returns their total size in bytes.
 fn check(inputs: &Inputs<ClassifyInput>, limits: &Limits) -> Result<usize, ServiceError> {
     inputs.check_count("text", limits)?;
     let mut bytes = 0;
@@ -175,7 +174,7 @@ fn check(inputs: &Inputs<ClassifyInput>, limits: &Limits) -> Result<usize, Servi
     Ok(bytes)
 }
 
-/// Whether each input was cut, and its sequence.
+/// Encodes each input. Returns whether each was truncated, and the sequences.
 fn encode_all(
     model: &LoadedModel,
     inputs: &Inputs<ClassifyInput>,
@@ -210,25 +209,25 @@ fn encode(
     sequence(model, &parts, &place, cut)
 }
 
-/// To how many tokens an input is cut, special ones included, and which of its texts.
+/// How to truncate inputs: which texts, and to how many tokens, special tokens included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
     pub texts: CutTexts,
     pub tokens: usize,
 }
 
-/// Which texts of an input are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CutTexts {
-    /// The longer one first.
+    /// Truncates the longer text first.
     LongestFirst,
-    /// The first, which must keep a token.
+    /// Truncates the first text, which must keep at least one token.
     OnlyFirst,
-    /// The second, which must keep a token.
+    /// Truncates the second text, which must keep at least one token.
     OnlySecond,
 }
 
-/// Whether a text or a pair was cut, and its sequence. Without a cut, what is beyond the model's limit is refused.
+/// Encodes a text or a pair. Returns whether it was truncated. Without `cut`, inputs longer than the model's limit are
+/// refused.
 pub(super) fn sequence(
     model: &LoadedModel,
     parts: &[TokenizedText],
@@ -274,7 +273,7 @@ pub(super) fn sequence(
 }
 
 impl CutTexts {
-    /// How many tokens of a text are kept in `room`, or which text is missing.
+    /// How many of a text's `count` tokens to keep in `room`. The error names a missing text.
     fn of_one(self, count: usize, room: usize) -> Result<usize, (&'static str, usize)> {
         match self {
             Self::OnlySecond if count > room => Err(("second", 0)),
@@ -282,7 +281,7 @@ impl CutTexts {
         }
     }
 
-    /// The same for each text of a pair, or which is too short to be cut so far.
+    /// How many tokens of each text to keep in `room`. The error names the text that is too short to truncate.
     fn of_pair(
         self,
         (first, second): (usize, usize),
@@ -304,14 +303,14 @@ fn head(tokens: &TokenizedText, count: usize) -> &[u32] {
     &tokens.ids[..count.min(tokens.ids.len())]
 }
 
-/// How much of a pair is kept in `room` tokens, as transformers' `longest_first` cuts: the longer text is cut first, and
-/// what both must give they give alike.
+/// How many tokens of each text transformers' `longest_first` truncation keeps in `room`. It truncates the longer text
+/// first, then both equally.
 fn longest_first(first: usize, second: usize, room: usize) -> (usize, usize) {
     if first + second <= room {
         return (first, second);
     }
     let (shorter, longer) = (first.min(second), first.max(second));
-    // The shorter one stays whole while the longer one, cut, is still no shorter.
+    // The shorter text stays whole as long as the truncated longer text is not shorter than it.
     let (kept_shorter, kept_longer) = if shorter * 2 <= room {
         (shorter, (room - shorter).min(longer))
     } else {
@@ -334,7 +333,7 @@ impl ClassifyInput {
     }
 }
 
-/// Where a text of an input stands: `text[3]`, and of a pair `text[3][1]` or `text_pair[3]`.
+/// Path of a text in the request: `text[3]`, or for a pair `text[3][1]` or `text_pair[3]`.
 fn place_of_part(inputs: &Inputs<ClassifyInput>, index: usize, part: usize) -> String {
     match inputs.items()[index] {
         ClassifyInput::Text(_) => inputs.place("text", index),

@@ -1,4 +1,4 @@
-//! Texts and pairs through the real queue and the hand-made model.
+//! Classification of texts and pairs, with the real queue and the fake model.
 
 use super::*;
 use crate::service::json;
@@ -43,7 +43,7 @@ async fn pairs_are_one_input() {
 
 #[tokio::test]
 async fn too_long_is_refused_or_cut_and_said_so() {
-    // With [CLS] and [SEP] one token too many.
+    // One token above the limit, counting [CLS] and [SEP].
     let long = "fox ".repeat(MAX_TOKENS - 2) + "good";
     let error = ask(&serde_json::json!({"text": ["fox", long]}))
         .await

@@ -1,4 +1,4 @@
-//! What a request brings beside its body: read from text, as headers and metadata have it, whichever way it came.
+//! A request's context beside its body: priority and deadline, parsed from headers or gRPC metadata.
 
 use std::time::Duration;
 
@@ -8,26 +8,25 @@ use crate::batch::{Priority, Schedule, WhenFull};
 use crate::error::ServiceError;
 use crate::limits::Timeouts;
 
-/// The header, or metadata, of a request's priority.
+/// Header or metadata key of a request's priority.
 pub const PRIORITY: &str = "x-request-priority";
-/// The header of a request's deadline.
+/// Header of a request's timeout, in milliseconds.
 pub const TIMEOUT: &str = "x-request-timeout-ms";
 
-/// What a request brings beside its body, validated.
+/// A request's validated context.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext {
-    /// How urgent it is.
     pub priority: Priority,
-    /// When nobody waits for its answer any more.
+    /// If the request has no answer by then, it fails.
     pub deadline: Instant,
-    /// The latest deadline that what the request holds may ask for.
+    /// Latest deadline that the request's own parameters may set.
     pub latest: Instant,
-    /// What becomes of it where its model's queue has no room.
+    /// Whether the request waits or is refused if its model's queue is full.
     pub when_full: WhenFull,
 }
 
 impl RequestContext {
-    /// A request that is refused where the queue has no room for it.
+    /// A context whose request is refused if the queue is full.
     #[must_use]
     pub fn new(priority: Priority, deadline: Instant) -> Self {
         Self {
@@ -38,8 +37,8 @@ impl RequestContext {
         }
     }
 
-    /// A request whose transport says nothing of its time: it has the usual one from `arrived`, and may itself ask for as
-    /// much as there is.
+    /// The context of a request whose transport sets no timeout. It has the default timeout, counted from `arrived`;
+    /// its parameters may extend it to the maximum.
     #[must_use]
     pub fn usual(priority: Priority, arrived: Instant, timeouts: &Timeouts) -> Self {
         Self {
@@ -48,7 +47,7 @@ impl RequestContext {
         }
     }
 
-    /// The request with the time from now that it asks for itself, as far as it may.
+    /// Replaces the deadline by `timeout` from now, clamped to [`Self::latest`].
     #[must_use]
     pub fn asking(self, timeout: Duration) -> Self {
         let asked = Instant::now().checked_add(timeout);
@@ -58,7 +57,7 @@ impl RequestContext {
         }
     }
 
-    /// When it wants to be run.
+    /// How the scheduler should run the request.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         Schedule {
@@ -69,10 +68,10 @@ impl RequestContext {
     }
 }
 
-/// The priority that a request asks for by [`PRIORITY`].
+/// Parses the value of [`PRIORITY`].
 ///
 /// # Errors
-/// [`ServiceError::InvalidHeader`].
+/// [`ServiceError::InvalidHeader`] if it is not 1 to 5.
 pub fn priority(asked: Option<&str>) -> Result<Priority, ServiceError> {
     let Some(text) = asked else {
         return Ok(Priority::default());
@@ -86,10 +85,10 @@ pub fn priority(asked: Option<&str>) -> Result<Priority, ServiceError> {
         })
 }
 
-/// The time that a request asks for by [`TIMEOUT`].
+/// Parses the value of [`TIMEOUT`].
 ///
 /// # Errors
-/// [`ServiceError::InvalidHeader`], also where it is more than a request may ask for.
+/// [`ServiceError::InvalidHeader`] if it is not a whole number of milliseconds, is 0, or is above the maximum.
 pub fn timeout(text: &str, timeouts: &Timeouts) -> Result<Duration, ServiceError> {
     let most = timeouts.max_request;
     let time = text.trim().parse().ok().map(Duration::from_millis);

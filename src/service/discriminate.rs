@@ -1,4 +1,4 @@
-//! Replaced-token detection: which tokens or words of a text stand where another one should.
+//! Replaced-token detection: which tokens or words of a text were replaced.
 
 use std::sync::Arc;
 

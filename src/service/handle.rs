@@ -1,4 +1,4 @@
-//! The service: the models, what requests to them may hold, and whether it is stopping.
+//! The service: the models, the limits of requests, and whether the server is draining.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::quote::quoted;
 use crate::registry::{Control, LoadedModel, Lookup, ModelState, Registry};
 use crate::task::Task;
 
-/// Answers requests; cheap to clone.
+/// Answers requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
     pub(super) shared: Arc<Shared>,
@@ -25,17 +25,17 @@ pub(super) struct Shared {
     pub(super) draining: watch::Sender<bool>,
 }
 
-/// The model that a request asks, found once: what answers is what the metrics name.
+/// The model that a request names. It is looked up once, so that metrics name the model that answers.
 #[derive(Debug)]
 pub struct Target {
-    /// Its name for metrics, also if it can't be asked; None if there is no such model.
+    /// The model's name, for metrics. Set even if the model cannot answer; `None` if there is no such model.
     pub name: Option<Arc<str>>,
-    /// The model.
     pub model: Result<Arc<LoadedModel>, ServiceError>,
 }
 
 impl Service {
-    /// A service over a registry, whose models may still be loading, and the channel to whoever loads them.
+    /// Makes a service over a registry, whose models may still be loading. `control` reaches the task that loads
+    /// models.
     #[must_use]
     pub fn new(
         registry: Arc<Registry>,
@@ -54,19 +54,18 @@ impl Service {
         }
     }
 
-    /// The models.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
     }
 
-    /// What one request may hold, where its model sets no limits of its own.
+    /// Limits of one request, unless its model sets its own.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
     }
 
-    /// The widest limits of any model, or of the server: what is beyond them, no model takes.
+    /// The widest limits of the server and all its models. No model accepts more.
     #[must_use]
     pub fn widest_limits(&self) -> Limits {
         let mut widest = *self.limits();
@@ -80,13 +79,13 @@ impl Service {
         widest
     }
 
-    /// Runs work that is not a model's.
+    /// Runs work outside of models, such as parsing and tokenizing.
     #[must_use]
     pub fn executor(&self) -> &Executor {
         &self.shared.executor
     }
 
-    /// Finds the model of a request for a task: by the name that the request gives, else the task's default.
+    /// Finds the model for a request to a task: the named model, or the task's default.
     #[must_use]
     pub fn find(&self, task: Task, named: Option<&str>) -> Target {
         let lookup = self.registry().look_up(task, named);
@@ -118,17 +117,17 @@ impl Service {
         self.target(lookup, named)
     }
 
-    /// Finds a model by its address, whatever its task.
+    /// Finds a model of any task by its name or alias, with or without a version.
     #[must_use]
     pub fn find_any(&self, address: &str) -> Target {
         let lookup = self.registry().look_up_any(address);
         self.target(lookup, Some(address))
     }
 
-    /// The loaded model of an address, whatever its task.
+    /// Finds a loaded model of any task.
     ///
     /// # Errors
-    /// If there is none, it is still loading, or it could not be loaded.
+    /// If there is no such model, it is still loading, it failed to load, or it was unloaded.
     pub fn loaded(&self, address: &str) -> Result<Arc<LoadedModel>, ServiceError> {
         self.find_any(address).model
     }
@@ -178,7 +177,7 @@ impl Service {
         names.iter().map(ToString::to_string).collect()
     }
 
-    /// Says that no model has this name, and which ones there are.
+    /// The error for an unknown name. It lists the models that exist.
     #[must_use]
     pub fn not_found(&self, address: &str) -> ServiceError {
         ServiceError::ModelNotFound {

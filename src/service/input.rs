@@ -1,4 +1,4 @@
-//! The types that request fields share, and the limits they are checked against.
+//! Types that request fields share, and checks against the limits.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,19 +18,19 @@ pub struct Inputs<T> {
     sent: Sent,
 }
 
-/// How inputs came, which decides how errors name their places.
+/// How inputs were sent. Errors use it to name their paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
-    /// One by itself: `text`.
+    /// A single input: `text`.
     Alone,
     /// In a list: `text[3]`.
     Listed,
-    /// Each part of them in a list of its own: `text[3]` and `text_pair[3]`.
+    /// Each part in a list of its own: `text[3]` and `text_pair[3]`.
     ByPart,
 }
 
 impl<T> Inputs<T> {
-    /// One input, not in a list.
+    /// A single input, not in a list.
     pub fn one(item: T) -> Self {
         Self {
             items: vec![item],
@@ -38,7 +38,7 @@ impl<T> Inputs<T> {
         }
     }
 
-    /// A list.
+    /// Inputs in a list.
     #[must_use]
     pub fn many(items: Vec<T>) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl<T> Inputs<T> {
         }
     }
 
-    /// Inputs of several parts, each of which came in a list of its own.
+    /// Marks inputs whose parts came in separate lists.
     #[must_use]
     pub fn by_part(self) -> Self {
         Self {
@@ -56,25 +56,23 @@ impl<T> Inputs<T> {
         }
     }
 
-    /// The inputs.
     #[must_use]
     pub fn items(&self) -> &[T] {
         &self.items
     }
 
-    /// Whether they came as a list, be it of one.
+    /// Whether they came as a list. A list of one counts.
     #[must_use]
     pub fn is_list(&self) -> bool {
         self.sent != Sent::Alone
     }
 
-    /// The inputs.
     #[must_use]
     pub fn into_items(self) -> Vec<T> {
         self.items
     }
 
-    /// Where an input stands in the request: `text`, or `text[3]`.
+    /// Path of an input in the request: `text`, or `text[3]`.
     #[must_use]
     pub fn place(&self, field: &str, index: usize) -> String {
         match self.sent {
@@ -83,8 +81,8 @@ impl<T> Inputs<T> {
         }
     }
 
-    /// Where a part of an input stands: in the list of such parts, which is the field `name`, or within the input by
-    /// `in_item`, such as `[1]`.
+    /// Path of a part of an input. If parts came in separate lists, it is in the list `name`; otherwise `in_item`, such
+    /// as `[1]`, is appended to the input's path.
     #[must_use]
     pub fn place_of_part(&self, field: &str, index: usize, name: &str, in_item: &str) -> String {
         match self.sent {
@@ -93,7 +91,7 @@ impl<T> Inputs<T> {
         }
     }
 
-    /// Where an input of parts of these names stands as a whole: `text[3]`, or `text[3] with text_pair[3]`.
+    /// Path of a whole input with parts: `text[3]`, or `text[3] with text_pair[3]` if `names` came in separate lists.
     #[must_use]
     pub fn place_of_parts(&self, field: &str, index: usize, names: &[&str]) -> String {
         match self.sent {
@@ -105,10 +103,11 @@ impl<T> Inputs<T> {
         }
     }
 
-    /// Checks that there is at least one input and not too many.
+    /// Checks the number of inputs.
     ///
     /// # Errors
-    /// [`ServiceError::EmptyInput`], [`ServiceError::TooManyInputs`].
+    /// [`ServiceError::EmptyInput`] if there are none, [`ServiceError::TooManyInputs`] if there are more than the
+    /// limit.
     pub fn check_count(&self, field: &'static str, limits: &Limits) -> Result<(), ServiceError> {
         match self.items.len() {
             0 => Err(ServiceError::EmptyInput { place: field }),
@@ -123,7 +122,7 @@ impl<T> Inputs<T> {
 }
 
 impl Inputs<String> {
-    /// Checks the number of texts and their lengths; returns how many bytes they have together.
+    /// Checks the number of texts and their lengths. Returns their total size in bytes.
     ///
     /// # Errors
     /// As [`Self::check_count`] and [`check_length`].
@@ -136,10 +135,10 @@ impl Inputs<String> {
     }
 }
 
-/// Checks that a text is no longer than the limit.
+/// Checks the length of a text. `place` is its path in the request.
 ///
 /// # Errors
-/// [`ServiceError::TextTooLong`].
+/// [`ServiceError::TextTooLong`] if it is longer than the limit.
 pub fn check_length(
     text: &str,
     limits: &Limits,
@@ -148,10 +147,10 @@ pub fn check_length(
     check_bytes(text.len(), limits, place)
 }
 
-/// Refuses a text that would have so many bytes, if that is too long.
+/// Checks the length in bytes of a text that is not built yet.
 ///
 /// # Errors
-/// [`ServiceError::TextTooLong`].
+/// [`ServiceError::TextTooLong`] if it is longer than the limit.
 pub fn check_bytes(
     length: usize,
     limits: &Limits,
@@ -197,8 +196,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Inputs<T> {
     }
 }
 
-/// A value that comes as a JSON object. What serde derives for structs takes a list of the fields' values too, which is
-/// nothing anybody means to send.
+/// A value that must be a JSON object. serde's derived code also accepts a list of the fields' values, which no client
+/// sends on purpose.
 pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -221,10 +220,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A field that is a list of JSON objects, or null.
+/// Reads a field that is a list of JSON objects, or null.
 ///
 /// # Errors
-/// Those of its elements.
+/// If an element is not a valid object.
 pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<T>>, D::Error> {

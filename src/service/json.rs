@@ -1,4 +1,4 @@
-//! JSON to requests, with each way to fail told apart, and answers to JSON.
+//! Parses JSON into requests, with a distinct error for each kind of failure, and writes answers as JSON.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,10 +9,10 @@ use crate::error::ServiceError;
 use crate::quote::{quoted, without_texts};
 use crate::suggest::suggestion;
 
-/// Parses one JSON object into a request. A byte order mark before it is no part of it.
+/// Parses one JSON object into a request. A leading byte order mark is skipped.
 ///
 /// # Errors
-/// Invalid UTF-8, invalid JSON and wrong types (400), missing and unknown fields and unusable values (422).
+/// Invalid UTF-8, invalid JSON and wrong types (400); missing fields, unknown fields and invalid values (422).
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
     let text = std::str::from_utf8(body).map_err(|error| ServiceError::InvalidUtf8 {
         position: error.valid_up_to(),
@@ -24,28 +24,28 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
     }
 }
 
-/// Parses a request again that could not be parsed at once, to say what is wrong and where. It takes two steps: what is no
-/// JSON at all is never reported as a wrong type. A key that is there twice passes here, as the last one.
+/// Parses an invalid request again to find the error and its path. Two steps, so that invalid JSON is never reported as
+/// a wrong type. A duplicate key is accepted here: the last value counts.
 fn parse_slowly<T: DeserializeOwned>(text: &str) -> Result<T, ServiceError> {
     let document: Value =
         serde_json::from_str(text).map_err(|error| no_json(text, &error.to_string()))?;
     from_value(document, "The body")
 }
 
-/// Reads a request from a JSON object; `root` is what errors call the object itself.
+/// Reads a request from a JSON object. Errors call the object `root`.
 ///
 /// # Errors
-/// Wrong types (400), missing and unknown fields and unusable values (422).
+/// Wrong types (400); missing fields, unknown fields and invalid values (422).
 pub fn from_value<T: DeserializeOwned>(document: Value, root: &str) -> Result<T, ServiceError> {
     let Object(request) = serde_path_to_error::deserialize(document)
         .map_err(|error| explain(root, &error.path().to_string(), &error.inner().to_string()))?;
     Ok(request)
 }
 
-/// Reads a value of a document that is parsed already, and that stands there at `path`.
+/// Reads a value of a parsed document, where `path` is the value's path.
 ///
 /// # Errors
-/// As [`parse`], with places below `path`.
+/// As [`parse`], with paths below `path`.
 pub fn read<T: DeserializeOwned>(value: Value, path: &str) -> Result<T, ServiceError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let below = match error.path().to_string() {
@@ -58,16 +58,16 @@ pub fn read<T: DeserializeOwned>(value: Value, path: &str) -> Result<T, ServiceE
     })
 }
 
-/// Writes a whole body as JSON on one line.
+/// Writes a body as JSON on one line.
 ///
 /// # Errors
-/// [`ServiceError::Internal`] if it can't be written, which does not happen to answers.
+/// [`ServiceError::Internal`] if serialization fails, which does not happen for answers.
 pub fn write(body: &impl Serialize) -> Result<String, ServiceError> {
     serde_json::to_string(body).map_err(ServiceError::internal)
 }
 
-/// Why a text is no JSON, given the parser's words. They name a line and a column; of a list of texts one of which was
-/// cut within a character, its place says more.
+/// Explains why a text is not JSON, given the parser's message with line and column. For a lone surrogate, the path is
+/// given instead: in a list of texts, it tells which one was cut within a character.
 fn no_json(text: &str, reason: &str) -> ServiceError {
     let is_surrogate = ["lone leading surrogate", "unexpected end of hex escape"]
         .iter()
@@ -75,7 +75,7 @@ fn no_json(text: &str, reason: &str) -> ServiceError {
     if is_surrogate {
         let mut parser = serde_json::Deserializer::from_str(text);
         if let Err(error) = serde_path_to_error::deserialize::<_, Value>(&mut parser) {
-            // A key that can't be read has no name: then it is the object that is named.
+            // A key that cannot be parsed has no name, so the error names its object.
             let path = error.path().to_string();
             let path = path.strip_suffix('?').unwrap_or(&path);
             let path = path.strip_suffix('.').unwrap_or(path);
@@ -89,8 +89,8 @@ fn no_json(text: &str, reason: &str) -> ServiceError {
     }
 }
 
-/// serde tells its errors apart only by their words, which the tests below pin. What they quote of the request may hold
-/// any characters, also those that end a quotation: what comes behind it, which is ours, is found from the end.
+/// serde's errors differ only in their messages, which the tests below pin. A message may quote any characters of the
+/// request, including those that end a quotation, so serde's own words after it are searched from the end.
 fn explain(root: &str, path: &str, reason: &str) -> ServiceError {
     if let Some(field) = reason.strip_prefix("missing field `") {
         return ServiceError::MissingField {
@@ -115,7 +115,7 @@ fn explain(root: &str, path: &str, reason: &str) -> ServiceError {
     }
 }
 
-/// The path of the object that holds the field at `path`, where the path ends in the field.
+/// The path of the object with the field at `path`, if the path ends in `field`.
 fn parent<'p>(path: &'p str, field: &str) -> &'p str {
     match path.strip_suffix(field) {
         Some("") => ".",
@@ -199,7 +199,7 @@ mod tests {
         ] {
             check::<DiscriminateRequest>(body, "invalid_json", place);
         }
-        // What is no escape of a surrogate is named as before.
+        // A malformed escape that is not a surrogate is still invalid JSON.
         check::<DiscriminateRequest>(r#"{"text": "\ud8"}"#, "invalid_json", "not valid JSON");
         assert!(parse::<DiscriminateRequest>(br#"{"text": "\ud83d\ude00"}"#).is_ok());
     }
@@ -217,7 +217,7 @@ mod tests {
     fn what_is_quoted_is_short_and_never_a_text() {
         let error = |body: &Value| parse::<Quotes>(body.to_string().as_bytes()).err().unwrap();
         let long = "`, expected é\"".repeat(1000);
-        // A key is quoted with the path to it.
+        // A key is quoted with its path.
         let shown: String = long.chars().take(90).collect();
         let secret = "my secret, expected nothing else";
         for (body, quoted) in [
@@ -246,7 +246,7 @@ mod tests {
         check::<Quotes>(r#"{"levle": 1}"#, "unknown_field", "`level`");
     }
 
-    /// Every kind of field that requests have.
+    /// Every type of field that requests have.
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Quotes {

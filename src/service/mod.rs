@@ -1,4 +1,4 @@
-//! Answers requests, the same for every transport: a validated request in, an answer or an error of the one table out.
+//! Answers requests of every transport: takes a validated request, and returns an answer or a `ServiceError`.
 
 mod classify;
 pub mod context;

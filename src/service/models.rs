@@ -1,4 +1,4 @@
-//! What can be known of the models from outside.
+//! State and metadata of the models, and loading and unloading them.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ pub struct TensorReport {
 }
 
 impl Service {
-    /// All models by name.
+    /// All models, sorted by name.
     #[must_use]
     pub fn models(&self) -> Vec<ModelReport> {
         let statuses = self.registry().statuses();
@@ -100,24 +100,25 @@ impl Service {
     /// One model, by its name or an alias.
     ///
     /// # Errors
-    /// [`ServiceError::ModelNotFound`].
+    /// [`ServiceError::ModelNotFound`] if there is no such model.
     pub fn model_report(&self, name: &str) -> Result<ModelReport, ServiceError> {
         let status = self.registry().status(name);
         let status = status.ok_or_else(|| self.not_found(name))?;
         Ok(self.report(&status))
     }
 
-    /// Loads a model, or loads it again if its files have changed. Returns when it serves; until then, and where it fails,
-    /// what served before goes on.
+    /// Loads a model, or reloads it if its files have changed. Returns once it serves. Until then, and if loading
+    /// fails, the version that served before keeps serving.
     ///
     /// # Errors
-    /// [`ServiceError::ModelNotFound`], [`ServiceError::ModelUnavailable`] with the reason, [`ServiceError::Draining`].
+    /// [`ServiceError::ModelNotFound`], [`ServiceError::ModelUnavailable`] with the reason if loading fails,
+    /// [`ServiceError::Draining`].
     pub async fn load_model(&self, name: &str) -> Result<(), ServiceError> {
         self.refuse_when_draining()?;
         self.controlled(name, self.shared.control.load(name).await)
     }
 
-    /// Takes a model out of service until it is loaded again; what it has accepted is still answered.
+    /// Unloads a model until it is loaded again. Requests it has accepted are still answered.
     ///
     /// # Errors
     /// [`ServiceError::ModelNotFound`], [`ServiceError::Draining`].

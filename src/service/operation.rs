@@ -1,6 +1,7 @@
-//! What an operation is: what it takes, which models it asks, how it runs, and what it answers.
+//! The interface of operations: the request, the model that it needs, how it runs, and its answer.
 //!
-//! HTTP, gRPC, the Open Inference Protocol, the command line and the benchmark serve operations through these traits alone.
+//! HTTP, gRPC, the Open Inference Protocol, the command line and the benchmark run operations only through these
+//! traits.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,15 +16,15 @@ use crate::error::ServiceError;
 use crate::registry::LoadedModel;
 use crate::task::Task;
 
-/// A request that can be answered.
+/// A request that the service can answer.
 pub trait Operation: Send + Sized + 'static {
-    /// What it answers.
+    /// The answer.
     type Output: Send + 'static;
 
-    /// Finds the model that it asks; of several, the one that the metrics name.
+    /// Finds the model that the request is for. If an operation uses several, finds the one that metrics name.
     fn find(&self, service: &Service) -> Target;
 
-    /// Runs on the model that was found.
+    /// Runs the operation on the model found.
     fn run(
         self,
         service: &Service,
@@ -32,31 +33,29 @@ pub trait Operation: Send + Sized + 'static {
     ) -> impl Future<Output = Result<Answer<Self::Output>, ServiceError>> + Send;
 }
 
-/// An operation that is one of the tasks: it asks one model, and answers with a result for each input.
+/// An operation that belongs to a task: it uses one model, and answers one result per input.
 pub trait TaskOperation:
     Operation<Output = Results<Self::Result>> + DeserializeOwned + Clone + Sync
 {
-    /// The task of the models that it asks.
     const TASK: Task;
 
-    /// Its options: the fields of its request other than the inputs and the model.
+    /// Fields of the request other than the inputs and the model.
     const OPTIONS: &'static [RequestOption];
 
     /// The result for one input.
     type Result: Serialize + Send + 'static;
 }
 
-/// A field of a request that is an option.
+/// An optional field of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestOption {
-    /// The field's name.
     pub name: &'static str,
-    /// Whether its values are words; else they are numbers or truth values.
+    /// Whether its values are strings. If not, they are numbers or booleans.
     pub is_word: bool,
 }
 
 impl RequestOption {
-    /// An option whose values are words.
+    /// An option whose values are strings.
     #[must_use]
     pub const fn word(name: &'static str) -> Self {
         Self {
@@ -65,7 +64,7 @@ impl RequestOption {
         }
     }
 
-    /// An option whose values are numbers or truth values.
+    /// An option whose values are numbers or booleans.
     #[must_use]
     pub const fn plain(name: &'static str) -> Self {
         Self {
@@ -75,12 +74,10 @@ impl RequestOption {
     }
 }
 
-/// An answer, and where the time went.
+/// An answer and its timings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer<T> {
-    /// What is answered.
     pub output: T,
-    /// Where the time went.
     pub timings: Timings,
 }
 
@@ -93,26 +90,26 @@ pub struct Results<R> {
     pub results: Vec<R>,
 }
 
-/// A request together with the model that it asks.
+/// A request and the model that it is for.
 pub struct Invocation<O> {
     operation: O,
     target: Target,
 }
 
 impl<O: Operation> Invocation<O> {
-    /// A request whose model was found before the request itself was read.
+    /// An invocation whose model was found before the request was read.
     #[must_use]
     pub fn new(operation: O, target: Target) -> Self {
         Self { operation, target }
     }
 
-    /// The name of the model, for metrics; None if there is no such model.
+    /// The model's name for metrics. `None` if there is no such model.
     #[must_use]
     pub fn model(&self) -> Option<Arc<str>> {
         self.target.name.clone()
     }
 
-    /// Answers the request.
+    /// Runs the operation.
     ///
     /// # Errors
     /// See [`ServiceError`].
@@ -135,7 +132,7 @@ impl Service {
         }
     }
 
-    /// Finds the model of a request and answers it.
+    /// Finds the model of a request and runs the operation.
     ///
     /// # Errors
     /// See [`ServiceError`].
@@ -149,7 +146,6 @@ impl Service {
 }
 
 impl<R> Answer<Results<R>> {
-    /// The answer of one model.
     pub(super) fn of_model(model: &LoadedModel, (results, timings): (Vec<R>, Timings)) -> Self {
         let output = Results {
             model: model.info.name.clone(),
@@ -166,7 +162,7 @@ mod tests {
     use super::*;
     use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest, TagRequest};
 
-    /// The fields that serde knows of a request, as its error for an unknown one lists them.
+    /// A request's fields, read from serde's error for an unknown field, which lists them.
     fn fields<O: TaskOperation>() -> BTreeSet<String> {
         let Err(error) = serde_json::from_str::<O>(r#"{"?": 0}"#) else {
             panic!("an unknown field was accepted");

@@ -1,4 +1,4 @@
-//! Extractive question answering: which spans of a context answer a question.
+//! Extractive question answering: finds the spans of a context that answer a question.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -28,7 +28,7 @@ use crate::text::sequence::pair;
 use crate::text::windows::{self, Window};
 use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 
-/// Spans that end in the same words count once; so more are decoded than are asked for.
+/// Spans decoded per requested answer. More than one, because spans that widen to the same words count once.
 const SPANS_AN_ANSWER: usize = 4;
 
 /// What to answer and how: one question with its context, or a list of such items.
@@ -88,7 +88,7 @@ pub struct AnswerSpan {
     pub end: usize,
 }
 
-/// How answers are chosen and written.
+/// How answers are chosen, and the unit of their offsets.
 #[derive(Clone, Copy)]
 struct AnswerOptions {
     top_k: NonZeroUsize,
@@ -117,6 +117,7 @@ impl Operation for QaRequest {
         let defaults = &model.info.defaults;
         let choice = choice(&self, defaults)?;
         let stride = self.stride.or(defaults.stride).map(Count::get);
+        // With more than half a window of overlap, most of the context would run more than twice.
         check_stride(stride, window_tokens(&model))?;
         let items = items(self)?;
         let bytes = check(&items, &model.info.limits)?;
@@ -152,7 +153,7 @@ impl TaskOperation for QaRequest {
     type Result = QaAnswers;
 }
 
-/// A question and its context as tokens, and the context's windows.
+/// A tokenized question and context, and the context's windows.
 struct TokenizedItem {
     question_tokens: usize,
     context: String,
@@ -177,7 +178,7 @@ fn choice(request: &QaRequest, defaults: &RequestDefaults) -> Result<AnswerOptio
     })
 }
 
-/// Exactly one of the two forms a request has.
+/// Reads the items. A request uses exactly one of its two forms.
 fn items(request: QaRequest) -> Result<Inputs<QaItem>, ServiceError> {
     let missing = |field: &str| ServiceError::MissingField {
         place: "The request".to_owned(),
@@ -196,7 +197,7 @@ fn items(request: QaRequest) -> Result<Inputs<QaItem>, ServiceError> {
     }
 }
 
-/// Where a field of an item stands: `question`, `items[3].question` or `question[3]`.
+/// Path of an item's field: `question`, `items[3].question` or `question[3]`.
 fn place(items: &Inputs<QaItem>, index: usize, field: &str) -> String {
     if items.is_list() {
         items.place_of_part("items", index, field, &format!(".{field}"))
@@ -220,7 +221,6 @@ fn window_tokens(model: &LoadedModel) -> usize {
     model.info.max_tokens.min(WINDOW_TOKENS)
 }
 
-/// More than half a window would run most of the context more than twice.
 fn prepare_all(
     model: &LoadedModel,
     items: &Inputs<QaItem>,
@@ -271,10 +271,11 @@ fn prepare_all(
     Ok((prepared, sequences))
 }
 
-/// Cuts a context into windows of what a question leaves of `window` tokens; else the longest question that would do.
+/// Splits a context into windows that fit beside the question in `window` tokens. The error is the longest question
+/// that would fit.
 ///
-/// A context that does not fit whole is left at least an eighth of the window: with less, a long context would be run
-/// in as many windows as it has tokens.
+/// A context that does not fit whole is left at least an eighth of the window. With less, a long context could need as
+/// many windows as it has tokens.
 fn split(
     question: usize,
     context: usize,
@@ -349,7 +350,7 @@ fn choose(item: &TokenizedItem, outputs: &[SequenceOutput], choice: AnswerOption
     }
 }
 
-/// Widens a span to the words its ends lie in, as transformers' `align_to_words` does.
+/// Widens a span to whole words, as transformers' `align_to_words` does.
 fn whole_words(context: &TokenizedText, span: Range<usize>) -> Range<usize> {
     let Range { mut start, mut end } = span;
     while context.continues_word(start) {

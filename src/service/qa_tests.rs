@@ -1,4 +1,4 @@
-//! Questions through the real queue and the hand-made model.
+//! Question answering with the real queue and the fake model.
 
 use super::*;
 use crate::service::json;

@@ -1,4 +1,4 @@
-//! Whether the server takes requests, and if not, why.
+//! Whether the server is ready for requests, and the reason if not.
 
 use tokio::sync::watch;
 
@@ -7,11 +7,11 @@ use crate::error::ServiceError;
 use crate::registry::ModelState;
 
 impl Service {
-    /// Ready means: every model that was there at the start is loaded, unless it was unloaded since, and the server is not
-    /// stopping. A model that comes later takes nothing from those that answer.
+    /// The server is ready if it is not draining, and every model present at startup is loaded or was unloaded on
+    /// request. Models added later do not affect readiness.
     ///
     /// # Errors
-    /// Why it is not ready, naming the models that are loading or could not be loaded.
+    /// The reason, naming models that are loading or failed to load.
     pub fn readiness(&self) -> Result<(), ServiceError> {
         if self.is_draining() {
             return Err(ServiceError::Draining);
@@ -44,33 +44,34 @@ impl Service {
         })
     }
 
-    /// From now on the server is not ready; what was accepted is still answered.
+    /// Makes the server not ready. Requests already accepted are still answered.
     pub fn start_draining(&self) {
         self.shared.draining.send_replace(true);
     }
 
-    /// Whether the server is stopping.
+    /// Whether the server is shutting down.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         *self.shared.draining.borrow()
     }
 
-    /// Is done once the server is stopping.
+    /// Completes once the server starts to drain.
     pub async fn until_draining(&self) {
         let mut draining = self.shared.draining.subscribe();
-        // It fails only without a sender, which this service is.
+        // This fails only without a sender, and this service holds one.
         let _ = draining.wait_for(|draining| *draining).await;
     }
 
-    /// Whether a model, by its name, an alias or with a version, answers requests; None where there is none such.
+    /// Whether a model answers requests, by its name or alias, with or without a version. `None` if there is no such
+    /// model.
     #[must_use]
     pub fn is_answering(&self, model: &str) -> Option<bool> {
         let state = self.registry().state(model)?;
         Some(state.model().is_some() && !self.is_draining())
     }
 
-    /// Hears of each change of what [`Self::readiness`] and [`Self::is_answering`] look at but the beginning of the end,
-    /// of which [`Self::until_draining`] tells.
+    /// Notified of every change that affects [`Self::readiness`] or [`Self::is_answering`], except draining (see
+    /// [`Self::until_draining`]).
     #[must_use]
     pub fn model_changes(&self) -> watch::Receiver<()> {
         self.registry().changes()

@@ -1,4 +1,4 @@
-//! What every task does: sequences are made of a request, run, and made results of, and the model's figures kept.
+//! The steps that all tasks share: prepare sequences, run them, decode the outputs, and record statistics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::inference::Sequence;
 use crate::registry::LoadedModel;
 use crate::telemetry::statistics::{ModelStatistics, RequestDurations};
 
-/// The parts of a request that are its task's own.
+/// The steps of a request that depend on its task.
 pub struct Run<Prepare, Decode> {
-    /// Bytes of input: what both parts take grows with it.
+    /// Size of the input in bytes. The cost of both steps grows with it.
     pub bytes: usize,
-    /// The sequences to run, and what else the results take.
+    /// Makes the sequences to run, and data for `decode`.
     pub prepare: Prepare,
-    /// The results.
+    /// Turns the outputs into results.
     pub decode: Decode,
 }
 
@@ -28,7 +28,7 @@ impl Service {
     /// Runs a request on a model.
     ///
     /// # Errors
-    /// Those of the parts, [`ServiceError::QueueFull`], [`ServiceError::DeadlineExceeded`], [`ServiceError::Internal`].
+    /// Those of the steps, [`ServiceError::QueueFull`], [`ServiceError::DeadlineExceeded`], [`ServiceError::Internal`].
     pub async fn run<Prepared, R, Prepare, Decode>(
         &self,
         model: &Arc<LoadedModel>,
@@ -77,7 +77,7 @@ impl Service {
     }
 }
 
-/// A second text is of a token type of its own. A graph that does not have it fails, with all that shares the batch.
+/// Second texts have a token type of their own. On a graph without that type, the whole batch would fail.
 fn check_types(model: &LoadedModel, sequences: &[Sequence]) -> Result<(), ServiceError> {
     let known = model.info.token_types;
     let mut types = sequences.iter().flat_map(|sequence| &sequence.type_ids);
@@ -93,7 +93,7 @@ fn check_types(model: &LoadedModel, sequences: &[Sequence]) -> Result<(), Servic
     })
 }
 
-/// Counts a request once: as answered, or else, when it is dropped, as failed.
+/// Counts a request exactly once: as answered, or as failed if it is dropped first.
 struct StatisticsGuard<'a> {
     statistics: &'a ModelStatistics,
     started: Instant,

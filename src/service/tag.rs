@@ -1,4 +1,4 @@
-//! Token tagging: which stretches of a text are what.
+//! Token tagging: finds labelled spans (entities) in texts.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::registry::LoadedModel;
 use crate::task::Task;
 use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 
-/// The label of tokens that belong to no entity; transformers leaves it out by default.
+/// The label of tokens outside of entities. transformers omits it by default.
 pub(super) const IGNORED_LABELS: &[&str] = &["O"];
 
 /// What to tag and how.
@@ -132,7 +132,7 @@ fn decode(
     }
 }
 
-/// As transformers' pipeline tells it, so that its answers and these are the same.
+/// Whether a token continues a word. Follows transformers' pipeline, so that the answers are the same.
 pub(super) fn continues_word(
     model: &LoadedModel,
     text: &str,

@@ -1,4 +1,4 @@
-//! A service over a model that is computed by hand: real tokenizer, real queue and workers, no graph.
+//! A service with a fake model: real tokenizer, queue and workers, but no graph.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -28,7 +28,7 @@ use crate::text::Tokenizer;
 const VOCABULARY: &str =
     "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nfox\n##es\nfake\ngood\nover\nanswer\n?\na\né\n東\n";
 
-/// Ids of the vocabulary above that the hand-made model knows.
+/// Ids of the vocabulary above that the fake model uses.
 pub const CLS: u32 = 2;
 pub const FOX: u32 = 6;
 pub const ES: u32 = 7;
@@ -36,15 +36,15 @@ pub const FAKE: u32 = 8;
 pub const GOOD: u32 = 9;
 pub const ANSWER: u32 = 11;
 
-/// The longest sequence the model takes.
+/// Longest sequence that the model accepts.
 pub const MAX_TOKENS: usize = 12;
 
-/// Scores by simple rules, see [`logits`]; can be held shut to keep requests waiting.
+/// Computes logits by simple rules, see [`logits`]. Can be blocked, to keep requests waiting.
 pub struct HandMade {
     task: Task,
-    /// Sequences whose run has begun.
+    /// Number of sequences that have begun to run.
     begun: watch::Sender<usize>,
-    /// Sequences run so far.
+    /// Number of sequences run so far.
     pub runs: AtomicUsize,
     shut: Mutex<bool>,
     opened: Condvar,
@@ -62,19 +62,19 @@ impl HandMade {
         }
     }
 
-    /// Waits until so many sequences are being run or have been.
+    /// Waits until at least `count` sequences have begun to run.
     pub async fn until_begun(&self, count: usize) {
         let mut begun = self.begun.subscribe();
         let begun = begun.wait_for(|begun| *begun >= count);
         soon("the model runs", begun).await.unwrap();
     }
 
-    /// Holds every run until [`Self::open`].
+    /// Blocks every run until [`Self::open`].
     pub fn shut(&self) {
         *self.shut.lock().unwrap() = true;
     }
 
-    /// Lets runs go on.
+    /// Lets blocked runs continue.
     pub fn open(&self) {
         *self.shut.lock().unwrap() = false;
         self.opened.notify_all();
@@ -97,8 +97,12 @@ impl Model for HandMade {
     }
 }
 
-/// discriminate: `fake` is fake. classify: the more `good`, the better. tag: `fox` is B-X, `##es` I-X. qa: `answer` is
-/// the answer, else there is none.
+/// Rules per task:
+///
+/// - discriminate: the token `fake` is fake.
+/// - classify: the more often `good` occurs, the better.
+/// - tag: `fox` is B-X, `##es` is I-X.
+/// - qa: `answer` is the answer; without it there is none.
 fn logits(task: Task, ids: &[u32]) -> Vec<f32> {
     let by_token = |row: &dyn Fn(u32) -> Vec<f32>| ids.iter().flat_map(|id| row(*id)).collect();
     match task {
@@ -125,12 +129,12 @@ pub struct Fixture {
     pub service: Service,
     pub model: Arc<HandMade>,
     pub metrics: Metrics,
-    /// Dropped, it ends its worker.
+    /// Stops its worker when it is dropped.
     pub scheduler: Arc<Scheduler>,
 }
 
 impl Fixture {
-    /// Must be called within a runtime.
+    /// Must be called in a tokio runtime.
     pub fn new(task: Task) -> Self {
         Self::with(task, Limits::default(), 64)
     }
@@ -172,7 +176,7 @@ impl Fixture {
 }
 
 impl Fixture {
-    /// Waits until `GET /metrics` would have these words.
+    /// Waits until `GET /metrics` would contain `words`.
     pub async fn until_counted(&self, words: &str) {
         let what = format!("the metrics have `{words}`");
         eventually(&what, async || {
@@ -181,7 +185,7 @@ impl Fixture {
         .await;
     }
 
-    /// Waits until so many sequences wait in the queue.
+    /// Waits until `count` sequences are queued.
     pub async fn until_queued(&self, count: usize) {
         let line = format!("electra_queue_depth{{model=\"model\"}} {count}\n");
         self.until_counted(&line).await;
@@ -202,7 +206,7 @@ pub fn loading_service(names: &[&str]) -> Service {
     Service::new(registry, control, Limits::default(), Executor::new(1))
 }
 
-/// Has a model of [`loading_service`] fail to load.
+/// Marks a model of [`loading_service`] as failed.
 pub fn fail(service: &Service, name: &str, reason: &str) {
     let found = found(name);
     service
@@ -210,7 +214,7 @@ pub fn fail(service: &Service, name: &str, reason: &str) {
         .mark_failed(&found.versions[0], reason.to_owned());
 }
 
-/// A context with plenty of time.
+/// A context with a distant deadline.
 pub fn context() -> RequestContext {
     RequestContext::new(Priority::default(), Instant::now() + Duration::from_mins(1))
 }

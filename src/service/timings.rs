@@ -1,4 +1,4 @@
-//! Where a request's time went, as values and as the text that an answer says it by.
+//! Where a request's time went, and its text form in the header `server-timing`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::batch::SequenceOutput;
 
-/// Where a request's time went. Of its sequences, which run side by side, the longest counts.
+/// Where a request's time went. Its sequences run in parallel, so the longest counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
-    /// Text to tokens.
+    /// Tokenizing the texts.
     pub tokenize: Duration,
     /// Waiting for a worker.
     pub queue: Duration,
@@ -18,10 +18,10 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// The header, or metadata, of an answer that says them.
+    /// Header, or metadata key, of the response.
     pub const HEADER: &'static str = "server-timing";
 
-    /// Of the sequences that a request was tokenized to.
+    /// Timings of a request with these outputs.
     pub(super) fn of(tokenize: Duration, outputs: &[SequenceOutput]) -> Self {
         let longest = |time: fn(&SequenceOutput) -> Duration| {
             outputs.iter().map(time).max().unwrap_or_default()
@@ -34,7 +34,7 @@ impl Timings {
     }
 }
 
-/// As the header has it, in milliseconds.
+/// The header's value, in milliseconds.
 impl fmt::Display for Timings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
@@ -48,7 +48,7 @@ impl fmt::Display for Timings {
     }
 }
 
-/// A header that is not of an electra.
+/// The header was not written by this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OtherTimings;
 

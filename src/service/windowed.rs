@@ -1,4 +1,5 @@
-//! Texts of any length through a model that scores tokens: overlapping windows, each token scored where it has most context.
+//! Scores the tokens of texts of any length in overlapping windows. Each token's score comes from the window with most
+//! of its context.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -16,30 +17,29 @@ use crate::text::TokenizedText;
 use crate::text::sequence::single;
 use crate::text::windows::{self, Window};
 
-/// Tokens two neighbouring windows share, where a window has room for twice as many: each token has at least half of
-/// them as context on either side.
+/// Overlap of neighbouring windows in tokens, at most half a window. Each token has at least half of it as context on
+/// either side.
 pub(super) const OVERLAP: usize = 128;
 
-/// A text, its tokens and the logits of each of them.
+/// A text, its tokens and their logits.
 pub struct ScoredText {
-    /// As it was sent.
+    /// The text as it was sent.
     pub text: String,
-    /// Its tokens; none for a text of white space.
+    /// Empty for a text of white space.
     pub tokens: TokenizedText,
-    /// One row of `width` logits a token.
+    /// `width` logits per token, back to back.
     pub logits: Vec<f32>,
-    /// Logits a token.
+    /// Logits per token.
     pub width: usize,
 }
 
 impl ScoredText {
-    /// The logits of a token.
     pub fn row(&self, token: usize) -> &[f32] {
         &self.logits[token * self.width..(token + 1) * self.width]
     }
 }
 
-/// A text cut into windows; none where there are no tokens, as there is nothing to run then.
+/// A text split into windows. A text without tokens has none, so nothing runs.
 struct WindowedText {
     text: String,
     tokens: TokenizedText,
@@ -47,7 +47,7 @@ struct WindowedText {
 }
 
 impl Service {
-    /// Scores the tokens of texts, `width` logits each, and makes a result of each text by `decode`.
+    /// Scores the tokens of texts, with `width` logits each. `decode` turns each scored text into a result.
     pub(crate) async fn score_tokens<R: Send + 'static>(
         &self,
         model: &Arc<LoadedModel>,
@@ -76,7 +76,7 @@ impl Service {
     }
 }
 
-/// Tokenizes texts and cuts them into the sequences of their windows.
+/// Tokenizes texts, and encodes their windows as sequences.
 fn cut(
     model: &LoadedModel,
     texts: Vec<String>,
@@ -110,7 +110,7 @@ fn cut(
     Ok((windowed, sequences))
 }
 
-/// Takes each token's logits from the window that shows most of what is around it.
+/// Takes each token's logits from the window with most of its context.
 fn join(
     text: WindowedText,
     outputs: &[SequenceOutput],
@@ -126,7 +126,7 @@ fn join(
         .into_iter()
         .enumerate()
     {
-        // Behind [CLS].
+        // Position 0 is [CLS].
         let position = token - windows[window].tokens.start + 1;
         logits.extend_from_slice(rows(&outputs[window], position..position + 1, width)?);
     }
@@ -138,7 +138,7 @@ fn join(
     })
 }
 
-/// The logits of some positions of a sequence. A graph that gives fewer than it promised is a fault of the server.
+/// The logits of a range of positions of a sequence. If a graph returns fewer than it declared, the error is internal.
 pub(super) fn rows(
     output: &SequenceOutput,
     positions: Range<usize>,
@@ -152,8 +152,8 @@ pub(super) fn rows(
         })
 }
 
-/// A stretch of a text. Tokens' offsets lie on character boundaries in the order of the text; were that ever not so, an
-/// empty stretch is better than no answer.
+/// A slice of a text. Token offsets should always lie on character boundaries, in order. If they ever do not, an empty
+/// slice is better than no answer.
 pub(super) fn slice(text: &str, bytes: Range<usize>) -> &str {
     text.get(bytes).unwrap_or_default()
 }

@@ -20,15 +20,15 @@ use crate::service::operation::{Answer, Operation};
 use crate::service::run::Run;
 use crate::task::Task;
 
-/// What to put through a model's pipeline, and how.
+/// A request to a model's pipeline.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineRequest {
-    /// What the pipeline takes: a text, a pair, a question with its context, or a list of such.
+    /// The pipeline's inputs: a text, a pair, a question with its context, or a list of them.
     pub inputs: Value,
-    /// The pipeline's parameters by name. Null, for one or for all, is as if they were absent.
+    /// The pipeline's parameters by name. Null counts as absent, for one parameter or for all.
     pub parameters: Option<Value>,
-    /// What older clients ask of Hugging Face's own servers: taken, and of no effect.
+    /// Options of Hugging Face's own servers, which older clients send. Accepted without effect.
     pub options: Option<Object<PipelineOptions>>,
 }
 
@@ -42,13 +42,12 @@ pub struct PipelineOptions {
     pub wait_for_model: Option<bool>,
 }
 
-/// A request to the pipeline of a model.
+/// A pipeline request and the model that it is for.
 pub struct PipelineCall {
-    /// The model's name or alias, or either with a version.
+    /// The model's name or alias, with or without a version.
     pub model: String,
-    /// The request.
     pub request: PipelineRequest,
-    /// Length of the body that it was parsed from: the work of reading it grows with that.
+    /// Length of the body that the request was parsed from. The cost of reading it grows with this.
     pub bytes: usize,
 }
 

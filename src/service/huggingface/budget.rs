@@ -1,19 +1,19 @@
-//! How many windows one text may be read in.
+//! Bounds the number of windows that one text is split into.
 
 use crate::text::windows::Window;
 
-/// Tokens to run for one text up to which neighbouring windows may share as many as a request likes.
+/// Up to this many tokens of windows for one text, requests may choose any overlap.
 const FREE_TOKENS: usize = 1 << 16;
-/// Beyond, a window brings at least so much of its tokens that is new: else running a long text would cost as many
-/// windows as it has tokens.
+/// Above that, each further window must bring at least 1/16 of its length in new tokens. Otherwise a long text could
+/// need as many windows as it has tokens.
 const NEW_SHARE: usize = 16;
 
-/// The fewest tokens that a further window of so many must bring.
+/// The fewest new tokens that a further window of `window_tokens` must bring.
 pub fn fewest_new_tokens(window_tokens: usize) -> usize {
     window_tokens.div_ceil(NEW_SHARE)
 }
 
-/// Whether windows of so many tokens, special ones included, may be run.
+/// Whether these windows, of `window_tokens` each with special tokens, stay within the bounds.
 pub fn is_affordable(windows: &[Window], window_tokens: usize) -> bool {
     let step = match windows {
         [first, second, ..] => second.tokens.start - first.tokens.start,

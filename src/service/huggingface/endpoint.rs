@@ -1,4 +1,4 @@
-//! What Hugging Face's clients ask about the endpoint they talk to.
+//! Health and metadata of a model, as Hugging Face's clients read them from an endpoint.
 
 use serde::Serialize;
 
@@ -30,10 +30,10 @@ pub struct EndpointInfo {
 }
 
 impl Service {
-    /// Whether a model answers.
+    /// Checks that a model answers requests.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason, if it does not.
     pub fn endpoint_health(&self, name: &str) -> Result<(), ServiceError> {
         if self.is_draining() {
             return Err(ServiceError::Draining);
@@ -41,10 +41,10 @@ impl Service {
         self.loaded(name).map(|_| ())
     }
 
-    /// What a model is, as an endpoint.
+    /// Metadata of a model.
     ///
     /// # Errors
-    /// Where there is none, or it is not loaded.
+    /// If there is no such model, or it is not loaded.
     pub fn endpoint_info(&self, name: &str) -> Result<EndpointInfo, ServiceError> {
         let model = self.loaded(name)?;
         let info = &model.info;

@@ -1,7 +1,9 @@
-//! Hugging Face's inference interface: what transformers' pipelines (4.57) answer, in their shapes; one file a pipeline.
+//! Hugging Face's inference interface: transformers' pipelines (4.57), one file per pipeline, with the same answers in
+//! the same shapes.
 //!
-//! One thing is different: nothing is cut in silence. A text that is too long to classify is refused unless the request
-//! has it cut; the tokens of a long text are tagged to its end, the first as transformers tags them.
+//! One difference: nothing is truncated silently. A text that is too long to classify is refused, unless the request
+//! asks for truncation. Long texts are tagged to their end; the tokens of the first window are tagged as transformers
+//! tags them.
 
 mod answer;
 mod budget;

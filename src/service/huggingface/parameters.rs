@@ -1,4 +1,4 @@
-//! What the pipelines' parameters have in common: how they are read, and those that are of no effect or of no use here.
+//! Parameters that pipelines share: how they are read, and which are ignored or refused.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,10 +13,10 @@ use super::super::json;
 use crate::error::ServiceError;
 use crate::fields::Count;
 
-/// A parameter that a pipeline or its tokenizer has and this server can't honour, and why.
+/// A parameter of a pipeline or its tokenizer that this server cannot honour, and the reason.
 pub(super) type Refused = (&'static str, &'static str);
 
-/// The field `parameters`. A null parameter is as if it were absent, save one that says itself what null is.
+/// Reads the field `parameters`. A null parameter counts as absent, unless its own type gives null a meaning.
 pub(super) fn read<T: DeserializeOwned + Default>(
     value: Option<Value>,
     refused: &[Refused],
@@ -36,7 +36,7 @@ pub(super) fn read<T: DeserializeOwned + Default>(
     json::read(value, "parameters").map(|Object(parameters)| parameters)
 }
 
-/// A parameter with a value of no use.
+/// The error of a parameter with an invalid value.
 pub(super) fn unusable(name: &str, reason: String) -> ServiceError {
     ServiceError::InvalidValue {
         place: format!("`parameters.{name}`"),
@@ -44,12 +44,12 @@ pub(super) fn unusable(name: &str, reason: String) -> ServiceError {
     }
 }
 
-/// What every pipeline takes to decide what runs together, which is the server's to decide: it changes no answer.
+/// Batch size, which every pipeline accepts. It changes no answer, and the server batches requests itself.
 pub(super) type BatchSize = Count<1>;
-/// The same of the processes that read inputs.
+/// Number of processes that read inputs. Ignored for the same reason.
 pub(super) type NumWorkers = Count<0>;
 
-/// True, false, or a name, as tokenizers take `truncation` and `padding`.
+/// True, false, or a name, as tokenizers accept for `truncation` and `padding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Switch<T> {
     Off,

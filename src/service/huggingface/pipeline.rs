@@ -1,4 +1,4 @@
-//! What every pipeline is: a reader of requests, and what stands before and behind the model.
+//! The interface of every pipeline: reading a request, and the steps before and after the model.
 
 use serde_json::Value;
 
@@ -9,25 +9,25 @@ use crate::inference::Sequence;
 use crate::registry::LoadedModel;
 use crate::service::input::Inputs;
 
-/// One pipeline's request, checked; the two halves of its work stand before and behind the model.
+/// A validated request to one pipeline, with the steps that run before and after the model.
 pub trait Pipeline: Send + Sized + 'static {
-    /// What is kept while the model runs.
+    /// Data kept while the model runs.
     type Prepared: Send + 'static;
 
-    /// Reads a request.
+    /// Reads and validates a request.
     fn read(
         inputs: Value,
         parameters: Option<Value>,
         model: &LoadedModel,
     ) -> Result<Self, ServiceError>;
 
-    /// How many bytes its texts have together: more than the body, where questions share a context.
+    /// Total size of the texts in bytes. Above the body's size if questions share a context, which is counted for each.
     fn bytes(&self) -> usize;
 
-    /// The sequences to run.
+    /// Encodes the sequences to run.
     fn prepare(self, model: &LoadedModel) -> Result<(Self::Prepared, Vec<Sequence>), ServiceError>;
 
-    /// What the outputs of these sequences say.
+    /// Turns the outputs of these sequences into the answer.
     fn decode(
         prepared: Self::Prepared,
         model: &LoadedModel,
@@ -35,7 +35,7 @@ pub trait Pipeline: Send + Sized + 'static {
     ) -> Result<PipelineOutput, ServiceError>;
 }
 
-/// The field `inputs`: one or a list, each read by `item`, which is also given its place.
+/// Reads the field `inputs`: one input or a list. `item` reads one input, given its path in the request.
 pub fn inputs<T>(
     value: Value,
     item: impl Fn(Value, &str) -> Result<T, ServiceError>,

@@ -26,9 +26,9 @@ use crate::text::sequence::pair;
 use crate::text::windows::{self, Window};
 use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 
-/// Tokens that two windows share if a request does not say, where windows are not shorter than twice as many.
+/// Default overlap of two windows in tokens, at most half a window.
 const DEFAULT_STRIDE: usize = 128;
-/// Longest answer in tokens if a request does not say.
+/// Default length of the longest answer in tokens.
 const DEFAULT_ANSWER_TOKENS: usize = 15;
 /// `[CLS] question [SEP] context [SEP]`.
 const SPECIAL_TOKENS: usize = 3;
@@ -73,16 +73,16 @@ pub(super) struct QuestionAnswering {
     cut: WindowCut,
 }
 
-/// How contexts are cut into windows.
+/// How contexts are split into windows.
 #[derive(Clone, Copy)]
 struct WindowCut {
     window_tokens: usize,
     stride: usize,
-    /// Whether the request says so.
+    /// Whether the request set the stride.
     stride_is_asked: bool,
 }
 
-/// How logits become an answer.
+/// How answers are chosen.
 struct AnswerChoice {
     top_k: usize,
     max_answer_tokens: NonZeroUsize,
@@ -95,7 +95,7 @@ pub(super) struct Prepared {
     choice: AnswerChoice,
 }
 
-/// A question and its context as tokens, and the context's windows.
+/// A tokenized question and context, and the context's windows.
 struct PreparedItem {
     question: Vec<u32>,
     context: Arc<str>,
@@ -125,7 +125,7 @@ impl Pipeline for QuestionAnswering {
             check_length(&part.text, limits, || part.place.clone())?;
         }
         let asked = Self { items, choice, cut };
-        // A context that many questions share is read for each of them.
+        // A context shared by many questions is read once per question, so the total is checked too.
         if asked.bytes() > limits.max_body_bytes {
             let limit = limits.max_body_bytes;
             return Err(ServiceError::BodyTooLarge { limit });
@@ -178,7 +178,7 @@ impl Pipeline for QuestionAnswering {
             outputs = others;
             results.push(item.answers(own, cls, &prepared.choice));
         }
-        // A list of one question is answered as that question is.
+        // A list of one question is answered like a single question.
         Ok(match results.pop() {
             Some(only) if results.is_empty() => PipelineOutput::Answers(only),
             last => {
@@ -209,7 +209,7 @@ impl AnswerChoice {
         })
     }
 
-    /// Spans to take of a window: some fall together when they are widened to words.
+    /// How many spans to decode per window. More than `top_k`, because different spans may widen to the same words.
     fn spans_a_window(&self) -> NonZeroUsize {
         let spans = if self.whole_words {
             self.top_k * 2 + 10
@@ -223,7 +223,7 @@ impl AnswerChoice {
 impl WindowCut {
     fn of(parameters: &Parameters, model: &LoadedModel) -> Result<Self, ServiceError> {
         let most = model.info.max_tokens;
-        // A window longer than what the model reads would only fail in transformers.
+        // transformers fails if a window is longer than the model's limit; here it is clamped.
         let window_tokens = parameters
             .max_seq_len
             .map_or(WINDOW_TOKENS, Count::get)
@@ -241,7 +241,7 @@ impl WindowCut {
         }
     }
 
-    /// The windows of a context, given the lengths in tokens and where the question stands.
+    /// Splits a context into windows. `question` and `context` are lengths in tokens; `place` is the question's path.
     fn windows(
         &self,
         question: usize,
@@ -335,10 +335,10 @@ impl PreparedItem {
         if choice.no_answer {
             answers.push(nothing(f64::from(no_answer_score.unwrap_or(1.0))));
         } else if answers.is_empty() {
-            // A context of white space.
+            // The context is only white space.
             answers.push(nothing(0.0));
         }
-        // Stable: of equal ones that which was found first stays first.
+        // The sort is stable: of equal scores, the first answer found stays first.
         answers.sort_by(|a, b| b.score.total_cmp(&a.score));
         answers.truncate(choice.top_k);
         match answers.pop() {
@@ -351,21 +351,21 @@ impl PreparedItem {
     }
 }
 
-/// A window of an item, and the positions of its sequence.
+/// A window of an item, and the positions in its sequence.
 struct View<'a> {
     item: &'a PreparedItem,
     window: &'a Window,
 }
 
 impl View<'_> {
-    /// The positions that hold the context.
+    /// Positions of the context.
     fn context(&self) -> Range<usize> {
         // [CLS] question [SEP]
         let before = self.item.question.len() + 2;
         before..before + self.window.tokens.len()
     }
 
-    /// Whether the softmaxes count a position: the context, and every `[CLS]`, one that the question spells too.
+    /// Positions that the softmaxes include: the context and every `[CLS]`, even one that the question's text contains.
     fn counted(&self, cls: u32) -> Vec<bool> {
         let question = self.item.question.iter().map(|id| *id == cls);
         let context = std::iter::repeat_n(true, self.window.tokens.len());
@@ -377,7 +377,8 @@ impl View<'_> {
             .collect()
     }
 
-    /// The bytes of the context that a span stands for. Of a word that the window cuts, its part in the window counts.
+    /// The bytes of the context that a span covers. Of a word that the window splits, only the part in the window
+    /// counts.
     fn bytes(&self, span: WindowSpan, whole_words: bool) -> Range<usize> {
         let TokenizedText { offsets, words, .. } = &self.item.tokens;
         let token = |position: usize| {

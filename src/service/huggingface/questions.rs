@@ -1,4 +1,4 @@
-//! The inputs of question-answering: questions with their contexts, however they are put together.
+//! Inputs of question-answering: questions with their contexts, in every accepted form.
 
 use super::pipeline;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::super::input::{Inputs, Object};
 use super::super::json;
 use crate::error::ServiceError;
 
-/// A question and its context as they are sent, or several in lists.
+/// A question and its context, or lists of both.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct QuestionsWithContexts {
@@ -23,14 +23,14 @@ pub(super) struct Item {
     pub context: Part,
 }
 
-/// A text and where in the request it stands. Several questions may share a context.
+/// A text and its path in the request. Questions may share a context.
 #[derive(Clone)]
 pub(super) struct Part {
     pub text: Arc<str>,
     pub place: String,
 }
 
-/// The field `inputs`: a question with its context, a list of such, or lists of questions and of contexts.
+/// Reads the field `inputs`: a question with its context, a list of them, or lists of questions and contexts.
 pub(super) fn items(value: Value) -> Result<Inputs<Item>, ServiceError> {
     if value.is_object() {
         let Object(asked) = json::read(value, "inputs")?;
@@ -91,7 +91,7 @@ fn several(
     };
     let contexts = parts(context, "inputs.context");
     let questions = parts(question, "inputs.question").into_iter();
-    // One context is there for all.
+    // A single context is repeated for every question.
     let items: Vec<Item> = questions
         .zip(contexts.iter().cycle())
         .map(|(question, context)| Item {

@@ -1,4 +1,4 @@
-//! Pipelines over a hand-made model: what is taken, refused and answered.
+//! The pipelines with a fake model: accepted and refused requests, and answers.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::service::testing::{Fixture, MAX_TOKENS, context};
 use crate::task::Task;
 use crate::text::windows::Window;
 
-/// What a hand-made model of a task answers to a body.
+/// The answer of a fake model of this task to a body.
 async fn ask(task: Task, body: Value) -> Result<Value, ServiceError> {
     let fixture = Fixture::new(task);
     let body = body.to_string();
@@ -310,7 +310,7 @@ async fn one_answer_stands_alone_and_several_in_a_list() {
 
 #[tokio::test]
 async fn answers_that_windows_share_are_one_with_the_scores_of_both() {
-    // Windows of 7 tokens with a question of one hold 3 of the context, and share 2 of them.
+    // With a one-token question, windows of 7 tokens hold 3 of the context, and overlap by 2.
     let context = "東 Answer over fox";
     let ask = |parameters| {
         let inputs = json!({"question": "?", "context": context});
@@ -398,7 +398,7 @@ async fn an_endpoint_says_what_it_is_and_whether_it_answers() {
     );
 }
 
-/// Parameters that say something which can't be here are refused with the reason, not as unknown.
+/// Parameters that the server cannot honour are refused with a reason, not as unknown fields.
 #[tokio::test]
 async fn what_can_not_be_honoured_says_why() {
     let with =
@@ -473,7 +473,7 @@ async fn all_scores_have_the_shapes_that_transformers_gives_them() {
         json!({"return_all_scores": false}),
     );
     let label = |name: &str, score: f64| json!({"label": name, "score": score});
-    // In the order of the model's outputs, whose second is the better one.
+    // In the order of the model's outputs. The second label is the better one.
     let text = given(&json!("good"), all.clone()).await.unwrap();
     assert_eq!(text, json!([[label("bad", 0.5), label("good", 1.0)]]));
     let found = given(&pair, all.clone()).await.unwrap();
@@ -484,7 +484,7 @@ async fn all_scores_have_the_shapes_that_transformers_gives_them() {
     assert_eq!(found, label("good", 2.0));
     let found = given(&json!(["good", pair]), best).await.unwrap();
     assert_eq!(found, json!([label("good", 1.0), label("good", 2.0)]));
-    // `top_k` goes before it, null too.
+    // `top_k` overrides it, even if null.
     let ranked = json!({"return_all_scores": false, "top_k": null});
     let found = given(&json!("good"), ranked).await.unwrap();
     assert_eq!(found, json!([[label("good", 1.0), label("bad", 0.5)]]));
@@ -524,7 +524,7 @@ async fn only_the_text_that_is_named_is_cut() {
     refused(Task::Classify, lone, "invalid_value", "has 0 tokens").await;
 }
 
-/// A delimiter counts for each word: how long a text becomes is checked before it is made.
+/// The delimiter counts once per gap between words. The text's length is checked before the text is built.
 #[tokio::test]
 async fn a_text_of_words_is_no_longer_than_texts_may_be() {
     let body = |inputs: Value| json!({"inputs": inputs, "parameters": {"is_split_into_words": true, "delimiter": "x".repeat(1 << 20)}});
@@ -537,7 +537,7 @@ async fn a_text_of_words_is_no_longer_than_texts_may_be() {
         "`inputs[1]`",
     )
     .await;
-    // And so is how many there are.
+    // The number of texts is checked first too.
     let many = vec![["", ""]; 1 << 10];
     refused(Task::Tag, body(json!(many)), "too_many_inputs", "`inputs`").await;
 }
@@ -547,7 +547,7 @@ async fn lists_of_words_are_lists_of_strings() {
     let body =
         |inputs: Value| json!({"inputs": inputs, "parameters": {"is_split_into_words": true}});
     let ask = |inputs: Value| ask(Task::Tag, body(inputs));
-    // A lone list of words too is answered by a list.
+    // A single list of words is answered with a list.
     assert_eq!(
         ask(json!(["over"]))
             .await
@@ -627,7 +627,7 @@ async fn questions_and_contexts_in_lists_go_together() {
     ] {
         refused(Task::Qa, json!({"inputs": inputs}), code, part).await;
     }
-    // A context is read for each of its questions: together they are no more than a body may be.
+    // A context counts once per question. Together they must not exceed the body's limit.
     let many = json!({"question": vec!["a"; 200], "context": "good ".repeat(4000)});
     refused(
         Task::Qa,

@@ -45,7 +45,7 @@ struct Parameters {
     _num_workers: Option<NumWorkers>,
 }
 
-/// How many labels. Null is not as if it were absent: it asks for all.
+/// How many labels. Null differs from an absent value: it means all labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TopK {
     All,
@@ -58,19 +58,19 @@ fn top_k<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TopK>, D::
     Ok(Some(count.map_or(TopK::All, best)))
 }
 
-/// One input: a text, or two.
+/// One input: a text, or a pair.
 struct TextInput {
     first: TextPart,
     second: Option<TextPart>,
 }
 
-/// A text and where in the request it stands.
+/// A text and its path in the request.
 struct TextPart {
     text: String,
     place: String,
 }
 
-/// An input as an object.
+/// An input in its object form.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pair {
@@ -78,7 +78,7 @@ struct Pair {
     text_pair: Option<String>,
 }
 
-/// The tokenizer's other parameters, which change what the model is given.
+/// Other tokenizer parameters. They are refused because they would change the model's input or the answer.
 const REFUSED: &[Refused] = &[
     ("add_special_tokens", BY_HEAD),
     (
@@ -122,15 +122,15 @@ pub(super) struct LabelChoice {
     shape: AnswerShape,
 }
 
-/// How labels stand in an answer.
+/// The form of the answer, as in transformers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AnswerShape {
-    /// A list for each input, all in a list.
+    /// A list of labels per input, in a list.
     Ranked,
-    /// As the pipeline does with `return_all_scores: true`: in the order of the model's outputs, and for a lone pair without
-    /// the list around it.
+    /// With `return_all_scores: true`: labels in the order of the model's outputs. A lone pair's list is not wrapped in
+    /// another.
     AllScores { is_lone_pair: bool },
-    /// As it does with `return_all_scores: false`: the best one, for a lone pair without a list.
+    /// With `return_all_scores: false`: the best label. A lone pair's label is not in a list.
     BestScore { is_lone_pair: bool },
 }
 
@@ -227,7 +227,8 @@ impl Pipeline for TextClassification {
 }
 
 impl Parameters {
-    /// How inputs are cut, if they are. A limit alone cuts too, unless the request has them filled up instead.
+    /// How to truncate inputs, if at all. `max_length` alone truncates too, unless the request asks for padding
+    /// instead.
     fn cut(&self, most_tokens: usize) -> Option<Cut> {
         let by_limit =
             self.max_length.is_some() && matches!(self.padding, None | Some(Switch::Off));
@@ -249,13 +250,13 @@ impl TextInput {
     }
 }
 
-/// A string, `{"text", "text_pair"}`, or `[["text", "text_pair"]]`, which the pipeline still takes.
+/// Reads a string, `{"text", "text_pair"}`, or `[["text", "text_pair"]]`, which the pipeline still accepts.
 fn texts(value: Value, place: &str) -> Result<TextInput, ServiceError> {
     let part = |text: String, below: &str| TextPart {
         text,
         place: format!("{place}{below}"),
     };
-    // transformers takes an empty second text for none.
+    // transformers treats an empty second text as absent.
     let second = |text: String, below| (!text.is_empty()).then(|| part(text, below));
     match value {
         Value::Object(_) => {

@@ -61,13 +61,13 @@ const WHOLE_TEXTS: &str = "this pipeline has no such parameter in transformers e
 
 pub(super) struct TokenClassification {
     texts: Inputs<Text>,
-    /// Whether the answer is a list of one for each text.
+    /// Whether the answer is a list of lists, one per text.
     is_list: bool,
     choice: EntityChoice,
     stride: Option<usize>,
 }
 
-/// How logits become an answer.
+/// How logits become entities.
 struct EntityChoice {
     aggregation: Aggregation,
     ignored: Vec<String>,
@@ -77,11 +77,11 @@ pub(super) struct Prepared {
     texts: Vec<Windowed>,
     is_list: bool,
     choice: EntityChoice,
-    /// Whether windows are tagged one by one.
+    /// Whether each window is tagged separately.
     by_window: bool,
 }
 
-/// A text, its tokens and the windows they are run in: none where there are no tokens.
+/// A text, its tokens and their windows. A text without tokens has no windows.
 struct Windowed {
     text: String,
     tokens: TokenizedText,
@@ -119,11 +119,11 @@ impl Pipeline for TokenClassification {
             labels.map(|label| (*label).to_owned()).collect()
         });
         Ok(Self {
-            // A lone list of words too is answered by a list.
+            // A single list of words is answered with a list too.
             is_list: is_split || texts.is_list(),
             texts,
             choice: EntityChoice {
-                // The pipeline's default, unlike that of /tag.
+                // The pipeline's default differs from that of /tag.
                 aggregation: strategy.unwrap_or(Aggregation::None),
                 ignored,
             },
@@ -201,7 +201,7 @@ impl Pipeline for TokenClassification {
     }
 }
 
-/// Tokens of a text that fit between `[CLS]` and `[SEP]`.
+/// Tokens of a text that fit in a window, without `[CLS]` and `[SEP]`.
 fn room(model: &LoadedModel) -> NonZeroUsize {
     NonZeroUsize::new(model.info.max_tokens.saturating_sub(2)).unwrap_or(NonZeroUsize::MIN)
 }
@@ -211,7 +211,7 @@ fn bad_stride(reason: String) -> ServiceError {
 }
 
 impl Parameters {
-    /// The strategy that is asked for: the older parameters, one of them or both, decide whatever the newer one is.
+    /// The requested strategy. If either of the older parameters is set, it overrides `aggregation_strategy`.
     fn strategy(&self) -> Option<Aggregation> {
         let (grouped, ignored) = (self.grouped_entities, self.ignore_subwords);
         if grouped.is_none() && ignored.is_none() {
@@ -246,8 +246,8 @@ fn check_stride(
     }
 }
 
-/// The whole text at once: its tokens as far as transformers reads them by the first window, the rest by further ones, each
-/// where it has most context.
+/// Tags a whole text. Tokens of the first window use its logits, as in transformers, which reads no further. Later
+/// tokens use the window with the most context.
 fn tag_whole(
     text: &Windowed,
     outputs: &[SequenceOutput],
@@ -271,7 +271,7 @@ fn tag_whole(
     read(text, 0..count, &logits, model, choice)
 }
 
-/// Each window by itself, as transformers does with a `stride`: of entities that overlap then, the longest counts.
+/// Tags each window separately, as transformers does with a `stride`. Of overlapping entities, the longest is kept.
 fn tag_by_window(
     text: &Windowed,
     outputs: &[SequenceOutput],
@@ -296,7 +296,7 @@ fn output(outputs: &[SequenceOutput], window: usize) -> Result<&SequenceOutput, 
     output.ok_or_else(|| ServiceError::internal("a window has no output"))
 }
 
-/// The entities of a stretch of tokens, given the logits of each.
+/// Finds the entities in a range of tokens, given the logits of each.
 fn read(
     text: &Windowed,
     stretch: Range<usize>,
@@ -367,7 +367,8 @@ fn read(
     found.into_iter().map(entity).collect()
 }
 
-/// Of entities that overlap the longest, of equally long ones the surest, in the order of the text.
+/// Keeps the longest of overlapping entities; of equally long ones, the one with the highest score. Sorts them by
+/// position.
 pub(super) fn longest_of_overlapping(mut entities: Vec<PipelineEntity>) -> Vec<PipelineEntity> {
     entities.sort_by_key(|entity| entity.start);
     let mut kept: Vec<PipelineEntity> = Vec::with_capacity(entities.len());

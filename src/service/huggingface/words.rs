@@ -1,5 +1,5 @@
-//! Texts that come as lists of words (`is_split_into_words`): each word is tokenized by itself, and has its place in the
-//! text that all words make together.
+//! Texts given as lists of words (`is_split_into_words`). Each word is tokenized separately; offsets are positions in
+//! the joined text.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ use crate::error::ServiceError;
 use crate::limits::Limits;
 use crate::text::{TokenizedText, Tokenizer, TokenizerError};
 
-/// A text, whole or in words.
+/// A text, whole or joined from words.
 pub(super) struct Text {
     text: String,
-    /// The bytes of each word.
+    /// Byte range of each word.
     words: Option<Vec<Range<usize>>>,
 }
 
@@ -23,7 +23,8 @@ impl Text {
         Self { text, words: None }
     }
 
-    /// The words with a delimiter between them. How long that is, is checked first: a delimiter counts for each word.
+    /// Joins words with a delimiter. The joined length is checked before joining, because the delimiter counts once per
+    /// gap.
     fn of_words(
         words: &[String],
         delimiter: &str,
@@ -55,7 +56,7 @@ impl Text {
         self.text
     }
 
-    /// The text's tokens, which lie within words.
+    /// Tokenizes the text. No token spans two words.
     pub fn tokenize(&self, tokenizer: &Tokenizer) -> Result<TokenizedText, TokenizerError> {
         let Some(words) = &self.words else {
             return tokenizer.tokenize(&self.text);
@@ -72,7 +73,7 @@ impl Text {
     }
 }
 
-/// The field `inputs` as a list of words, or several.
+/// Reads the field `inputs` as one list of words, or several.
 pub(super) fn split_into_words(
     value: Value,
     delimiter: &str,
@@ -91,7 +92,7 @@ pub(super) fn split_into_words(
             let texts = items.map(|(index, value)| read(value, &format!("inputs[{index}]")));
             Ok(Inputs::many(texts.collect::<Result<_, _>>()?))
         }
-        // No text at all, rather than one without words.
+        // An empty list is no input, not one input without words.
         Value::Array(items) if items.is_empty() => Ok(Inputs::many(Vec::new())),
         words => read(words, "inputs").map(Inputs::one),
     }

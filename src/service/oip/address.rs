@@ -1,8 +1,8 @@
-//! How the protocol names a model: by a name and a version.
+//! How the protocol names a model: a name and a version.
 
 use std::borrow::Cow;
 
-/// The one address that the service knows a model by, of a name and a version which may be empty.
+/// Joins a name and a version, which may be empty, into the address by which the service finds models.
 #[must_use]
 pub fn address<'a>(name: &'a str, version: &str) -> Cow<'a, str> {
     if version.is_empty() {

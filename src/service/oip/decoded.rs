@@ -1,4 +1,4 @@
-//! Results as tensors: one row an input, rows of different lengths filled up to the longest.
+//! Task results as tensors: one row per input, padded to the longest row.
 
 use serde::Serialize;
 
@@ -12,13 +12,13 @@ use crate::service::{
 };
 use crate::task::Task;
 
-/// Places of a request's rows that may be filled up with nothing: a long text among short ones would otherwise take many
-/// times the memory of its results.
+/// Most padding elements in one output. Without this bound, one long text among short ones would need many times the
+/// memory of the results.
 const MOST_FILLING: usize = 1 << 20;
 
-/// A task's result for one input.
+/// A task's result for one input, convertible to tensors.
 pub trait Decoded: Sized {
-    /// The outputs that these results have.
+    /// Names of the outputs that these results have.
     fn outputs(results: &[Self]) -> Vec<&'static str>;
 
     /// One of them beside `result`: the elements of all rows, and how many a row has.
@@ -28,7 +28,7 @@ pub trait Decoded: Sized {
 /// An output's elements: so many a row.
 pub type TensorColumn = (usize, TensorData);
 
-/// The outputs of these names.
+/// Builds the outputs with these names.
 pub fn tensors<R: Decoded + Serialize>(
     results: &[R],
     names: &[&str],
@@ -43,13 +43,13 @@ pub fn tensors<R: Decoded + Serialize>(
     names.iter().map(tensor).collect()
 }
 
-/// Each result as the JSON of the native route.
+/// Serializes each result as the native route does.
 fn documents<R: Serialize>(results: &[R]) -> Result<Vec<Vec<u8>>, ServiceError> {
     let document = |result| serde_json::to_vec(result).map_err(ServiceError::internal);
     results.iter().map(document).collect()
 }
 
-/// Lists, one an input.
+/// Lists of results, one per input.
 struct Rows<'a, T> {
     rows: Vec<&'a [T]>,
     longest: usize,
@@ -108,7 +108,7 @@ impl<'a, T> Rows<'a, T> {
     }
 }
 
-/// The text way's outputs of a task.
+/// A task's outputs for text inputs.
 fn outputs_of(task: Task) -> impl Iterator<Item = &'static str> {
     let outputs = names::outputs(task).iter();
     outputs
@@ -116,7 +116,7 @@ fn outputs_of(task: Task) -> impl Iterator<Item = &'static str> {
         .map(|output| output.name)
 }
 
-/// [`names::outputs`] and the columns below know of the same ones.
+/// Unreachable as long as [`names::outputs`] and the columns below list the same outputs.
 fn no_such(name: &str) -> ServiceError {
     ServiceError::internal(format!("no results have the output `{name}`"))
 }

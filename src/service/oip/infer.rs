@@ -1,4 +1,4 @@
-//! One inference: which way the request asks, and the answer.
+//! Inference requests: chooses between text, token ids and packed token ids, and builds the answer.
 
 use std::sync::Arc;
 
@@ -12,31 +12,31 @@ use crate::service::context::RequestContext;
 use crate::service::handle::{Service, Target};
 use crate::service::operation::{Answer, Operation};
 
-/// What a model is asked.
+/// An inference request.
 #[derive(Clone, Debug)]
 pub struct InferRequest {
-    /// Which model: see [`address`](super::address).
+    /// The model and version, joined by [`address`](super::address).
     pub model: String,
-    /// The client's own name for the request, which its answer repeats.
+    /// The client's id for the request, which the answer repeats.
     pub id: Option<String>,
     /// Priority, timeout and the task's own options.
     pub parameters: Parameters,
     /// The tensors, in any order.
     pub inputs: Vec<Tensor>,
-    /// The outputs wanted, in this order; all where none is named.
+    /// Requested outputs, in the order of the answer. If empty, all outputs are returned.
     pub outputs: Vec<RequestedOutput>,
 }
 
-/// What it answers.
+/// The answer to an inference request.
 #[derive(Clone, Debug)]
 pub struct InferResponse {
     /// The model's name, never an alias.
     pub model_name: String,
     /// The version that answered.
     pub model_version: String,
-    /// That of the request.
+    /// The request's id.
     pub id: Option<String>,
-    /// In the order that was asked for.
+    /// In the requested order.
     pub outputs: Vec<Tensor>,
 }
 

@@ -1,4 +1,4 @@
-//! Both ways of asking, over a hand-made model.
+//! Inference by texts and by token ids, with a fake model.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn integers(name: &str, shape: &[i64], numbers: &[i64]) -> Tensor {
     Tensor::new(name.to_owned(), shape.to_vec(), data).unwrap()
 }
 
-/// Token ids of 32 bits, of rows of this many.
+/// INT32 token ids in rows of `length`.
 fn ids(length: usize, ids: &[u32]) -> Tensor {
     let rows = i64::try_from(ids.len() / length).unwrap();
     let ids = ids.iter().map(|id| i32::try_from(*id).unwrap()).collect();
@@ -51,7 +51,7 @@ async fn infer(task: Task, request: InferRequest) -> Result<InferResponse, Servi
     Ok(answer.output)
 }
 
-/// The outputs of a request that is answered: name, shape and data of each.
+/// Name, shape and data of each output of a successful request.
 async fn outputs(
     task: Task,
     inputs: Vec<Tensor>,
@@ -73,7 +73,7 @@ async fn outputs(
         .collect()
 }
 
-/// Sends a request that must be refused.
+/// Sends a request, and checks that it is refused with this code and these words.
 async fn refused(task: Task, request: InferRequest, code: &str, words: &str) {
     let error = infer(task, request).await.unwrap_err();
     assert_eq!(error.code(), code, "{error}");
@@ -293,7 +293,7 @@ async fn unusable_texts_are_refused() {
         json!({}),
     );
     refused(Task::Classify, long, "too_many_tokens", "`text[0]`").await;
-    // A text is named by the tensor that it came in.
+    // An error names the tensor that holds the text.
     let pair = vec![texts("text", &["a"]), texts("text_pair", &[""])];
     let pair = request(pair, &[], json!({}));
     refused(Task::Classify, pair, "empty_text", "`text_pair[0]`").await;
@@ -423,7 +423,7 @@ async fn unusable_outputs_and_options_are_refused_by_name() {
     refused(Task::Tag, elsewhere, "model_not_found", "model@2").await;
 }
 
-/// Each option is one that the task's own request has.
+/// Each option is a field of its task's own request.
 #[tokio::test]
 async fn every_option_is_known_to_its_task() {
     for task in Task::ALL {
@@ -433,7 +433,7 @@ async fn every_option_is_known_to_its_task() {
                 _ => &["text"],
             };
             let inputs = inputs.iter().map(|name| texts(name, &["a"])).collect();
-            // Neither a list nor an object is sent; what is there has another type or value than that.
+            // -1.5 is invalid for every option, either in type or in value.
             let request = request(inputs, &[], json!({option.name: -1.5}));
             let error = infer(task, request).await.unwrap_err();
             assert!(
@@ -576,7 +576,7 @@ fn loading_takes_no_settings_and_unloading_only_a_harmless_one() {
     for nothing in [json!({}), json!({"config": null})] {
         assert_eq!(check_load_parameters(&parameters(nothing)), Ok(()));
     }
-    // The point: the refusal says what this server does instead, however the configuration is written.
+    // The refusal must say what this server does instead, for every form of the configuration.
     for (name, value) in [
         ("config", json!("{\"max_batch_size\": 4}")),
         ("config", json!({"max_batch_size": 4})),

@@ -1,4 +1,4 @@
-//! Which way a request asks, told by the names of its tensors.
+//! Sorts a request's input tensors: the names decide whether it sends texts, token ids or packed token ids.
 
 use super::names::{self, CONTEXT, INPUT_IDS, POSITION_IDS, QUESTION, SEQUENCE_STARTS, TEXT};
 use super::tensor::{Tensor, TensorData};
@@ -7,26 +7,25 @@ use crate::quote::quoted;
 use crate::suggest::suggestion;
 use crate::task::Task;
 
-/// A request's tensors, each of a name of its own that the task and the way know.
+/// A request's tensors, with distinct and known names.
 #[derive(Debug)]
 pub struct NamedTensors(Vec<Tensor>);
 
-/// The inputs of a request by the way it asks.
+/// The inputs of a request, by kind.
 #[derive(Debug)]
 pub enum InferInputs {
-    /// Texts.
     Text(NamedTensors),
     /// Rows of token ids.
     Raw(NamedTensors),
-    /// Token ids of all sequences one after another, as the packed graph takes them.
+    /// Token ids of all sequences back to back, as the packed graph reads them.
     Packed(NamedTensors),
 }
 
 impl InferInputs {
-    /// Sorts out what a request to a model of this task is.
+    /// Sorts the inputs of a request to a model of this task.
     ///
     /// # Errors
-    /// Names that are unknown, missing, there twice, or of different ways.
+    /// If a name is unknown, missing or duplicated, or if the names mix texts and token ids.
     pub fn sort(tensors: Vec<Tensor>, task: Task) -> Result<Self, ServiceError> {
         let known = names::inputs(task);
         let (mut texts, mut packed) = (None, false);
@@ -86,27 +85,26 @@ impl InferInputs {
 }
 
 impl NamedTensors {
-    /// A tensor by its name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.0.iter().find(|tensor| tensor.name() == name)
     }
 
-    /// Takes a tensor by its name.
+    /// Removes and returns a tensor.
     pub fn take(&mut self, name: &str) -> Option<Tensor> {
         let index = self.0.iter().position(|tensor| tensor.name() == name)?;
         Some(self.0.swap_remove(index))
     }
 
-    /// Bytes of all tensors together.
+    /// Total size of all tensors in bytes.
     pub fn size(&self) -> usize {
         self.0.iter().map(|tensor| tensor.data().size()).sum()
     }
 }
 
-/// Whole numbers of a tensor of INT64 or INT32.
+/// The elements of an INT64 or INT32 tensor.
 ///
 /// # Errors
-/// [`ServiceError::InvalidValue`] for any other type.
+/// [`ServiceError::InvalidValue`] for any other datatype.
 pub fn integers(tensor: Tensor) -> Result<Vec<i64>, ServiceError> {
     let place = place(tensor.name());
     match tensor.into_data() {
@@ -122,12 +120,12 @@ pub fn integers(tensor: Tensor) -> Result<Vec<i64>, ServiceError> {
     }
 }
 
-/// How an error names a tensor.
+/// How errors name a tensor.
 pub fn place(name: &str) -> String {
     format!("The tensor `{}`", quoted(name))
 }
 
-/// An error about a place.
+/// The error for an invalid value at `place`.
 pub fn refused(place: &str, reason: String) -> ServiceError {
     ServiceError::InvalidValue {
         place: place.to_owned(),

@@ -1,4 +1,4 @@
-//! What the server and its models say of themselves.
+//! Metadata and configuration of the server and its models.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::numbers::signed;
 use crate::registry::LoadedModel;
 use crate::service::Service;
 
-/// How the protocol names a runtime of ONNX graphs.
+/// The protocol's name for models in ONNX format.
 const PLATFORM: &str = "onnx_onnxv1";
 const BACKEND: &str = "onnxruntime";
 
@@ -88,7 +88,6 @@ pub struct ConfigTensor {
 }
 
 impl Service {
-    /// What the server is.
     #[must_use]
     pub fn server_metadata(&self) -> ServerMetadata {
         ServerMetadata {
@@ -104,10 +103,10 @@ impl Service {
         }
     }
 
-    /// What a model takes and gives.
+    /// Inputs and outputs of a model.
     ///
     /// # Errors
-    /// Where it can't be asked.
+    /// If the model cannot answer requests.
     pub fn model_metadata(&self, address: &str) -> Result<ModelMetadata, ServiceError> {
         let model = self.loaded(address)?;
         let inputs = names::inputs(model.info.task);
@@ -126,7 +125,7 @@ impl Service {
         })
     }
 
-    /// How a model is configured.
+    /// The configuration of a model.
     ///
     /// # Errors
     /// Where it can't be asked.
@@ -145,7 +144,8 @@ impl Service {
             max_batch_size: signed(model.info.limits.max_inputs),
             input: names::inputs(model.info.task)
                 .iter()
-                // Each: a request asks by texts or by token ids, and clients insist on what is not optional.
+                // Every input is optional: a request sends texts or token ids, and clients require all inputs that are
+                // not optional.
                 .map(|named| tensor(named, true))
                 .collect(),
             output: names::outputs(model.info.task)
@@ -156,10 +156,10 @@ impl Service {
         })
     }
 
-    /// Checks that a model can be asked.
+    /// Checks that a model can answer requests.
     ///
     /// # Errors
-    /// Why it can't.
+    /// The reason, if it cannot.
     pub fn model_readiness(&self, address: &str) -> Result<(), ServiceError> {
         if self.is_draining() {
             return Err(ServiceError::Draining);

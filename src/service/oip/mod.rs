@@ -1,7 +1,7 @@
-//! The Open Inference Protocol (v2), whichever transport it comes by: models are asked by tensors.
+//! The Open Inference Protocol (v2), for both transports: requests and answers are tensors.
 //!
-//! There are two ways to ask. Texts in BYTES tensors are answered like the task's native route, whose operation computes
-//! them, with the results as tensors. Token ids in the graph's own tensors are answered with its logits.
+//! There are two kinds of requests. Texts in BYTES tensors run the task's operation, as the native route does, and its
+//! results become tensors. Token ids in the graph's own tensors are answered with its logits.
 
 mod address;
 mod decoded;

@@ -1,4 +1,4 @@
-//! The tensors of each task by both ways of asking: what they are named and how they are shaped.
+//! Names and shapes of each task's tensors, for texts and for token ids.
 
 use super::parameters::RequestedOutput;
 use super::tensor::Datatype;
@@ -8,34 +8,31 @@ use crate::task::Task;
 use Datatype::{Bool, Bytes, Fp32, Int64};
 use Row::{Labels, Longest, LongestByLabels, One};
 
-/// Which way of asking a tensor belongs to.
+/// The kind of request that a tensor belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Texts, answered by decoded results.
+    /// Texts, answered with decoded results.
     Text,
-    /// Token ids, answered by logits.
+    /// Token ids, answered with logits.
     Raw,
 }
 
-/// A tensor that a task takes or gives.
+/// An input or output tensor of a task.
 #[derive(Clone, Copy, Debug)]
 pub struct TensorDescription {
-    /// Its name.
     pub name: &'static str,
-    /// Its elements.
     pub datatype: Datatype,
-    /// What a row of it, that of one input, is.
+    /// The shape of one input's row.
     pub row: Row,
-    /// The way of asking that it belongs to.
     pub way: Way,
 }
 
-/// The shape of what belongs to one input, behind the batch's dimension.
+/// The shape of one row, without the batch dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Row {
     /// `[1]`
     One,
-    /// `[-1]`: as long as the batch's longest.
+    /// `[-1]`: as long as the longest row of the batch.
     Longest,
     /// `[labels]`
     Labels,
@@ -68,19 +65,19 @@ pub const CONTEXT: &str = "context";
 pub const INPUT_IDS: &str = "input_ids";
 pub const ATTENTION_MASK: &str = "attention_mask";
 pub const TOKEN_TYPE_IDS: &str = "token_type_ids";
-/// The packed graph's own tensors, which have no batch dimension and are therefore in no metadata.
+/// Tensors of the packed graph. They have no batch dimension, so metadata does not list them.
 pub const SEQUENCE_STARTS: &str = "sequence_starts";
 pub const POSITION_IDS: &str = "position_ids";
 
-/// The JSON of a whole result.
+/// A whole result as JSON.
 pub const RESULT: &str = "result";
-/// How many of a row's places are filled.
+/// Number of elements in a row that are not padding.
 pub const COUNT: &str = "count";
 pub const LOGITS: &str = "logits";
 pub const START_LOGITS: &str = "start_logits";
 pub const END_LOGITS: &str = "end_logits";
 
-/// What a task takes; of the text way, what it can't do without comes first.
+/// A task's inputs. Of the text inputs, required ones come first.
 pub fn inputs(task: Task) -> Vec<TensorDescription> {
     let texts: &[&'static str] = match task {
         Task::Discriminate | Task::Tag => &[TEXT],
@@ -95,7 +92,7 @@ pub fn inputs(task: Task) -> Vec<TensorDescription> {
         .collect()
 }
 
-/// What a task gives.
+/// A task's outputs.
 pub fn outputs(task: Task) -> &'static [TensorDescription] {
     match task {
         Task::Discriminate => DISCRIMINATE_OUTPUTS,
@@ -148,12 +145,12 @@ const QA_OUTPUTS: &[TensorDescription] = &[
     raw(END_LOGITS, Fp32, Longest),
 ];
 
-/// Checks that a request asks for outputs that the task has.
+/// Checks that the task has the requested outputs.
 ///
 /// # Errors
-/// [`ServiceError::UnknownField`].
+/// [`ServiceError::UnknownField`] if it has no such output.
 pub fn check(task: Task, wanted: &[RequestedOutput]) -> Result<(), ServiceError> {
-    // The packed graph has both in one.
+    // The packed graph of question answering has both logits in one tensor.
     let known = outputs(task)
         .iter()
         .map(|output| output.name)
@@ -171,11 +168,12 @@ pub fn check(task: Task, wanted: &[RequestedOutput]) -> Result<(), ServiceError>
     }
 }
 
-/// Those of `available` that a request wants, in its order; all where it names none. What belongs to the other way of
-/// asking is left out, since clients that read a model's metadata ask for everything in it.
+/// Chooses the requested outputs among `available`, in the request's order. If the request names none, chooses all.
+/// Outputs of the other kind of request are skipped, because clients that read a model's metadata request everything in
+/// it.
 ///
 /// # Errors
-/// [`ServiceError::InvalidValue`] where nothing is left.
+/// [`ServiceError::InvalidValue`] if no output is left.
 pub fn wanted<'a>(
     wanted: &[RequestedOutput],
     available: &[&'a str],

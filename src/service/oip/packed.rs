@@ -1,5 +1,4 @@
-//! Token ids as the packed graph takes them: all sequences one after another, and where each starts. Whatever the graph's
-//! own layout is.
+//! Packed token ids: all sequences back to back, with the start of each. Works with padded graphs too.
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::service::run::Run;
 use crate::service::{RequestContext, Service, Timings};
 use crate::task::Task;
 
-/// Answers packed token ids by packed logits.
+/// Answers packed token ids with packed logits.
 pub async fn infer(
     service: &Service,
     model: &Arc<LoadedModel>,
@@ -114,7 +113,7 @@ fn of_length(
     }
 }
 
-/// Positions are counted by the server; a client that sends them must count alike.
+/// The server counts positions itself. If a client sends them, they must be the same.
 fn check_positions(positions: Option<Vec<i64>>, start: usize) -> Result<(), ServiceError> {
     let positions = positions.unwrap_or_default();
     let wrong = (0..)

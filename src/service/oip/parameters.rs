@@ -1,4 +1,4 @@
-//! Parameters of requests and tensors: which there are, and what they mean.
+//! Parameters of requests and tensors: names, values and effects.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,50 +19,45 @@ use crate::service::tag::TagRequest;
 use crate::suggest::{nearer, suggestion};
 use crate::task::Task;
 
-/// Parameters by name.
 pub type Parameters = BTreeMap<String, ParameterValue>;
 
-/// The value of a parameter, as either transport has it.
+/// The value of a parameter, from either transport.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParameterValue {
-    /// A truth value.
     Bool(bool),
-    /// A whole number.
     Int64(i64),
-    /// A whole number.
     Uint64(u64),
-    /// A number.
     Double(f64),
-    /// A text.
     String(String),
-    /// Null, which is as if the parameter were absent.
+    /// Null, which counts as absent.
     Null,
-    /// A list, an object, or a type that this server does not know: of use to no parameter of its own.
+    /// A list, an object, or an unknown type. No parameter of this server accepts it.
     Other,
 }
 
-/// What the protocol itself defines for requests.
+/// Request parameters of the protocol.
 const PRIORITY: &str = "priority";
 const TIMEOUT: &str = "timeout";
 const BINARY_DATA_OUTPUT: &str = "binary_data_output";
-/// What it defines for tensors.
+/// Tensor parameters of the protocol.
 const BINARY_DATA: &str = "binary_data";
 const BINARY_DATA_SIZE: &str = "binary_data_size";
-/// What it defines and this server does not do.
+/// Parameters of the protocol that this server does not support.
 const CLASSIFICATION: &str = "classification";
 const SHARED_MEMORY: &str = "shared_memory_";
 
-/// How clients of `MLServer` say that a tensor's elements stand for something else: numbers and strings as they are are these.
+/// `MLServer`'s clients declare with it that elements are encoded. The values below mean plain numbers and strings,
+/// which is how this server reads elements.
 const CONTENT_TYPE: &str = "content_type";
 const PLAIN_CONTENT: [&str; 3] = ["str", "np", "pd"];
 
-/// What native requests have and this protocol says elsewhere.
+/// A field of native requests that this protocol puts elsewhere.
 const MODEL: &str = "model";
 
-/// A name fewer than this many edits away from one of ours is taken for a mistyped one.
+/// An unknown name within fewer edits of a known one counts as misspelt.
 const FEWEST_EDITS: usize = 3;
 
-/// What transformers calls options of ours: who sends one wants what it does.
+/// transformers' names for options of this server. Clients that send one expect its effect.
 const PIPELINE_NAMES: [(&str, &str); 9] = [
     ("aggregation_strategy", "aggregation"),
     ("grouped_entities", "aggregation"),
@@ -75,7 +70,7 @@ const PIPELINE_NAMES: [(&str, &str); 9] = [
     ("doc_stride", "stride"),
 ];
 
-/// A task's own options, by their names in its native route.
+/// A task's options, named as in its native route.
 pub(super) fn options(task: Task) -> &'static [RequestOption] {
     match task {
         Task::Discriminate => DiscriminateRequest::OPTIONS,
@@ -89,27 +84,28 @@ fn names(options: &[RequestOption]) -> Vec<&'static str> {
     options.iter().map(|option| option.name).collect()
 }
 
-/// The options of all tasks.
+/// Options of all tasks.
 fn all_options() -> impl Iterator<Item = &'static str> + Clone {
     Task::ALL
         .into_iter()
         .flat_map(|task| options(task).iter().map(|option| option.name))
 }
 
-/// A request's parameters, sorted by what they concern.
+/// A request's parameters, parsed.
 #[derive(Debug, Default)]
 pub(super) struct RequestParameters {
     priority: Option<Priority>,
     timeout: Option<Duration>,
-    /// The task's own options.
+    /// Options of the task.
     pub options: serde_json::Map<String, Value>,
 }
 
 impl RequestParameters {
-    /// Sorts the parameters of a request to a model of this task.
+    /// Reads the parameters of a request to a model of this task.
     ///
     /// # Errors
-    /// Unknown names, and unusable values of what the protocol defines; those of options are found by the task itself.
+    /// If a name is unknown, or a protocol parameter has an invalid value. The task itself checks the values of
+    /// options.
     pub fn read(parameters: Parameters, task: Task) -> Result<Self, ServiceError> {
         let mut read = Self::default();
         let given = parameters.into_iter().filter(|(_, value)| value.is_given());
@@ -117,7 +113,7 @@ impl RequestParameters {
             match name.as_str() {
                 PRIORITY => read.priority = priority(&value)?,
                 TIMEOUT => read.timeout = timeout(&value)?,
-                // Of HTTP alone, which has read it by now: over gRPC all outputs are raw.
+                // Only for HTTP, which has read it already. gRPC always sends raw outputs.
                 BINARY_DATA_OUTPUT => drop(truth(&name, &value)?),
                 _ => match options(task).iter().find(|option| option.name == name) {
                     Some(option) => {
@@ -134,8 +130,8 @@ impl RequestParameters {
         Ok(read)
     }
 
-    /// The request's context with what the parameters say of it: their priority goes before the transport's, and their
-    /// timeout before the usual one; of two that are asked for the sooner holds.
+    /// Applies the parameters to the transport's context. Their priority overrides the transport's, and their timeout
+    /// the default. If the transport sets a timeout too, the earlier deadline applies.
     pub fn context(&self, context: &RequestContext) -> RequestContext {
         let mut changed = *context;
         if let Some(priority) = self.priority {
@@ -148,7 +144,7 @@ impl RequestParameters {
     }
 }
 
-/// 1 to 5; 0 is what clients send who leave it to the server.
+/// Reads a priority of 1 to 5. Clients send 0 to use the server's default.
 fn priority(value: &ParameterValue) -> Result<Option<Priority>, ServiceError> {
     let refused = || {
         invalid(
@@ -167,7 +163,7 @@ fn priority(value: &ParameterValue) -> Result<Option<Priority>, ServiceError> {
     }
 }
 
-/// In microseconds; 0 is what clients send who leave it to the server.
+/// Reads a timeout in microseconds. Clients send 0 to use the server's default.
 fn timeout(value: &ParameterValue) -> Result<Option<Duration>, ServiceError> {
     match value.whole() {
         Some(0) => Ok(None),
@@ -186,7 +182,8 @@ fn truth(name: &str, value: &ParameterValue) -> Result<bool, ServiceError> {
     }
 }
 
-/// Checks a request's parameter that is no option of this task: one of another task would do nothing here.
+/// Checks a request parameter that is not an option of this task. Options of other tasks are refused, because they
+/// would have no effect here.
 fn check_request_parameter(
     name: &str,
     value: &ParameterValue,
@@ -218,9 +215,9 @@ fn check_request_parameter(
     check_ignored("`parameters`", name, value, known)
 }
 
-/// Checks a parameter that this server has no use for. Clients of other servers add their own to every request, which
-/// change nothing here; refused is what may be a mistyped one of ours, and what says that the data or the answer is not
-/// what it would be taken for.
+/// Checks a parameter that this server does not use. Clients of other servers add their own parameters to every
+/// request; these are ignored. A name that may be a misspelt known one is refused. So is a parameter that would change
+/// the meaning of the data or the answer.
 fn check_ignored(
     place: &str,
     name: &str,
@@ -236,7 +233,7 @@ fn check_ignored(
                     answer.";
         return Err(refused(place, name, hint.to_owned()));
     }
-    // Zero is how clients say that they want the tensor itself.
+    // Clients send zero to request the tensor itself.
     if name == CLASSIFICATION && value.whole() != Some(0) {
         let hint = "A classifier answers texts by the outputs `label` and `score`, the best `top_k` of them.";
         return Err(refused(place, name, hint.to_owned()));
@@ -260,10 +257,10 @@ fn check_ignored(
     }
 }
 
-/// Whether a request wants its outputs in binary where they don't say themselves.
+/// Whether outputs are sent as binary data by default.
 ///
 /// # Errors
-/// [`ServiceError::InvalidType`].
+/// [`ServiceError::InvalidType`] if the parameter is neither true nor false.
 pub fn binary_data_output(parameters: &Parameters) -> Result<bool, ServiceError> {
     parameters
         .get(BINARY_DATA_OUTPUT)
@@ -271,20 +268,19 @@ pub fn binary_data_output(parameters: &Parameters) -> Result<bool, ServiceError>
         .map_or(Ok(false), |value| truth(BINARY_DATA_OUTPUT, value))
 }
 
-/// An output that a request asks for.
+/// An output that a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestedOutput {
-    /// Its name.
     pub name: String,
-    /// Whether it is wanted in binary, where the request says; over gRPC all outputs are.
+    /// Whether to send it as binary data, if the request says. Only for HTTP: gRPC outputs always are.
     pub binary: Option<bool>,
 }
 
 impl RequestedOutput {
-    /// An output asked for with these parameters.
+    /// Reads a requested output and its parameters.
     ///
     /// # Errors
-    /// Unknown parameters, wrong types.
+    /// If a parameter is unknown or has the wrong type.
     pub fn new(name: String, parameters: &Parameters) -> Result<Self, ServiceError> {
         let mut binary = None;
         let place = format!("The output `{}`'s `parameters`", quoted(&name));
@@ -298,10 +294,10 @@ impl RequestedOutput {
     }
 }
 
-/// How many bytes of the binary data behind a request's JSON an input takes, if it is not in the JSON itself.
+/// How many bytes of the binary data after the JSON belong to an input. `None` if its data is in the JSON.
 ///
 /// # Errors
-/// Unknown parameters, unusable sizes.
+/// If a parameter is unknown, or the size is invalid.
 pub fn binary_data_size(
     input: &str,
     parameters: &Parameters,
@@ -323,10 +319,10 @@ pub fn binary_data_size(
     Ok(size)
 }
 
-/// Refuses a task's options where there is nothing that they could change.
+/// Refuses task options if they would have no effect.
 ///
 /// # Errors
-/// [`ServiceError::InvalidValue`].
+/// [`ServiceError::InvalidValue`] if there is an option.
 pub(super) fn refuse_options(options: &serde_json::Map<String, Value>) -> Result<(), ServiceError> {
     match options.keys().next() {
         None => Ok(()),
@@ -337,10 +333,10 @@ pub(super) fn refuse_options(options: &serde_json::Map<String, Value>) -> Result
     }
 }
 
-/// Checks that there is at most one parameter, of this name, and true or false.
+/// Checks that the only parameter, if any, is `known`, with the value true or false.
 ///
 /// # Errors
-/// Any other name, any other type.
+/// If there is another parameter, or the value has another type.
 pub(super) fn only_truth(parameters: &Parameters, known: &'static str) -> Result<(), ServiceError> {
     given(parameters).try_for_each(|(name, value)| {
         if name == known {
@@ -354,7 +350,7 @@ pub(super) fn only_truth(parameters: &Parameters, known: &'static str) -> Result
     })
 }
 
-/// Those with a value: null is as if a parameter were absent.
+/// Parameters with a value. Null counts as absent.
 fn given(parameters: &Parameters) -> impl Iterator<Item = (&String, &ParameterValue)> {
     parameters.iter().filter(|(_, value)| value.is_given())
 }
@@ -386,7 +382,7 @@ impl ParameterValue {
         *self != Self::Null
     }
 
-    /// A whole number that is not negative, also where it came as text.
+    /// A whole number that is not negative. Numbers sent as strings are accepted.
     fn whole(&self) -> Option<u64> {
         match self {
             Self::Int64(number) => u64::try_from(*number).ok(),
@@ -396,7 +392,7 @@ impl ParameterValue {
         }
     }
 
-    /// As a native route's JSON would have it, where it can be an option's value.
+    /// The value as a native route's JSON would hold it. `None` if no option can have it.
     fn into_json(self, is_word: bool) -> Option<Value> {
         match self {
             Self::Bool(value) => Some(value.into()),

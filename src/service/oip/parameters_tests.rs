@@ -1,4 +1,4 @@
-//! What parameters mean, and which are refused.
+//! Parameters: their effects, and which are refused.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ async fn priority_and_timeout_change_the_context() {
     let text = Text("3000".to_owned());
     check(usual, "timeout", text, (3, milliseconds(3)));
     check(usual, "timeout", Int64(0), (3, minute));
-    // Later than usual, but no later than there is time, or than the transport says.
+    // Above the default, but clamped to the maximum and to the transport's deadline.
     check(usual, "timeout", Int64(180_000_000), (3, 3 * minute));
     check(usual, "timeout", Uint64(u64::MAX), (3, 120 * minute));
     let said = RequestContext::new(usual.priority, usual.deadline);
@@ -55,7 +55,7 @@ fn unusable_parameters_are_refused_by_name() {
     check("priority", Other, "invalid_value");
 }
 
-/// The point: a misspelt option of ours still gets its error, whatever else is ignored.
+/// A misspelt option is still refused, although unknown parameters are ignored.
 #[test]
 fn what_is_nearly_an_option_is_refused_with_its_name() {
     let check = |name: &str, task, hint: &str| {
@@ -74,7 +74,7 @@ fn what_is_nearly_an_option_is_refused_with_its_name() {
         Task::Tag,
         "Did you mean `binary_data_output`?",
     );
-    // Those of other tasks, and of the Hugging Face route, would do nothing.
+    // Options of other tasks, and of the Hugging Face route, would have no effect.
     check(
         "top_k",
         Task::Tag,
@@ -87,7 +87,7 @@ fn what_is_nearly_an_option_is_refused_with_its_name() {
     check("model", Task::Tag, "which model is asked");
 }
 
-/// The point: what clients of other servers add to every request does not shut them out.
+/// Parameters that clients of other servers add to every request are ignored.
 #[test]
 fn what_other_servers_clients_add_is_ignored() {
     for (name, value) in [
@@ -109,7 +109,7 @@ fn what_other_servers_clients_add_is_ignored() {
     }
 }
 
-/// What would make the data, or the answer, another than it is taken for can't be ignored.
+/// Parameters that would change the meaning of the data or the answer are refused.
 #[test]
 fn what_changes_the_data_is_refused_by_name() {
     let one = |name: &str, value| BTreeMap::from([(name.to_owned(), value)]);

@@ -1,6 +1,6 @@
-//! Rows of token ids, answered by the graph's logits: the same tensors for packed graphs and padded ones.
+//! Rows of token ids, answered with the graph's logits. The tensors are the same for packed and padded graphs.
 //!
-//! Rows go to the scheduler without their padding, and are filled up again with zeros in the answer.
+//! Rows are scheduled without their padding, and padded with zeros again in the answer.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::service::run::Run;
 use crate::service::{RequestContext, Service, Timings};
 use crate::task::Task;
 
-/// Answers token ids by logits.
+/// Answers token ids with logits.
 pub async fn infer(
     service: &Service,
     model: &Arc<LoadedModel>,
@@ -47,7 +47,7 @@ pub async fn infer(
     service.run(model, run, context).await
 }
 
-/// The rows without their padding, and how long they are with it.
+/// The rows without their padding, and their length with it.
 fn sequences(
     model: &LoadedModel,
     mut inputs: NamedTensors,
@@ -79,7 +79,7 @@ fn sequences(
     let mask = take(ATTENTION_MASK)?;
     let types = take(TOKEN_TYPE_IDS)?;
     let sequence = |row: usize| {
-        // Shape and data agree.
+        // In range: the tensor's shape matches its data.
         let all = row * longest..(row + 1) * longest;
         let length = match &mask {
             Some(mask) => masked_length(slice(mask, &all), row)?,
@@ -102,7 +102,7 @@ fn slice<'n>(numbers: &'n [i64], range: &Range<usize>) -> &'n [i64] {
     numbers.get(range.clone()).unwrap_or_default()
 }
 
-/// Checks that a request is no larger than it may be. Rows are bounded with their padding, so that the answer is too.
+/// Checks a request's size. Rows count with their padding, which bounds the answer too.
 pub(super) fn check_rows(
     model: &LoadedModel,
     rows: usize,
@@ -122,7 +122,7 @@ pub(super) fn check_rows(
     check_length(model, longest)
 }
 
-/// Checks the length of a row.
+/// Checks the length of a row, in tokens.
 pub(super) fn check_length(model: &LoadedModel, length: usize) -> Result<(), ServiceError> {
     let most = model.info.max_tokens;
     if (1..=most).contains(&length) {
@@ -132,7 +132,7 @@ pub(super) fn check_length(model: &LoadedModel, length: usize) -> Result<(), Ser
     Err(refused(&place(INPUT_IDS), reason))
 }
 
-/// Tokens of a row: as many as its mask begins with ones.
+/// Number of tokens in a row: the leading ones of its mask.
 fn masked_length(mask: &[i64], row: usize) -> Result<usize, ServiceError> {
     let length = mask.iter().take_while(|value| **value == 1).count();
     let at = |index: usize, reason: &str| {
@@ -157,7 +157,7 @@ fn masked_length(mask: &[i64], row: usize) -> Result<usize, ServiceError> {
 }
 
 impl Sequence {
-    /// A sequence of ids and types as they were sent, checked; `index` says where a token of it stands.
+    /// Checks ids and types as they were sent. `index` gives a token's index in the tensor, for errors.
     pub(super) fn checked(
         model: &LoadedModel,
         ids: &[i64],
@@ -177,7 +177,7 @@ impl Sequence {
                     refused(&format!("`{INPUT_IDS}{}`", index(at)), reason)
                 })
         };
-        // A sequence holds types as bytes; no model has as many.
+        // Sequences hold types as bytes; no model has more than 256.
         let types_known = model.info.token_types.min(1 << u8::BITS);
         let kind = |(at, &kind): (usize, &i64)| {
             let known = u8::try_from(kind).ok();
@@ -204,7 +204,7 @@ impl Sequence {
     }
 }
 
-/// Logits a token, or a sequence for classify.
+/// Logits per token, or per sequence for classify.
 pub(super) fn width(model: &LoadedModel) -> usize {
     match model.info.task {
         Task::Discriminate => 1,
@@ -229,7 +229,7 @@ fn tensor(
         Task::Classify => shaped(&[labels], all.flatten().copied().collect()),
         Task::Tag => shaped(&[longest, labels], filled(all, longest * labels)),
         Task::Qa => {
-            // A token's start and end stand beside each other.
+            // Start and end logits of a token alternate.
             let column = usize::from(name == END_LOGITS);
             let columns: Vec<Vec<f32>> = all
                 .map(|logits| logits.iter().skip(column).step_by(2).copied().collect())
@@ -242,7 +242,7 @@ fn tensor(
     }
 }
 
-/// Rows one after another, each filled up with zeros.
+/// Concatenates rows, each padded with zeros to `width`.
 fn filled<'l>(rows: impl Iterator<Item = &'l [f32]>, width: usize) -> Vec<f32> {
     let mut all = Vec::new();
     for (row, logits) in rows.enumerate() {

@@ -1,4 +1,4 @@
-//! The model-repository extension: what there is, and what loading and unloading can be told.
+//! The model repository extension: the index, and the parameters of load and unload requests.
 
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ pub enum IndexState {
 }
 
 impl IndexState {
-    /// As the protocol spells it.
+    /// The protocol's spelling.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl IndexState {
 }
 
 impl Service {
-    /// All versions of all models, or those that can be asked.
+    /// All versions of all models, or only those that can answer requests.
     #[must_use]
     pub fn repository_index(&self, only_ready: bool) -> Vec<IndexEntry> {
         let mut index = Vec::new();
@@ -76,11 +76,11 @@ impl Service {
     }
 }
 
-/// Checks what loading a model was told: nothing can be. Triton takes a configuration (`config`) and files (`file:…`),
-/// with which it serves the model until it is loaded again without them.
+/// Checks the parameters of a load request: none is accepted. Triton accepts a configuration (`config`) and files
+/// (`file:…`), with which it serves the model until it is reloaded without them.
 ///
 /// # Errors
-/// [`ServiceError::InvalidValue`]: a model is what its folder holds.
+/// [`ServiceError::InvalidValue`] if there is such a parameter: a model is always loaded from its folder.
 pub fn check_load_parameters(parameters: &Parameters) -> Result<(), ServiceError> {
     match parameters.iter().find(|(_, value)| value.is_given()) {
         None => Ok(()),
@@ -94,10 +94,10 @@ pub fn check_load_parameters(parameters: &Parameters) -> Result<(), ServiceError
     }
 }
 
-/// Checks what unloading a model was told.
+/// Checks the parameters of an unload request.
 ///
 /// # Errors
-/// What is not `unload_dependents`, which is true or false alike as no model depends on another.
+/// If there is any but `unload_dependents`. That may be true or false, because no model depends on another.
 pub fn check_unload_parameters(parameters: &Parameters) -> Result<(), ServiceError> {
     parameters::only_truth(parameters, "unload_dependents")
 }

@@ -1,4 +1,4 @@
-//! What models did since they were loaded.
+//! Statistics of models since they were loaded.
 
 use serde::Serialize;
 
@@ -28,10 +28,10 @@ pub struct ModelStatisticsReport {
 }
 
 impl Service {
-    /// The figures of a model's loaded versions, or of the one that the address names; of all models where there is none.
+    /// Statistics of a model's loaded versions, or of the one version in the address. Without an address, of all models.
     ///
     /// # Errors
-    /// Where the model can't be asked.
+    /// If the model cannot answer requests.
     pub fn model_statistics(
         &self,
         address: Option<&str>,

@@ -1,4 +1,4 @@
-//! Tensors as the Open Inference Protocol has them: named, typed, of a shape that agrees with their data.
+//! Tensors of the Open Inference Protocol: a name, a datatype, and a shape that matches the data.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,22 +21,17 @@ pub enum Datatype {
     Bytes,
 }
 
-/// What a tensor holds, row after row.
+/// A tensor's elements, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TensorData {
-    /// `BOOL`
     Bool(Vec<bool>),
-    /// `INT32`
     Int32(Vec<i32>),
-    /// `INT64`
     Int64(Vec<i64>),
-    /// `FP32`
     Fp32(Vec<f32>),
-    /// `BYTES`
     Bytes(Vec<Vec<u8>>),
 }
 
-/// A tensor whose data has as many elements as its shape says.
+/// A tensor whose number of elements matches its shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     name: String,
@@ -45,10 +40,10 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A tensor of elements that came one by one, as in JSON or in typed lists.
+    /// Makes a tensor of elements, as in JSON or in typed lists.
     ///
     /// # Errors
-    /// [`ServiceError::InvalidValue`] where shape and data don't agree.
+    /// [`ServiceError::InvalidValue`] if shape and data do not match.
     pub fn new(name: String, shape: Vec<i64>, data: TensorData) -> Result<Self, ServiceError> {
         let count = element_count(&shape).map_err(|reason| refused(&name, reason))?;
         if count != data.len() {
@@ -62,10 +57,10 @@ impl Tensor {
         Ok(Self { name, shape, data })
     }
 
-    /// A tensor of raw little-endian data.
+    /// Makes a tensor of raw little-endian data.
     ///
     /// # Errors
-    /// [`ServiceError::InvalidValue`] where the data is not that of so many elements of the type.
+    /// [`ServiceError::InvalidValue`] if the data does not match the datatype and the shape.
     pub fn from_raw(
         name: String,
         datatype: Datatype,
@@ -78,10 +73,10 @@ impl Tensor {
         Ok(Self { name, shape, data })
     }
 
-    /// A tensor of one row an input, as the server answers them.
+    /// Makes an output tensor with one row per input.
     ///
     /// # Errors
-    /// [`ServiceError::Internal`] where there are not as many elements.
+    /// [`ServiceError::Internal`] if the number of elements does not match.
     pub(super) fn rows(
         name: &str,
         rows: usize,
@@ -93,25 +88,22 @@ impl Tensor {
         Self::new(name.to_owned(), shape, data).map_err(ServiceError::internal)
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its dimensions, none negative.
+    /// Dimensions, none of them negative.
     #[must_use]
     pub fn shape(&self) -> &[i64] {
         &self.shape
     }
 
-    /// Its elements.
     #[must_use]
     pub fn data(&self) -> &TensorData {
         &self.data
     }
 
-    /// Its elements.
     #[must_use]
     pub fn into_data(self) -> TensorData {
         self.data
@@ -125,7 +117,7 @@ fn refused(name: &str, reason: String) -> ServiceError {
     }
 }
 
-/// Elements of a tensor of this shape; the reason where there is no such tensor.
+/// Number of elements of a tensor of this shape. The error says why there is no such tensor.
 fn element_count(shape: &[i64]) -> Result<usize, String> {
     shape.iter().try_fold(1_usize, |count, &size| {
         let size = usize::try_from(size).map_err(|_| {
@@ -144,10 +136,11 @@ fn element_count(shape: &[i64]) -> Result<usize, String> {
 }
 
 impl TensorData {
-    /// Reads little-endian data; `BYTES` have their length, a u32, before each element. Memory follows the data, not `count`.
+    /// Reads `count` elements of little-endian data. Each `BYTES` element follows its length, a u32. Memory is bounded
+    /// by the data's size, not by `count`.
     ///
     /// # Errors
-    /// The reason, where the data is not that of `count` elements.
+    /// The reason, if the data does not hold exactly `count` elements.
     pub fn from_raw(datatype: Datatype, raw: &[u8], count: usize) -> Result<Self, String> {
         Ok(match datatype {
             Datatype::Bool => {
@@ -179,7 +172,7 @@ impl TensorData {
         })
     }
 
-    /// The data as [`Self::from_raw`] reads it.
+    /// Writes the data in the format that [`Self::from_raw`] reads.
     #[must_use]
     pub fn to_raw(&self) -> Vec<u8> {
         match self {
@@ -191,7 +184,7 @@ impl TensorData {
                 let length = elements.iter().map(|element| element.len() + 4).sum();
                 let mut raw = Vec::with_capacity(length);
                 for element in elements {
-                    // The server's own strings, and those of bodies, are far shorter than 4 GiB.
+                    // Strings of the server and of request bodies are far shorter than 4 GiB.
                     let length = u32::try_from(element.len()).unwrap_or(u32::MAX);
                     raw.extend_from_slice(&length.to_le_bytes());
                     raw.extend_from_slice(element);
@@ -201,7 +194,6 @@ impl TensorData {
         }
     }
 
-    /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -213,13 +205,12 @@ impl TensorData {
         }
     }
 
-    /// Whether there are no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes of memory that the elements stand for: what work on them grows with.
+    /// Size of the elements in bytes. The cost of processing them grows with it.
     #[must_use]
     pub fn size(&self) -> usize {
         match self {
@@ -231,7 +222,6 @@ impl TensorData {
         }
     }
 
-    /// The type of the elements.
     #[must_use]
     pub fn datatype(&self) -> Datatype {
         match self {
@@ -244,7 +234,7 @@ impl TensorData {
     }
 }
 
-/// The elements of a type of `SIZE` bytes.
+/// Splits raw data into elements of `SIZE` bytes.
 fn fixed<const SIZE: usize>(
     datatype: Datatype,
     raw: &[u8],
@@ -261,7 +251,7 @@ fn fixed<const SIZE: usize>(
 }
 
 fn strings(mut raw: &[u8], count: usize) -> Result<Vec<Vec<u8>>, String> {
-    // Each has four bytes at least.
+    // Each element takes at least four bytes.
     let mut elements = Vec::with_capacity(count.min(raw.len() / 4));
     while let Some((length, rest)) = raw.split_first_chunk() {
         let length = u32::from_le_bytes(*length);
@@ -302,7 +292,7 @@ impl Datatype {
         Self::Bytes,
     ];
 
-    /// As the protocol spells it.
+    /// The protocol's spelling.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -314,7 +304,7 @@ impl Datatype {
         }
     }
 
-    /// As a model's configuration spells it.
+    /// The spelling in a model's configuration.
     #[must_use]
     pub fn config_name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Raw data and shapes, read or refused.
+//! Raw data and shapes, valid and invalid.
 
 use proptest::prelude::*;
 
@@ -101,7 +101,7 @@ fn datatypes_are_read_by_the_protocols_names() {
 }
 
 proptest! {
-    /// Whatever is sent, it is read or refused; what is read is written again as it was.
+    /// Any data is either read or refused. If it is read, it is written back unchanged.
     #[test]
     fn raw_data_is_read_or_refused(raw in prop::collection::vec(any::<u8>(), 0..64), count in 0_usize..20, which in 0_usize..5) {
         let datatype = Datatype::ALL[which];

@@ -1,4 +1,4 @@
-//! Texts in BYTES tensors: answered by the task's own operation, with its results as tensors.
+//! Texts in BYTES tensors: run by the task's operation, whose results become tensors.
 
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ use crate::task::Task;
 
 /// A task whose inputs can come in tensors.
 trait FromTensors: TaskOperation<Result: Decoded> {
-    /// The field that holds the inputs in JSON.
+    /// Field of the JSON request that holds the inputs.
     const INPUTS: &'static str = "text";
 
-    /// Takes the inputs of a request out of its tensors and puts them into `request`, which has none yet.
+    /// Inputs that `take` removes from the tensors, and `put` adds to a request that has none yet.
     type Taken;
     fn take(tensors: &mut NamedTensors, limits: &Limits) -> Result<Self::Taken, ServiceError>;
     fn put(&mut self, inputs: Self::Taken);
@@ -97,7 +97,7 @@ impl FromTensors for QaRequest {
     }
 }
 
-/// Answers texts by decoded outputs.
+/// Answers texts with decoded outputs.
 pub async fn infer(
     service: &Service,
     model: &Arc<LoadedModel>,
@@ -155,7 +155,7 @@ impl TextCall<'_> {
     }
 }
 
-/// A native request. Its options are read as the native route reads them, so that the same values are accepted and refused.
+/// Builds a native request. Its options are parsed by the native route's code, so both accept the same values.
 fn request<O: FromTensors>(
     mut tensors: NamedTensors,
     mut options: Map<String, Value>,
@@ -185,7 +185,7 @@ fn same_count(
     ))
 }
 
-/// The texts of a BYTES tensor of shape `[N]` or `[N, 1]`, as many as a request may hold.
+/// The texts of a BYTES tensor of shape `[N]` or `[N, 1]`. N is bounded by the limit of inputs.
 fn texts(
     tensors: &mut NamedTensors,
     name: &'static str,
