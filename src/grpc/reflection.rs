@@ -18,7 +18,7 @@ pub fn add(routes: Routes) -> Routes {
         Ok(routes) => routes,
         // Unexpected: the build makes the descriptors, and the tests list the services by reflection.
         Err(error) => {
-            tracing::error!(%error, "gRPC is served without server reflection");
+            tracing::error!(%error, "gRPC server reflection is unavailable");
             routes
         }
     }

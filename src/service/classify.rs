@@ -248,7 +248,7 @@ pub(super) fn sequence(
     let too_short = |(name, count): (&str, usize)| ServiceError::InvalidValue {
         place: format!("`{place}`"),
         reason: format!(
-            "the {name} text alone is to be cut, and has {count} tokens where {} have to go",
+            "only the {name} text is to be truncated, and it has {count} tokens where {} have to be removed",
             length - limit
         ),
     };

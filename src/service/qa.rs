@@ -191,8 +191,9 @@ fn items(request: QaRequest) -> Result<Inputs<QaItem>, ServiceError> {
         (Some(_), None, None) => Err(missing("context")),
         (_, _, Some(_)) => Err(ServiceError::InvalidValue {
             place: "`items`".to_owned(),
-            reason: "it stands beside `question` or `context`; send either these two or `items`"
-                .to_owned(),
+            reason:
+                "it is sent together with `question` or `context`; send either these two or `items`"
+                    .to_owned(),
         }),
     }
 }

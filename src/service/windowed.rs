@@ -148,7 +148,7 @@ pub(super) fn rows(
         .logits
         .get(positions.start * width..positions.end * width)
         .ok_or_else(|| {
-            ServiceError::internal("the graph gave fewer logits than the sequence has tokens")
+            ServiceError::internal("the graph returned fewer logits than the sequence has tokens")
         })
 }
 

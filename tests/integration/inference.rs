@@ -564,7 +564,7 @@ async fn a_mistyped_option_and_what_changes_the_data_are_refused() {
             "its options are `aggregation`, `offsets`",
         ),
         (json!({"inputs": [shared]}), "shares no memory"),
-        (json!({"inputs": [encoded]}), "as they are"),
+        (json!({"inputs": [encoded]}), "read as plain values"),
         (
             json!({"inputs": [text], "outputs": classes}),
             "`label` and `score`",

@@ -17,8 +17,12 @@ pub fn offsets(number: i32) -> Result<Option<OffsetEncoding>, ServiceError> {
 /// Converts an enum's number. proto3 passes numbers that the server's schema does not define; ignoring them would hide
 /// mistakes.
 pub fn named<E: TryFrom<i32>>(field: &str, number: i32) -> Result<E, ServiceError> {
-    E::try_from(number)
-        .map_err(|_| invalid(field, format!("this server knows no value {number} of it")))
+    E::try_from(number).map_err(|_| {
+        invalid(
+            field,
+            format!("this server does not know its value {number}"),
+        )
+    })
 }
 
 /// Converts a count, which must be at least `MINIMUM`.

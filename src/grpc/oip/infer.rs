@@ -63,7 +63,8 @@ fn inputs(inputs: Vec<Input>, raw: Vec<Vec<u8>>) -> Result<Vec<Tensor>, ServiceE
             .contents
             .is_some_and(|contents| contents != Contents::default())
         {
-            let reason = "it stands beside `raw_input_contents`; send one or the other".to_owned();
+            let reason =
+                "it is sent together with `raw_input_contents`; send one or the other".to_owned();
             return Err(refused(index, "contents", reason));
         }
         Tensor::from_raw(input.name, datatype, input.shape, &raw)
@@ -97,7 +98,7 @@ fn typed_tensor(index: usize, mut input: Input) -> Result<Tensor, ServiceError> 
         ),
     };
     if contents != Contents::default() {
-        let reason = format!("its elements are {datatype}, which belong into `{field}` alone");
+        let reason = format!("its elements are {datatype}, which belong only in `{field}`");
         return Err(refused(index, "contents", reason));
     }
     Tensor::new(input.name, input.shape, data)

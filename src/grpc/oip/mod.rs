@@ -156,7 +156,7 @@ fn check_repository(name: &str) -> Result<(), ServiceError> {
     Err(ServiceError::InvalidValue {
         place: "`repository_name`".to_owned(),
         reason: format!(
-            "it is `{}`, and the one repository of this server has no name; leave it out",
+            "it is `{}`, and this server's only repository has no name; leave it out",
             quoted(name)
         ),
     })

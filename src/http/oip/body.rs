@@ -73,8 +73,8 @@ pub fn read(
         return Err(ServiceError::InvalidValue {
             place: "The body".to_owned(),
             reason: format!(
-                "{} bytes of binary data behind its JSON belong to no input; an input says by the parameter \
-                 `binary_data_size` how many are its own",
+                "{} bytes of binary data after its JSON belong to no input; each input gives the size of its data \
+                 in the parameter `binary_data_size`",
                 binary.len()
             ),
         });
@@ -133,15 +133,15 @@ fn tensor(index: usize, input: InputJson, binary: &mut &[u8]) -> Result<Tensor, 
             None => refused(
                 "parameters.binary_data_size",
                 format!(
-                    "it is {size}, and {} bytes are left behind the JSON, whose own length the header \
-                     Inference-Header-Content-Length must say",
+                    "it is {size}, and {} bytes are left after the JSON, whose own length the header \
+                     Inference-Header-Content-Length must give",
                     binary.len()
                 ),
             ),
         },
         (Some(_), Some(_)) => refused(
             "data",
-            "it stands beside `binary_data_size`; send one or the other".to_owned(),
+            "it is sent together with `binary_data_size`; send one or the other".to_owned(),
         ),
         (None, None) => Err(ServiceError::MissingField {
             place: format!("`inputs[{index}]`"),

@@ -75,7 +75,7 @@ fn flatten<E>(
                 let kind = kind(&element);
                 let element = convert(element).ok_or_else(|| ServiceError::InvalidType {
                     place: format!("`{place}[{index}]`"),
-                    reason: format!("it is {kind}, and the tensor's datatype wants {wanted}"),
+                    reason: format!("it is {kind}, and the tensor's datatype requires {wanted}"),
                 })?;
                 found.push(element);
             }

@@ -231,7 +231,7 @@ impl WindowCut {
         let asked = parameters.doc_stride.map(Count::get);
         match asked {
             Some(stride) if stride > window_tokens.saturating_sub(2) => Err(bad_stride(format!(
-                "it is {stride}, and windows of {window_tokens} tokens, special ones included, can't share as many"
+                "it is {stride}, and windows of {window_tokens} tokens, special ones included, can't overlap by as many"
             ))),
             _ => Ok(Self {
                 window_tokens,
@@ -263,7 +263,7 @@ impl WindowCut {
         let longest = whole.saturating_sub(self.stride + fewest);
         if self.stride_is_asked && question <= whole.saturating_sub(fewest) {
             return Err(bad_stride(format!(
-                "beside {question} tokens of the question, windows of {} tokens can share at most {}",
+                "with a question of {question} tokens, windows of {} tokens can overlap by at most {}",
                 self.window_tokens,
                 whole - question - fewest
             )));

@@ -513,8 +513,9 @@ async fn only_the_text_that_is_named_is_cut() {
         (6, 1, "only_second", "second"),
     ] {
         let body = body(first, second, truncation.into());
-        let reason =
-            format!("the {name} text alone is to be cut, and has 1 tokens where 3 have to go");
+        let reason = format!(
+            "only the {name} text is to be truncated, and it has 1 tokens where 3 have to be removed"
+        );
         refused(Task::Classify, body, "invalid_value", &reason).await;
     }
     let lone = json!({

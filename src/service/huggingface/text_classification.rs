@@ -88,7 +88,7 @@ const REFUSED: &[Refused] = &[
     ("offset_mapping", NO_TENSORS),
     (
         "padding_side",
-        "inputs are not filled up here, so there is no side to choose",
+        "inputs are not padded, so there is no side to choose",
     ),
     ("return_attention_mask", NO_TENSORS),
     ("return_length", NO_TENSORS),
@@ -99,7 +99,7 @@ const REFUSED: &[Refused] = &[
     ("return_token_type_ids", BY_HEAD),
     (
         "split_special_tokens",
-        "it is set where the model is loaded, by its tokenizer_config.json",
+        "it is set when the model is loaded, by its tokenizer_config.json",
     ),
     ("stride", ONE_SEQUENCE),
 ];
@@ -107,7 +107,7 @@ const BY_HEAD: &str =
     "the model was trained with special tokens and token types, and is always given them";
 const NO_TENSORS: &str = "the answer holds labels and nothing that the tokenizer returns";
 const ONE_SEQUENCE: &str =
-    "an input is classified as one sequence, whose rest is cut off or refused";
+    "an input is classified as one sequence; a longer input is truncated or refused";
 
 pub(super) struct TextClassification {
     inputs: Inputs<TextInput>,

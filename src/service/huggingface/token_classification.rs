@@ -154,8 +154,8 @@ impl Pipeline for TokenClassification {
                     .get()
                     .saturating_sub(fewest_new_tokens(model.info.max_tokens));
                 return Err(bad_stride(format!(
-                    "with windows that share {overlap} tokens, a text as long as this would be run many times over; for \
-                     it {most} is the most"
+                    "with windows that overlap by {overlap} tokens, a text of this length would be run many times over; \
+                     for this text it can be at most {most}"
                 )));
             }
             let ids = |window: &Window| single(special, &tokens.ids[window.tokens.clone()]);
@@ -233,13 +233,13 @@ fn check_stride(
     let room = room(model);
     match stride {
         Some(stride) if stride >= room.get() => Err(bad_stride(format!(
-            "it is {stride}, and windows of {} tokens, two of them special, can share at most {}",
+            "it is {stride}, and windows of {} tokens, two of them special, can overlap by at most {}",
             model.info.max_tokens,
             room.get() - 1
         ))),
         Some(_) if aggregation == Some(Aggregation::None) => Err(bad_stride(
-            "it stands beside the strategy `none`; leave it out, for a text is tagged to its end without it, \
-             or choose another strategy"
+            "it is sent together with the strategy `none`; leave it out, since texts are tagged to their end \
+             without it, or choose another strategy"
                 .to_owned(),
         )),
         _ => Ok(()),

@@ -64,8 +64,8 @@ impl<'a, T> Rows<'a, T> {
             return Err(ServiceError::InvalidValue {
                 place: "`inputs`".to_owned(),
                 reason: format!(
-                    "their results differ so much in number that their rows would have {filling} empty places; ask for \
-                     the output `{RESULT}` alone, or send long texts by themselves"
+                    "their results differ so much in number that their rows would need {filling} elements of padding; \
+                     request only the output `{RESULT}`, or send long texts separately"
                 ),
             });
         }

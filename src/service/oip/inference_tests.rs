@@ -350,22 +350,22 @@ async fn unusable_token_ids_are_refused_with_their_place() {
         (vec![row(3), mask(&[1, 0, 1])], "`attention_mask[0, 2]`"),
         (vec![row(3), mask(&[1, 2, 0])], "`attention_mask[0, 1]`"),
         (vec![packed()], "its shape is [3], and it must be [N, L]"),
-        (vec![row(3), starts(&[0, 3])], "must be of one dimension"),
+        (vec![row(3), starts(&[0, 3])], "must have one dimension"),
         (
             vec![packed(), starts(&[0, 2])],
             "end with the number of tokens, 3",
         ),
         (
             vec![packed(), starts(&[0, 0, 3])],
-            "[0, 0] stand beside each other",
+            "[0, 0] follow each other",
         ),
         (
             vec![packed(), starts(&[0, 9, 3])],
-            "[0, 9] stand beside each other",
+            "[0, 9] follow each other",
         ),
         (
             vec![packed(), starts(&[0, -1, 3])],
-            "[0, -1] stand beside each other",
+            "[0, -1] follow each other",
         ),
         (
             vec![packed(), starts(&[0, 3]), positions],
@@ -403,7 +403,7 @@ async fn unusable_outputs_and_options_are_refused_by_name() {
         Task::Tag,
         text(&["logits"], json!({})),
         "invalid_value",
-        "give none of those named",
+        "have none of the named outputs",
     )
     .await;
     let wrong = text(&[], json!({"aggregation": "mean"}));

@@ -56,7 +56,7 @@ impl InferInputs {
                 return Err(refused(
                     "`inputs`",
                     format!(
-                        "`{}` stands beside tensors of another kind; send either texts or token ids",
+                        "`{}` is sent together with tensors of another kind; send either texts or token ids",
                         quoted(name)
                     ),
                 ));

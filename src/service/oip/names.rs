@@ -190,7 +190,7 @@ pub fn wanted<'a>(
         return Err(ServiceError::InvalidValue {
             place: "`outputs`".to_owned(),
             reason: format!(
-                "these inputs give none of those named; they give `{}`",
+                "these inputs have none of the named outputs; they have `{}`",
                 available.join("`, `")
             ),
         });

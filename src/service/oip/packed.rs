@@ -42,14 +42,16 @@ fn sequences(model: &LoadedModel, mut inputs: NamedTensors) -> Result<Vec<Sequen
     if inputs.get(ATTENTION_MASK).is_some() {
         return Err(refused(
             &place(ATTENTION_MASK),
-            format!("it stands beside `{SEQUENCE_STARTS}`, which says where sequences end"),
+            format!(
+                "it is sent together with `{SEQUENCE_STARTS}`, which says where sequences end; leave it out"
+            ),
         ));
     }
     let mut take = |name: &'static str| match inputs.take(name) {
         Some(tensor) if tensor.shape().len() != 1 => Err(refused(
             &place(name),
             format!(
-                "its shape is {}, and beside `{SEQUENCE_STARTS}` it must be of one dimension",
+                "its shape is {}, and with `{SEQUENCE_STARTS}` it must have one dimension",
                 quoted_numbers(tensor.shape())
             ),
         )),
@@ -80,7 +82,7 @@ fn sequences(model: &LoadedModel, mut inputs: NamedTensors) -> Result<Vec<Sequen
             .filter(|(start, end)| start < end)
             .map(|(start, end)| start..end)
             .ok_or_else(|| {
-                let reason = format!("{bounds:?} stand beside each other in it, and each start must be above the one before");
+                let reason = format!("{bounds:?} follow each other in it, and each start must be above the one before");
                 refused(&place(SEQUENCE_STARTS), reason)
             })?;
         check_length(model, range.len())?;

@@ -149,7 +149,7 @@ fn priority(value: &ParameterValue) -> Result<Option<Priority>, ServiceError> {
     let refused = || {
         invalid(
             PRIORITY,
-            "it must be 1 (highest), 2, 3, 4 or 5, or 0 for the usual one",
+            "it must be 1 (highest), 2, 3, 4 or 5, or 0 for the default",
         )
     };
     match value.whole() {
@@ -170,7 +170,7 @@ fn timeout(value: &ParameterValue) -> Result<Option<Duration>, ServiceError> {
         Some(microseconds) => Ok(Some(Duration::from_micros(microseconds))),
         None => Err(invalid(
             TIMEOUT,
-            "it must be a whole number of microseconds, or 0 for the usual deadline",
+            "it must be a whole number of microseconds, or 0 for the default timeout",
         )),
     }
 }
@@ -202,7 +202,7 @@ fn check_request_parameter(
         ));
     }
     if name == MODEL {
-        let hint = "The path, or over gRPC `model_name`, says which model is asked.";
+        let hint = "The path, or over gRPC `model_name`, names the model.";
         return Err(refused("`parameters`", name, hint.to_owned()));
     }
     if let Some((_, ours)) = PIPELINE_NAMES.iter().find(|(theirs, _)| *theirs == name) {
@@ -235,7 +235,7 @@ fn check_ignored(
     }
     // Clients send zero to request the tensor itself.
     if name == CLASSIFICATION && value.whole() != Some(0) {
-        let hint = "A classifier answers texts by the outputs `label` and `score`, the best `top_k` of them.";
+        let hint = "For texts, a classifier returns the outputs `label` and `score`, the best `top_k` of them.";
         return Err(refused(place, name, hint.to_owned()));
     }
     if name == CONTENT_TYPE {
@@ -245,7 +245,7 @@ fn check_ignored(
                 place,
                 name,
                 format!(
-                    "Elements are taken as they are, which is `{}`: leave it out, or send them so.",
+                    "Elements are read as plain values, which is `{}`: leave it out, or send plain values.",
                     PLAIN_CONTENT.join("`, `")
                 ),
             )),
@@ -328,7 +328,7 @@ pub(super) fn refuse_options(options: &serde_json::Map<String, Value>) -> Result
         None => Ok(()),
         Some(name) => Err(invalid(
             name,
-            "token ids are answered by logits, which it changes nothing of; send texts, or leave it out",
+            "token ids are answered with logits, which it does not change; send texts, or leave it out",
         )),
     }
 }

@@ -84,7 +84,7 @@ fn what_is_nearly_an_option_is_refused_with_its_name() {
     check("grouped_entities", Task::Tag, "called `aggregation`");
     check("return_all_scores", Task::Classify, "called `top_k`");
     check("truncation", Task::Classify, "called `truncate`");
-    check("model", Task::Tag, "which model is asked");
+    check("model", Task::Tag, "names the model");
 }
 
 /// Parameters that clients of other servers add to every request are ignored.

@@ -332,7 +332,7 @@ impl FromStr for Datatype {
             .find(|datatype| datatype.name() == name)
             .ok_or_else(|| {
                 format!(
-                    "no model here takes the datatype `{}`; texts are BYTES, token ids INT64 or INT32",
+                    "this server does not support the datatype `{}`; texts are BYTES, token ids INT64 or INT32",
                     quoted(name)
                 )
             })

@@ -178,7 +178,7 @@ fn same_count(
     Err(refused(
         &place(second),
         format!(
-            "it has {} texts, and `{first}` {}; the two go by pairs",
+            "it has {} texts, and `{first}` has {}; send as many of each",
             seconds.len(),
             firsts.len()
         ),
@@ -196,7 +196,7 @@ fn texts(
     };
     if !matches!(tensor.shape(), [_] | [_, 1]) {
         let reason = format!(
-            "its shape is {}, and it must be [N] or [N, 1], a text each",
+            "its shape is {}, and it must be [N] or [N, 1], one text per row",
             quoted_numbers(tensor.shape())
         );
         return Err(refused(&place(name), reason));
