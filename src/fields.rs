@@ -3,11 +3,13 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// The units that are scored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Each token of the model's vocabulary.
@@ -18,7 +20,8 @@ pub enum Level {
 }
 
 /// How logits become scores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "lowercase")]
 pub enum ScoreFunction {
     /// Probabilities of mutually exclusive labels, which sum to 1.
@@ -30,7 +33,8 @@ pub enum ScoreFunction {
 }
 
 /// How tokens become entities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "lowercase")]
 pub enum Aggregation {
     /// Each token is an entity of its own, with its whole label (`B-NP`).
@@ -47,8 +51,9 @@ pub enum Aggregation {
 }
 
 /// A whole number of at least `MINIMUM`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Count<const MINIMUM: usize>(usize);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
+#[schemars(inline)]
+pub struct Count<const MINIMUM: usize>(#[schemars(range(min = MINIMUM, max = u64::MAX))] usize);
 
 impl<const MINIMUM: usize> Count<MINIMUM> {
     /// `None` if the number is below `MINIMUM`.
@@ -118,8 +123,9 @@ impl<'de, const MINIMUM: usize> Deserialize<'de> for Count<MINIMUM> {
 }
 
 /// A number from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub struct Threshold(f32);
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, JsonSchema)]
+#[schemars(inline)]
+pub struct Threshold(#[schemars(range(min = 0, max = 1))] f32);
 
 impl Threshold {
     /// `None` if the number is not from 0 to 1.

@@ -2,13 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::HttpState;
 use crate::error::ServiceError;
 
-#[derive(Serialize)]
+/// How the server is.
+#[derive(Serialize, JsonSchema)]
 pub struct Health {
+    /// `ready` where requests will be answered; `live` says no more than that the process answers.
+    #[schemars(extend("enum" = ["live", "ready"]))]
     status: &'static str,
 }
 

@@ -3,14 +3,17 @@
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::HttpState;
 use crate::error::ServiceError;
 use crate::service::ModelReport;
 
-#[derive(Serialize)]
+/// What there is.
+#[derive(Serialize, JsonSchema)]
 pub struct Models {
+    /// By name.
     models: Vec<ModelReport>,
 }
 

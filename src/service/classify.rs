@@ -1,15 +1,17 @@
 //! Sequence classification: labels for texts and pairs of texts.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::context::RequestContext;
 use super::handle::{Service, Target};
-use super::input::{Inputs, check_length};
+use super::input::{Inputs, check_length, several, visible_text};
 use super::operation::{Answer, Operation, RequestOption, Results, TaskOperation};
 use super::run::Run;
 use crate::batch::SequenceOutput;
@@ -26,19 +28,21 @@ use crate::text::sequence::{pair, single};
 /// Fields that hold the texts of pairs, if first and second texts come in separate lists.
 const PARTS: [&str; 2] = ["text", "text_pair"];
 
-/// What to classify and how.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// What to label, and how.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifyRequest {
-    /// Texts or pairs of texts.
+    /// A text, or a list of texts and of pairs of texts.
     pub text: Inputs<ClassifyInput>,
-    /// Another model than the default.
+    /// The name or an alias of a model of this task, or either with `@` and a version. Where it is absent, the task's default.
     pub model: Option<String>,
-    /// How many labels, best first; all if absent.
+    /// How many labels, best first; all where it is absent.
     pub top_k: Option<Count<1>>,
-    /// How logits become scores; what the model's config.json says if absent.
+    /// How logits become scores. Where it is absent, the model decides: none for regression, sigmoid for several labels at
+    /// once or for one label, else softmax.
     pub function: Option<ScoreFunction>,
-    /// Whether a text beyond the model's limit is cut instead of refused.
+    /// Whether a text that is longer than the model reads is cut, and not refused.
+    #[schemars(extend("default" = false))]
     pub truncate: Option<bool>,
 }
 
@@ -51,21 +55,22 @@ pub enum ClassifyInput {
 }
 
 /// The labels of one input.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Classification {
     /// Best first.
     pub labels: Vec<LabelScore>,
-    /// Present, and true, where the input was cut.
+    /// There where the input was cut.
+    #[schemars(extend("const" = true))]
     #[serde(skip_serializing_if = "is_false")]
     pub truncated: bool,
 }
 
 /// One label and its score.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LabelScore {
     /// Its name.
     pub label: String,
-    /// 0 to 1, or any number for regression and function none.
+    /// 0 to 1, or any number for regression and the function none.
     pub score: f32,
 }
 
@@ -340,6 +345,29 @@ fn place_of_part(inputs: &Inputs<ClassifyInput>, index: usize, part: usize) -> S
         ClassifyInput::Pair(..) => {
             inputs.place_of_part("text", index, PARTS[part], &format!("[{part}]"))
         }
+    }
+}
+
+impl JsonSchema for Inputs<ClassifyInput> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ClassifyInputs".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let text = visible_text(generator);
+        let pair = json_schema!({
+            "type": "array",
+            "description": "A pair of texts, such as premise and hypothesis.",
+            "prefixItems": [text, text],
+            "items": false,
+            "minItems": 2,
+        });
+        let listed = several(&json_schema!({"oneOf": [text, pair]}));
+        json_schema!({"oneOf": [text, listed]})
     }
 }
 

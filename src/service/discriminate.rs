@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::context::RequestContext;
@@ -16,57 +17,67 @@ use crate::registry::LoadedModel;
 use crate::task::Task;
 use crate::text::{OffsetEncoding, OffsetMap};
 
-/// What to look at and how.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// What to look at, and how.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiscriminateRequest {
-    /// The texts, of any length up to the configured bound.
+    /// A text, or a list of texts.
     pub text: Inputs<String>,
-    /// Another model than the default.
+    /// The name or an alias of a model of this task, or either with `@` and a version. Where it is absent, the task's default.
     pub model: Option<String>,
-    /// A score above it is called fake; 0.5 if absent.
+    /// A score above it is called fake.
+    #[schemars(extend("default" = Threshold::default().get()))]
     pub threshold: Option<Threshold>,
-    /// Tokens or words.
+    /// Tokens of the model's vocabulary, or words as its tokenizer splits them; a word has the highest score of its tokens.
+    #[schemars(extend("default" = Level::default()))]
     pub level: Option<Level>,
-    /// The unit of offsets.
+    #[schemars(extend("default" = OffsetEncoding::default()))]
     pub offsets: Option<OffsetEncoding>,
 }
 
 /// What was found in one text, in its order; nothing for a text of white space.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Discrimination {
     /// At level token.
-    Tokens(Vec<ScoredToken>),
+    Tokens(
+        /// Every token.
+        Vec<ScoredToken>,
+    ),
     /// At level word.
-    Words(Vec<ScoredWord>),
+    Words(
+        /// Every word.
+        Vec<ScoredWord>,
+    ),
 }
 
 /// One token and its score.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ScoredToken {
     /// As the vocabulary spells it: `##ing`.
     pub token: String,
     /// Where it starts in the text as it was sent.
     pub start: usize,
-    /// Where it ends.
+    /// Where it ends: the place after its last character.
     pub end: usize,
     /// The probability that it replaced another one.
+    #[schemars(range(min = 0, max = 1))]
     pub score: f32,
     /// Whether the score is above the threshold.
     pub fake: bool,
 }
 
 /// One word and its score.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ScoredWord {
     /// Its stretch of the text.
     pub word: String,
     /// Where it starts in the text as it was sent.
     pub start: usize,
-    /// Where it ends.
+    /// Where it ends: the place after its last character.
     pub end: usize,
     /// The highest score of its tokens.
+    #[schemars(range(min = 0, max = 1))]
     pub score: f32,
     /// Whether the score is above the threshold.
     pub fake: bool,

@@ -1,8 +1,10 @@
 //! Types that request fields share, and checks against the limits.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{
     Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor,
@@ -194,6 +196,37 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Inputs<T> {
 
         deserializer.deserialize_any(InputsVisitor(PhantomData))
     }
+}
+
+impl JsonSchema for Inputs<String> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        // A limit of the server is its name here; a document replaces it by the number.
+        let text = json_schema!({"type": "string", "maxLength": "max_text_bytes"});
+        json_schema!({"oneOf": [text, several(&text)]})
+    }
+}
+
+/// The schema of a list of inputs, as many as one request may hold.
+pub(super) fn several(item: &Schema) -> Schema {
+    json_schema!({"type": "array", "items": item, "minItems": 1, "maxItems": "max_inputs"})
+}
+
+/// The schema of a text that must have a token. Tokenizers drop white space and control characters: a text of these alone has
+/// none. They drop more, such as private-use characters, that no pattern matches in the regular expressions of every language.
+pub(super) fn visible_text(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": "max_text_bytes",
+        "pattern": r"[^\s\u0000-\u001f\u007f-\u009f\u00ad]",
+    })
 }
 
 /// A value that must be a JSON object. serde's derived code also accepts a list of the fields' values, which no client

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Service;
@@ -10,12 +11,18 @@ use crate::model_folder::Version;
 use crate::registry::{ControlError, DefaultModel, ModelInfo, ModelStatus, VersionState};
 use crate::task::Task;
 
-/// One model as GET /models shows it. What is known only of a loaded model is absent from the others.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// How the states of versions are called.
+const STATES: [&str; 4] = ["loading", "ready", "failed", "unloaded"];
+/// How graphs' numbers are called.
+pub(super) const PRECISIONS: [&str; 3] = ["fp32", "fp16", "int8"];
+
+/// One model. What is known only of a loaded model is absent from the others.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Model")]
 pub struct ModelReport {
     /// Its name.
     pub name: String,
-    /// What it does, where it is known yet.
+    /// What it does; null where that is not known yet.
     pub task: Option<Task>,
     /// Other names it can be asked by.
     pub aliases: Vec<String>,
@@ -24,14 +31,16 @@ pub struct ModelReport {
     /// The version that answers who names none, if one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// `loading`, `ready`, `failed` or `unloaded`: the state of that version, or of the one that should be it.
+    /// The state of that version, or of the one that should be it.
+    #[schemars(extend("enum" = STATES))]
     pub state: &'static str,
-    /// Why files of it, as they are now, could not be loaded; of several versions, the highest such.
+    /// Why files of it, as they are now, could not be loaded; what was loaded before may still answer. Of several versions, the
+    /// highest such.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Each version's state, in the order of `versions`.
     pub version_states: Vec<VersionReport>,
-    /// Whether its task's route uses it when a request names no model.
+    /// Whether its task's route uses it where a request names no model.
     pub default: bool,
     /// What the files can only say once they are loaded.
     #[serde(flatten)]
@@ -39,16 +48,19 @@ pub struct ModelReport {
 }
 
 /// One version of a model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "ModelVersion")]
 pub struct VersionReport {
     /// Its number.
     pub version: String,
-    /// `loading`, `ready`, `failed` or `unloaded`.
+    /// Whether it answers.
+    #[schemars(extend("enum" = STATES))]
     pub state: &'static str,
     /// Why its files, as they are now, could not be loaded; a version that is ready answers from those before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// `fp32`, `fp16` or `int8`, of a loaded one.
+    /// Of a loaded one.
+    #[schemars(extend("enum" = PRECISIONS))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
     /// Bytes of its files, of a loaded one.
@@ -57,17 +69,19 @@ pub struct VersionReport {
 }
 
 /// What is known of a loaded model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ModelDetails {
-    /// `fp32`, `fp16` or `int8`.
+    /// The numbers its graph is of.
+    #[schemars(extend("enum" = PRECISIONS))]
     pub precision: String,
-    /// What computes it: `cpu`, `cuda:0`.
+    /// What computes it: `cpu`, `cuda:0`, `tensorrt:0`.
     pub device: String,
-    /// `packed` or `padded`.
+    /// How sequences stand in a batch.
+    #[schemars(extend("enum" = ["packed", "padded"]))]
     pub layout: String,
-    /// Longest sequence in tokens, special ones included.
+    /// The longest sequence in tokens, special ones included.
     pub max_tokens: usize,
-    /// Its labels in the order of its scores.
+    /// Its labels, in the order of its scores.
     pub labels: Vec<String>,
     /// The graph's inputs.
     pub inputs: Vec<TensorReport>,
@@ -79,13 +93,15 @@ pub struct ModelDetails {
 }
 
 /// One input of a graph.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "GraphInput")]
 pub struct TensorReport {
     /// Its name.
     pub name: String,
-    /// Its element type.
+    /// Its element type, as the Open Inference Protocol names it.
     pub datatype: String,
     /// Its dimensions; -1 where any length will do.
+    #[schemars(inner(range(min = -1)))]
     pub shape: Vec<i64>,
 }
 

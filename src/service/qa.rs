@@ -4,11 +4,12 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::context::RequestContext;
 use super::handle::{Service, Target};
-use super::input::{Inputs, check_length, objects};
+use super::input::{Inputs, check_length, objects, several, visible_text};
 use super::operation::{Answer, Operation, RequestOption, Results, TaskOperation};
 use super::run::Run;
 use super::windowed::slice;
@@ -17,7 +18,7 @@ use crate::error::ServiceError;
 use crate::fields::Count;
 use crate::heads::qa::{QaOptions, QaWindow, Span, decode};
 use crate::heads::qa_bounds::{
-    DEFAULT_ANSWER_TOKENS, DEFAULT_STRIDE, WINDOW_TOKENS, check_stride, check_top_k,
+    DEFAULT_ANSWER_TOKENS, DEFAULT_STRIDE, MAX_TOP_K, WINDOW_TOKENS, check_stride, check_top_k,
 };
 use crate::inference::Sequence;
 use crate::limits::Limits;
@@ -31,60 +32,72 @@ use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 /// Spans decoded per requested answer. More than one, because spans that widen to the same words count once.
 const SPANS_AN_ANSWER: usize = 4;
 
-/// What to answer and how: one question with its context, or a list of such items.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// One question with its context, or a list of them, and how to answer.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QaRequest {
-    /// The question, for one item.
+    /// The question.
+    #[schemars(schema_with = "visible_text")]
     pub question: Option<String>,
-    /// The text that holds the answer, for one item.
+    /// The text that holds the answer.
+    #[schemars(schema_with = "visible_text")]
     pub context: Option<String>,
-    /// Questions with their contexts, instead of the two fields above.
+    /// Questions with their contexts.
+    #[schemars(schema_with = "items_schema")]
     #[serde(default, deserialize_with = "listed")]
     pub items: Option<Inputs<QaItem>>,
-    /// Another model than the default.
+    /// The name or an alias of a model of this task, or either with `@` and a version. Where it is absent, the task's default.
     pub model: Option<String>,
-    /// How many answers, best first; 1 if absent, at most 100.
+    /// How many answers, best first.
+    #[schemars(extend("maximum" = MAX_TOP_K, "default" = 1))]
     pub top_k: Option<Count<1>>,
-    /// Whether no answer at all may win; if absent or false the best span is always answered.
+    /// Whether no answer may win; then `answers` is empty.
+    #[schemars(extend("default" = false))]
     pub no_answer: Option<bool>,
-    /// Longest answer in tokens; 30 if absent.
+    /// The longest answer, in tokens.
+    #[schemars(extend("default" = DEFAULT_ANSWER_TOKENS))]
     pub max_answer_tokens: Option<Count<1>>,
-    /// Tokens of the context that neighbouring windows share.
+    /// Tokens of a long context that neighbouring windows share: at most half a window, which is shorter where the model reads
+    /// less.
+    #[schemars(extend("maximum" = WINDOW_TOKENS / 2, "default" = DEFAULT_STRIDE))]
     pub stride: Option<Count<0>>,
-    /// The unit of offsets.
+    #[schemars(extend("default" = OffsetEncoding::default()))]
     pub offsets: Option<OffsetEncoding>,
 }
 
 /// A question and the text that holds its answer.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QaItem {
     /// The question.
+    #[schemars(schema_with = "visible_text")]
     pub question: String,
     /// The text that holds the answer.
+    #[schemars(schema_with = "visible_text")]
     pub context: String,
 }
 
 /// The answers to one question.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct QaAnswers {
-    /// Best first; empty where no answer wins.
+    /// Best first; none where no answer wins.
     pub answers: Vec<AnswerSpan>,
     /// The probability that the context does not answer the question.
+    #[schemars(range(min = 0, max = 1))]
     pub no_answer_score: f32,
 }
 
 /// One answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct AnswerSpan {
     /// The span of the context, whole words.
     pub text: String,
     /// Its probability among all spans of the context and no answer at all: over all of them it sums to one.
+    #[schemars(range(min = 0, max = 1))]
     pub score: f32,
     /// Where it starts in the context as it was sent.
     pub start: usize,
-    /// Where it ends.
+    /// Where it ends: the place after its last character.
     pub end: usize,
 }
 
@@ -95,6 +108,10 @@ struct AnswerOptions {
     max_answer_tokens: NonZeroUsize,
     no_answer: bool,
     offsets: OffsetEncoding,
+}
+
+fn items_schema(generator: &mut SchemaGenerator) -> Schema {
+    several(&generator.subschema_for::<QaItem>())
 }
 
 fn listed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Inputs<QaItem>>, D::Error> {

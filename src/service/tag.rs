@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::context::RequestContext;
@@ -19,39 +20,42 @@ use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 /// The label of tokens outside of entities. transformers omits it by default.
 pub(super) const IGNORED_LABELS: &[&str] = &["O"];
 
-/// What to tag and how.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// What to tag, and how.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TagRequest {
-    /// The texts, of any length up to the configured bound.
+    /// A text, or a list of texts.
     pub text: Inputs<String>,
-    /// Another model than the default.
+    /// The name or an alias of a model of this task, or either with `@` and a version. Where it is absent, the task's default.
     pub model: Option<String>,
-    /// How tokens become entities.
+    /// How tokens become entities, as transformers' aggregation strategy of the same name does it; with `none`, an entity is a
+    /// token and its label the whole tag.
+    #[schemars(extend("default" = Aggregation::default()))]
     pub aggregation: Option<Aggregation>,
-    /// The unit of offsets.
+    #[schemars(extend("default" = OffsetEncoding::default()))]
     pub offsets: Option<OffsetEncoding>,
 }
 
 /// The entities of one text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Tagging {
     /// In the order of the text; none for a text of white space.
     pub entities: Vec<TaggedEntity>,
 }
 
 /// One entity.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct TaggedEntity {
     /// What it is.
     pub label: String,
-    /// How sure the model is, 0 to 1.
+    /// How sure the model is.
+    #[schemars(range(min = 0, max = 1))]
     pub score: f32,
     /// Where it starts in the text as it was sent.
     pub start: usize,
-    /// Where it ends.
+    /// Where it ends: the place after its last character.
     pub end: usize,
-    /// That stretch of the text.
+    /// That stretch of the text, as it was sent.
     pub text: String,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Counts the requests and batches of one loaded version. Holds its lock briefly, twice per request and once per batch.
@@ -23,10 +24,11 @@ struct Counts {
 }
 
 /// The number of times something was done, and the total time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DurationTotal {
+    /// How often.
     pub count: u64,
-    /// In nanoseconds.
+    /// The total time, in nanoseconds.
     pub ns: u64,
 }
 
@@ -38,7 +40,7 @@ impl DurationTotal {
 }
 
 /// Durations of requests. The parts count answered requests only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InferenceStatistics {
     /// Answered requests, from the choice of their model to their results.
     pub success: DurationTotal,
@@ -60,7 +62,7 @@ pub struct InferenceStatistics {
 }
 
 /// Durations of batches of one size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BatchStatistics {
     /// Sequences in the batch.
     pub batch_size: u64,
@@ -73,7 +75,7 @@ pub struct BatchStatistics {
 }
 
 /// The statistics at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StatisticsSnapshot {
     /// The time when the last batch ended, in milliseconds since 1970. 0 before the first batch.
     pub last_inference: u64,
@@ -81,8 +83,9 @@ pub struct StatisticsSnapshot {
     pub inference_count: u64,
     /// Batches run.
     pub execution_count: u64,
+    /// Durations of requests.
     pub inference_stats: InferenceStatistics,
-    /// In ascending order of batch size.
+    /// Durations of batches, in ascending order of batch size.
     pub batch_stats: Vec<BatchStatistics>,
 }
 

@@ -3,10 +3,13 @@
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The unit of offsets into a text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+/// The unit of `start` and `end`: code points, as Python counts; bytes of UTF-8; or UTF-16 code units, as JavaScript, Java and
+/// C# count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "lowercase")]
 pub enum OffsetEncoding {
     /// Unicode code points, as in Python's slices.

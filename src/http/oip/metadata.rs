@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Addressed;
@@ -9,19 +10,31 @@ use crate::error::ServiceError;
 use crate::http::HttpState;
 use crate::service::oip::{ModelMetadata, ServerMetadata, StatisticsReport, TritonConfig};
 
-#[derive(Serialize)]
+/// That the process answers.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ServerLive")]
 pub struct Live {
+    /// Always true.
+    #[schemars(extend("const" = true))]
     live: bool,
 }
 
-#[derive(Serialize)]
+/// That requests will be answered.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ServerReady")]
 pub struct Ready {
+    /// Always true.
+    #[schemars(extend("const" = true))]
     ready: bool,
 }
 
-#[derive(Serialize)]
+/// That a model can be asked.
+#[derive(Serialize, JsonSchema)]
 pub struct ModelReady {
+    /// The model, as the path has it.
     name: String,
+    /// Always true.
+    #[schemars(extend("const" = true))]
     ready: bool,
 }
 

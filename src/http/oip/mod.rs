@@ -8,8 +8,9 @@ mod metadata;
 mod repository;
 
 pub use infer::infer;
+pub use metadata::{Live, ModelReady, Ready};
 pub use metadata::{all_statistics, config, live, model, model_ready, ready, server, statistics};
-pub use repository::{index, load, unload};
+pub use repository::{Done, IndexRequest, index, load, unload};
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -12,9 +13,12 @@ use crate::http::json_request::{JsonOrBinary, Received};
 use crate::service::json;
 use crate::service::oip::{IndexEntry, Parameters, check_load_parameters, check_unload_parameters};
 
-#[derive(Default, Deserialize)]
+/// Which versions to list.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct IndexRequest {
+pub struct IndexRequest {
+    /// Whether to list those alone that can be asked.
+    #[schemars(extend("default" = false))]
     ready: Option<bool>,
 }
 
@@ -25,7 +29,8 @@ struct ControlRequest {
 }
 
 /// An answer that says nothing but that it was done.
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
+#[schemars(extend("properties" = serde_json::json!({})))]
 pub struct Done {}
 
 pub async fn index(

@@ -1,15 +1,31 @@
 //! The OpenAPI 3.1 document of all routes, with the limits that this server runs with.
 //!
-//! It is made by hand of `serde_json` values, not derived from the types: many of these read their JSON by hand, which a
-//! derived schema would say again beside them, and the bounds are known only when the server runs. Tests hold it to the
-//! router, to the errors, and to what the server takes and answers.
+//! Schemas are derived from the types, whose doc comments are the descriptions. By hand, of `serde_json` values, are routes,
+//! examples and errors, and the schemas that no type has: tensors of the Open Inference Protocol, whose parameters are read by
+//! name; the `inputs` of pipelines, which are read as what the model's task takes; the bodies of load and unload; and the two
+//! shapes of a request to /qa. Tests hold the document to the router, to the errors, and to what the server takes and answers.
 
 use serde_json::{Map, Value, json};
 
 use super::operation::Operation;
 use super::tags::TAGS;
-use super::{errors, headers, huggingface, models, oip, operations, tasks};
+use super::{derived, errors, headers, huggingface, models, oip, operations, tasks};
+use crate::http::health::Health;
+use crate::http::models::Models;
+use crate::http::oip::IndexRequest;
 use crate::limits::{Limits, Timeouts};
+use crate::service::huggingface::PipelineOptions;
+
+/// The types of requests whose schemas are derived.
+type Requests = (tasks::Requests, PipelineOptions, IndexRequest);
+/// Those of answers.
+type Answers = (
+    tasks::Answers,
+    Models,
+    huggingface::Answers,
+    oip::Answers,
+    Health,
+);
 
 const DESCRIPTION: &str = "\
 Serves ELECTRA models: replaced-token detection, classification, tagging and question answering.
@@ -68,16 +84,16 @@ pub fn operations() -> Vec<Operation> {
 }
 
 fn schemas(limits: &Limits) -> Map<String, Value> {
-    [
+    let by_hand = [
         tasks::schemas(limits),
-        models::schemas(),
         huggingface::schemas(limits),
-        oip::schemas(),
+        oip::schemas(limits),
         operations::schemas(),
         vec![("Error", errors::schema(limits))],
-    ]
-    .into_iter()
-    .flatten()
-    .map(|(name, schema)| (name.to_owned(), schema))
-    .collect()
+    ];
+    let by_hand = by_hand.into_iter().flatten();
+    let mut schemas = derived::requests::<Requests>(limits);
+    schemas.extend(derived::answers::<Answers>(limits));
+    schemas.extend(by_hand.map(|(name, schema)| (name.to_owned(), schema)));
+    schemas
 }

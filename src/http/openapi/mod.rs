@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document of all routes.
 
+mod derived;
 mod document;
 mod errors;
 mod headers;

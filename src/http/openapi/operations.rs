@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::operation::{Operation, example};
-use super::schema::{answer, one_of_names, string, with};
+use super::schema::{answer, string, with};
 use super::tags::OPERATIONS;
 
 /// GET /health, /health/live, /health/ready, /metrics, /openapi.json, /docs, /docs/{file}.
@@ -67,22 +67,14 @@ fn documents() -> Vec<Operation> {
     ]
 }
 
-/// The schemas of answers, by their names.
+/// The schemas that are made by hand, by their names.
 pub fn schemas() -> Vec<(&'static str, Value)> {
-    let health = answer("How the server is.").required(
-        "status",
-        one_of_names(&["live", "ready"]),
-        "`ready` where requests will be answered; `live` says no more than that the process answers.",
-    );
     let document = answer("An OpenAPI document; these are its required fields.")
         .required("openapi", string(), "The version of OpenAPI.")
         .required("info", json!({"type": "object"}), "What this server is.")
         .required("paths", json!({"type": "object"}), "Its routes.");
-    vec![
-        ("Health", health.into()),
-        (
-            "Document",
-            with(document.into(), "additionalProperties", true),
-        ),
-    ]
+    vec![(
+        "Document",
+        with(document.into(), "additionalProperties", true),
+    )]
 }

@@ -103,19 +103,9 @@ pub fn one_of_names(names: &[&str]) -> Value {
     json!({"type": "string", "enum": names})
 }
 
-/// A whole number of at least `minimum`, as a request may hold it.
-pub fn whole_number(minimum: usize) -> Value {
-    json!({"type": "integer", "minimum": minimum, "maximum": u64::MAX})
-}
-
 /// A place in a text, or a number of things.
 pub fn count() -> Value {
     json!({"type": "integer", "minimum": 0})
-}
-
-/// A number from 0 to 1.
-pub fn probability() -> Value {
-    json!({"type": "number", "minimum": 0, "maximum": 1})
 }
 
 /// A text. The bound is of bytes, which a text has no fewer of than characters.
@@ -129,7 +119,7 @@ pub fn several(items: &Value, limits: &Limits) -> Value {
 }
 
 /// What a schema describes, or null.
-fn or_null(schema: Value) -> Value {
+pub fn or_null(schema: Value) -> Value {
     let Some(kind) = schema.get("type").and_then(Value::as_str) else {
         return json!({"oneOf": [schema, {"type": "null"}]});
     };

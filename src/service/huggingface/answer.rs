@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -32,8 +33,8 @@ pub struct PipelineRequest {
     pub options: Option<Object<PipelineOptions>>,
 }
 
-/// Of no effect here: nothing is cached, and a model that is loading answers with the time to try again.
-#[derive(Deserialize)]
+/// Of no effect: nothing is cached, and a model that is loading answers with the time to try again.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineOptions {
     /// Whether an answer may be one that was given before.

@@ -1,28 +1,31 @@
 //! Health and metadata of a model, as Hugging Face's clients read them from an endpoint.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::Service;
+use super::super::models::PRECISIONS;
 use crate::error::ServiceError;
 use crate::task::Task;
 
-/// What an endpoint is: what `InferenceClient.get_endpoint_info` shows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// What a model is, as an endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct EndpointInfo {
-    /// The model's name here.
+    /// The model's name.
     pub model_id: String,
     /// Which version of it.
     pub version: String,
-    /// Its task as the hub names it: `text-classification`, `token-classification`, `question-answering`, or
-    /// `replaced-token-detection`, which has no pipeline.
+    /// Its task as the hub names it; replaced-token-detection has no pipeline.
+    #[schemars(extend("enum" = Task::ALL.map(hub_task)))]
     pub task: &'static str,
-    /// `fp32`, `fp16` or `int8`.
+    /// The numbers its graph is of.
+    #[schemars(extend("enum" = PRECISIONS))]
     pub precision: String,
-    /// What computes it: `cpu`, `cuda:0`.
+    /// What computes it: `cpu`, `cuda:0`, `tensorrt:0`.
     pub device: String,
-    /// Longest sequence in tokens, special ones included.
+    /// The longest sequence in tokens, special ones included.
     pub max_tokens: usize,
-    /// Its labels in the order of its outputs.
+    /// Its labels, in the order of its scores.
     pub labels: Vec<String>,
     /// The checkpoint that it was pulled from, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]

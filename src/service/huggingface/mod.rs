@@ -23,3 +23,6 @@ mod tests;
 pub use answer::{PipelineCall, PipelineOptions, PipelineRequest};
 pub use endpoint::EndpointInfo;
 pub use output::{EntityLabel, PipelineAnswer, PipelineAnswers, PipelineEntity, PipelineOutput};
+pub use question_answering::Parameters as QuestionAnsweringParameters;
+pub use text_classification::Parameters as TextClassificationParameters;
+pub use token_classification::Parameters as TokenClassificationParameters;

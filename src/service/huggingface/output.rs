@@ -1,38 +1,40 @@
 //! The shapes of the pipelines' answers, as transformers writes them.
 
+use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
 use crate::service::classify::LabelScore;
 
-/// The shapes of the pipelines' answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// What the pipeline of the model's task answers.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "PipelineResponse")]
 #[serde(untagged)]
 pub enum PipelineOutput {
-    /// text-classification: for each input its labels, best first. A lone input too is in a list.
+    /// text-classification: for each input its labels, best first; a lone input too is in a list.
     Labels(Vec<Vec<LabelScore>>),
-    /// text-classification with `return_all_scores`: the labels of a lone pair, or the best label of each input.
+    /// text-classification with `return_all_scores`: if true, all labels of a lone pair; if false, the best label of each input.
     LabelList(Vec<LabelScore>),
     /// text-classification with `return_all_scores: false`: the best label of a lone pair.
     Label(LabelScore),
-    /// token-classification of one text.
+    /// token-classification: the entities of a text.
     Entities(Vec<PipelineEntity>),
-    /// token-classification of a list of texts.
+    /// token-classification of a list of texts: the entities of each.
     EntityLists(Vec<Vec<PipelineEntity>>),
-    /// question-answering of one question.
+    /// question-answering: the answer to a question, or answers where there is not exactly one.
     Answers(PipelineAnswers),
-    /// question-answering of several.
+    /// question-answering of several questions: for each the answer or answers.
     AnswerLists(Vec<PipelineAnswers>),
 }
 
 /// A token or a group of tokens with a label.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PipelineEntity {
-    /// What it is.
     #[serde(flatten)]
     pub label: EntityLabel,
-    /// How sure the model is, 0 to 1.
+    /// How sure the model is.
+    #[schemars(range(min = 0, max = 1))]
     pub score: f32,
-    /// The vocabulary's piece of a token, the tokenizer's rendering of a group: the model's view of the text, not the text.
+    /// What the tokenizer makes of the text: the model's view of it, not the text.
     pub word: String,
     /// Where it starts in the text, in code points.
     pub start: usize,
@@ -41,37 +43,37 @@ pub struct PipelineEntity {
 }
 
 /// What an entity is, and of what kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EntityLabel {
-    /// A token, under strategy none.
+    /// A token, with the strategy none.
     Token {
-        /// Its whole label (`B-NP`).
+        /// Its whole label: `B-NP`.
         entity: String,
         /// Its position in its sequence, where `[CLS]` is 0.
         index: usize,
     },
-    /// Neighbours of one label.
+    /// A group of tokens, with other strategies.
     Group {
-        /// Their label without prefix (`NP`).
+        /// Its label without prefix: `NP`.
         entity_group: String,
     },
 }
 
-/// What one question is answered with: exactly one answer stands by itself, others in a list.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// What one question is answered with: exactly one answer stands by itself, others in a list, best first.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(transform = exclusive)]
 #[serde(untagged)]
 pub enum PipelineAnswers {
-    /// The only one.
     One(PipelineAnswer),
-    /// Best first.
     Several(Vec<PipelineAnswer>),
 }
 
 /// One answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PipelineAnswer {
-    /// The product of two probabilities; of an answer that was found several times, the sum of them.
+    /// The product of two probabilities; of an answer that several windows gave, the sum of these, which may exceed 1.
+    #[schemars(range(min = 0))]
     pub score: f64,
     /// Where it starts in the context, in code points.
     pub start: usize,
@@ -79,4 +81,11 @@ pub struct PipelineAnswer {
     pub end: usize,
     /// That stretch of the context; empty for no answer.
     pub answer: String,
+}
+
+/// Says that a value is of one variant at most.
+fn exclusive(schema: &mut Schema) {
+    if let Some(variants) = schema.remove("anyOf") {
+        schema.insert("oneOf".to_owned(), variants);
+    }
 }

@@ -1,8 +1,10 @@
 //! Parameters that pipelines share: how they are read, and which are ignored or refused.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{StrDeserializer, StringDeserializer};
 use serde::de::{DeserializeOwned, Error, IntoDeserializer, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -82,8 +84,23 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Switch<T> {
     }
 }
 
-/// The tokenizer's names of what it cuts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+impl<T: JsonSchema> JsonSchema for Switch<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}Switch", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [bool::json_schema(generator), T::json_schema(generator)]})
+    }
+}
+
+/// Which text of an input a tokenizer cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Truncation {
     LongestFirst,
@@ -92,8 +109,9 @@ pub(super) enum Truncation {
     DoNotTruncate,
 }
 
-/// How far a tokenizer fills inputs up. Here each is as long as it is, which changes no answer: what is filled up is masked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// How far a tokenizer pads inputs. This server does not pad, which changes no answer: padding is masked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Padding {
     Longest,
@@ -101,7 +119,8 @@ pub(super) enum Padding {
     DoNotPad,
 }
 
-/// A name in upper, lower or mixed case, as transformers takes those of its enums.
+/// A name in upper, lower or mixed case, as transformers takes those of its enums. Fields that are read by this have
+/// `x-any-case` in their schema.
 pub(super) fn any_case<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -33,36 +34,48 @@ const DEFAULT_ANSWER_TOKENS: usize = 15;
 /// `[CLS] question [SEP] context [SEP]`.
 const SPECIAL_TOKENS: usize = 3;
 
-#[derive(Default, Deserialize)]
+/// Parameters of question-answering.
+#[derive(Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
-    /// How many answers, best first; 1 if absent.
+pub struct Parameters {
+    /// How many answers, best first.
+    #[schemars(extend("maximum" = MAX_TOP_K, "default" = 1))]
     top_k: Option<Count<1>>,
-    /// Its older name, which counts where `top_k` is absent.
+    /// The older name of `top_k`; it counts where that is absent.
+    #[schemars(extend("maximum" = MAX_TOP_K))]
     topk: Option<Count<1>>,
-    /// Tokens of the context that neighbouring windows share.
+    /// Tokens of a long context that neighbouring windows share, fewer than the question leaves of a window.
+    #[schemars(extend("default" = DEFAULT_STRIDE))]
     doc_stride: Option<Count<0>>,
-    /// Longest answer in tokens.
+    /// The longest answer, in tokens.
+    #[schemars(extend("default" = DEFAULT_ANSWER_TOKENS))]
     max_answer_len: Option<Count<1>>,
-    /// Longest window in tokens, with the question and special tokens.
+    /// The longest window in tokens, with the question; no longer than what the model reads.
+    #[schemars(extend("default" = WINDOW_TOKENS))]
     max_seq_len: Option<Count<1>>,
     /// Of no effect, as with transformers' fast tokenizers: questions are not cut.
     #[serde(rename = "max_question_len")]
     _max_question_len: Option<Count<1>>,
     /// Whether no answer joins the list, as an empty one.
+    #[schemars(extend("default" = false))]
     handle_impossible_answer: Option<bool>,
-    /// Whether answers are whole words; true if absent.
+    /// Whether answers are whole words.
+    #[schemars(extend("default" = true))]
     align_to_words: Option<bool>,
+    /// Of no effect on an answer: what is filled up is masked.
     #[serde(rename = "padding")]
     _padding: Option<Switch<Padding>>,
-    /// Of no effect, as with transformers, which reads long contexts in windows.
+    /// Of no effect, as with transformers: long contexts are read in windows.
     #[serde(rename = "truncation")]
     _truncation: Option<Switch<Truncation>>,
     /// Of no effect, as with transformers: a window's length is `max_seq_len`.
     #[serde(rename = "max_length")]
     _max_length: Option<Count<1>>,
+    /// Of no effect: the server decides what runs together.
     #[serde(rename = "batch_size")]
     _batch_size: Option<BatchSize>,
+    /// Of no effect: the server decides what runs together.
     #[serde(rename = "num_workers")]
     _num_workers: Option<NumWorkers>,
 }

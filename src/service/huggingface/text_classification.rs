@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -20,27 +21,39 @@ use crate::heads::classify::default_function;
 use crate::inference::Sequence;
 use crate::registry::LoadedModel;
 
-#[derive(Default, Deserialize)]
+/// Parameters of text-classification.
+#[derive(Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
-    /// How many labels, best first; all if absent.
+pub struct Parameters {
+    /// How many labels, best first; all where it is absent.
+    #[schemars(with = "Option<Count<1>>")]
     #[serde(default, deserialize_with = "top_k")]
     top_k: Option<TopK>,
+    /// How logits become scores, in any case of letters; where it is absent, the model decides.
+    #[schemars(extend("x-any-case" = true))]
     #[serde(default, deserialize_with = "any_case")]
     function_to_apply: Option<ScoreFunction>,
-    /// What `top_k` was before it: all labels, or one. It counts where `top_k` is absent, and has shapes of its own.
+    /// What `top_k` was before it, and counts where that is absent: all labels in the order of the model's outputs, or the best
+    /// one. The answer then has the shape that transformers gives it.
     return_all_scores: Option<bool>,
-    /// Whether an input beyond the limit is cut instead of refused, and which of its texts.
+    /// Whether an input that is longer than the limit is cut, and not refused, and which of its texts.
     truncation: Option<Switch<Truncation>>,
-    /// The limit in tokens, special ones included: the model's if absent.
+    /// The limit in tokens, special ones included, where it is lower than the model's. Inputs are then cut, unless `truncation`
+    /// or `padding` says otherwise.
     max_length: Option<Count<3>>,
+    /// Of no effect on an answer: what is filled up is masked.
     padding: Option<Switch<Padding>>,
+    /// Of no effect on an answer: what is filled up is masked.
     #[serde(rename = "pad_to_multiple_of")]
     _pad_to_multiple_of: Option<Count<1>>,
+    /// Of no effect.
     #[serde(rename = "verbose")]
     _verbose: Option<bool>,
+    /// Of no effect: the server decides what runs together.
     #[serde(rename = "batch_size")]
     _batch_size: Option<BatchSize>,
+    /// Of no effect: the server decides what runs together.
     #[serde(rename = "num_workers")]
     _num_workers: Option<NumWorkers>,
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,24 +26,35 @@ use crate::text::sequence::single;
 use crate::text::windows::{self, Window};
 use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 
-#[derive(Default, Deserialize)]
+/// Parameters of token-classification.
+#[derive(Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub struct Parameters {
+    /// How tokens become groups, in any case of letters.
+    #[schemars(extend("x-any-case" = true, "default" = Aggregation::None))]
     #[serde(default, deserialize_with = "any_case")]
     aggregation_strategy: Option<Aggregation>,
-    /// `O` if absent.
+    /// Labels to leave out.
+    #[schemars(extend("default" = IGNORED_LABELS))]
     ignore_labels: Option<Vec<String>>,
-    /// Tokens that neighbouring windows share; each window is then tagged by itself.
+    /// Tokens that the windows of a long text share, fewer than a window has; each window is then tagged by itself. Not beside
+    /// the strategy `none`.
     stride: Option<Count<0>>,
-    /// What `aggregation_strategy` was before it, and goes before it still.
+    /// What `aggregation_strategy` was before it, and goes before it: `simple` where it is true, else `none`.
     grouped_entities: Option<bool>,
+    /// With `grouped_entities` the strategy `first`; without it `none`.
     ignore_subwords: Option<bool>,
-    /// Whether texts come as lists of words.
+    /// Whether texts come as lists of words. A lone list too is then answered by a list of one.
+    #[schemars(extend("default" = false))]
     is_split_into_words: Option<bool>,
-    /// What stands between such words in the text that offsets are of; a space if absent.
+    /// What stands between such words in the text that offsets are of.
+    #[schemars(extend("default" = " "))]
     delimiter: Option<String>,
+    /// Of no effect: the server decides what runs together.
     #[serde(rename = "batch_size")]
     _batch_size: Option<BatchSize>,
+    /// Of no effect: the server decides what runs together.
     #[serde(rename = "num_workers")]
     _num_workers: Option<NumWorkers>,
 }

@@ -1,8 +1,10 @@
 //! Metadata and configuration of the server and its models.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::names::{self, Row};
+use super::tensor::Datatype;
 use crate::error::ServiceError;
 use crate::model_folder::Address;
 use crate::numbers::signed;
@@ -14,9 +16,10 @@ const PLATFORM: &str = "onnx_onnxv1";
 const BACKEND: &str = "onnxruntime";
 
 /// The server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ServerMetadata {
-    /// `electra`
+    /// What it is.
+    #[schemars(extend("const" = "electra"))]
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
@@ -25,64 +28,74 @@ pub struct ServerMetadata {
 }
 
 /// A model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ModelMetadata {
     /// Its name, never an alias.
     pub name: String,
-    /// The versions that can be asked, the lowest first; the one alone that was asked for.
+    /// The versions that can be asked, the lowest first, or the one that was asked for.
     pub versions: Vec<String>,
-    /// `onnx_onnxv1`
+    /// How the protocol names a runtime of ONNX graphs.
+    #[schemars(extend("const" = PLATFORM))]
     pub platform: &'static str,
-    /// What it takes: texts first, then token ids. A request sends one or the other.
+    /// Texts first, then token ids. A request sends one or the other.
     pub inputs: Vec<TensorMetadata>,
-    /// What it gives: decoded results first, which answer texts, then logits, which answer token ids.
+    /// Results, which answer texts, then logits, which answer token ids.
     pub outputs: Vec<TensorMetadata>,
 }
 
 /// A tensor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TensorMetadata {
     /// Its name.
     pub name: &'static str,
-    /// Its elements, as the protocol spells them.
+    /// The type of its elements.
+    #[schemars(with = "Datatype")]
     pub datatype: &'static str,
     /// Its dimensions, the batch first; -1 where any length will do.
+    #[schemars(inner(range(min = -1)))]
     pub shape: Vec<i64>,
 }
 
 /// A model's configuration, as Triton shapes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ModelConfig")]
 pub struct TritonConfig {
     /// Its name.
     pub name: String,
-    /// `onnx_onnxv1`
+    /// How the protocol names a runtime of ONNX graphs.
+    #[schemars(extend("const" = PLATFORM))]
     pub platform: &'static str,
-    /// `onnxruntime`
+    /// How Triton names it.
+    #[schemars(extend("const" = BACKEND))]
     pub backend: &'static str,
     /// Most inputs of a request.
+    #[schemars(range(min = 0))]
     pub max_batch_size: i64,
     /// What it takes.
     pub input: Vec<ConfigTensor>,
     /// What it gives.
     pub output: Vec<ConfigTensor>,
-    /// Present: requests are batched together.
+    /// There, since requests are batched together.
     pub dynamic_batching: DynamicBatching,
 }
 
 /// How requests are batched; there is nothing to set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct DynamicBatching {}
 
 /// A tensor of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ConfigTensor {
     /// Its name.
     pub name: &'static str,
-    /// Its elements: `TYPE_STRING`.
+    /// The type of its elements: `TYPE_STRING`.
     pub data_type: &'static str,
     /// Its dimensions without the batch's.
+    #[schemars(inner(range(min = -1)))]
     pub dims: Vec<i64>,
-    /// Whether a request can do without it.
+    /// There where a request can do without it.
+    #[schemars(extend("const" = true))]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
 }

@@ -1,5 +1,6 @@
 //! The model repository extension: the index, and the parameters of load and unload requests.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::parameters::{self, Parameters};
@@ -8,8 +9,8 @@ use crate::quote::quoted;
 use crate::registry::ModelState;
 use crate::service::Service;
 
-/// One version of a model in the index.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// One version of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IndexEntry {
     /// The model.
     pub name: String,
@@ -17,12 +18,13 @@ pub struct IndexEntry {
     pub version: String,
     /// Whether it can be asked.
     pub state: IndexState,
-    /// Why it can't, or why its files as they are now could not be loaded; empty where nothing is wrong.
+    /// Why it can't, or why its files as they are now could not be loaded; else empty.
     pub reason: String,
 }
 
 /// Whether a version can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum IndexState {
     /// Yes.

@@ -1,5 +1,6 @@
 //! Statistics of models since they were loaded.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::ServiceError;
@@ -9,14 +10,16 @@ use crate::service::Service;
 use crate::telemetry::statistics::StatisticsSnapshot;
 
 /// The figures of some models.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Statistics")]
 pub struct StatisticsReport {
-    /// Each loaded version's, by name and then by version.
+    /// Each loaded version's, by name, then by version.
     pub model_stats: Vec<ModelStatisticsReport>,
 }
 
-/// The figures of one loaded version, of all requests to it whichever way they came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The figures of one loaded version, for all requests to it over any route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ModelStatistics")]
 pub struct ModelStatisticsReport {
     /// The model.
     pub name: String,

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
+
 use crate::error::ServiceError;
 use crate::quote::{quoted, quoted_numbers};
 
 /// The element types of tensors that this server takes and gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(inline, rename_all = "UPPERCASE")]
 pub enum Datatype {
     /// `BOOL`: a byte each, 0 or 1.
     Bool,

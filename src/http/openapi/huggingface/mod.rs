@@ -1,13 +1,12 @@
 //! Hugging Face's routes in the document.
 
-mod answers;
 mod requests;
 
 use serde_json::{Value, json};
 
 use super::operation::{Example, Operation, example};
 use super::tags::HUGGING_FACE;
-use crate::limits::Limits;
+use crate::service::huggingface::{EndpointInfo, PipelineOutput};
 
 /// POST /models/{name}, GET /models/{name}/health, /models/{name}/info.
 pub fn operations() -> Vec<Operation> {
@@ -155,9 +154,7 @@ fn info() -> Value {
     })
 }
 
-/// The schemas of requests and answers, by their names.
-pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
-    let mut schemas = requests::schemas(limits);
-    schemas.extend(answers::schemas());
-    schemas
-}
+pub use requests::schemas;
+
+/// What is derived of answers.
+pub type Answers = (PipelineOutput, EndpointInfo);

@@ -1,14 +1,18 @@
 //! The Open Inference Protocol in the document: the routes below /v2.
 
-mod metadata;
+mod examples;
 mod repository;
-mod statistics;
 mod tensors;
 
 use serde_json::{Value, json};
 
 use super::operation::{Example, Operation, example};
 use super::tags::INFERENCE;
+use crate::http::oip::{Done, Live, ModelReady, Ready};
+use crate::limits::Limits;
+use crate::service::oip::{
+    IndexEntry, ModelConfig, ModelMetadata, ServerMetadata, StatisticsReport,
+};
 
 /// Everything below /v2.
 pub fn operations() -> Vec<Operation> {
@@ -27,15 +31,22 @@ pub fn operations() -> Vec<Operation> {
     .collect()
 }
 
-/// The schemas of requests and answers, by their names.
-pub fn schemas() -> Vec<(&'static str, Value)> {
-    [
-        tensors::schemas(),
-        metadata::schemas(),
-        statistics::schemas(),
-        repository::schemas(),
-    ]
-    .concat()
+/// What is derived of answers.
+pub type Answers = (
+    ServerMetadata,
+    Live,
+    Ready,
+    ModelMetadata,
+    ModelReady,
+    ModelConfig,
+    StatisticsReport,
+    IndexEntry,
+    Done,
+);
+
+/// The schemas that are made by hand, by their names.
+pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
+    [tensors::schemas(limits), repository::schemas()].concat()
 }
 
 fn of_server() -> Vec<Operation> {
@@ -48,7 +59,7 @@ fn of_server() -> Vec<Operation> {
             .answers(
                 "The server.",
                 "ServerMetadata",
-                vec![example("server", "A server", metadata::server())],
+                vec![example("server", "A server", examples::server())],
             )
             .fails_with(&[]),
         Operation::get("/v2/health/live", "serverLive", INFERENCE)
@@ -81,7 +92,7 @@ fn of_server() -> Vec<Operation> {
             .answers(
                 "The figures.",
                 "Statistics",
-                vec![example("one", "One model", statistics::figures())],
+                vec![example("one", "One model", examples::figures())],
             )
             .fails_with(&[]),
     ]
@@ -106,7 +117,7 @@ const OF_MODEL: [OfModel; 4] = [
         description: "Its tensors by both ways of asking: texts first, then token ids.",
         answer: "The model.",
         schema: "ModelMetadata",
-        example: metadata::model,
+        example: examples::model,
     },
     OfModel {
         paths: [
@@ -118,7 +129,7 @@ const OF_MODEL: [OfModel; 4] = [
         description: "The error says why it can't.",
         answer: "It can.",
         schema: "ModelReady",
-        example: metadata::ready,
+        example: examples::ready,
     },
     OfModel {
         paths: [
@@ -130,7 +141,7 @@ const OF_MODEL: [OfModel; 4] = [
         description: "Its configuration, as Triton shapes it.",
         answer: "The configuration.",
         schema: "ModelConfig",
-        example: metadata::config,
+        example: examples::config,
     },
     OfModel {
         paths: [
@@ -142,7 +153,7 @@ const OF_MODEL: [OfModel; 4] = [
         description: "Those of its loaded versions, whichever routes were asked, since each was loaded.",
         answer: "The figures.",
         schema: "Statistics",
-        example: statistics::figures,
+        example: examples::figures,
     },
 ];
 

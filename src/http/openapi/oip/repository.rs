@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::http::openapi::operation::{Operation, example};
-use crate::http::openapi::schema::{answer, list, one_of_names, reference, request, string, with};
+use crate::http::openapi::schema::{list, reference, request, with};
 use crate::http::openapi::tags::MODELS;
 
 /// What a request with a body that may be left out can end in, whatever it asks for.
@@ -75,26 +75,8 @@ fn control(verb: &str) -> Operation {
         )
 }
 
-/// The schemas of requests and answers, by their names.
+/// The schemas that are made by hand, by their names.
 pub fn schemas() -> Vec<(&'static str, Value)> {
-    let index = request("Which versions to list.").optional(
-        "ready",
-        json!({"type": "boolean", "default": false}),
-        "Whether to list those alone that can be asked.",
-    );
-    let entry = answer("One version of a model.")
-        .required("name", string(), "The model.")
-        .required("version", string(), "The version.")
-        .required(
-            "state",
-            one_of_names(&["READY", "LOADING", "UNAVAILABLE"]),
-            "Whether it can be asked.",
-        )
-        .required(
-            "reason",
-            string(),
-            "Why it can't, or why its files as they are now could not be loaded; else empty.",
-        );
     let nothing = request("Nothing.");
     let load = request("What loading is told.").optional(
         "parameters",
@@ -112,7 +94,6 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         "What Triton's clients send.",
     );
     vec![
-        ("IndexRequest", index.into()),
         (
             "Index",
             with(
@@ -121,12 +102,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
                 "Each version of each model.",
             ),
         ),
-        ("IndexEntry", entry.into()),
         ("LoadRequest", load.into()),
         ("UnloadRequest", unload.into()),
-        (
-            "Done",
-            answer("An answer that says nothing but that it was done.").into(),
-        ),
     ]
 }

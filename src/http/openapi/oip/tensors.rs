@@ -3,23 +3,23 @@
 use serde_json::{Value, json};
 
 use crate::heads::qa_bounds::WINDOW_TOKENS;
+use crate::http::openapi::derived::part;
 use crate::http::openapi::schema::{
     Object, answer, list, one_of_names, reference, request, string, with,
 };
-
-/// The element types of tensors.
-pub const DATATYPES: &[&str] = &["BOOL", "INT32", "INT64", "FP32", "BYTES"];
+use crate::limits::Limits;
+use crate::service::oip::Datatype;
 
 /// The schemas of requests and answers, by their names.
-pub fn schemas() -> Vec<(&'static str, Value)> {
+pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
     vec![
         ("InferRequest", infer_request().into()),
-        ("InferInput", infer_input().into()),
+        ("InferInput", infer_input(limits).into()),
         ("InferRequestedOutput", requested_output().into()),
         ("InferParameters", parameters().into()),
         ("TensorData", tensor_data()),
         ("InferResponse", infer_response().into()),
-        ("InferOutput", infer_output().into()),
+        ("InferOutput", infer_output(limits).into()),
     ]
 }
 
@@ -49,13 +49,13 @@ fn infer_request() -> Object {
         .optional("model_version", string(), "What the path says, or nothing.")
 }
 
-fn infer_input() -> Object {
+fn infer_input(limits: &Limits) -> Object {
     let parameters = ignoring_others(request("How it is sent. Others are ignored.").optional(
         "binary_data_size",
         json!({"type": ["integer", "string"], "minimum": 0}),
         "Its bytes behind the JSON; then it has no `data`.",
     ));
-    tensor(request("A tensor that is sent."))
+    tensor(request("A tensor that is sent."), limits)
         .optional(
             "data",
             reference("TensorData"),
@@ -145,14 +145,14 @@ fn infer_response() -> Object {
         )
 }
 
-fn infer_output() -> Object {
+fn infer_output(limits: &Limits) -> Object {
     let parameters = answer("How it is sent.").required(
         "binary_data_size",
         json!({"type": "integer", "minimum": 0}),
         "Its bytes behind the JSON.",
     );
     let data = list(json!({"type": ["boolean", "number", "string"]}));
-    tensor(answer("A tensor that is answered."))
+    tensor(answer("A tensor that is answered."), limits)
         .present(
             "data",
             data,
@@ -161,12 +161,12 @@ fn infer_output() -> Object {
         .present("parameters", parameters.into(), "There where it is binary.")
 }
 
-fn tensor(object: Object) -> Object {
+fn tensor(object: Object, limits: &Limits) -> Object {
     object
         .required("name", string(), "Its name.")
         .required(
             "datatype",
-            one_of_names(DATATYPES),
+            part::<Datatype>(limits),
             "The type of its elements.",
         )
         .required(

@@ -205,7 +205,10 @@ fn qa() -> Operation {
     )
 }
 
-/// The schemas of requests and answers, by their names.
+pub use answers::Answers;
+pub use requests::Requests;
+
+/// The schemas that are made by hand, by their names.
 pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
     let mut schemas = requests::schemas(limits);
     schemas.extend(answers::schemas());
