@@ -275,7 +275,10 @@ mod tests {
         results.push(tagging(&vec!["a"; 4096]));
         let refusal = tensors(&results, &["label"]).unwrap_err();
         assert_eq!(refusal.code(), "invalid_value");
-        assert!(refusal.to_string().contains("`result` alone"), "{refusal}");
+        assert!(
+            refusal.to_string().contains("only the output `result`"),
+            "{refusal}"
+        );
         assert!(tensors(&results, &[RESULT]).is_ok());
     }
 

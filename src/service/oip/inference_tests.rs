@@ -284,7 +284,7 @@ async fn unusable_texts_are_refused() {
         Task::Qa,
         request(uneven, &[], json!({})),
         "invalid_value",
-        "`question` 1",
+        "`question` has 1",
     )
     .await;
     let long = request(

@@ -11,7 +11,7 @@ use super::tags::INFERENCE;
 use crate::http::oip::{Done, Live, ModelReady, Ready};
 use crate::limits::Limits;
 use crate::service::oip::{
-    IndexEntry, ModelConfig, ModelMetadata, ServerMetadata, StatisticsReport,
+    IndexEntry, ModelMetadata, ServerMetadata, StatisticsReport, TritonConfig,
 };
 
 /// Everything below /v2.
@@ -38,7 +38,7 @@ pub type Answers = (
     Ready,
     ModelMetadata,
     ModelReady,
-    ModelConfig,
+    TritonConfig,
     StatisticsReport,
     IndexEntry,
     Done,
