@@ -308,5 +308,4 @@ async fn failure(failed: oneshot::Receiver<DeviceFailure>) -> RunError {
 }
 
 #[cfg(test)]
-#[path = "app_tests.rs"]
 mod tests;

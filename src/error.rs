@@ -404,5 +404,4 @@ fn named(names: &[String]) -> String {
 }
 
 #[cfg(test)]
-#[path = "error_tests.rs"]
 mod tests;

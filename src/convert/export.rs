@@ -266,5 +266,4 @@ fn unwritable(path: &Path, error: std::io::Error) -> ExportError {
 }
 
 #[cfg(test)]
-#[path = "export_tests.rs"]
 mod tests;

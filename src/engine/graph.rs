@@ -280,5 +280,4 @@ fn resolve(runtime: &Runtime, device: Device, precision: Precision) -> Result<De
 }
 
 #[cfg(test)]
-#[path = "graph_tests.rs"]
 mod tests;

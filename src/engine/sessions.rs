@@ -284,5 +284,4 @@ fn load_error(path: &Path, error: &dyn std::fmt::Display) -> EngineError {
 }
 
 #[cfg(test)]
-#[path = "sessions_tests.rs"]
 mod tests;

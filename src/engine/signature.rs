@@ -289,5 +289,4 @@ fn fixed(size: i64) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[path = "signature_tests.rs"]
 mod tests;

@@ -406,5 +406,4 @@ fn tags_of(words: &[Range<usize>], scored: &ScoredText, labels: &[String]) -> Ve
 }
 
 #[cfg(test)]
-#[path = "run_tests.rs"]
 mod tests;

@@ -214,5 +214,4 @@ fn without_trunk(checkpoint: &Checkpoint) -> ExportError {
 }
 
 #[cfg(test)]
-#[path = "head_tests.rs"]
 mod tests;

@@ -247,5 +247,4 @@ fn narrow(value: f64) -> f32 {
 }
 
 #[cfg(test)]
-#[path = "qa_tests.rs"]
 mod tests;

@@ -197,5 +197,4 @@ fn span(tokens: &[TaggedToken]) -> Range<usize> {
 }
 
 #[cfg(test)]
-#[path = "tag_tests.rs"]
 mod tests;

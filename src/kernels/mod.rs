@@ -29,5 +29,4 @@ pub use product::Product;
 pub use quantize::quantize_signed;
 
 #[cfg(test)]
-#[path = "kernels_tests.rs"]
 mod tests;

@@ -265,5 +265,4 @@ fn resolve<'m>(
 }
 
 #[cfg(test)]
-#[path = "list_tests.rs"]
 mod tests;

@@ -417,5 +417,4 @@ fn is_false(truth: &bool) -> bool {
 }
 
 #[cfg(test)]
-#[path = "classify_tests.rs"]
 mod tests;

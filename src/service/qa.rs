@@ -381,5 +381,4 @@ fn whole_words(context: &TokenizedText, span: Range<usize>) -> Range<usize> {
 }
 
 #[cfg(test)]
-#[path = "qa_tests.rs"]
 mod tests;

@@ -352,8 +352,6 @@ fn whole_characters(text: &str, bytes: Range<usize>) -> Range<usize> {
 }
 
 #[cfg(test)]
-#[path = "golden_tests.rs"]
 mod golden_tests;
 #[cfg(test)]
-#[path = "tokenizer_tests.rs"]
 mod tests;

@@ -13,5 +13,4 @@ mod quantization;
 pub use domain::{domain, register_domain};
 
 #[cfg(test)]
-#[path = "operators_tests.rs"]
 mod tests;

@@ -410,5 +410,4 @@ fn is_cola(first: &[Cow<'_, str>]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "columns_tests.rs"]
 mod tests;

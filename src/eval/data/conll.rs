@@ -83,5 +83,4 @@ fn check_words(layout: &TagLayout<'_>, sentences: &[TaggedSentence]) -> Result<(
 }
 
 #[cfg(test)]
-#[path = "conll_tests.rs"]
 mod tests;

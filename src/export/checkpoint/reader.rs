@@ -240,5 +240,4 @@ fn refuse_pointer(mut file: &File) -> Result<(), WeightsError> {
 }
 
 #[cfg(test)]
-#[path = "checkpoint_tests.rs"]
 mod tests;

@@ -378,5 +378,4 @@ fn model(
 }
 
 #[cfg(test)]
-#[path = "products_tests.rs"]
 mod tests;

@@ -151,5 +151,4 @@ fn tensor(index: usize, input: InputJson, binary: &mut &[u8]) -> Result<Tensor, 
 }
 
 #[cfg(test)]
-#[path = "body_tests.rs"]
 mod tests;

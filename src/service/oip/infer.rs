@@ -84,5 +84,4 @@ impl Operation for InferRequest {
 }
 
 #[cfg(test)]
-#[path = "inference_tests.rs"]
 mod tests;

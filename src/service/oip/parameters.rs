@@ -459,5 +459,4 @@ impl<'de> Deserialize<'de> for ParameterValue {
 }
 
 #[cfg(test)]
-#[path = "parameters_tests.rs"]
 mod tests;

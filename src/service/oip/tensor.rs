@@ -343,5 +343,4 @@ impl FromStr for Datatype {
 }
 
 #[cfg(test)]
-#[path = "tensor_tests.rs"]
 mod tests;

@@ -21,5 +21,4 @@ pub fn tensors(mut file: &File) -> Result<Tensors, WeightsError> {
 }
 
 #[cfg(test)]
-#[path = "torch_tests.rs"]
 mod tests;

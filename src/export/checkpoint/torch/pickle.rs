@@ -554,5 +554,4 @@ fn integer(bytes: &[u8]) -> PickleValue<'_> {
 }
 
 #[cfg(test)]
-#[path = "pickle_tests.rs"]
 mod tests;

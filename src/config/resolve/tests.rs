@@ -1,0 +1,163 @@
+//! Tests of [`super`].
+
+use super::*;
+
+fn arguments(settings: &[(&'static str, &str)]) -> SettingArguments {
+    SettingArguments {
+        config: None,
+        settings: settings
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect(),
+    }
+}
+
+fn resolved(
+    flags: &[(&'static str, &str)],
+    environment: &[(&str, &str)],
+    file: Option<&str>,
+) -> Result<Config, Vec<(String, String)>> {
+    let look_up = |name: &str| {
+        environment
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| (*value).to_owned())
+    };
+    resolve(
+        &arguments(flags),
+        look_up,
+        file.map(|text| ("electra.toml", text)),
+    )
+    .map_err(|error| {
+        error
+            .mistakes
+            .into_iter()
+            .map(|mistake| (mistake.source, mistake.reason))
+            .collect()
+    })
+}
+
+#[test]
+fn nothing_given_is_the_defaults_the_help_text_shows() {
+    let config = resolved(&[], &[], None).unwrap();
+    let shown: Vec<(&'static str, &str)> = SETTINGS
+        .iter()
+        .filter(|setting| {
+            let not_values = ["model", "onnxruntime_library", "workers", "batch_tokens"];
+            !not_values.contains(&setting.key)
+        })
+        .map(|setting| (setting.key, setting.default))
+        .collect();
+    assert_eq!(resolved(&shown, &[], None).unwrap(), config);
+    assert_eq!(config.batch_tokens, None);
+    assert_eq!(
+        config.workers,
+        std::thread::available_parallelism().unwrap()
+    );
+}
+
+#[test]
+fn flags_are_named_like_their_keys() {
+    for setting in SETTINGS {
+        assert_eq!(setting.long, setting.key.replace('_', "-"));
+    }
+}
+
+#[test]
+fn flag_beats_environment_beats_file() {
+    let file = Some("queue_capacity = 1\nworkers = 1\nlog = \"warn\"");
+    let environment = [
+        ("ELECTRA_QUEUE_CAPACITY", "2"),
+        ("ELECTRA_WORKERS", "2"),
+        ("ELECTRA_LOG", ""),
+    ];
+    let config = resolved(&[("queue_capacity", "3")], &environment, file).unwrap();
+    assert_eq!((config.queue_capacity.get(), config.workers.get()), (3, 2));
+    assert_eq!(
+        config.log.filter, "warn",
+        "an empty variable counts as not set"
+    );
+}
+
+#[test]
+fn a_list_may_be_an_array_in_the_file() {
+    let config = resolved(&[], &[], Some("model = [\"a/b\", \"c@v1\"]")).unwrap();
+    let names: Vec<String> = config.model.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["a/b", "c@v1"]);
+    let config = resolved(&[], &[("ELECTRA_MODEL", "a/b,c")], None).unwrap();
+    assert_eq!(config.model.len(), 2);
+}
+
+#[test]
+fn a_wrong_value_that_is_overridden_does_no_harm() {
+    assert_eq!(
+        resolved(&[("workers", "2")], &[("ELECTRA_WORKERS", "many")], None)
+            .unwrap()
+            .workers
+            .get(),
+        2
+    );
+}
+
+#[test]
+fn every_mistake_is_reported_with_its_source() {
+    let mistakes = resolved(
+        &[("workers", "0")],
+        &[("ELECTRA_DEVICE", "gpu"), ("ELECTRA_HTTP", "8080")],
+        Some("queue_capcity = 5\nmax_inputs = [1]\nbatch_tokens = -3"),
+    )
+    .unwrap_err();
+    let mut sources: Vec<&str> = mistakes.iter().map(|(source, _)| source.as_str()).collect();
+    sources.sort_unstable();
+    assert_eq!(
+        sources,
+        [
+            "--workers",
+            "ELECTRA_DEVICE",
+            "ELECTRA_HTTP",
+            "electra.toml, key batch_tokens",
+            "electra.toml, key max_inputs",
+            "electra.toml, key queue_capcity",
+        ]
+    );
+    let unknown = &mistakes
+        .iter()
+        .find(|(source, _)| source.ends_with("capcity"))
+        .unwrap()
+        .1;
+    assert!(unknown.contains("`queue_capacity`"), "{unknown}");
+}
+
+#[test]
+fn a_file_that_is_not_toml_does_not_hide_other_mistakes() {
+    let mistakes = resolved(&[("log_format", "xml")], &[], Some("workers = ")).unwrap_err();
+    assert_eq!(mistakes.len(), 2);
+}
+
+#[test]
+fn the_default_time_of_a_request_must_be_allowed() {
+    let mistakes = resolved(&[("max_request_timeout_ms", "1000")], &[], None).unwrap_err();
+    assert_eq!(mistakes[0].0, "--max-request-timeout-ms");
+}
+
+#[test]
+fn grpc_is_off_or_has_an_address_of_its_own() {
+    let grpc = |address: &str| resolved(&[("grpc", address), ("http", ":0")], &[], None);
+    assert_eq!(grpc("off").unwrap().grpc, None);
+    assert_eq!(grpc(":0").unwrap().grpc.as_deref(), Some("0.0.0.0:0"));
+    let mistakes = resolved(&[], &[("ELECTRA_GRPC", ":8080")], None).unwrap_err();
+    assert_eq!(mistakes[0].0, "ELECTRA_GRPC");
+}
+
+#[test]
+fn an_unreadable_file_is_a_mistake_beside_the_others() {
+    let mut arguments = arguments(&[("workers", "x")]);
+    arguments.config = Some("no/such/file.toml".to_owned());
+    let error = load(&arguments, |_| None).unwrap_err();
+    let sources: Vec<_> = error
+        .mistakes
+        .iter()
+        .map(|mistake| mistake.source.as_str())
+        .collect();
+    assert_eq!(sources, ["--config", "--workers"]);
+}
