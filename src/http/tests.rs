@@ -1,19 +1,20 @@
 //! Tests of the routes with a fake model, without a socket.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio::time::advance;
 use tower::ServiceExt;
 
 use super::{HttpState, router};
 use crate::limits::{Limits, Timeouts};
-use crate::service::testing::{Fixture, fail, loading_service};
+use crate::service::testing::{EXECUTOR_SLOTS, Fixture, fail, loading_service};
 use crate::task::Task;
 use crate::testing::{HeldClock, eventually, soon};
 
@@ -280,6 +281,58 @@ async fn a_passed_deadline_is_504_and_runs_nothing() {
         2,
         "the expired request was run"
     );
+}
+
+/// As long as the executor's slots are taken, a large body can't be parsed: a route that parsed it on the connection's thread
+/// would refuse it as invalid JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_route_parses_a_large_body_on_a_connections_thread() {
+    let fixture = Fixture::new(Task::Tag);
+    let state = state(&fixture);
+    let (gate, held) = std::sync::mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let (begun, mut running) = tokio::sync::mpsc::unbounded_channel();
+    let mut holders = Vec::new();
+    for _ in 0..EXECUTOR_SLOTS {
+        let (service, held, begun) = (fixture.service.clone(), Arc::clone(&held), begun.clone());
+        let hold = move || {
+            begun.send(()).unwrap();
+            // Ends once the gate is dropped.
+            held.lock().unwrap().recv().unwrap_err();
+        };
+        let far = Instant::now() + Duration::from_hours(1);
+        holders.push(tokio::spawn(async move {
+            service.executor().run(usize::MAX, far, hold).await
+        }));
+    }
+    for _ in 0..EXECUTOR_SLOTS {
+        soon("a held slot", running.recv()).await;
+    }
+    let large = format!("{{\"text\": \"{}", "a".repeat(100_000));
+    let posted: Vec<_> = super::routes::routes()
+        .into_iter()
+        .filter(|route| route.method == "POST")
+        .map(|route| {
+            route
+                .path
+                .replace("{name}", "model")
+                .replace("{version}", "1")
+        })
+        .collect();
+    assert!(posted.len() > 8, "{posted:?}");
+    for path in posted {
+        let request = with(post(&path, large.clone()), "x-request-timeout-ms", "20");
+        let read = send(&state, request).await;
+        assert_eq!(read.status, 504, "{path}: {}", read.text);
+    }
+    drop(gate);
+    for holder in holders {
+        soon("a slot that is let go", holder)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    refused(&state, post("/tag", large), 400, "invalid_json").await;
 }
 
 #[tokio::test(start_paused = true)]

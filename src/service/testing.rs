@@ -36,6 +36,9 @@ pub const FAKE: u32 = 8;
 pub const GOOD: u32 = 9;
 pub const ANSWER: u32 = 11;
 
+/// Large computations that the service of a fixture runs at a time.
+pub const EXECUTOR_SLOTS: usize = 2;
+
 /// Longest sequence that the model accepts.
 pub const MAX_TOKENS: usize = 12;
 
@@ -167,7 +170,7 @@ impl Fixture {
         registry.mark_loaded(&found.versions[0], Arc::new(loaded));
         let (control, _) = Control::new();
         Self {
-            service: Service::new(registry, control, limits, Executor::new(2)),
+            service: Service::new(registry, control, limits, Executor::new(EXECUTOR_SLOTS)),
             model,
             metrics,
             scheduler,

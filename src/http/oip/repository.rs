@@ -37,7 +37,7 @@ pub async fn index(
     State(http): State<HttpState>,
     received: Received<JsonOrBinary>,
 ) -> Result<Json<Vec<IndexEntry>>, ServiceError> {
-    let request: IndexRequest = optional(&received)?;
+    let request: IndexRequest = optional(&http, received).await?;
     let only_ready = request.ready.unwrap_or(false);
     Ok(Json(http.service.repository_index(only_ready)))
 }
@@ -47,7 +47,7 @@ pub async fn load(
     model: Addressed,
     received: Received<JsonOrBinary>,
 ) -> Result<Json<Done>, ServiceError> {
-    let request: ControlRequest = optional(&received)?;
+    let request: ControlRequest = optional(&http, received).await?;
     check_load_parameters(&request.parameters.unwrap_or_default())?;
     http.service.load_model(&model.name).await?;
     Ok(Json(Done {}))
@@ -58,18 +58,23 @@ pub async fn unload(
     model: Addressed,
     received: Received<JsonOrBinary>,
 ) -> Result<Json<Done>, ServiceError> {
-    let request: ControlRequest = optional(&received)?;
+    let request: ControlRequest = optional(&http, received).await?;
     check_unload_parameters(&request.parameters.unwrap_or_default())?;
     http.service.unload_model(&model.name).await?;
     Ok(Json(Done {}))
 }
 
 /// Parses a body that may be empty.
-fn optional<T: Default + DeserializeOwned>(
-    received: &Received<JsonOrBinary>,
+async fn optional<T: Default + DeserializeOwned + Send + 'static>(
+    http: &HttpState,
+    received: Received<JsonOrBinary>,
 ) -> Result<T, ServiceError> {
-    if received.body.is_empty() {
+    let Received { body, context, .. } = received;
+    if body.is_empty() {
         return Ok(T::default());
     }
-    json::parse(&received.body)
+    let bytes = body.len();
+    let parse = move || json::parse(&body);
+    let executor = http.service.executor();
+    executor.run(bytes, context.deadline, parse).await?
 }

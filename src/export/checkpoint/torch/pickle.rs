@@ -316,7 +316,7 @@ impl<'a> Machine<'a> {
             }
             0x93 => match (self.pop()?, self.pop()?) {
                 (PickleValue::Text(name), PickleValue::Text(module)) => {
-                    self.push_global(module, name)?
+                    self.push_global(module, name)?;
                 }
                 _ => {
                     return Err(PickleError::Damaged(
