@@ -1,4 +1,4 @@
-//! Schemas that are derived from types, in the shapes that this document has for those made by hand.
+//! Schemas derived from types, in the same form as the handwritten ones.
 
 use std::mem::take;
 
@@ -10,21 +10,21 @@ use serde_json::{Map, Value, json};
 use super::schema::or_null;
 use crate::limits::Limits;
 
-/// The schemas of requests, each a member of the tuple `T`, and of what they hold, by their names.
+/// Schemas of the request types in the tuple `T` and of the types that they contain, by name.
 pub fn requests<T: JsonSchema>(limits: &Limits) -> Map<String, Value> {
     let mut generator = generator(limits, SchemaSettings::for_deserialize);
     T::json_schema(&mut generator);
     generator.take_definitions(true)
 }
 
-/// The same of answers.
+/// Schemas of the answer types in the tuple `T` and of the types that they contain, by name.
 pub fn answers<T: JsonSchema>(limits: &Limits) -> Map<String, Value> {
     let mut generator = generator(limits, SchemaSettings::for_serialize);
     T::json_schema(&mut generator);
     generator.take_definitions(true)
 }
 
-/// The schema of a part of a request that has no name of its own.
+/// The schema of a part of a request that has no name in the document.
 pub fn part<T: JsonSchema>(limits: &Limits) -> Value {
     let schema = generator(limits, SchemaSettings::for_deserialize).into_root_schema_for::<T>();
     let mut schema = schema.to_value();
@@ -46,10 +46,10 @@ fn generator(limits: &Limits, contract: fn(SchemaSettings) -> SchemaSettings) ->
     settings.with_transform(shapes).into_generator()
 }
 
-/// What this document says otherwise than schemars.
+/// Adapts the output of schemars to this document.
 #[derive(Clone)]
 struct Shapes {
-    /// Whose names stand in schemas where their numbers belong.
+    /// Schemas give limits by name; these are their numbers.
     limits: Limits,
     of_answers: bool,
 }
@@ -60,7 +60,7 @@ impl Transform for Shapes {
         let Some(schema) = schema.as_object_mut() else {
             return;
         };
-        // Of numbers: how many bits Rust has for them.
+        // The width of Rust's number types, such as `uint64`.
         schema.remove("format");
         schema.retain(|keyword, value| keyword != "default" || !value.is_null());
         self.set_limits(schema);
@@ -88,14 +88,14 @@ impl Shapes {
     }
 }
 
-/// Doc comments are wrapped; descriptions are not.
+/// Joins the lines of descriptions, which are wrapped in doc comments.
 fn join_lines(schema: &mut Map<String, Value>) {
     if let Some(Value::String(description)) = schema.get_mut("description") {
         *description = description.replace('\n', " ");
     }
 }
 
-/// An enum without fields is a list of names.
+/// Turns an enum without fields into a list of names.
 fn list_names(schema: &mut Map<String, Value>) {
     let variants = schema.get("oneOf").and_then(Value::as_array);
     let names = variants.and_then(|variants| variants.iter().map(|one| one.get("const")).collect());
@@ -119,7 +119,7 @@ fn merge_null(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Names that may be in any case: those in small letters and in capitals are listed.
+/// Lists names that may be in any case twice: in lower case and in upper case.
 fn list_any_case(schema: &mut Map<String, Value>) {
     if schema.remove("x-any-case").is_none() {
         return;
@@ -132,7 +132,7 @@ fn list_any_case(schema: &mut Map<String, Value>) {
     }
 }
 
-/// An object with a flattened enum is one of several objects, each with the fields of both.
+/// Turns an object with a flattened enum into one of several objects, each with the fields of both.
 fn merge_flattened(schema: &mut Map<String, Value>) {
     if !schema.contains_key("properties") {
         return;
@@ -156,7 +156,7 @@ fn merge_flattened(schema: &mut Map<String, Value>) {
     schema.extend(description.map(|description| ("description".to_owned(), description)));
 }
 
-/// An answer may gain fields in later versions, and a field that may be absent is never null.
+/// Allows unknown fields in answers, which may gain fields in later versions. Fields that may be absent are never null.
 fn open(schema: &mut Map<String, Value>) {
     schema.remove("additionalProperties");
     let required = schema.get("required").cloned().unwrap_or_default();

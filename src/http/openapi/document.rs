@@ -1,9 +1,10 @@
-//! The OpenAPI 3.1 document of all routes, with the limits that this server runs with.
+//! The OpenAPI 3.1 document of all routes, with this server's limits.
 //!
-//! Schemas are derived from the types, whose doc comments are the descriptions. By hand, of `serde_json` values, are routes,
-//! examples and errors, and the schemas that no type has: tensors of the Open Inference Protocol, whose parameters are read by
-//! name; the `inputs` of pipelines, which are read as what the model's task takes; the bodies of load and unload; and the two
-//! shapes of a request to /qa. Tests hold the document to the router, to the errors, and to what the server takes and answers.
+//! Schemas are derived from types, whose doc comments become the descriptions. Routes, examples and errors are written
+//! by hand as `serde_json` values. So are the schemas that no type has: tensors of the Open Inference Protocol, whose
+//! parameters are read by name; the `inputs` of pipelines, which are parsed according to the model's task; the bodies
+//! of load and unload requests; and the two forms of a request to /qa. Tests compare the document with the router, the
+//! errors, and the server's requests and answers.
 
 use serde_json::{Map, Value, json};
 
@@ -16,9 +17,9 @@ use crate::http::oip::IndexRequest;
 use crate::limits::{Limits, Timeouts};
 use crate::service::huggingface::PipelineOptions;
 
-/// The types of requests whose schemas are derived.
+/// Request types with derived schemas.
 type Requests = (tasks::Requests, PipelineOptions, IndexRequest);
-/// Those of answers.
+/// Answer types with derived schemas.
 type Answers = (
     tasks::Answers,
     Models,
@@ -30,14 +31,13 @@ type Answers = (
 const DESCRIPTION: &str = "\
 Serves ELECTRA models: replaced-token detection, classification, tagging and question answering.
 
-All JSON is in UTF-8. A field that a request does not know is refused; one that is null is as if it were absent. Answers may \
-gain fields in later versions.
+All JSON is UTF-8. Unknown fields in requests are refused; a field that is null counts as absent. Answers may gain \
+fields in later versions.
 
-Whatever goes wrong, the answer is `{\"error\": \"what is wrong, where, and what to do\", \"code\": \"…\"}`. A path that \
-there is none of is 404 (`route_not_found`), a method that a path does not take is 405 (`method_not_allowed`), with the \
-header `allow`.";
+Every error is `{\"error\": \"what is wrong, where, and what to do\", \"code\": \"…\"}`. An unknown path returns 404 \
+(`route_not_found`). A method that a path does not support returns 405 (`method_not_allowed`) with the header `allow`.";
 
-/// The document of a server that has these limits.
+/// The document of a server with these limits.
 pub fn document(limits: &Limits, timeouts: &Timeouts) -> Value {
     let mut paths = Map::new();
     for operation in operations() {
@@ -53,7 +53,7 @@ pub fn document(limits: &Limits, timeouts: &Timeouts) -> Value {
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        // Nobody is asked who they are: that is for what stands in front of the server.
+        // The server has no authentication: a proxy in front of it can add that.
         "security": [],
         "tags": TAGS
             .iter()
@@ -69,7 +69,7 @@ pub fn document(limits: &Limits, timeouts: &Timeouts) -> Value {
     })
 }
 
-/// Every operation there is.
+/// All operations.
 pub fn operations() -> Vec<Operation> {
     [
         tasks::operations(),

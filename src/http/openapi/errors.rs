@@ -1,5 +1,5 @@
-//! The errors of the document: a shared response for each status, with an example of each code, made of the errors
-//! themselves.
+//! The errors in the document: a shared response for each status, with an example of each code. The examples are made
+//! from the errors themselves.
 
 use std::time::Duration;
 
@@ -10,52 +10,52 @@ use crate::error::ServiceError;
 use crate::limits::Limits;
 use crate::task::Task;
 
-/// The name of a status's response in `components/responses`, and what it means.
+/// Each status, the name of its response in `components/responses`, and the response's description.
 const STATUSES: &[(u16, &str, &str)] = &[
     (
         400,
         "BadRequest",
-        "The body is no JSON, or a value in it has the wrong type.",
+        "The body is not valid JSON, or a value in it has the wrong type.",
     ),
-    (404, "NotFound", "There is no such model, or no such route."),
+    (404, "NotFound", "The model or the route does not exist."),
     (
         413,
         "ContentTooLarge",
-        "The body is longer than this server reads.",
+        "The body exceeds this server's size limit.",
     ),
     (
         415,
         "UnsupportedMediaType",
-        "The body is declared as something else than JSON.",
+        "The body's content type or content encoding is not supported.",
     ),
     (
         422,
         "UnprocessableContent",
-        "The request is well-formed, and holds a value that can't be used.",
+        "The request is well-formed but contains a value that can't be used.",
     ),
     (
         429,
         "TooManyRequests",
-        "The model's queue is full. Try again after the time that `retry-after` says.",
+        "The model's queue is full. Try again after the time in `retry-after`.",
     ),
     (
         500,
         "InternalServerError",
-        "A fault of the server; its log says why, under this answer's `x-request-id`.",
+        "An internal error. The server's log has the cause, under this answer's `x-request-id`.",
     ),
     (
         503,
         "ServiceUnavailable",
-        "The server or the model is not ready. Try again after the time that `retry-after` says.",
+        "The server or the model is not ready. Try again after the time in `retry-after`.",
     ),
     (
         504,
         "GatewayTimeout",
-        "The request's deadline passed before its answer was there.",
+        "The request's deadline passed before the answer was ready.",
     ),
 ];
 
-/// A reference to the response of a status.
+/// A reference to the response for a status.
 pub fn reference(status: u16) -> Value {
     let name = STATUSES
         .iter()
@@ -95,18 +95,18 @@ pub fn responses(limits: &Limits) -> Value {
     Value::Object(STATUSES.iter().map(response).collect())
 }
 
-/// The body of every error.
+/// The schema of every error's body.
 pub fn schema(limits: &Limits) -> Value {
-    answer("Why a request is not answered.")
+    answer("The error of a request that failed.")
         .required(
             "error",
             string(),
-            "What is wrong, where, and what to do, in a sentence for people.",
+            "A message for people: what is wrong, where, and what to do.",
         )
         .required(
             "code",
             one_of_names(&codes(samples(limits).iter())),
-            "The stable name of the error, for programs.",
+            "The error's stable name, for programs.",
         )
         .into()
 }
@@ -122,7 +122,7 @@ fn codes<'e>(errors: impl Iterator<Item = &'e ServiceError>) -> Vec<&'static str
     codes
 }
 
-/// An error of each code.
+/// One example error per code.
 pub(super) fn samples(limits: &Limits) -> Vec<ServiceError> {
     let model = || "electra-base-sst2".to_owned();
     vec![

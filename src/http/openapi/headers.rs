@@ -1,4 +1,4 @@
-//! What the routes share beside bodies: parameters, and the headers of requests and answers.
+//! Components that routes share besides bodies: parameters, and headers of requests and answers.
 
 use serde_json::{Value, json};
 
@@ -23,20 +23,20 @@ pub fn parameters(timeouts: &Timeouts) -> Value {
     json!({
         "RequestId": header(
             "x-request-id",
-            "The request's id, in its answer and in the log. One is made where it is absent, or is no printable ASCII of 1 to 128 \
-             characters.",
+            "The request's id, repeated in the answer and in the log. If it is absent or not 1 to 128 printable ASCII \
+             characters, the server generates one.",
             string(),
             json!("order-4711"),
         ),
         "TraceParent": header(
             "traceparent",
-            "W3C Trace Context; its ids are in the log. One that is malformed is ignored.",
+            "W3C Trace Context. Its ids appear in the log. A malformed value is ignored.",
             string(),
             json!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ),
         "RequestTimeout": header(
             "x-request-timeout-ms",
-            "How long the answer is waited for, in milliseconds. What has not begun by then is not computed.",
+            "The time limit for the answer, in milliseconds. Work that has not started by then is not computed.",
             json!({
                 "type": "integer",
                 "minimum": 1,
@@ -47,19 +47,19 @@ pub fn parameters(timeouts: &Timeouts) -> Value {
         ),
         "RequestPriority": header(
             "x-request-priority",
-            "1, the highest, to 5. A lower priority waits as long as a higher one has work.",
+            "The priority, from 1 (highest) to 5 (lowest). Lower priorities wait as long as a higher one has work.",
             json!({"type": "integer", "minimum": 1, "maximum": 5, "default": 3}),
             json!(3),
         ),
         "InferenceHeaderContentLength": {
             "name": "Inference-Header-Content-Length",
             "in": "header",
-            "description": "How many bytes of the body are JSON, where binary data follows it.",
+            "description": "The length of the JSON in bytes, if binary data follows it in the body.",
             "schema": count(),
         },
         "ModelName": path(
             "name",
-            "A model's name or one of its aliases.",
+            "A model's name or alias.",
             string(),
             "electra-mini-sentiment",
         ),
@@ -67,19 +67,20 @@ pub fn parameters(timeouts: &Timeouts) -> Value {
             "name": "name",
             "in": "path",
             "required": true,
-            "description": "The name or an alias of a model that has a pipeline, or either with `@` and a version.",
+            "description": "The name or an alias of a model that has a pipeline, optionally followed by `@` and a \
+                            version.",
             "schema": string(),
             "examples": huggingface::example_models(),
         },
         "ModelVersion": path(
             "version",
-            "One of the model's versions.",
+            "A version of the model.",
             string(),
             "1",
         ),
         "DocsFile": path(
             "file",
-            "The name of the file.",
+            "The file's name.",
             json!({"type": "string", "enum": docs::file_names()}),
             "page.js",
         ),
@@ -90,22 +91,22 @@ pub fn parameters(timeouts: &Timeouts) -> Value {
 pub fn headers() -> Value {
     json!({
         "RequestId": {
-            "description": "The request's id: the one that it brought, or a new one.",
+            "description": "The request's id: the one that was sent, or a generated one.",
             "required": true,
             "schema": string(),
         },
         "ServerTiming": {
-            "description": "What tokenization, waiting and inference took, in milliseconds.",
+            "description": "The times of tokenization, queueing and inference, in milliseconds.",
             "required": true,
             "schema": string(),
             "example": "tokenize;dur=0.081, queue;dur=0.012, inference;dur=3.407",
         },
         "InferenceHeaderContentLength": {
-            "description": "How many bytes of the body are JSON, where binary data follows it.",
+            "description": "The length of the JSON in bytes, if binary data follows it in the body.",
             "schema": count(),
         },
         "RetryAfter": {
-            "description": "Seconds after which to try again.",
+            "description": "The number of seconds to wait before trying again.",
             "required": true,
             "schema": {"type": "integer", "minimum": 1},
         },

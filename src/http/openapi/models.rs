@@ -1,4 +1,4 @@
-//! The native routes of models in the document: what there is.
+//! The native routes of models in the document.
 
 use serde_json::{Value, json};
 
@@ -10,24 +10,24 @@ pub fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/models", "listModels", MODELS)
             .says(
-                "List the models",
-                "All models of the repository, by name, with their task, their versions and the state of each.",
+                "List models",
+                "All models of the repository, sorted by name, with the task, the versions and the state of each.",
             )
             .answers(
-                "All models, by name.",
+                "All models, sorted by name.",
                 "Models",
                 vec![example("one", "One model", json!({"models": [sentiment()]}))],
             )
             .fails_with(&[]),
         Operation::get("/models/{name}", "getModel", MODELS)
-            .says("Describe a model", "One model, by its name or an alias.")
+            .says("Describe a model", "One model, by name or alias.")
             .parameters(&["ModelName"])
             .answers(
                 "The model.",
                 "Model",
                 vec![
-                    example("ready", "A model that serves", sentiment()),
-                    example("failed", "A model whose files can't be loaded", broken()),
+                    example("ready", "A ready model", sentiment()),
+                    example("failed", "A model that failed to load", broken()),
                 ],
             )
             .fails_with(&[404]),

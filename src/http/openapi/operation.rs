@@ -1,31 +1,31 @@
-//! One operation of the document: a method of a path, what it takes and what it answers.
+//! An operation of the document: a method of a path, with its requests and answers.
 
 use serde_json::{Map, Value, json};
 
 use super::errors;
 use super::schema::{reference, with};
 
-/// A method of a path and what the document says of it.
+/// A method of a path and its description in the document.
 pub struct Operation {
-    /// Lower case, as OpenAPI writes it.
+    /// In lower case, as in OpenAPI.
     pub method: &'static str,
-    /// With `{name}` for what varies.
+    /// Variable parts are written as `{name}`.
     pub path: &'static str,
     /// The OpenAPI Operation Object.
     pub document: Value,
 }
 
-/// A request or an answer that works as it stands.
+/// A complete example of a request or an answer.
 pub struct Example {
-    /// A short name, of the letters that OpenAPI allows in a key.
+    /// A short name, of characters that OpenAPI allows in a key.
     pub name: &'static str,
-    /// What it shows.
+    /// A line about the example.
     pub summary: &'static str,
-    /// The JSON.
+    /// The example itself.
     pub value: Value,
 }
 
-/// An example by its name, what it shows, and its JSON.
+/// Makes an example.
 pub fn example(name: &'static str, summary: &'static str, value: Value) -> Example {
     Example {
         name,
@@ -35,12 +35,12 @@ pub fn example(name: &'static str, summary: &'static str, value: Value) -> Examp
 }
 
 impl Operation {
-    /// An operation by its id, which clients that are generated call it by, under a tag of the document.
+    /// A GET operation under one of the document's tags. Generated clients use `id` as the name of its method.
     pub fn get(path: &'static str, id: &'static str, tag: &'static str) -> Self {
         Self::new("get", path, id, tag)
     }
 
-    /// The same for POST.
+    /// A POST operation; see [`Self::get`].
     pub fn post(path: &'static str, id: &'static str, tag: &'static str) -> Self {
         Self::new("post", path, id, tag)
     }
@@ -59,14 +59,14 @@ impl Operation {
         .parameters(&["RequestId", "TraceParent"])
     }
 
-    /// What it does, in a line and in full.
+    /// Sets the summary and the description.
     pub fn says(mut self, summary: &str, description: &str) -> Self {
         self.document["summary"] = summary.into();
         self.document["description"] = description.into();
         self
     }
 
-    /// Parameters of `components/parameters` by their names.
+    /// Adds parameters of `components/parameters`, by name.
     pub fn parameters(mut self, names: &[&str]) -> Self {
         if let Some(parameters) = self.document["parameters"].as_array_mut() {
             parameters.extend(
@@ -78,12 +78,12 @@ impl Operation {
         self
     }
 
-    /// A JSON body that it must have, a schema of `components/schemas`.
+    /// Sets a required JSON body, with a schema of `components/schemas`.
     pub fn takes(self, schema: &str, examples: Vec<Example>) -> Self {
         self.with_body(true, &content(schema, examples))
     }
 
-    /// A JSON body that may be left out.
+    /// Sets an optional JSON body, with a schema of `components/schemas`.
     pub fn may_take(self, schema: &str, examples: Vec<Example>) -> Self {
         self.with_body(false, &content(schema, examples))
     }
@@ -96,13 +96,13 @@ impl Operation {
         self
     }
 
-    /// Another media type that its body may be of, as a Media Type Object.
+    /// Adds another media type of the body, as a Media Type Object.
     pub fn or_takes(mut self, media_type: &str, content: Value) -> Self {
         self.document["requestBody"]["content"][media_type] = content;
         self
     }
 
-    /// What it answers with status 200 in JSON, a schema of `components/schemas`.
+    /// Sets the JSON answer with status 200, with a schema of `components/schemas`.
     pub fn answers(self, description: &str, schema: &str, examples: Vec<Example>) -> Self {
         self.answers_in(
             description,
@@ -110,7 +110,7 @@ impl Operation {
         )
     }
 
-    /// What it answers with status 200, as Media Type Objects by their media types.
+    /// Sets the answer with status 200, as Media Type Objects by media type.
     pub fn answers_in(mut self, description: &str, contents: &[(&str, Value)]) -> Self {
         let contents: Map<String, Value> = contents
             .iter()
@@ -124,13 +124,13 @@ impl Operation {
         self
     }
 
-    /// Another media type that its answer may be of, as a Media Type Object.
+    /// Adds another media type of the answer, as a Media Type Object.
     pub fn or_answers(mut self, media_type: &str, content: Value) -> Self {
         self.document["responses"]["200"]["content"][media_type] = content;
         self
     }
 
-    /// Headers of `components/headers` that its answer has, by their own names and those there.
+    /// Adds headers to the answer: pairs of a header's name and its key in `components/headers`.
     pub fn answer_headers(mut self, headers: &[(&str, &str)]) -> Self {
         for (header, name) in headers {
             self.document["responses"]["200"]["headers"][*header] =
@@ -139,7 +139,7 @@ impl Operation {
         self
     }
 
-    /// The statuses of the errors it can end in, beside 500.
+    /// Adds the errors with these statuses, and with 500.
     pub fn fails_with(mut self, statuses: &[u16]) -> Self {
         for status in statuses.iter().chain(&[500]) {
             self.document["responses"][status.to_string()] = errors::reference(*status);

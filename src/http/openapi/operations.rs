@@ -1,4 +1,4 @@
-//! The routes for who runs the server, in the document: health, metrics, the document itself and its page.
+//! Routes for operators in the document: health, metrics, the document itself and its page.
 
 use serde_json::{Value, json};
 
@@ -17,11 +17,11 @@ fn health() -> Vec<Operation> {
     let ready = |path, id| {
         Operation::get(path, id, OPERATIONS)
             .says(
-                "Whether requests will be answered",
-                "Not while a model that was there at the start is loading, or where it could not be loaded, nor once the server is \
-                 stopping; the error says which.",
+                "Check readiness",
+                "Returns 200 if requests are answered. Returns 503 with the reason while a model that was present at \
+                 startup is loading, if such a model failed to load, or once the server is shutting down.",
             )
-            .answers("They will.", "Health", vec![example("ready", "Ready", json!({"status": "ready"}))])
+            .answers("The server is ready.", "Health", vec![example("ready", "Ready", json!({"status": "ready"}))])
             .fails_with(&[503])
     };
     vec![
@@ -29,11 +29,12 @@ fn health() -> Vec<Operation> {
         ready("/health/ready", "healthReady"),
         Operation::get("/health/live", "healthLive", OPERATIONS)
             .says(
-                "Whether the process answers",
-                "It does, whatever its models do: restarting it would not help them.",
+                "Check liveness",
+                "Returns 200 as long as the process answers. Models that failed to load don't count, because a \
+                 restart would not help them.",
             )
             .answers(
-                "It does.",
+                "The server is live.",
                 "Health",
                 vec![example("live", "Live", json!({"status": "live"}))],
             )
@@ -45,34 +46,38 @@ fn documents() -> Vec<Operation> {
     let file = json!({"schema": string()});
     vec![
         Operation::get("/metrics", "metrics", OPERATIONS)
-            .says("Metrics for Prometheus", "Counters, gauges and histograms, as OpenMetrics text.")
+            .says("Get metrics for Prometheus", "Counters, gauges and histograms, in the OpenMetrics text format.")
             .answers_in("The metrics.", &[("application/openmetrics-text", file.clone())])
             .fails_with(&[]),
         Operation::get("/openapi.json", "openapi", OPERATIONS)
             .says(
-                "This document",
-                "What this server takes and answers, as OpenAPI 3.1, with the limits that it runs with.",
+                "Get this document",
+                "This server's requests and answers as an OpenAPI 3.1 document, with the server's limits.",
             )
             .answers("The document.", "Document", Vec::new())
             .fails_with(&[]),
         Operation::get("/docs", "docs", OPERATIONS)
-            .says("A page to read and try this document", "It loads nothing from elsewhere, so it works offline.")
+            .says(
+                "Browse this document",
+                "A page to read this document and try its operations. It loads nothing from other servers, so it \
+                 works offline.",
+            )
             .answers_in("The page.", &[("text/html", file.clone())])
             .fails_with(&[]),
         Operation::get("/docs/{file}", "docsFile", OPERATIONS)
-            .says("What the page is made of", "Its scripts and its style.")
+            .says("Get a file of the page", "The page's scripts and styles.")
             .parameters(&["DocsFile"])
             .answers_in("The file.", &[("text/css", file.clone()), ("text/javascript", file)])
             .fails_with(&[404]),
     ]
 }
 
-/// The schemas that are made by hand, by their names.
+/// Handwritten schemas, by name.
 pub fn schemas() -> Vec<(&'static str, Value)> {
-    let document = answer("An OpenAPI document; these are its required fields.")
-        .required("openapi", string(), "The version of OpenAPI.")
-        .required("info", json!({"type": "object"}), "What this server is.")
-        .required("paths", json!({"type": "object"}), "Its routes.");
+    let document = answer("An OpenAPI document. Only its required fields are described.")
+        .required("openapi", string(), "The OpenAPI version.")
+        .required("info", json!({"type": "object"}), "Metadata of this API.")
+        .required("paths", json!({"type": "object"}), "The routes.");
     vec![(
         "Document",
         with(document.into(), "additionalProperties", true),

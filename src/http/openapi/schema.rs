@@ -1,10 +1,10 @@
-//! JSON Schemas of requests and answers, as OpenAPI 3.1 takes them: JSON Schema 2020-12.
+//! JSON Schemas of requests and answers. OpenAPI 3.1 uses JSON Schema 2020-12.
 
 use serde_json::{Map, Value, json};
 
 use crate::limits::Limits;
 
-/// A JSON object, field by field.
+/// Builds the schema of a JSON object, field by field.
 pub struct Object {
     description: &'static str,
     properties: Map<String, Value>,
@@ -12,7 +12,7 @@ pub struct Object {
     closed: bool,
 }
 
-/// An object of a request: a field that it does not know is refused.
+/// An object in a request: unknown fields are refused.
 pub fn request(description: &'static str) -> Object {
     Object {
         description,
@@ -22,7 +22,7 @@ pub fn request(description: &'static str) -> Object {
     }
 }
 
-/// An object of an answer: later versions may add fields, which clients ignore.
+/// An object in an answer: later versions may add fields, which clients ignore.
 pub fn answer(description: &'static str) -> Object {
     Object {
         closed: false,
@@ -31,18 +31,18 @@ pub fn answer(description: &'static str) -> Object {
 }
 
 impl Object {
-    /// A field that is always there.
+    /// Adds a field that is always present.
     pub fn required(mut self, name: &'static str, schema: Value, words: &str) -> Self {
         self.required.push(name);
         self.present(name, schema, words)
     }
 
-    /// A field that may be absent, or null, which means the same.
+    /// Adds a field that may be absent or null, which means the same.
     pub fn optional(self, name: &'static str, schema: Value, words: &str) -> Self {
         self.present(name, or_null(schema), words)
     }
 
-    /// A field that may be absent, but is never null.
+    /// Adds a field that may be absent but is never null.
     pub fn present(mut self, name: &'static str, schema: Value, words: &str) -> Self {
         let schema = with(schema, "description", words);
         self.properties.insert(name.to_owned(), schema);
@@ -51,7 +51,7 @@ impl Object {
 }
 
 impl Object {
-    /// An object of a request that may have other fields too, which are ignored.
+    /// Allows other fields in a request's object, which are ignored.
     pub fn open(self) -> Self {
         Self {
             closed: false,
@@ -77,18 +77,18 @@ impl From<Object> for Value {
     }
 }
 
-/// A schema with one more keyword.
+/// Adds a keyword to a schema.
 pub fn with(mut schema: Value, keyword: &str, value: impl Into<Value>) -> Value {
     schema[keyword] = value.into();
     schema
 }
 
-/// A schema of `components/schemas` by its name.
+/// A reference to a schema of `components/schemas`.
 pub fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// A list of what one schema describes.
+/// A list whose items have this schema.
 pub fn list(items: impl Into<Value>) -> Value {
     json!({"type": "array", "items": items.into()})
 }
@@ -98,27 +98,27 @@ pub fn string() -> Value {
     json!({"type": "string"})
 }
 
-/// One of a few names.
+/// One of these names.
 pub fn one_of_names(names: &[&str]) -> Value {
     json!({"type": "string", "enum": names})
 }
 
-/// A place in a text, or a number of things.
+/// An offset into a text, or a count.
 pub fn count() -> Value {
     json!({"type": "integer", "minimum": 0})
 }
 
-/// A text. The bound is of bytes, which a text has no fewer of than characters.
+/// A text. The limit counts bytes, while `maxLength` counts characters; a text never has more characters than bytes.
 pub fn text(limits: &Limits) -> Value {
     json!({"type": "string", "maxLength": limits.max_text_bytes})
 }
 
-/// A list of inputs, as many as one request may hold.
+/// A list of inputs, up to the limit per request.
 pub fn several(items: &Value, limits: &Limits) -> Value {
     json!({"type": "array", "items": items, "minItems": 1, "maxItems": limits.max_inputs})
 }
 
-/// What a schema describes, or null.
+/// A value of this schema, or null.
 pub fn or_null(schema: Value) -> Value {
     let Some(kind) = schema.get("type").and_then(Value::as_str) else {
         return json!({"oneOf": [schema, {"type": "null"}]});

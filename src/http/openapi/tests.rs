@@ -1,4 +1,4 @@
-//! The document against the router and the errors.
+//! Tests the document against the router and the errors.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,11 @@ fn every_route_is_described_and_nothing_else() {
     let unique =
         |routes: &[(String, &'static str)]| routes.iter().cloned().collect::<BTreeSet<_>>();
     assert_eq!(unique(&described), unique(&routed));
-    assert_eq!(described.len(), routed.len(), "one is there twice");
+    assert_eq!(
+        described.len(),
+        routed.len(),
+        "an operation is described twice"
+    );
 }
 
 #[test]
@@ -121,7 +125,7 @@ fn limits_are_bounds_of_the_document() {
     assert!(too_large.to_string().contains("1111 bytes"), "{too_large}");
 }
 
-/// The errors are an enum, whose variants can't be listed: its source can.
+/// The variants of an enum can't be listed, so this reads them from the source.
 #[test]
 fn every_error_of_the_table_is_in_the_document_under_its_status() {
     let source = include_str!("../../error.rs");
@@ -132,7 +136,7 @@ fn every_error_of_the_table_is_in_the_document_under_its_status() {
             let status: String = rest.chars().take_while(char::is_ascii_digit).collect();
             (!status.is_empty()).then(|| (code.to_owned(), status))
         })
-        // That of a message which is no protobuf: over gRPC alone.
+        // Only gRPC returns this one, for a message that is not valid protobuf.
         .filter(|(code, _)| code != "invalid_message")
         .collect();
     assert!(table.len() > 20, "{table:?}");

@@ -1,4 +1,4 @@
-//! Hugging Face's routes in the document.
+//! Routes for Hugging Face's clients in the document.
 
 mod requests;
 
@@ -13,42 +13,43 @@ pub fn operations() -> Vec<Operation> {
     vec![
         Operation::post("/models/{name}", "runPipeline", HUGGING_FACE)
             .says(
-                "Answer as transformers' pipelines do",
-                "Takes the body that Hugging Face's inference clients send, and answers what the pipeline of transformers 4.57 for \
-                 the model's task answers: text-classification, token-classification or question-answering. The body is that \
-                 of the model's pipeline; one of another is refused. Discriminators have no pipeline: ask them by \
-                 /discriminate. Defaults that a model's electra.toml sets for the native routes do not hold here.",
+                "Run a model's pipeline",
+                "Takes the body that Hugging Face's inference clients send, and returns the output of transformers \
+                 4.57's pipeline for the model's task: text-classification, token-classification or \
+                 question-answering. The body must be that of the model's pipeline; a body of another pipeline is \
+                 refused. Discriminators have no pipeline: use /discriminate. Defaults that a model's electra.toml \
+                 sets for the native routes do not apply here.",
             )
             .parameters(&["PipelineName", "RequestTimeout", "RequestPriority"])
             .takes("PipelineRequest", requests())
-            .answers("What the pipeline answers, in its shape.", "PipelineResponse", answers())
+            .answers("The pipeline's output, in the pipeline's format.", "PipelineResponse", answers())
             .answer_headers(&[("server-timing", "ServerTiming")])
             .fails_with(&[400, 404, 413, 415, 422, 429, 503, 504]),
         Operation::get("/models/{name}/health", "pipelineHealth", HUGGING_FACE)
             .says(
-                "Whether a model answers",
-                "What `InferenceClient.health_check` asks. The error says why it does not.",
+                "Check whether a model is ready",
+                "Used by `InferenceClient.health_check`. If the model is not ready, the error gives the reason.",
             )
             .parameters(&["ModelName"])
-            .answers("It does.", "Health", vec![example("ready", "It does", json!({"status": "ready"}))])
+            .answers("The model is ready.", "Health", vec![example("ready", "Ready", json!({"status": "ready"}))])
             .fails_with(&[404, 503]),
         Operation::get("/models/{name}/info", "pipelineInfo", HUGGING_FACE)
             .says(
-                "What a model is, as an endpoint",
-                "What `InferenceClient.get_endpoint_info` asks.",
+                "Describe a model as an endpoint",
+                "Used by `InferenceClient.get_endpoint_info`.",
             )
             .parameters(&["ModelName"])
-            .answers("What it is.", "EndpointInfo", vec![example("info", "A classifier", info())])
+            .answers("The model's metadata.", "EndpointInfo", vec![example("info", "A classifier", info())])
             .fails_with(&[404, 503]),
     ]
 }
 
-/// The model that each example of a request is for, by the example's name.
+/// The model for each example request, by the example's name.
 pub fn example_models() -> Value {
     let model = |summary: &str, name: &str| json!({"summary": summary, "value": name});
-    let sentiment = model("A model that classifies", "electra-mini-sentiment");
-    let chunker = model("A model that tags", "electra-mini-chunker");
-    let qa = model("A model that answers questions", "electra-mini-qa");
+    let sentiment = model("A classification model", "electra-mini-sentiment");
+    let chunker = model("A tagging model", "electra-mini-chunker");
+    let qa = model("A question-answering model", "electra-mini-qa");
     json!({
         "labels": sentiment,
         "pair": sentiment,
@@ -75,7 +76,7 @@ fn requests() -> Vec<Example> {
         ),
         example(
             "pair",
-            "text-classification of a pair, its best label",
+            "text-classification of a pair, best label only",
             json!({
                 "inputs": [{"text": "A wonderful film.", "text_pair": "I would see it again."}],
                 "parameters": {"top_k": 1, "truncation": true},
@@ -88,7 +89,7 @@ fn requests() -> Vec<Example> {
         ),
         example(
             "groups",
-            "token-classification of a list of texts, tokens joined",
+            "token-classification of a list of texts, tokens grouped",
             json!({"inputs": ["She sings"], "parameters": {"aggregation_strategy": "simple"}}),
         ),
         example(
@@ -117,7 +118,7 @@ fn answers() -> Vec<Example> {
         ),
         example(
             "pair",
-            "text-classification of a pair, its best label",
+            "text-classification of a pair, best label only",
             json!([[{"label": "positive", "score": 0.998}]]),
         ),
         example(
@@ -130,7 +131,7 @@ fn answers() -> Vec<Example> {
         ),
         example(
             "groups",
-            "token-classification of a list of texts, tokens joined",
+            "token-classification of a list of texts, tokens grouped",
             json!([[group("NP", "she", 0, 3), group("VP", "sings", 4, 9)]]),
         ),
         example("answer", "question-answering", noon.clone()),
@@ -156,5 +157,5 @@ fn info() -> Value {
 
 pub use requests::schemas;
 
-/// What is derived of answers.
+/// Answer types with derived schemas.
 pub type Answers = (PipelineOutput, EndpointInfo);

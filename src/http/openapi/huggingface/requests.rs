@@ -1,4 +1,4 @@
-//! The schemas of what Hugging Face's clients send.
+//! Schemas of requests from Hugging Face's clients.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::service::huggingface::{
     QuestionAnsweringParameters, TextClassificationParameters, TokenClassificationParameters,
 };
 
-/// The schemas of requests, by their names.
+/// Schemas of requests, by name.
 pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
     let bodies = [
         "TextClassification",
@@ -17,7 +17,7 @@ pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
         "QuestionAnswering",
     ];
     let any = json!({
-        "description": "The body of the pipeline that the model's task has.",
+        "description": "The request body of the pipeline for the model's task.",
         "anyOf": bodies.map(|body| reference(&format!("{body}Request"))),
     });
     vec![
@@ -43,25 +43,25 @@ fn body(description: &'static str, inputs: Value, words: &str, parameters: Value
         .optional(
             "parameters",
             parameters,
-            "The pipeline's parameters; a null one is as if it were absent.",
+            "The pipeline's parameters. A parameter that is null counts as absent.",
         )
         .optional(
             "options",
             reference("PipelineOptions"),
-            "What older clients ask of Hugging Face's own servers: of no effect here.",
+            "Options of Hugging Face's own servers, which older clients send. No effect here.",
         )
 }
 
 fn text_classification(limits: &Limits) -> Object {
-    let pair = request("A text, and a second one.")
-        .required("text", text(limits), "The text.")
+    let pair = request("A text and a second text.")
+        .required("text", text(limits), "The first text.")
         .optional(
             "text_pair",
             text(limits),
-            "The second one; none where it is empty.",
+            "The second text. If it is empty, it counts as absent.",
         );
     let older_pair = json!({
-        "description": "A pair as the pipeline took it before it knew `text_pair`.",
+        "description": "A pair in the older form, from before the pipeline had `text_pair`.",
         "type": "array",
         "items": {"type": "array", "items": text(limits), "minItems": 2, "maxItems": 2},
         "minItems": 1,
@@ -71,9 +71,9 @@ fn text_classification(limits: &Limits) -> Object {
     let single = json!({"oneOf": [input["oneOf"][0], input["oneOf"][1]]});
     let inputs = json!({"anyOf": [single, several(&input, limits)]});
     body(
-        "The body of text-classification.",
+        "The request body of text-classification.",
         inputs,
-        "A text, a text with a second one, or a list of these.",
+        "A text, a text with a second text, or a list of these.",
         part::<TextClassificationParameters>(limits),
     )
 }
@@ -82,15 +82,15 @@ fn token_classification(limits: &Limits) -> Object {
     let words = json!({"type": "array", "items": string()});
     let inputs = json!({"anyOf": [text(limits), several(&text(limits), limits), with(words.clone(), "minItems", 1), several(&words, limits)]});
     body(
-        "The body of token-classification.",
+        "The request body of token-classification.",
         inputs,
-        "A text, or a list of texts; with `is_split_into_words` a list of words, or several.",
+        "A text or a list of texts. With `is_split_into_words`, a list of words or a list of such lists.",
         part::<TokenClassificationParameters>(limits),
     )
 }
 
 fn question_answering(limits: &Limits) -> Object {
-    let item = request("A question and the text that holds its answer.")
+    let item = request("A question and the context that contains its answer.")
         .required(
             "question",
             with(text(limits), "minLength", 1),
@@ -99,23 +99,23 @@ fn question_answering(limits: &Limits) -> Object {
         .required(
             "context",
             with(text(limits), "minLength", 1),
-            "The text that holds the answer.",
+            "The text that contains the answer.",
         );
     let item = Value::from(item);
     let texts = several(&with(text(limits), "minLength", 1), limits);
     let one_or_more = json!({"anyOf": [with(text(limits), "minLength", 1), texts]});
-    let lists = request("Questions that share a context, or have one each.")
+    let lists = request("Questions that share a context or have one each.")
         .required("question", texts.clone(), "The questions.")
         .required(
             "context",
             one_or_more,
-            "The text that holds their answers, or one for each.",
+            "The text that contains the answers, or one text per question.",
         );
     let inputs = json!({"anyOf": [item, several(&item, limits), Value::from(lists)]});
     body(
-        "The body of question-answering.",
+        "The request body of question-answering.",
         inputs,
-        "A question with its context, a list of these, or lists of both as one object.",
+        "A question with its context, a list of these, or one object with a list of questions and their contexts.",
         part::<QuestionAnsweringParameters>(limits),
     )
 }

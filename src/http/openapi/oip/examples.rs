@@ -1,8 +1,8 @@
-//! What the server and its models say of themselves, as examples.
+//! Examples of the metadata, configuration and statistics of the server and its models.
 
 use serde_json::{Value, json};
 
-/// An example of what the server is.
+/// An example of the server's metadata.
 pub fn server() -> Value {
     json!({
         "name": "electra",
@@ -37,7 +37,7 @@ pub fn model() -> Value {
     })
 }
 
-/// An example of a model that can be asked.
+/// An example of a ready model.
 pub fn ready() -> Value {
     json!({"name": "electra-mini-sentiment", "ready": true})
 }
@@ -73,7 +73,7 @@ pub fn config() -> Value {
     })
 }
 
-/// An example of two requests' figures.
+/// An example of statistics, after two requests.
 pub fn figures() -> Value {
     let total = |count: u64, ns: u64| json!({"count": count, "ns": ns});
     json!({"model_stats": [{

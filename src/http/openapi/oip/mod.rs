@@ -14,7 +14,7 @@ use crate::service::oip::{
     IndexEntry, ModelMetadata, ServerMetadata, StatisticsReport, TritonConfig,
 };
 
-/// Everything below /v2.
+/// All operations below /v2.
 pub fn operations() -> Vec<Operation> {
     [
         of_server(),
@@ -31,7 +31,7 @@ pub fn operations() -> Vec<Operation> {
     .collect()
 }
 
-/// What is derived of answers.
+/// Answer types with derived schemas.
 pub type Answers = (
     ServerMetadata,
     Live,
@@ -44,7 +44,7 @@ pub type Answers = (
     Done,
 );
 
-/// The schemas that are made by hand, by their names.
+/// Handwritten schemas, by name.
 pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
     [tensors::schemas(limits), repository::schemas()].concat()
 }
@@ -53,44 +53,44 @@ fn of_server() -> Vec<Operation> {
     vec![
         Operation::get("/v2", "serverMetadata", INFERENCE)
             .says(
-                "What the server is",
-                "Its name, its version and the extensions of the protocol that it has.",
+                "Get server metadata",
+                "The server's name and version, and the protocol extensions that it supports.",
             )
             .answers(
-                "The server.",
+                "The server's metadata.",
                 "ServerMetadata",
                 vec![example("server", "A server", examples::server())],
             )
             .fails_with(&[]),
         Operation::get("/v2/health/live", "serverLive", INFERENCE)
             .says(
-                "Whether the process answers",
-                "It does, whatever its models do.",
+                "Check liveness",
+                "Returns 200 as long as the process answers, whatever the state of its models.",
             )
             .answers(
-                "It does.",
+                "The server is live.",
                 "ServerLive",
                 vec![example("live", "Live", json!({"live": true}))],
             )
             .fails_with(&[]),
         Operation::get("/v2/health/ready", "serverReady", INFERENCE)
             .says(
-                "Whether requests will be answered",
-                "As GET /health/ready says it.",
+                "Check readiness",
+                "Same as GET /health/ready.",
             )
             .answers(
-                "They will.",
+                "The server is ready.",
                 "ServerReady",
                 vec![example("ready", "Ready", json!({"ready": true}))],
             )
             .fails_with(&[503]),
         Operation::get("/v2/models/stats", "allStatistics", INFERENCE)
             .says(
-                "The figures of all models",
-                "Those of every loaded version, whichever routes were asked, since it was loaded.",
+                "Get statistics of all models",
+                "Statistics of every loaded version since it was loaded, over the requests of all routes.",
             )
             .answers(
-                "The figures.",
+                "The statistics.",
                 "Statistics",
                 vec![example("one", "One model", examples::figures())],
             )
@@ -98,7 +98,7 @@ fn of_server() -> Vec<Operation> {
     ]
 }
 
-/// What a GET says of a model, by the path of the model and by that of one version.
+/// A GET operation on a model, with two paths: that of the model and that of one version.
 struct OfModel {
     paths: [&'static str; 2],
     ids: [&'static str; 2],
@@ -113,9 +113,9 @@ const OF_MODEL: [OfModel; 4] = [
     OfModel {
         paths: ["/v2/models/{name}", "/v2/models/{name}/versions/{version}"],
         ids: ["modelMetadata", "modelVersionMetadata"],
-        summary: "What a model takes and gives",
-        description: "Its tensors by both ways of asking: texts first, then token ids.",
-        answer: "The model.",
+        summary: "Get model metadata",
+        description: "The model's tensors, for both forms of requests: texts first, then token ids.",
+        answer: "The model's metadata.",
         schema: "ModelMetadata",
         example: examples::model,
     },
@@ -125,9 +125,9 @@ const OF_MODEL: [OfModel; 4] = [
             "/v2/models/{name}/versions/{version}/ready",
         ],
         ids: ["modelReady", "modelVersionReady"],
-        summary: "Whether a model can be asked",
-        description: "The error says why it can't.",
-        answer: "It can.",
+        summary: "Check whether a model is ready",
+        description: "If the model is not ready, the error gives the reason.",
+        answer: "The model is ready.",
         schema: "ModelReady",
         example: examples::ready,
     },
@@ -137,8 +137,8 @@ const OF_MODEL: [OfModel; 4] = [
             "/v2/models/{name}/versions/{version}/config",
         ],
         ids: ["modelConfig", "modelVersionConfig"],
-        summary: "How a model is configured",
-        description: "Its configuration, as Triton shapes it.",
+        summary: "Get a model's configuration",
+        description: "The model's configuration, in Triton's format.",
         answer: "The configuration.",
         schema: "ModelConfig",
         example: examples::config,
@@ -149,9 +149,10 @@ const OF_MODEL: [OfModel; 4] = [
             "/v2/models/{name}/versions/{version}/stats",
         ],
         ids: ["modelStatistics", "modelVersionStatistics"],
-        summary: "A model's figures",
-        description: "Those of its loaded versions, whichever routes were asked, since each was loaded.",
-        answer: "The figures.",
+        summary: "Get a model's statistics",
+        description: "Statistics of the model's loaded versions since each was loaded, over the requests of all \
+                      routes.",
+        answer: "The statistics.",
         schema: "Statistics",
         example: examples::figures,
     },
@@ -159,7 +160,7 @@ const OF_MODEL: [OfModel; 4] = [
 
 fn of_model() -> Vec<Operation> {
     let operation = |of: &OfModel, index: usize, parameters: &[&str]| {
-        let shown = example("sentiment", "A model that classifies", (of.example)());
+        let shown = example("sentiment", "A classification model", (of.example)());
         Operation::get(of.paths[index], of.ids[index], INFERENCE)
             .says(of.summary, of.description)
             .parameters(parameters)
@@ -179,20 +180,22 @@ fn infer(path: &'static str, id: &'static str) -> Operation {
     let binary = json!({"schema": {
         "type": "string",
         "contentEncoding": "binary",
-        "description": "The JSON, as long as the header Inference-Header-Content-Length says, then the binary data of its tensors, \
-                        one after the other: little-endian; of BYTES, each element behind its length, a u32.",
+        "description": "The JSON, whose length is given by the header Inference-Header-Content-Length, then the \
+                        binary data of its tensors, one after the other, in little-endian order. Each BYTES element \
+                        follows its length, a u32.",
     }});
     Operation::post(path, id, INFERENCE)
         .says(
-            "Ask a model by tensors",
-            "Texts, in BYTES tensors, are answered by the results of the task's own route as tensors; token ids by the graph's \
-             logits. GET /v2/models/{name} names the tensors. They may be binary, behind the JSON. Bodies may be compressed by \
-             gzip or deflate, and answers are for clients that accept it.",
+            "Run inference on tensors",
+            "For texts, in BYTES tensors, returns the results of the task's own route as tensors; for token ids, \
+             returns the graph's logits. GET /v2/models/{name} lists the tensors. Tensors may be sent as binary data \
+             after the JSON. Bodies may be compressed with gzip or deflate; answers are compressed for clients that \
+             accept it.",
         )
         .parameters(&["RequestTimeout", "RequestPriority", "InferenceHeaderContentLength"])
         .takes("InferRequest", requests())
         .or_takes("application/octet-stream", binary.clone())
-        .answers("One tensor for each output.", "InferResponse", answers())
+        .answers("One tensor per output.", "InferResponse", answers())
         .or_answers("application/octet-stream", binary)
         .answer_headers(&[
             ("server-timing", "ServerTiming"),
@@ -205,7 +208,7 @@ fn requests() -> Vec<Example> {
     vec![
         example(
             "text",
-            "A text, answered by its best label",
+            "Best label of a text",
             json!({
                 "inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": ["A wonderful, moving film."]}],
                 "outputs": [{"name": "label"}, {"name": "score"}],
@@ -214,7 +217,7 @@ fn requests() -> Vec<Example> {
         ),
         example(
             "ids",
-            "Token ids, answered by logits",
+            "Logits of token ids",
             json!({
                 "id": "4711",
                 "inputs": [{"name": "input_ids", "datatype": "INT64", "shape": [1, 4], "data": [[101, 2204, 2143, 102]]}],
@@ -227,7 +230,7 @@ fn answers() -> Vec<Example> {
     vec![
         example(
             "text",
-            "A text, answered by its best label",
+            "Best label of a text",
             json!({
                 "model_name": "electra-mini-sentiment",
                 "model_version": "1",
@@ -239,7 +242,7 @@ fn answers() -> Vec<Example> {
         ),
         example(
             "ids",
-            "Token ids, answered by logits",
+            "Logits of token ids",
             json!({
                 "model_name": "electra-mini-sentiment",
                 "model_version": "1",

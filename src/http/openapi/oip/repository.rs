@@ -6,22 +6,22 @@ use crate::http::openapi::operation::{Operation, example};
 use crate::http::openapi::schema::{list, reference, request, with};
 use crate::http::openapi::tags::MODELS;
 
-/// What a request with a body that may be left out can end in, whatever it asks for.
+/// Statuses of the errors that all three operations share.
 const STATUSES: &[u16] = &[400, 413, 415, 422, 503, 504];
 
 /// POST /v2/repository/index, /v2/repository/models/{name}/load, /unload.
 pub fn operations() -> Vec<Operation> {
     let index = Operation::post("/v2/repository/index", "repositoryIndex", MODELS)
         .says(
-            "List the models by version",
-            "Each version of each model, and whether it can be asked. The body may be left out.",
+            "List model versions",
+            "All versions of all models, each with its state. The body is optional.",
         )
         .may_take(
             "IndexRequest",
-            vec![example("ready", "Those alone that can be asked", json!({"ready": true}))],
+            vec![example("ready", "Only ready versions", json!({"ready": true}))],
         )
         .answers(
-            "Each version of each model.",
+            "All versions of all models.",
             "Index",
             vec![example(
                 "one",
@@ -31,24 +31,26 @@ pub fn operations() -> Vec<Operation> {
         );
     let load = control("load")
         .says(
-            "Put a model in service",
-            "Loads a model, or loads it again where its files have changed. It is answered when the model serves; until then, and \
-             where it fails, what served before goes on. The body may be left out: a model is what its folder holds.",
+            "Load a model",
+            "Loads a model, or reloads it if its files have changed. Returns once the model serves. Until then, and \
+             if loading fails, the version that served before keeps serving. The body is optional: a model is loaded \
+             from its folder alone.",
         )
         .may_take(
             "LoadRequest",
-            vec![example("nothing", "What clients send who have nothing to say", json!({"parameters": {}}))],
+            vec![example("nothing", "No parameters", json!({"parameters": {}}))],
         );
     let unload = control("unload")
         .says(
-            "Take a model out of service",
-            "Unloads a model until it is loaded again; what it has accepted is still answered. The body may be left out.",
+            "Unload a model",
+            "Unloads a model until it is loaded again. Requests that it has already accepted are still answered. The \
+             body is optional.",
         )
         .may_take(
             "UnloadRequest",
             vec![example(
                 "dependents",
-                "What Triton's clients send",
+                "The parameters that Triton's clients send",
                 json!({"parameters": {"unload_dependents": false}}),
             )],
         );
@@ -62,36 +64,41 @@ pub fn operations() -> Vec<Operation> {
 }
 
 fn control(verb: &str) -> Operation {
-    let (path, id) = match verb {
-        "load" => ("/v2/repository/models/{name}/load", "loadModel"),
-        _ => ("/v2/repository/models/{name}/unload", "unloadModel"),
+    let (path, id, done) = match verb {
+        "load" => (
+            "/v2/repository/models/{name}/load",
+            "loadModel",
+            "The model is loaded.",
+        ),
+        _ => (
+            "/v2/repository/models/{name}/unload",
+            "unloadModel",
+            "The model is unloaded.",
+        ),
     };
     Operation::post(path, id, MODELS)
         .parameters(&["ModelName"])
-        .answers(
-            "It is done.",
-            "Done",
-            vec![example("done", "It is done", json!({}))],
-        )
+        .answers(done, "Done", vec![example("done", "Done", json!({}))])
 }
 
-/// The schemas that are made by hand, by their names.
+/// Handwritten schemas, by name.
 pub fn schemas() -> Vec<(&'static str, Value)> {
-    let nothing = request("Nothing.");
-    let load = request("What loading is told.").optional(
+    let nothing = request("No parameters.");
+    let load = request("The body of a load request.").optional(
         "parameters",
         nothing.into(),
-        "None: a model is loaded from its folder alone, and settings are those of electra.toml there.",
+        "No parameters are accepted: a model is loaded from its folder alone, with the settings of the electra.toml \
+         there.",
     );
-    let dependents = request("What unloading may be told.").present(
+    let dependents = request("Parameters of an unload request.").present(
         "unload_dependents",
         json!({"type": "boolean"}),
-        "Changes nothing, as no model depends on another.",
+        "No effect: no model depends on another.",
     );
-    let unload = request("What unloading is told.").optional(
+    let unload = request("The body of an unload request.").optional(
         "parameters",
         dependents.into(),
-        "What Triton's clients send.",
+        "Parameters that Triton's clients send.",
     );
     vec![
         (
@@ -99,7 +106,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
             with(
                 list(reference("IndexEntry")),
                 "description",
-                "Each version of each model.",
+                "All versions of all models.",
             ),
         ),
         ("LoadRequest", load.into()),

@@ -1,4 +1,4 @@
-//! The schemas of what models are asked by tensors, and of what they answer.
+//! Schemas of inference requests and answers.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::http::openapi::schema::{
 use crate::limits::Limits;
 use crate::service::oip::Datatype;
 
-/// The schemas of requests and answers, by their names.
+/// Schemas of requests and answers, by name.
 pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
     vec![
         ("InferRequest", infer_request().into()),
@@ -24,16 +24,16 @@ pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
 }
 
 fn infer_request() -> Object {
-    request("Tensors for a model.")
+    request("Input tensors for a model, and the outputs to return.")
         .required(
             "inputs",
             with(list(reference("InferInput")), "minItems", 1),
-            "The tensors, in any order.",
+            "The input tensors, in any order.",
         )
         .optional(
             "outputs",
             list(reference("InferRequestedOutput")),
-            "Those wanted, in this order; all where none is named.",
+            "The outputs to return, in this order. If none is named, all are returned.",
         )
         .optional(
             "parameters",
@@ -43,135 +43,175 @@ fn infer_request() -> Object {
         .optional(
             "id",
             string(),
-            "The client's name for the request, which its answer repeats.",
+            "The client's id for the request, repeated in the answer.",
         )
-        .optional("model_name", string(), "What the path says, or nothing.")
-        .optional("model_version", string(), "What the path says, or nothing.")
+        .optional(
+            "model_name",
+            string(),
+            "The model's name. If present and not empty, it must match the path.",
+        )
+        .optional(
+            "model_version",
+            string(),
+            "The model's version. If present and not empty, it must match the path, if that names a version.",
+        )
 }
 
 fn infer_input(limits: &Limits) -> Object {
-    let parameters = ignoring_others(request("How it is sent. Others are ignored.").optional(
+    let parameters = ignoring_others(request("How the tensor is sent. Other parameters are ignored.").optional(
         "binary_data_size",
         json!({"type": ["integer", "string"], "minimum": 0}),
-        "Its bytes behind the JSON; then it has no `data`.",
+        "The size of the tensor's binary data after the JSON, in bytes. If set, `data` must be absent.",
     ));
-    tensor(request("A tensor that is sent."), limits)
+    tensor(request("An input tensor."), limits)
         .optional(
             "data",
             reference("TensorData"),
-            "Its elements; absent where they are binary.",
+            "The elements. Absent if they are sent as binary data.",
         )
-        .optional("parameters", parameters.into(), "How it is sent.")
+        .optional(
+            "parameters",
+            parameters.into(),
+            "How the tensor is sent. Other parameters are ignored.",
+        )
 }
 
 fn requested_output() -> Object {
-    let parameters = ignoring_others(request("How it is wanted. Others are ignored.").optional(
-        "binary_data",
-        json!({"type": "boolean"}),
-        "Whether it is wanted in binary.",
-    ));
-    request("An output that is wanted.")
-        .required("name", string(), "Its name.")
-        .optional("parameters", parameters.into(), "How it is wanted.")
+    let parameters = ignoring_others(
+        request("How the output is returned. Other parameters are ignored.").optional(
+            "binary_data",
+            json!({"type": "boolean"}),
+            "Whether to return the output as binary data.",
+        ),
+    );
+    request("An output to return.")
+        .required("name", string(), "The output's name.")
+        .optional(
+            "parameters",
+            parameters.into(),
+            "How the output is returned. Other parameters are ignored.",
+        )
 }
 
-/// Numbers and truth values may come as text, since some clients send no others.
+/// Numbers and booleans may be strings, because some clients send only strings.
 fn parameters() -> Object {
     let number = |minimum: usize| json!({"type": ["integer", "string"], "minimum": minimum});
     let truth = || json!({"type": ["boolean", "string"]});
-    let parameters = request("Parameters of a request: those of the protocol, and the options of the task's own route for texts. Others \
-             are ignored, unless they are within two edits of one of these, or an option of another task.")
+    let parameters = request(
+        "Parameters of a request: those of the protocol and, for texts, the options of the task's own route. Other \
+         parameters are ignored, except that names within two edits of one of these, and options of other tasks, are \
+         refused.",
+    );
+    let parameters = parameters
         .optional(
             "priority",
             with(number(0), "maximum", 5),
-            "1, the highest, to 5; 0 for the usual one.",
+            "The priority, from 1 (highest) to 5 (lowest). 0 means the default.",
         )
-        .optional("timeout", number(0), "How long the answer is waited for, in microseconds; 0 for the usual time. Where x-request-timeout-ms is sent too, the sooner holds.")
-        .optional("binary_data_output", json!({"type": "boolean"}), "Whether outputs that do not say are wanted in binary.")
+        .optional(
+            "timeout",
+            number(0),
+            "The time limit for the answer, in microseconds. 0 means the default. If x-request-timeout-ms is sent \
+             too, the earlier deadline applies.",
+        )
+        .optional(
+            "binary_data_output",
+            json!({"type": "boolean"}),
+            "Whether outputs are returned as binary data by default. An output's `binary_data` overrides this.",
+        )
         .optional(
             "threshold",
             json!({"type": ["number", "string"], "minimum": 0, "maximum": 1}),
-            "Of /discriminate.",
+            "As in requests to /discriminate.",
         )
-        .optional("level", one_of_names(&["token", "word"]), "Of /discriminate.")
-        .optional("function", one_of_names(&["softmax", "sigmoid", "none"]), "Of /classify.")
-        .optional("truncate", truth(), "Of /classify.")
+        .optional("level", one_of_names(&["token", "word"]), "As in requests to /discriminate.")
+        .optional("function", one_of_names(&["softmax", "sigmoid", "none"]), "As in requests to /classify.")
+        .optional("truncate", truth(), "As in requests to /classify.")
         .optional(
             "aggregation",
             one_of_names(&["none", "simple", "first", "average", "max"]),
-            "Of /tag.",
+            "As in requests to /tag.",
         )
-        .optional("top_k", number(1), "Of /classify and /qa.")
-        .optional("no_answer", truth(), "Of /qa.")
-        .optional("max_answer_tokens", number(1), "Of /qa.")
-        .optional("stride", with(number(0), "maximum", WINDOW_TOKENS / 2), "Of /qa.")
-        .optional("offsets", one_of_names(&["codepoint", "utf8", "utf16"]), "Of /discriminate, /tag and /qa.");
+        .optional("top_k", number(1), "As in requests to /classify and /qa.")
+        .optional("no_answer", truth(), "As in requests to /qa.")
+        .optional("max_answer_tokens", number(1), "As in requests to /qa.")
+        .optional("stride", with(number(0), "maximum", WINDOW_TOKENS / 2), "As in requests to /qa.")
+        .optional(
+            "offsets",
+            one_of_names(&["codepoint", "utf8", "utf16"]),
+            "As in requests to /discriminate, /tag and /qa.",
+        );
     ignoring_others(parameters)
 }
 
-/// Parameters beside which clients of other servers may send their own, save those that would change the data.
+/// Allows parameters that clients of other servers add, except those that would change the data.
 fn ignoring_others(parameters: Object) -> Object {
     parameters
         .optional(
             "content_type",
             one_of_names(&["str", "np", "pd"]),
-            "What MLServer's clients say of elements that are sent as they are; any other is refused.",
+            "MLServer's name for elements that are sent unencoded. Other values are refused.",
         )
         .optional(
             "classification",
             json!({"enum": [0, null]}),
-            "How clients say that they want the tensor itself.",
+            "0 or null, which ask for the tensor itself. Other values are refused.",
         )
         .open()
 }
 
 fn tensor_data() -> Value {
     json!({
-        "description": "The elements of a tensor, row after row, flat or nested. They are of its datatype: strings for BYTES.",
+        "description": "The elements of a tensor in row-major order, flat or nested. Their type follows from the \
+                        datatype: strings for BYTES.",
         "type": "array",
         "items": {"anyOf": [{"type": ["boolean", "number", "string"]}, reference("TensorData")]},
     })
 }
 
 fn infer_response() -> Object {
-    answer("What a model answers.")
-        .required("model_name", string(), "The model, never an alias.")
+    answer("A model's output tensors.")
+        .required("model_name", string(), "The model's name, never an alias.")
         .required("model_version", string(), "The version that answered.")
-        .present("id", string(), "That of the request, if it had one.")
+        .present("id", string(), "The request's id, if it had one.")
         .required(
             "outputs",
             list(reference("InferOutput")),
-            "In the order that was asked for.",
+            "The output tensors, in the requested order.",
         )
 }
 
 fn infer_output(limits: &Limits) -> Object {
-    let parameters = answer("How it is sent.").required(
+    let parameters = answer("How the tensor is sent.").required(
         "binary_data_size",
         json!({"type": "integer", "minimum": 0}),
-        "Its bytes behind the JSON.",
+        "The size of the tensor's binary data after the JSON, in bytes.",
     );
     let data = list(json!({"type": ["boolean", "number", "string"]}));
-    tensor(answer("A tensor that is answered."), limits)
+    tensor(answer("An output tensor."), limits)
         .present(
             "data",
             data,
-            "Its elements, flat; absent where they are binary.",
+            "The elements, flat. Absent if they are sent as binary data.",
         )
-        .present("parameters", parameters.into(), "There where it is binary.")
+        .present(
+            "parameters",
+            parameters.into(),
+            "Present if the elements are sent as binary data.",
+        )
 }
 
 fn tensor(object: Object, limits: &Limits) -> Object {
     object
-        .required("name", string(), "Its name.")
+        .required("name", string(), "The tensor's name.")
         .required(
             "datatype",
             part::<Datatype>(limits),
-            "The type of its elements.",
+            "The type of the elements.",
         )
         .required(
             "shape",
             list(json!({"type": "integer", "minimum": 0})),
-            "Its dimensions.",
+            "The dimensions.",
         )
 }

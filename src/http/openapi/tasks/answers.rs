@@ -1,14 +1,14 @@
-//! The schemas of the four tasks' answers.
+//! Schemas of the four tasks' answers.
 
 use serde_json::Value;
 
 use crate::http::openapi::schema::{answer, list, reference, string, with};
 use crate::service::{Classification, Discrimination, QaAnswers, Tagging};
 
-/// What is derived.
+/// Answer types with derived schemas.
 pub type Answers = (Discrimination, Classification, Tagging, QaAnswers);
 
-/// The schemas of answers, by their names.
+/// Schemas of answers, by name.
 pub fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("DiscriminateResponse", response("Discrimination")),
@@ -19,12 +19,12 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
 }
 
 fn response(result: &str) -> Value {
-    answer("The model that answered, and one result for each input.")
-        .required("model", string(), "The model's name.")
+    answer("The model that answered, and one result per input.")
+        .required("model", string(), "The name of the model that answered.")
         .required(
             "results",
             with(list(reference(result)), "minItems", 1),
-            "One for each input, in order.",
+            "One result per input, in order.",
         )
         .into()
 }

@@ -1,4 +1,4 @@
-//! The four tasks' native routes in the document.
+//! The native routes of the four tasks in the document.
 
 mod answers;
 mod requests;
@@ -9,7 +9,7 @@ use super::operation::{Example, Operation, example};
 use super::tags::TASKS;
 use crate::limits::Limits;
 
-/// What each of the four operations may end in.
+/// Statuses of the errors of all four operations.
 const STATUSES: &[u16] = &[400, 404, 413, 415, 422, 429, 503, 504];
 
 /// POST /discriminate, /classify, /tag, /qa.
@@ -31,7 +31,7 @@ fn operation(
         .says(summary, description)
         .parameters(&["RequestTimeout", "RequestPriority"])
         .takes(request, requests)
-        .answers("One result for each input, in order.", answer, answers)
+        .answers("One result per input, in order.", answer, answers)
         .answer_headers(&[("server-timing", "ServerTiming")])
         .fails_with(STATUSES)
 }
@@ -40,19 +40,19 @@ fn discriminate() -> Operation {
     let asked = vec![
         example(
             "words",
-            "Which words of a text were replaced",
+            "Replaced words in a text",
             json!({"text": "The quick brown fox fake over the lazy dog", "level": "word"}),
         ),
         example(
             "tokens",
-            "The tokens of two texts, with a threshold of one's own",
+            "Tokens of two texts, with a custom threshold",
             json!({"text": ["She sings", "東京"], "threshold": 0.9, "offsets": "utf16"}),
         ),
     ];
     let word = |word: &str, start: usize, score: f64, fake: bool| json!({"word": word, "start": start, "end": start + word.len(), "score": score, "fake": fake});
     let answered = vec![example(
         "words",
-        "Which words of a text were replaced",
+        "Replaced words in a text",
         json!({"model": "electra-mini-discriminator", "results": [{"words": [
             word("The", 0, 0.153, false), word("quick", 4, 0.257, false), word("brown", 10, 0.109, false),
             word("fox", 16, 0.125, false), word("fake", 20, 0.609, true), word("over", 25, 0.346, false),
@@ -62,10 +62,10 @@ fn discriminate() -> Operation {
     operation(
         "/discriminate",
         "discriminate",
-        "Find the tokens or words that were replaced",
-        "Scores each token of a text by the probability that it replaced another one. A text may be longer than the model \
-         reads: it is then read in overlapping windows, and each token is scored where it has most context. Special tokens \
-         are left out; a text of white space has no tokens.",
+        "Find replaced tokens or words",
+        "Scores each token of a text with the probability that it replaced another one. If a text is longer than the \
+         model's limit, it is split into overlapping windows, and each token is scored in the window that shows most \
+         of its context. Special tokens are omitted. A text of white space has no tokens.",
         ["DiscriminateRequest", "DiscriminateResponse"],
         [asked, answered],
     )
@@ -75,31 +75,31 @@ fn classify() -> Operation {
     let asked = vec![
         example(
             "text",
-            "The labels of one text",
+            "Labels of one text",
             json!({"text": "A wonderful, moving film."}),
         ),
         example(
             "texts",
-            "The best label of each of several texts",
+            "Best label of each of several texts",
             json!({"text": ["A wonderful, moving film.", "Dull, clumsy and far too long."], "top_k": 1}),
         ),
         example(
             "pair",
-            "A pair of texts, cut where it is too long",
+            "A pair of texts, truncated if it is too long",
             json!({"text": [["A wonderful film.", "I would see it again."]], "truncate": true}),
         ),
     ];
     let answered = vec![
         example(
             "text",
-            "The labels of one text",
+            "Labels of one text",
             json!({"model": "electra-mini-sentiment", "results": [
                 {"labels": [{"label": "positive", "score": 0.998}, {"label": "negative", "score": 0.002}]},
             ]}),
         ),
         example(
             "texts",
-            "The best label of each of several texts",
+            "Best label of each of several texts",
             json!({"model": "electra-mini-sentiment", "results": [
                 {"labels": [{"label": "positive", "score": 0.998}]},
                 {"labels": [{"label": "negative", "score": 0.992}]},
@@ -109,9 +109,10 @@ fn classify() -> Operation {
     operation(
         "/classify",
         "classify",
-        "Label texts or pairs of texts",
-        "Scores a text, or a pair of texts, for each label of the model, best first. A text that is longer than the model reads \
-         is refused, naming its length and the limit, unless `truncate` is true. Of a pair, the longer text is cut first.",
+        "Classify texts or pairs of texts",
+        "Scores a text or a pair of texts for each label of the model, best first. If an input is longer than the \
+         model's limit, it is refused with its length and the limit, unless `truncate` is true. Of a pair, the longer \
+         text is truncated first.",
         ["ClassifyRequest", "ClassifyResponse"],
         [asked, answered],
     )
@@ -121,12 +122,12 @@ fn tag() -> Operation {
     let asked = vec![
         example(
             "phrases",
-            "The phrases of a text",
+            "Phrases of a text",
             json!({"text": "The old man bought a new car in London."}),
         ),
         example(
             "tokens",
-            "Each token with its whole label",
+            "Each token with its full label",
             json!({"text": ["She sings"], "aggregation": "none"}),
         ),
     ];
@@ -134,7 +135,7 @@ fn tag() -> Operation {
     let answered = vec![
         example(
             "phrases",
-            "The phrases of a text",
+            "Phrases of a text",
             json!({"model": "electra-mini-chunker", "results": [{"entities": [
                 entity("NP", "The old man", 0), entity("VP", "bought", 12), entity("NP", "a new car", 19),
                 entity("PP", "in", 29), entity("NP", "London", 32),
@@ -142,7 +143,7 @@ fn tag() -> Operation {
         ),
         example(
             "tokens",
-            "Each token with its whole label",
+            "Each token with its full label",
             json!({"model": "electra-mini-chunker", "results": [{"entities": [
                 entity("B-NP", "She", 0), entity("B-VP", "sings", 4),
             ]}]}),
@@ -151,9 +152,9 @@ fn tag() -> Operation {
     operation(
         "/tag",
         "tag",
-        "Find the entities of texts",
-        "Labels the tokens of a text and joins them to entities. A text may be longer than the model reads: it is then read in \
-         overlapping windows. Tokens labelled `O` are left out.",
+        "Find entities in texts",
+        "Labels the tokens of a text and joins them into entities. If a text is longer than the model's limit, it is \
+         split into overlapping windows. Tokens labelled `O` are omitted.",
         ["TagRequest", "TagResponse"],
         [asked, answered],
     )
@@ -170,7 +171,7 @@ fn qa() -> Operation {
         ),
         example(
             "items",
-            "Several questions, one of which its context does not answer",
+            "Several questions, one without an answer in its context",
             json!({"items": [
                 {"question": "When does the train leave?", "context": train},
                 {"question": "Who painted the Mona Lisa?", "context": "Bread is made of flour, water and salt."},
@@ -185,7 +186,7 @@ fn qa() -> Operation {
         ),
         example(
             "items",
-            "Several questions, one of which its context does not answer",
+            "Several questions, one without an answer in its context",
             json!({"model": "electra-mini-qa", "results": [
                 {"answers": [noon], "no_answer_score": 0.0},
                 {"answers": [], "no_answer_score": 1.0},
@@ -195,11 +196,11 @@ fn qa() -> Operation {
     operation(
         "/qa",
         "answer",
-        "Answer questions from their contexts",
-        "Finds the spans of a context that answer a question. A context may be longer than the model reads: it is then read in \
-         overlapping windows. `score` is the probability of a span under one softmax over all admissible spans of all windows \
-         and over no answer at all, so that all of them sum to one. No answer wins when `no_answer_score` is above the best \
-         span's score.",
+        "Answer questions from contexts",
+        "Finds the spans of a context that answer a question. If a context is too long for one window, it is split \
+         into overlapping windows. `score` is the probability of a span under one softmax over all admissible spans \
+         of all windows and the case of no answer, which together sum to 1. No answer wins if `no_answer_score` is \
+         higher than the best span's score; with `no_answer`, `answers` is then empty.",
         ["QaRequest", "QaResponse"],
         [asked, answered],
     )
@@ -208,7 +209,7 @@ fn qa() -> Operation {
 pub use answers::Answers;
 pub use requests::Requests;
 
-/// The schemas that are made by hand, by their names.
+/// Handwritten schemas, by name.
 pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
     let mut schemas = requests::schemas(limits);
     schemas.extend(answers::schemas());

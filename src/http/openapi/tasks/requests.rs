@@ -1,4 +1,4 @@
-//! The schemas of the four tasks' requests.
+//! Schemas of the four tasks' requests.
 
 use serde_json::{Value, json};
 
@@ -7,10 +7,10 @@ use crate::http::openapi::schema::{reference, with};
 use crate::limits::Limits;
 use crate::service::{ClassifyRequest, DiscriminateRequest, QaItem, QaRequest, TagRequest};
 
-/// What is derived.
+/// Request types with derived schemas.
 pub type Requests = (DiscriminateRequest, ClassifyRequest, TagRequest, QaItem);
 
-/// The schemas of requests, by their names.
+/// Schemas of requests, by name.
 pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
     let mut derived = derived::requests::<(QaRequest,)>(limits);
     let all = derived.remove("QaRequest").unwrap_or_default();
@@ -24,24 +24,16 @@ pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
         ("QaRequest", either),
         (
             "QaQuestion",
-            with(
-                question,
-                "description",
-                "One question, and how to answer it.",
-            ),
+            with(question, "description", "One question, and options."),
         ),
         (
             "QaItems",
-            with(
-                items,
-                "description",
-                "Several questions, and how to answer them.",
-            ),
+            with(items, "description", "Several questions, and options."),
         ),
     ]
 }
 
-/// One of the two shapes of a request: with these fields, without those.
+/// One of the two forms of a request: with the fields `required`, without `others`.
 fn either_of(all: &Value, required: &[&str], others: &[&str]) -> Value {
     let mut schema = with(all.clone(), "required", required);
     if let Some(properties) = schema["properties"].as_object_mut() {
