@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::HttpState;
 use crate::error::ServiceError;
 
-/// How the server is.
+/// The health of the server or of a model.
 #[derive(Serialize, JsonSchema)]
 pub struct Health {
-    /// `ready` where requests will be answered; `live` says no more than that the process answers.
+    /// `ready` if requests are answered. `live` means only that the process answers.
     #[schemars(extend("enum" = ["live", "ready"]))]
     status: &'static str,
 }

@@ -10,10 +10,10 @@ use super::HttpState;
 use crate::error::ServiceError;
 use crate::service::ModelReport;
 
-/// What there is.
+/// All models.
 #[derive(Serialize, JsonSchema)]
 pub struct Models {
-    /// By name.
+    /// The models, sorted by name.
     models: Vec<ModelReport>,
 }
 

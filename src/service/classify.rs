@@ -28,20 +28,21 @@ use crate::text::sequence::{pair, single};
 /// Fields that hold the texts of pairs, if first and second texts come in separate lists.
 const PARTS: [&str; 2] = ["text", "text_pair"];
 
-/// What to label, and how.
+/// Texts to classify, and options.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifyRequest {
-    /// A text, or a list of texts and of pairs of texts.
+    /// A text, or a list of texts and pairs of texts.
     pub text: Inputs<ClassifyInput>,
-    /// The name or an alias of a model of this task, or either with `@` and a version. Where it is absent, the task's default.
+    /// The name or an alias of a model of this task, optionally followed by `@` and a version. If absent, the task's
+    /// default model.
     pub model: Option<String>,
-    /// How many labels, best first; all where it is absent.
+    /// The number of labels to return, best first. All if absent.
     pub top_k: Option<Count<1>>,
-    /// How logits become scores. Where it is absent, the model decides: none for regression, sigmoid for several labels at
-    /// once or for one label, else softmax.
+    /// How logits become scores. If absent, the model decides: none for regression, sigmoid for multi-label models and
+    /// for models with one label, otherwise softmax.
     pub function: Option<ScoreFunction>,
-    /// Whether a text that is longer than the model reads is cut, and not refused.
+    /// Whether to truncate inputs longer than the model's limit. Otherwise they are refused.
     #[schemars(extend("default" = false))]
     pub truncate: Option<bool>,
 }
@@ -57,20 +58,20 @@ pub enum ClassifyInput {
 /// The labels of one input.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Classification {
-    /// Best first.
+    /// The labels, best first.
     pub labels: Vec<LabelScore>,
-    /// There where the input was cut.
+    /// Present if the input was truncated.
     #[schemars(extend("const" = true))]
     #[serde(skip_serializing_if = "is_false")]
     pub truncated: bool,
 }
 
-/// One label and its score.
+/// A label and its score.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LabelScore {
-    /// Its name.
+    /// The label's name.
     pub label: String,
-    /// 0 to 1, or any number for regression and the function none.
+    /// The score, from 0 to 1. For regression and with the function `none`, any number.
     pub score: f32,
 }
 

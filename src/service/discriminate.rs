@@ -17,66 +17,68 @@ use crate::registry::LoadedModel;
 use crate::task::Task;
 use crate::text::{OffsetEncoding, OffsetMap};
 
-/// What to look at, and how.
+/// Texts to check, and options.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiscriminateRequest {
-    /// A text, or a list of texts.
+    /// A text or a list of texts.
     pub text: Inputs<String>,
-    /// The name or an alias of a model of this task, or either with `@` and a version. Where it is absent, the task's default.
+    /// The name or an alias of a model of this task, optionally followed by `@` and a version. If absent, the task's
+    /// default model.
     pub model: Option<String>,
-    /// A score above it is called fake.
+    /// The score above which a token or a word counts as fake.
     #[schemars(extend("default" = Threshold::default().get()))]
     pub threshold: Option<Threshold>,
-    /// Tokens of the model's vocabulary, or words as its tokenizer splits them; a word has the highest score of its tokens.
+    /// The unit that is scored: tokens of the model's vocabulary, or words as its tokenizer splits them. A word's score
+    /// is the highest of its tokens.
     #[schemars(extend("default" = Level::default()))]
     pub level: Option<Level>,
     #[schemars(extend("default" = OffsetEncoding::default()))]
     pub offsets: Option<OffsetEncoding>,
 }
 
-/// What was found in one text, in its order; nothing for a text of white space.
+/// The scores of one text, in the order of the text. Empty for a text of white space.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Discrimination {
-    /// At level token.
+    /// With level `token`.
     Tokens(
-        /// Every token.
+        /// All tokens.
         Vec<ScoredToken>,
     ),
-    /// At level word.
+    /// With level `word`.
     Words(
-        /// Every word.
+        /// All words.
         Vec<ScoredWord>,
     ),
 }
 
-/// One token and its score.
+/// A token and its score.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ScoredToken {
-    /// As the vocabulary spells it: `##ing`.
+    /// The token as the vocabulary spells it, such as `##ing`.
     pub token: String,
-    /// Where it starts in the text as it was sent.
+    /// The start offset in the text as sent.
     pub start: usize,
-    /// Where it ends: the place after its last character.
+    /// The end offset, exclusive.
     pub end: usize,
-    /// The probability that it replaced another one.
+    /// The probability that the token replaced another one.
     #[schemars(range(min = 0, max = 1))]
     pub score: f32,
     /// Whether the score is above the threshold.
     pub fake: bool,
 }
 
-/// One word and its score.
+/// A word and its score.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ScoredWord {
-    /// Its stretch of the text.
+    /// The word, as in the text.
     pub word: String,
-    /// Where it starts in the text as it was sent.
+    /// The start offset in the text as sent.
     pub start: usize,
-    /// Where it ends: the place after its last character.
+    /// The end offset, exclusive.
     pub end: usize,
-    /// The highest score of its tokens.
+    /// The highest score of the word's tokens.
     #[schemars(range(min = 0, max = 1))]
     pub score: f32,
     /// Whether the score is above the threshold.

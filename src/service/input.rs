@@ -208,19 +208,20 @@ impl JsonSchema for Inputs<String> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        // A limit of the server is its name here; a document replaces it by the number.
+        // Limits are given by name here; the document replaces the names with this server's numbers.
         let text = json_schema!({"type": "string", "maxLength": "max_text_bytes"});
         json_schema!({"oneOf": [text, several(&text)]})
     }
 }
 
-/// The schema of a list of inputs, as many as one request may hold.
+/// The schema of a list of inputs, up to the limit per request.
 pub(super) fn several(item: &Schema) -> Schema {
     json_schema!({"type": "array", "items": item, "minItems": 1, "maxItems": "max_inputs"})
 }
 
-/// The schema of a text that must have a token. Tokenizers drop white space and control characters: a text of these alone has
-/// none. They drop more, such as private-use characters, that no pattern matches in the regular expressions of every language.
+/// The schema of a text that must have at least one token. Tokenizers drop white space and control characters, so a
+/// text of these alone has no tokens. They also drop others, such as private-use characters, which no pattern matches
+/// in the regular expressions of every language.
 pub(super) fn visible_text(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",

@@ -11,96 +11,97 @@ use crate::model_folder::Version;
 use crate::registry::{ControlError, DefaultModel, ModelInfo, ModelStatus, VersionState};
 use crate::task::Task;
 
-/// How the states of versions are called.
+/// The names of version states.
 const STATES: [&str; 4] = ["loading", "ready", "failed", "unloaded"];
-/// How graphs' numbers are called.
+/// The names of number formats.
 pub(super) const PRECISIONS: [&str; 3] = ["fp32", "fp16", "int8"];
 
-/// One model. What is known only of a loaded model is absent from the others.
+/// A model. Fields that are known only for loaded models are absent from other models.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "Model")]
 pub struct ModelReport {
-    /// Its name.
+    /// The model's name.
     pub name: String,
-    /// What it does; null where that is not known yet.
+    /// The model's task, or null if it is not known yet.
     pub task: Option<Task>,
-    /// Other names it can be asked by.
+    /// Other names of the model, accepted in requests.
     pub aliases: Vec<String>,
-    /// Its versions, the lowest first; a folder without numbered versions is version 1.
+    /// The model's versions, in ascending order. A folder without numbered versions is version 1.
     pub versions: Vec<String>,
-    /// The version that answers who names none, if one does.
+    /// The version that answers requests that name no version. Absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The state of that version, or of the one that should be it.
+    /// The state of the version that answers such requests, or that should answer them.
     #[schemars(extend("enum" = STATES))]
     pub state: &'static str,
-    /// Why files of it, as they are now, could not be loaded; what was loaded before may still answer. Of several versions, the
-    /// highest such.
+    /// Why the model's current files could not be loaded. Files loaded earlier may still be serving. If several
+    /// versions failed, the reason for the highest of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Each version's state, in the order of `versions`.
+    /// The state of each version, in the order of `versions`.
     pub version_states: Vec<VersionReport>,
-    /// Whether its task's route uses it where a request names no model.
+    /// Whether the model answers requests to its task's route that name no model.
     pub default: bool,
-    /// What the files can only say once they are loaded.
+    /// Known only once the model is loaded.
     #[serde(flatten)]
     pub details: Option<ModelDetails>,
 }
 
-/// One version of a model.
+/// A version of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "ModelVersion")]
 pub struct VersionReport {
-    /// Its number.
+    /// The version's number.
     pub version: String,
-    /// Whether it answers.
+    /// The version's state.
     #[schemars(extend("enum" = STATES))]
     pub state: &'static str,
-    /// Why its files, as they are now, could not be loaded; a version that is ready answers from those before.
+    /// Why the version's current files could not be loaded. If the version is ready, it serves the files that were
+    /// loaded earlier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Of a loaded one.
+    /// The number format of the graph. Present only if the version is loaded.
     #[schemars(extend("enum" = PRECISIONS))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
-    /// Bytes of its files, of a loaded one.
+    /// The size of the version's files, in bytes. Present only if the version is loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
 }
 
-/// What is known of a loaded model.
+/// Details of a loaded model.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ModelDetails {
-    /// The numbers its graph is of.
+    /// The number format of the graph.
     #[schemars(extend("enum" = PRECISIONS))]
     pub precision: String,
-    /// What computes it: `cpu`, `cuda:0`, `tensorrt:0`.
+    /// The device that runs the model, such as `cpu`, `cuda:0` or `tensorrt:0`.
     pub device: String,
-    /// How sequences stand in a batch.
+    /// How sequences share a batch: packed back to back, or padded to the longest.
     #[schemars(extend("enum" = ["packed", "padded"]))]
     pub layout: String,
-    /// The longest sequence in tokens, special ones included.
+    /// The length of the longest sequence in tokens, special tokens included.
     pub max_tokens: usize,
-    /// Its labels, in the order of its scores.
+    /// The labels, in the order of the model's outputs.
     pub labels: Vec<String>,
     /// The graph's inputs.
     pub inputs: Vec<TensorReport>,
-    /// Bytes of its files.
+    /// The size of the model's files, in bytes.
     pub size_bytes: u64,
-    /// The checkpoint that it was pulled from, if it was.
+    /// The checkpoint that the model was pulled from. Absent if it was not pulled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
 
-/// One input of a graph.
+/// An input of a graph.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "GraphInput")]
 pub struct TensorReport {
-    /// Its name.
+    /// The input's name.
     pub name: String,
-    /// Its element type, as the Open Inference Protocol names it.
+    /// The type of the elements, as named in the Open Inference Protocol.
     pub datatype: String,
-    /// Its dimensions; -1 where any length will do.
+    /// The dimensions. -1 stands for any length.
     #[schemars(inner(range(min = -1)))]
     pub shape: Vec<i64>,
 }
@@ -113,7 +114,7 @@ impl Service {
         statuses.iter().map(|status| self.report(status)).collect()
     }
 
-    /// One model, by its name or an alias.
+    /// One model, by name or alias.
     ///
     /// # Errors
     /// [`ServiceError::ModelNotFound`] if there is no such model.

@@ -81,7 +81,7 @@ pub struct Answer<T> {
     pub timings: Timings,
 }
 
-/// What a task answers.
+/// The results of a task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Results<R> {
     /// The name of the model that answered.

@@ -32,47 +32,48 @@ use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 /// Spans decoded per requested answer. More than one, because spans that widen to the same words count once.
 const SPANS_AN_ANSWER: usize = 4;
 
-/// One question with its context, or a list of them, and how to answer.
+/// One question with its context, or a list of them, and options.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QaRequest {
     /// The question.
     #[schemars(schema_with = "visible_text")]
     pub question: Option<String>,
-    /// The text that holds the answer.
+    /// The text that contains the answer.
     #[schemars(schema_with = "visible_text")]
     pub context: Option<String>,
     /// Questions with their contexts.
     #[schemars(schema_with = "items_schema")]
     #[serde(default, deserialize_with = "listed")]
     pub items: Option<Inputs<QaItem>>,
-    /// The name or an alias of a model of this task, or either with `@` and a version. Where it is absent, the task's default.
+    /// The name or an alias of a model of this task, optionally followed by `@` and a version. If absent, the task's
+    /// default model.
     pub model: Option<String>,
-    /// How many answers, best first.
+    /// The number of answers to return, best first.
     #[schemars(extend("maximum" = MAX_TOP_K, "default" = 1))]
     pub top_k: Option<Count<1>>,
-    /// Whether no answer may win; then `answers` is empty.
+    /// Whether no answer may win: if `no_answer_score` is then higher than the best answer's score, `answers` is empty.
     #[schemars(extend("default" = false))]
     pub no_answer: Option<bool>,
-    /// The longest answer, in tokens.
+    /// The length of the longest answer, in tokens.
     #[schemars(extend("default" = DEFAULT_ANSWER_TOKENS))]
     pub max_answer_tokens: Option<Count<1>>,
-    /// Tokens of a long context that neighbouring windows share: at most half a window, which is shorter where the model reads
-    /// less.
+    /// The overlap of neighbouring windows of a long context, in tokens. At most half a window; windows are shorter if
+    /// the model's limit is lower.
     #[schemars(extend("maximum" = WINDOW_TOKENS / 2, "default" = DEFAULT_STRIDE))]
     pub stride: Option<Count<0>>,
     #[schemars(extend("default" = OffsetEncoding::default()))]
     pub offsets: Option<OffsetEncoding>,
 }
 
-/// A question and the text that holds its answer.
+/// A question and the context that contains its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QaItem {
     /// The question.
     #[schemars(schema_with = "visible_text")]
     pub question: String,
-    /// The text that holds the answer.
+    /// The text that contains the answer.
     #[schemars(schema_with = "visible_text")]
     pub context: String,
 }
@@ -80,24 +81,25 @@ pub struct QaItem {
 /// The answers to one question.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct QaAnswers {
-    /// Best first; none where no answer wins.
+    /// The answers, best first. Empty if `no_answer` is set and `no_answer_score` is higher than the best answer's
+    /// score.
     pub answers: Vec<AnswerSpan>,
     /// The probability that the context does not answer the question.
     #[schemars(range(min = 0, max = 1))]
     pub no_answer_score: f32,
 }
 
-/// One answer.
+/// An answer.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct AnswerSpan {
-    /// The span of the context, whole words.
+    /// The answer: a span of whole words in the context.
     pub text: String,
-    /// Its probability among all spans of the context and no answer at all: over all of them it sums to one.
+    /// The probability of this span among all spans of the context and the case of no answer, which together sum to 1.
     #[schemars(range(min = 0, max = 1))]
     pub score: f32,
-    /// Where it starts in the context as it was sent.
+    /// The start offset in the context as sent.
     pub start: usize,
-    /// Where it ends: the place after its last character.
+    /// The end offset, exclusive.
     pub end: usize,
 }
 

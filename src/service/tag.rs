@@ -20,16 +20,17 @@ use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 /// The label of tokens outside of entities. transformers omits it by default.
 pub(super) const IGNORED_LABELS: &[&str] = &["O"];
 
-/// What to tag, and how.
+/// Texts to tag, and options.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TagRequest {
-    /// A text, or a list of texts.
+    /// A text or a list of texts.
     pub text: Inputs<String>,
-    /// The name or an alias of a model of this task, or either with `@` and a version. Where it is absent, the task's default.
+    /// The name or an alias of a model of this task, optionally followed by `@` and a version. If absent, the task's
+    /// default model.
     pub model: Option<String>,
-    /// How tokens become entities, as transformers' aggregation strategy of the same name does it; with `none`, an entity is a
-    /// token and its label the whole tag.
+    /// How tokens are joined into entities, as with transformers' aggregation strategy of the same name. With `none`,
+    /// each token is an entity with its full label.
     #[schemars(extend("default" = Aggregation::default()))]
     pub aggregation: Option<Aggregation>,
     #[schemars(extend("default" = OffsetEncoding::default()))]
@@ -39,23 +40,23 @@ pub struct TagRequest {
 /// The entities of one text.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Tagging {
-    /// In the order of the text; none for a text of white space.
+    /// The entities, in the order of the text. Empty for a text of white space.
     pub entities: Vec<TaggedEntity>,
 }
 
-/// One entity.
+/// An entity.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct TaggedEntity {
-    /// What it is.
+    /// The entity's label.
     pub label: String,
-    /// How sure the model is.
+    /// The model's confidence, from 0 to 1.
     #[schemars(range(min = 0, max = 1))]
     pub score: f32,
-    /// Where it starts in the text as it was sent.
+    /// The start offset in the text as sent.
     pub start: usize,
-    /// Where it ends: the place after its last character.
+    /// The end offset, exclusive.
     pub end: usize,
-    /// That stretch of the text, as it was sent.
+    /// The entity's part of the text, as sent.
     pub text: String,
 }
 

@@ -105,7 +105,7 @@ impl Model for HandMade {
 /// - discriminate: the token `fake` is fake.
 /// - classify: the more often `good` occurs, the better.
 /// - tag: `fox` is B-X, `##es` is I-X.
-/// - qa: `answer` is the answer; without it there is none.
+/// - qa: `answer` is the answer; without it, there is no answer.
 fn logits(task: Task, ids: &[u32]) -> Vec<f32> {
     let by_token = |row: &dyn Fn(u32) -> Vec<f32>| ids.iter().flat_map(|id| row(*id)).collect();
     match task {

@@ -23,7 +23,7 @@ pub(super) const OVERLAP: usize = 128;
 
 /// A text, its tokens and their logits.
 pub struct ScoredText {
-    /// The text as it was sent.
+    /// The text as sent.
     pub text: String,
     /// Empty for a text of white space.
     pub tokens: TokenizedText,

@@ -26,7 +26,7 @@ struct Counts {
 /// The number of times something was done, and the total time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DurationTotal {
-    /// How often.
+    /// The number of times.
     pub count: u64,
     /// The total time, in nanoseconds.
     pub ns: u64,
@@ -39,36 +39,36 @@ impl DurationTotal {
     }
 }
 
-/// Durations of requests. The parts count answered requests only.
+/// Durations of requests. All but `fail` count answered requests only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InferenceStatistics {
-    /// Answered requests, from the choice of their model to their results.
+    /// Answered requests, from the choice of the model to the results.
     pub success: DurationTotal,
-    /// Accepted but unanswered requests: refused for their texts or a full queue, late, failed, or abandoned by their
-    /// client.
+    /// Requests that were accepted but not answered: refused because of their texts or a full queue, past their
+    /// deadline, failed, or abandoned by their client.
     pub fail: DurationTotal,
-    /// Waiting for a worker.
+    /// Time waiting for a worker.
     pub queue: DurationTotal,
-    /// Tokenizing.
+    /// Time tokenizing.
     pub compute_input: DurationTotal,
-    /// Running the graph.
+    /// Time running the graph.
     pub compute_infer: DurationTotal,
-    /// Decoding logits.
+    /// Time decoding logits.
     pub compute_output: DurationTotal,
     /// Always zero: there is no response cache.
     pub cache_hit: DurationTotal,
-    /// Always zero.
+    /// Always zero: there is no response cache.
     pub cache_miss: DurationTotal,
 }
 
 /// Durations of batches of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BatchStatistics {
-    /// Sequences in the batch.
+    /// The number of sequences in the batch.
     pub batch_size: u64,
     /// Always zero: texts are tokenized per request, not per batch.
     pub compute_input: DurationTotal,
-    /// Running the graph.
+    /// Time running the graph.
     pub compute_infer: DurationTotal,
     /// Always zero: logits are decoded per request.
     pub compute_output: DurationTotal,
@@ -79,9 +79,9 @@ pub struct BatchStatistics {
 pub struct StatisticsSnapshot {
     /// The time when the last batch ended, in milliseconds since 1970. 0 before the first batch.
     pub last_inference: u64,
-    /// Sequences run: texts, or windows of long texts.
+    /// The number of sequences that were run: texts, or windows of long texts.
     pub inference_count: u64,
-    /// Batches run.
+    /// The number of batches that were run.
     pub execution_count: u64,
     /// Durations of requests.
     pub inference_stats: InferenceStatistics,
@@ -93,13 +93,13 @@ pub struct StatisticsSnapshot {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestDurations {
     pub total: Duration,
-    /// Tokenizing.
+    /// Time tokenizing.
     pub compute_input: Duration,
-    /// Waiting for a worker.
+    /// Time waiting for a worker.
     pub queue: Duration,
-    /// Running the graph.
+    /// Time running the graph.
     pub compute_infer: Duration,
-    /// Decoding logits.
+    /// Time decoding logits.
     pub compute_output: Duration,
 }
 

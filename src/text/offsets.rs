@@ -6,8 +6,8 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The unit of `start` and `end`: code points, as Python counts; bytes of UTF-8; or UTF-16 code units, as JavaScript, Java and
-/// C# count.
+/// The unit of `start` and `end`: Unicode code points (as in Python), UTF-8 bytes, or UTF-16 code units (as in
+/// JavaScript, Java and C#).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 #[serde(rename_all = "lowercase")]

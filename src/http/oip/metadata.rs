@@ -10,7 +10,7 @@ use crate::error::ServiceError;
 use crate::http::HttpState;
 use crate::service::oip::{ModelMetadata, ServerMetadata, StatisticsReport, TritonConfig};
 
-/// That the process answers.
+/// The server's liveness.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ServerLive")]
 pub struct Live {
@@ -19,7 +19,7 @@ pub struct Live {
     live: bool,
 }
 
-/// That requests will be answered.
+/// The server's readiness.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ServerReady")]
 pub struct Ready {
@@ -28,10 +28,10 @@ pub struct Ready {
     ready: bool,
 }
 
-/// That a model can be asked.
+/// A model's readiness.
 #[derive(Serialize, JsonSchema)]
 pub struct ModelReady {
-    /// The model, as the path has it.
+    /// The model's name, as in the path.
     name: String,
     /// Always true.
     #[schemars(extend("const" = true))]

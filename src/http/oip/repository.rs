@@ -13,11 +13,11 @@ use crate::http::json_request::{JsonOrBinary, Received};
 use crate::service::json;
 use crate::service::oip::{IndexEntry, Parameters, check_load_parameters, check_unload_parameters};
 
-/// Which versions to list.
+/// Options of the index.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IndexRequest {
-    /// Whether to list those alone that can be asked.
+    /// Whether to list only versions that answer requests.
     #[schemars(extend("default" = false))]
     ready: Option<bool>,
 }
@@ -28,7 +28,7 @@ struct ControlRequest {
     parameters: Option<Parameters>,
 }
 
-/// An answer that says nothing but that it was done.
+/// An empty answer: the operation succeeded.
 #[derive(serde::Serialize, JsonSchema)]
 #[schemars(extend("properties" = serde_json::json!({})))]
 pub struct Done {}

@@ -33,11 +33,11 @@ pub struct PipelineRequest {
     pub options: Option<Object<PipelineOptions>>,
 }
 
-/// Of no effect: nothing is cached, and a model that is loading answers with the time to try again.
+/// Options without effect: answers are not cached, and if a model is loading, the error says when to try again.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineOptions {
-    /// Whether an answer may be one that was given before.
+    /// Whether a cached answer may be returned.
     pub use_cache: Option<bool>,
     /// Whether to wait for a model that is loading.
     pub wait_for_model: Option<bool>,

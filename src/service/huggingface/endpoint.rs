@@ -8,26 +8,26 @@ use super::super::models::PRECISIONS;
 use crate::error::ServiceError;
 use crate::task::Task;
 
-/// What a model is, as an endpoint.
+/// A model's metadata, as an endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct EndpointInfo {
     /// The model's name.
     pub model_id: String,
-    /// Which version of it.
+    /// The version's number.
     pub version: String,
-    /// Its task as the hub names it; replaced-token-detection has no pipeline.
+    /// The hub's name of the task. There is no pipeline for replaced-token-detection.
     #[schemars(extend("enum" = Task::ALL.map(hub_task)))]
     pub task: &'static str,
-    /// The numbers its graph is of.
+    /// The number format of the graph.
     #[schemars(extend("enum" = PRECISIONS))]
     pub precision: String,
-    /// What computes it: `cpu`, `cuda:0`, `tensorrt:0`.
+    /// The device that runs the model, such as `cpu`, `cuda:0` or `tensorrt:0`.
     pub device: String,
-    /// The longest sequence in tokens, special ones included.
+    /// The length of the longest sequence in tokens, special tokens included.
     pub max_tokens: usize,
-    /// Its labels, in the order of its scores.
+    /// The labels, in the order of the model's outputs.
     pub labels: Vec<String>,
-    /// The checkpoint that it was pulled from, if it was.
+    /// The checkpoint that the model was pulled from. Absent if it was not pulled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }

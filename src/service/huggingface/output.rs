@@ -5,24 +5,25 @@ use serde::Serialize;
 
 use crate::service::classify::LabelScore;
 
-/// What the pipeline of the model's task answers.
+/// The output of the pipeline for the model's task.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "PipelineResponse")]
 #[serde(untagged)]
 pub enum PipelineOutput {
-    /// text-classification: for each input its labels, best first; a lone input too is in a list.
+    /// text-classification: the labels of each input, best first. A single input is in a list too.
     Labels(Vec<Vec<LabelScore>>),
-    /// text-classification with `return_all_scores`: if true, all labels of a lone pair; if false, the best label of each input.
+    /// text-classification with `return_all_scores`: if true, all labels of a single pair; if false, the best label of
+    /// each input.
     LabelList(Vec<LabelScore>),
-    /// text-classification with `return_all_scores: false`: the best label of a lone pair.
+    /// text-classification with `return_all_scores: false`: the best label of a single pair.
     Label(LabelScore),
     /// token-classification: the entities of a text.
     Entities(Vec<PipelineEntity>),
-    /// token-classification of a list of texts: the entities of each.
+    /// token-classification of a list of texts: the entities of each text.
     EntityLists(Vec<Vec<PipelineEntity>>),
-    /// question-answering: the answer to a question, or answers where there is not exactly one.
+    /// question-answering: the answer to one question, or a list if there is not exactly one answer.
     Answers(PipelineAnswers),
-    /// question-answering of several questions: for each the answer or answers.
+    /// question-answering of several questions: the answer or answers to each.
     AnswerLists(Vec<PipelineAnswers>),
 }
 
@@ -31,36 +32,36 @@ pub enum PipelineOutput {
 pub struct PipelineEntity {
     #[serde(flatten)]
     pub label: EntityLabel,
-    /// How sure the model is.
+    /// The model's confidence, from 0 to 1.
     #[schemars(range(min = 0, max = 1))]
     pub score: f32,
-    /// What the tokenizer makes of the text: the model's view of it, not the text.
+    /// The entity as the tokenizer's tokens spell it, which may differ from the text.
     pub word: String,
-    /// Where it starts in the text, in code points.
+    /// The start offset in the text, in code points.
     pub start: usize,
-    /// Where it ends.
+    /// The end offset, exclusive, in code points.
     pub end: usize,
 }
 
-/// What an entity is, and of what kind.
+/// The label of a token or of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EntityLabel {
-    /// A token, with the strategy none.
+    /// A token, with the strategy `none`.
     Token {
-        /// Its whole label: `B-NP`.
+        /// The token's full label, such as `B-NP`.
         entity: String,
-        /// Its position in its sequence, where `[CLS]` is 0.
+        /// The token's position in its sequence, counted from `[CLS]` at 0.
         index: usize,
     },
     /// A group of tokens, with other strategies.
     Group {
-        /// Its label without prefix: `NP`.
+        /// The group's label without prefix, such as `NP`.
         entity_group: String,
     },
 }
 
-/// What one question is answered with: exactly one answer stands by itself, others in a list, best first.
+/// The answers to one question: a list, best first, or a single answer without a list.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(transform = exclusive)]
 #[serde(untagged)]
@@ -69,21 +70,22 @@ pub enum PipelineAnswers {
     Several(Vec<PipelineAnswer>),
 }
 
-/// One answer.
+/// An answer.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PipelineAnswer {
-    /// The product of two probabilities; of an answer that several windows gave, the sum of these, which may exceed 1.
+    /// The product of the probabilities of the answer's start and end. If several windows gave the same answer, the sum
+    /// over them, which may exceed 1.
     #[schemars(range(min = 0))]
     pub score: f64,
-    /// Where it starts in the context, in code points.
+    /// The start offset in the context, in code points.
     pub start: usize,
-    /// Where it ends.
+    /// The end offset, exclusive, in code points.
     pub end: usize,
-    /// That stretch of the context; empty for no answer.
+    /// The answer's part of the context. Empty for no answer.
     pub answer: String,
 }
 
-/// Says that a value is of one variant at most.
+/// Marks the variants as mutually exclusive.
 fn exclusive(schema: &mut Schema) {
     if let Some(variants) = schema.remove("anyOf") {
         schema.insert("oneOf".to_owned(), variants);

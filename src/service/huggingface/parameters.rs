@@ -98,7 +98,7 @@ impl<T: JsonSchema> JsonSchema for Switch<T> {
     }
 }
 
-/// Which text of an input a tokenizer cuts.
+/// Which text of an input is truncated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[schemars(inline)]
 #[serde(rename_all = "snake_case")]
@@ -109,7 +109,7 @@ pub(super) enum Truncation {
     DoNotTruncate,
 }
 
-/// How far a tokenizer pads inputs. This server does not pad, which changes no answer: padding is masked.
+/// The length to which inputs are padded. No effect on the answer: padding is masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[schemars(inline)]
 #[serde(rename_all = "snake_case")]
@@ -119,7 +119,7 @@ pub(super) enum Padding {
     DoNotPad,
 }
 
-/// A name in upper, lower or mixed case, as transformers takes those of its enums. Fields that are read by this have
+/// Reads a name in upper, lower or mixed case, as transformers does for its enums. Fields read with this have
 /// `x-any-case` in their schema.
 pub(super) fn any_case<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,

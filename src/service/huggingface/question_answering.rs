@@ -39,43 +39,44 @@ const SPECIAL_TOKENS: usize = 3;
 #[schemars(inline)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
-    /// How many answers, best first.
+    /// The number of answers to return, best first.
     #[schemars(extend("maximum" = MAX_TOP_K, "default" = 1))]
     top_k: Option<Count<1>>,
-    /// The older name of `top_k`; it counts where that is absent.
+    /// The older name of `top_k`, used if `top_k` is absent.
     #[schemars(extend("maximum" = MAX_TOP_K))]
     topk: Option<Count<1>>,
-    /// Tokens of a long context that neighbouring windows share, fewer than the question leaves of a window.
+    /// The overlap of neighbouring windows of a long context, in tokens. Must be less than the room that the question
+    /// leaves in a window.
     #[schemars(extend("default" = DEFAULT_STRIDE))]
     doc_stride: Option<Count<0>>,
-    /// The longest answer, in tokens.
+    /// The length of the longest answer, in tokens.
     #[schemars(extend("default" = DEFAULT_ANSWER_TOKENS))]
     max_answer_len: Option<Count<1>>,
-    /// The longest window in tokens, with the question; no longer than what the model reads.
+    /// The length of the longest window in tokens, question included. Clamped to the model's limit.
     #[schemars(extend("default" = WINDOW_TOKENS))]
     max_seq_len: Option<Count<1>>,
-    /// Of no effect, as with transformers' fast tokenizers: questions are not cut.
+    /// No effect, as with transformers' fast tokenizers: questions are not truncated.
     #[serde(rename = "max_question_len")]
     _max_question_len: Option<Count<1>>,
-    /// Whether no answer joins the list, as an empty one.
+    /// Whether the case of no answer is included, as an empty answer.
     #[schemars(extend("default" = false))]
     handle_impossible_answer: Option<bool>,
-    /// Whether answers are whole words.
+    /// Whether answers are widened to whole words.
     #[schemars(extend("default" = true))]
     align_to_words: Option<bool>,
-    /// Of no effect on an answer: what is filled up is masked.
+    /// No effect on the answer: padding is masked.
     #[serde(rename = "padding")]
     _padding: Option<Switch<Padding>>,
-    /// Of no effect, as with transformers: long contexts are read in windows.
+    /// No effect, as with transformers: long contexts are split into windows.
     #[serde(rename = "truncation")]
     _truncation: Option<Switch<Truncation>>,
-    /// Of no effect, as with transformers: a window's length is `max_seq_len`.
+    /// No effect, as with transformers: `max_seq_len` sets the length of windows.
     #[serde(rename = "max_length")]
     _max_length: Option<Count<1>>,
-    /// Of no effect: the server decides what runs together.
+    /// No effect: the server batches requests itself.
     #[serde(rename = "batch_size")]
     _batch_size: Option<BatchSize>,
-    /// Of no effect: the server decides what runs together.
+    /// No effect: the server batches requests itself.
     #[serde(rename = "num_workers")]
     _num_workers: Option<NumWorkers>,
 }
@@ -294,8 +295,8 @@ fn bad_stride(reason: String) -> ServiceError {
 }
 
 impl PreparedItem {
-    /// What all windows answer, taken together: equal texts, whatever their case, are one answer, with the place of the
-    /// first and the scores of all.
+    /// Merges the answers of all windows. Texts that are equal except for case are one answer, with the offsets of the
+    /// first and the sum of their scores.
     fn answers(
         &self,
         outputs: &[SequenceOutput],

@@ -26,34 +26,34 @@ use crate::registry::LoadedModel;
 #[schemars(inline)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
-    /// How many labels, best first; all where it is absent.
+    /// The number of labels to return, best first. All if absent.
     #[schemars(with = "Option<Count<1>>")]
     #[serde(default, deserialize_with = "top_k")]
     top_k: Option<TopK>,
-    /// How logits become scores, in any case of letters; where it is absent, the model decides.
+    /// How logits become scores. Case is ignored. If absent, the model decides.
     #[schemars(extend("x-any-case" = true))]
     #[serde(default, deserialize_with = "any_case")]
     function_to_apply: Option<ScoreFunction>,
-    /// What `top_k` was before it, and counts where that is absent: all labels in the order of the model's outputs, or the best
-    /// one. The answer then has the shape that transformers gives it.
+    /// The predecessor of `top_k`, used if `top_k` is absent: true returns all labels in the order of the model's
+    /// outputs, false the best one. The answer then has the shape that transformers gives it.
     return_all_scores: Option<bool>,
-    /// Whether an input that is longer than the limit is cut, and not refused, and which of its texts.
+    /// Whether to truncate inputs longer than the limit, and which of their texts. Otherwise they are refused.
     truncation: Option<Switch<Truncation>>,
-    /// The limit in tokens, special ones included, where it is lower than the model's. Inputs are then cut, unless `truncation`
-    /// or `padding` says otherwise.
+    /// The limit in tokens, special tokens included, if lower than the model's. Longer inputs are then truncated,
+    /// unless `truncation` or `padding` says otherwise.
     max_length: Option<Count<3>>,
-    /// Of no effect on an answer: what is filled up is masked.
+    /// No effect on the answer: padding is masked.
     padding: Option<Switch<Padding>>,
-    /// Of no effect on an answer: what is filled up is masked.
+    /// No effect on the answer: padding is masked.
     #[serde(rename = "pad_to_multiple_of")]
     _pad_to_multiple_of: Option<Count<1>>,
-    /// Of no effect.
+    /// No effect.
     #[serde(rename = "verbose")]
     _verbose: Option<bool>,
-    /// Of no effect: the server decides what runs together.
+    /// No effect: the server batches requests itself.
     #[serde(rename = "batch_size")]
     _batch_size: Option<BatchSize>,
-    /// Of no effect: the server decides what runs together.
+    /// No effect: the server batches requests itself.
     #[serde(rename = "num_workers")]
     _num_workers: Option<NumWorkers>,
 }

@@ -31,30 +31,30 @@ use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 #[schemars(inline)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
-    /// How tokens become groups, in any case of letters.
+    /// How tokens are grouped. Case is ignored.
     #[schemars(extend("x-any-case" = true, "default" = Aggregation::None))]
     #[serde(default, deserialize_with = "any_case")]
     aggregation_strategy: Option<Aggregation>,
-    /// Labels to leave out.
+    /// Labels to omit.
     #[schemars(extend("default" = IGNORED_LABELS))]
     ignore_labels: Option<Vec<String>>,
-    /// Tokens that the windows of a long text share, fewer than a window has; each window is then tagged by itself. Not beside
-    /// the strategy `none`.
+    /// The overlap of neighbouring windows of a long text, in tokens. Must be less than a window. If set, each window
+    /// is tagged separately. Can't be combined with the strategy `none`.
     stride: Option<Count<0>>,
-    /// What `aggregation_strategy` was before it, and goes before it: `simple` where it is true, else `none`.
+    /// The predecessor of `aggregation_strategy`, which it overrides: true means `simple`, false `none`.
     grouped_entities: Option<bool>,
-    /// With `grouped_entities` the strategy `first`; without it `none`.
+    /// If `grouped_entities` is true, true means the strategy `first`. Otherwise the strategy is `none`.
     ignore_subwords: Option<bool>,
-    /// Whether texts come as lists of words. A lone list too is then answered by a list of one.
+    /// Whether each text is a list of words. A single list is then answered with a list of one result.
     #[schemars(extend("default" = false))]
     is_split_into_words: Option<bool>,
-    /// What stands between such words in the text that offsets are of.
+    /// The separator of these words in the text that offsets refer to.
     #[schemars(extend("default" = " "))]
     delimiter: Option<String>,
-    /// Of no effect: the server decides what runs together.
+    /// No effect: the server batches requests itself.
     #[serde(rename = "batch_size")]
     _batch_size: Option<BatchSize>,
-    /// Of no effect: the server decides what runs together.
+    /// No effect: the server batches requests itself.
     #[serde(rename = "num_workers")]
     _num_workers: Option<NumWorkers>,
 }

@@ -25,7 +25,7 @@ pub trait Decoded: Sized {
     fn column(results: &[Self], name: &str) -> Result<TensorColumn, ServiceError>;
 }
 
-/// An output's elements: so many a row.
+/// The number of elements per row of an output, and the elements of all rows.
 pub type TensorColumn = (usize, TensorData);
 
 /// Builds the outputs with these names.

@@ -15,86 +15,86 @@ use crate::service::Service;
 const PLATFORM: &str = "onnx_onnxv1";
 const BACKEND: &str = "onnxruntime";
 
-/// The server.
+/// The server's metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ServerMetadata {
-    /// What it is.
+    /// The server's name.
     #[schemars(extend("const" = "electra"))]
     pub name: &'static str,
-    /// Its version.
+    /// The server's version.
     pub version: &'static str,
-    /// The extensions of the protocol that it has.
+    /// The protocol extensions that the server supports.
     pub extensions: &'static [&'static str],
 }
 
-/// A model.
+/// A model's metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ModelMetadata {
-    /// Its name, never an alias.
+    /// The model's name, never an alias.
     pub name: String,
-    /// The versions that can be asked, the lowest first, or the one that was asked for.
+    /// The versions that answer requests, in ascending order. If the path names a version, only that one.
     pub versions: Vec<String>,
-    /// How the protocol names a runtime of ONNX graphs.
+    /// The protocol's name for models in ONNX format.
     #[schemars(extend("const" = PLATFORM))]
     pub platform: &'static str,
-    /// Texts first, then token ids. A request sends one or the other.
+    /// The input tensors: texts first, then token ids. A request sends one or the other.
     pub inputs: Vec<TensorMetadata>,
-    /// Results, which answer texts, then logits, which answer token ids.
+    /// The output tensors: results first, which are returned for texts, then logits, which are returned for token ids.
     pub outputs: Vec<TensorMetadata>,
 }
 
-/// A tensor.
+/// A tensor's metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TensorMetadata {
-    /// Its name.
+    /// The tensor's name.
     pub name: &'static str,
-    /// The type of its elements.
+    /// The type of the elements.
     #[schemars(with = "Datatype")]
     pub datatype: &'static str,
-    /// Its dimensions, the batch first; -1 where any length will do.
+    /// The dimensions, batch first. -1 stands for any length.
     #[schemars(inner(range(min = -1)))]
     pub shape: Vec<i64>,
 }
 
-/// A model's configuration, as Triton shapes it.
+/// A model's configuration, in Triton's format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "ModelConfig")]
 pub struct TritonConfig {
-    /// Its name.
+    /// The model's name.
     pub name: String,
-    /// How the protocol names a runtime of ONNX graphs.
+    /// The protocol's name for models in ONNX format.
     #[schemars(extend("const" = PLATFORM))]
     pub platform: &'static str,
-    /// How Triton names it.
+    /// Triton's name for the runtime of ONNX models.
     #[schemars(extend("const" = BACKEND))]
     pub backend: &'static str,
-    /// Most inputs of a request.
+    /// The maximum number of inputs per request.
     #[schemars(range(min = 0))]
     pub max_batch_size: i64,
-    /// What it takes.
+    /// The input tensors.
     pub input: Vec<ConfigTensor>,
-    /// What it gives.
+    /// The output tensors.
     pub output: Vec<ConfigTensor>,
-    /// There, since requests are batched together.
+    /// Present because requests are batched together.
     pub dynamic_batching: DynamicBatching,
 }
 
-/// How requests are batched; there is nothing to set.
+/// How requests are batched. There are no settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub struct DynamicBatching {}
 
-/// A tensor of a configuration.
+/// A tensor in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ConfigTensor {
-    /// Its name.
+    /// The tensor's name.
     pub name: &'static str,
-    /// The type of its elements: `TYPE_STRING`.
+    /// The type of the elements, such as `TYPE_STRING`.
     pub data_type: &'static str,
-    /// Its dimensions without the batch's.
+    /// The dimensions, without the batch. -1 stands for any length.
     #[schemars(inner(range(min = -1)))]
     pub dims: Vec<i64>,
-    /// There where a request can do without it.
+    /// Present if a request may omit the tensor.
     #[schemars(extend("const" = true))]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
@@ -141,7 +141,7 @@ impl Service {
     /// The configuration of a model.
     ///
     /// # Errors
-    /// Where it can't be asked.
+    /// If the model cannot answer requests.
     pub fn model_config(&self, address: &str) -> Result<TritonConfig, ServiceError> {
         let model = self.loaded(address)?;
         let tensor = |named: &names::TensorDescription, optional: bool| ConfigTensor {

@@ -9,29 +9,29 @@ use crate::quote::quoted;
 use crate::registry::ModelState;
 use crate::service::Service;
 
-/// One version of a model.
+/// A version of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IndexEntry {
-    /// The model.
+    /// The model's name.
     pub name: String,
-    /// The version.
+    /// The version's number.
     pub version: String,
-    /// Whether it can be asked.
+    /// Whether the version answers requests.
     pub state: IndexState,
-    /// Why it can't, or why its files as they are now could not be loaded; else empty.
+    /// Why the version does not answer requests, or why its current files could not be loaded. Otherwise empty.
     pub reason: String,
 }
 
-/// Whether a version can be asked.
+/// Whether a version answers requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(inline)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum IndexState {
-    /// Yes.
+    /// It answers requests.
     Ready,
-    /// Not yet.
+    /// It is not loaded yet.
     Loading,
-    /// No.
+    /// It failed to load or was unloaded.
     Unavailable,
 }
 

@@ -9,23 +9,23 @@ use crate::registry::ModelStatus;
 use crate::service::Service;
 use crate::telemetry::statistics::StatisticsSnapshot;
 
-/// The figures of some models.
+/// Statistics of models.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Statistics")]
 pub struct StatisticsReport {
-    /// Each loaded version's, by name, then by version.
+    /// One entry per loaded version, sorted by name, then by version.
     pub model_stats: Vec<ModelStatisticsReport>,
 }
 
-/// The figures of one loaded version, for all requests to it over any route.
+/// Statistics of one loaded version, over the requests of all routes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "ModelStatistics")]
 pub struct ModelStatisticsReport {
-    /// The model.
+    /// The model's name.
     pub name: String,
-    /// The version.
+    /// The version's number.
     pub version: String,
-    /// The figures.
+    /// The version's statistics.
     #[serde(flatten)]
     pub statistics: StatisticsSnapshot,
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use crate::error::ServiceError;
 use crate::quote::{quoted, quoted_numbers};
 
-/// The element types of tensors that this server takes and gives.
+/// The element types that this server supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(inline, rename_all = "UPPERCASE")]
 pub enum Datatype {
