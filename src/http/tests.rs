@@ -295,14 +295,14 @@ async fn no_route_parses_a_large_body_on_a_connections_thread() {
     let mut holders = Vec::new();
     for _ in 0..EXECUTOR_SLOTS {
         let (service, held, begun) = (fixture.service.clone(), Arc::clone(&held), begun.clone());
-        let hold = move || {
+        let wait_for_gate = move || {
             begun.send(()).unwrap();
             // Ends once the gate is dropped.
             held.lock().unwrap().recv().unwrap_err();
         };
         let far = Instant::now() + Duration::from_hours(1);
         holders.push(tokio::spawn(async move {
-            service.executor().run(usize::MAX, far, hold).await
+            service.executor().run(usize::MAX, far, wait_for_gate).await
         }));
     }
     for _ in 0..EXECUTOR_SLOTS {
