@@ -1,4 +1,4 @@
-# Builds, serves and tests electra, on a fresh machine too. `make` alone says what there is.
+# Builds, serves and tests electra, on a fresh machine too. `make` alone lists the targets.
 
 MODELS ?= models
 ARGS ?=
@@ -11,7 +11,7 @@ export PYTHON
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help serve build check test test-clients bench bench-peers lint lint-deploy runtime prerequisites clean
-# In the order written, so that what is missing is named before anything is fetched.
+# In the order written, so that missing prerequisites are reported before any download.
 .NOTPARALLEL:
 
 help: ## This list
@@ -42,7 +42,7 @@ ifndef ELECTRA_BINARY
 endif
 	@scripts/test_clients.sh $(ARGS)
 
-bench: prerequisites ## Micro-benchmarks of what surrounds the models
+bench: prerequisites ## Micro-benchmarks of everything around the models
 	$(CARGO) bench --locked
 
 bench-peers: build ## Compare with other servers: bench/peers/README.md

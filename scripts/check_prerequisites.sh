@@ -83,6 +83,6 @@ for prerequisite in "$@"; do
     "check_$prerequisite"
 done
 if [ "$missing" -gt 0 ]; then
-    echo "Install what is missing, then run the same command again." >&2
+    echo "Install the missing prerequisites, then run the same command again." >&2
     exit 1
 fi

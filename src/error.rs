@@ -59,7 +59,7 @@ pub enum ServiceError {
         available: Vec<String>,
     },
     /// No model has this task.
-    #[error("No model here does the task {task}. {}", named(.available))]
+    #[error("No model serves the task {task}. {}", named(.available))]
     NoModelForTask {
         task: Task,
         /// The names of all models.
@@ -86,7 +86,7 @@ pub enum ServiceError {
     },
     /// The body exceeds the configured maximum.
     #[error(
-        "The request is longer than the {limit} bytes this server takes. Send fewer or shorter texts a request."
+        "The request is longer than the {limit} bytes this server takes. Send fewer or shorter texts per request."
     )]
     BodyTooLarge {
         /// The configured `max_body_bytes`.
@@ -168,7 +168,7 @@ pub enum ServiceError {
     },
     /// A text is longer than the model's maximum, in a task that does not use windows.
     #[error(
-        "`{place}` has {length} tokens with the special ones; the model reads {limit}. Shorten it, or have it \
+        "`{place}` has {length} tokens, including special tokens; the model reads {limit}. Shorten it, or have it \
          cut there by \"truncate\": true, in a Hugging Face request \"truncation\": true."
     )]
     TooManyTokens {
@@ -249,7 +249,7 @@ pub enum ServiceError {
     },
     /// The deadline passed before the answer was complete.
     #[error(
-        "The request's deadline passed before its answer was there. Send less at once, or allow it more time."
+        "The request's deadline passed before its answer was ready. Send less at once, or raise the timeout."
     )]
     DeadlineExceeded,
 }

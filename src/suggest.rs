@@ -19,7 +19,7 @@ pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<
         .map(|(_, name)| name)
 }
 
-/// The nearest of the names, if it is fewer than so many edits away from what was typed.
+/// The nearest name within fewer than `limit` edits of the typed one.
 pub fn nearer<'a>(
     typed: &str,
     names: impl Iterator<Item = &'a str>,

@@ -32,7 +32,7 @@ pub struct BenchArguments {
         value_name = "engine|service|http|grpc",
         hide_possible_values = true
     )]
-    via: Option<Way>,
+    via: Option<ViaArgument>,
     /// Send requests to a server that is already running: http://HOST:PORT/PATH, or grpc://HOST:PORT
     #[arg(long, value_name = "URL", value_parser = place)]
     url: Option<ServerPlace>,
@@ -72,7 +72,7 @@ pub struct BenchArguments {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Way {
+enum ViaArgument {
     Engine,
     Service,
     Http,
@@ -121,23 +121,27 @@ impl From<BenchError> for CliError {
 
 fn options(arguments: &BenchArguments) -> Result<BenchOptions, CliError> {
     let via = match (&arguments.url, arguments.via) {
-        (Some(ServerPlace::Http(url)), None | Some(Way::Http)) => Via::HttpAt {
+        (Some(ServerPlace::Http(url)), None | Some(ViaArgument::Http)) => Via::HttpAt {
             url: url.clone(),
             template: arguments.body.clone(),
         },
-        (Some(ServerPlace::Grpc(_)), None | Some(Way::Grpc)) if arguments.body.is_some() => {
+        (Some(ServerPlace::Grpc(_)), None | Some(ViaArgument::Grpc))
+            if arguments.body.is_some() =>
+        {
             let reason = "--body is for servers over HTTP; over gRPC requests are those of electra.v1.Electra.";
             return Err(CliError::Usage(reason.to_owned()));
         }
-        (Some(ServerPlace::Grpc(address)), None | Some(Way::Grpc)) => Via::GrpcAt(address.clone()),
+        (Some(ServerPlace::Grpc(address)), None | Some(ViaArgument::Grpc)) => {
+            Via::GrpcAt(address.clone())
+        }
         (Some(_), Some(_)) => {
             let reason = "--url determines the protocol; leave out --via.";
             return Err(CliError::Usage(reason.to_owned()));
         }
-        (None, Some(Way::Engine)) => Via::Engine,
-        (None, Some(Way::Service)) => Via::Service,
-        (None, None | Some(Way::Http)) => Via::Http,
-        (None, Some(Way::Grpc)) => Via::Grpc,
+        (None, Some(ViaArgument::Engine)) => Via::Engine,
+        (None, Some(ViaArgument::Service)) => Via::Service,
+        (None, None | Some(ViaArgument::Http)) => Via::Http,
+        (None, Some(ViaArgument::Grpc)) => Via::Grpc,
     };
     if via == Via::Engine && (arguments.rate.is_some() || arguments.concurrency.is_some()) {
         let reason = "--via engine runs full batches one after another; --concurrency and --rate are for service, http and grpc.";

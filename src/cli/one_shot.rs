@@ -52,7 +52,7 @@ pub fn number(text: &str) -> Result<serde_json::Number, String> {
 /// Answers the given bodies, or the lines of standard input if there are none.
 ///
 /// # Errors
-/// Where it was called wrongly, the model can't be asked, or one of the inputs could not be answered.
+/// If the arguments are invalid, the model can't answer, or an input failed.
 pub fn run<O: TaskOperation>(
     common: &CommonArguments,
     options: Options,
@@ -173,12 +173,12 @@ fn load(app: &App, task: Task, asked: Option<&str>) -> Result<(), CliError> {
     if let Some(name) = asked {
         return load_one(name);
     }
-    while let DefaultModel::Awaits(name) = registry.default_model(task) {
+    while let DefaultModel::Pending(name) = registry.default_model(task) {
         load_one(&name)?;
     }
     match registry.default_model(task) {
-        DefaultModel::Is(name) => load_one(&name),
-        DefaultModel::Awaits(_) | DefaultModel::None => Ok(()),
+        DefaultModel::Known(name) => load_one(&name),
+        DefaultModel::Pending(_) | DefaultModel::None => Ok(()),
     }
 }
 
@@ -274,12 +274,12 @@ fn begin<O: TaskOperation>(
     }
     let service = app.service().clone();
     Ok(tokio::spawn(async move {
-        answer::<O>(&service, &Value::Object(body?)).await
+        answer::<O>(&service, Value::Object(body?)).await
     }))
 }
 
-async fn answer<O: TaskOperation>(service: &Service, body: &Value) -> Result<String, ServiceError> {
-    let operation: O = json::parse(body.to_string().as_bytes())?;
+async fn answer<O: TaskOperation>(service: &Service, body: Value) -> Result<String, ServiceError> {
+    let operation: O = json::from_value(body, "The body")?;
     let answer = service.answer(operation, &patient_context()).await?;
     json::write(&answer.output)
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use super::failure::ExportFailure;
+use super::failure::ConvertError;
 use super::samples::{self, SampleSequence};
 use crate::engine::{Device, EngineError, EngineOptions, Graph, Runtime};
 use crate::export::comparison::{Comparison, DecisionRule, SampleLogits};
@@ -31,7 +31,7 @@ pub fn compare(
     exported: &Exported,
     reference: &Path,
     candidate: &Path,
-) -> Result<Comparison, ExportFailure> {
+) -> Result<Comparison, ConvertError> {
     let max_positions = exported.shape.max_position_embeddings;
     let max_tokens = samples.tokenizer.max_tokens(max_positions);
     let sequences = samples::read(samples.file, exported.head)?
@@ -40,7 +40,7 @@ pub fn compare(
         .collect::<Result<Vec<_>, TokenizerError>>()?;
     let logits = |folder: &Path, precision| {
         logits(runtime, device, folder, &sequences, exported.head)
-            .map_err(|error| ExportFailure::Run { precision, error })
+            .map_err(|error| ConvertError::Run { precision, error })
     };
     let reference = logits(reference, Precision::Fp32)?;
     let candidate = logits(candidate, exported.precision)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::compare::{Samples, compare};
-use super::failure::ExportFailure;
+use super::failure::ConvertError;
 use super::report::{Compared, ExportReport, PrecisionSelection};
 use crate::engine::{Device, Runtime, usable_device};
 use crate::export::adapter::warn_of_unapplied;
@@ -63,7 +63,7 @@ impl Default for ExportOptions {
 /// # Errors
 /// If the checkpoint or its tokenizer can't be used, a file can't be written, or the requested precision changes too
 /// many decisions.
-pub fn export(request: &ExportRequest) -> Result<ExportReport, ExportFailure> {
+pub fn export(request: &ExportRequest) -> Result<ExportReport, ConvertError> {
     let shape = Source::open(&request.checkpoint)?.shape;
     let checkpoint = &request.checkpoint;
     warn_of_unapplied(checkpoint.display(), |file| checkpoint.join(file).is_file());
@@ -95,7 +95,7 @@ struct Export<'a> {
 
 impl Export<'_> {
     /// Returns the folder of the graph to keep, and the report.
-    fn run(&self) -> Result<(TempDir, ExportReport), ExportFailure> {
+    fn run(&self) -> Result<(TempDir, ExportReport), ConvertError> {
         match self.request.options.precision {
             PrecisionChoice::Fixed(Precision::Fp32) => {
                 let (folder, exported) = self.graph(Precision::Fp32)?;
@@ -120,7 +120,7 @@ impl Export<'_> {
         }
     }
 
-    fn asked(&self, precision: Precision) -> Result<(TempDir, ExportReport), ExportFailure> {
+    fn asked(&self, precision: Precision) -> Result<(TempDir, ExportReport), ConvertError> {
         let (folder, exported) = self.graph(precision)?;
         let (reference, _) = self.graph(Precision::Fp32)?;
         let runtime = self.runtime()?;
@@ -131,7 +131,7 @@ impl Export<'_> {
         };
         let compared = self.compare(&runtime, device, &exported, &reference, &folder)?;
         if !compared.comparison.is_accepted() && !self.request.options.accept_changed_decisions {
-            return Err(ExportFailure::ChangedDecisions(compared));
+            return Err(ConvertError::ChangedDecisions(compared));
         }
         let report = ExportReport {
             exported,
@@ -147,7 +147,7 @@ impl Export<'_> {
         precision: Precision,
         device: Device,
         runtime: &Runtime,
-    ) -> Result<(TempDir, ExportReport), ExportFailure> {
+    ) -> Result<(TempDir, ExportReport), ConvertError> {
         let (reference, in_fp32) = self.graph(Precision::Fp32)?;
         let attempt = self.graph(precision).and_then(|(folder, exported)| {
             let compared = self.compare(runtime, device, &exported, &reference, &folder)?;
@@ -179,7 +179,7 @@ impl Export<'_> {
 
     /// Exports the graph in one precision to a temporary folder, with the config.json that the engine expects beside
     /// it.
-    fn graph(&self, precision: Precision) -> Result<(TempDir, Exported), ExportFailure> {
+    fn graph(&self, precision: Precision) -> Result<(TempDir, Exported), ConvertError> {
         let folder =
             tempfile::tempdir_in(self.work).map_err(|error| unwritable(self.work, error))?;
         let ExportRequest {
@@ -192,13 +192,13 @@ impl Export<'_> {
         Ok((folder, exported))
     }
 
-    fn runtime(&self) -> Result<Runtime, ExportFailure> {
+    fn runtime(&self) -> Result<Runtime, ConvertError> {
         Ok(Runtime::load(
             self.request.options.onnxruntime_library.as_deref(),
         )?)
     }
 
-    fn device(&self, runtime: &Runtime) -> Result<Device, ExportFailure> {
+    fn device(&self, runtime: &Runtime) -> Result<Device, ConvertError> {
         Ok(usable_device(runtime, self.request.options.device)?)
     }
 
@@ -209,7 +209,7 @@ impl Export<'_> {
         exported: &Exported,
         reference: &TempDir,
         candidate: &TempDir,
-    ) -> Result<Compared, ExportFailure> {
+    ) -> Result<Compared, ConvertError> {
         let samples = Samples {
             tokenizer: self.tokenizer,
             file: self.request.options.samples.as_deref(),
@@ -236,7 +236,7 @@ fn finish(
     tokenizer: &Tokenizer,
     max_positions: usize,
     graph: &Path,
-) -> Result<(), ExportFailure> {
+) -> Result<(), ConvertError> {
     let tokenizer_path = graph.join("tokenizer.json");
     std::fs::write(&tokenizer_path, tokenizer.to_json()?)
         .map_err(|error| unwritable(&tokenizer_path, error))?;

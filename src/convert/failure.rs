@@ -11,7 +11,7 @@ use crate::text::TokenizerError;
 
 /// The reason why an export failed.
 #[derive(Debug, Error)]
-pub enum ExportFailure {
+pub enum ConvertError {
     /// The checkpoint can't be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -49,7 +49,7 @@ pub enum ExportFailure {
     ChangedDecisions(Compared),
 }
 
-impl ExportFailure {
+impl ConvertError {
     /// Whether the failure is specific to this precision, so that another may work.
     pub(super) fn is_of(&self, failed: Precision) -> bool {
         match self {

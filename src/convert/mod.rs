@@ -9,6 +9,6 @@ mod report;
 mod samples;
 
 pub use export::{ExportOptions, ExportRequest, export};
-pub use failure::ExportFailure;
+pub use failure::ConvertError;
 pub use pull::{PullError, PullRequest, Pulled, ensure_pulled, pull};
 pub use report::{Compared, ExportReport, PrecisionSelection};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::export::{ExportOptions, ExportRequest, export};
-use super::failure::ExportFailure;
+use super::failure::ConvertError;
 use super::report::ExportReport;
 use crate::export::GRAPH_FILE;
 use crate::hub::{FoundRevision, Hub, HubError, Observer, Origin, check_part};
@@ -55,7 +55,7 @@ pub enum PullError {
     Export {
         /// The requested checkpoint.
         origin: String,
-        error: Box<ExportFailure>,
+        error: Box<ConvertError>,
     },
     /// The name is not allowed.
     #[error("A model can't be named `{name}`: {reason}. Give another name with --name.")]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::failure::ExportFailure;
+use super::failure::ConvertError;
 use crate::export::ExportError;
 use crate::export::head::Head;
 use crate::inference::Sequence;
@@ -76,7 +76,7 @@ impl Sample {
 ///
 /// # Errors
 /// If the file can't be read, has no samples, or has a line that does not suit the head.
-pub fn read(file: Option<&Path>, head: Head) -> Result<Vec<Sample>, ExportFailure> {
+pub fn read(file: Option<&Path>, head: Head) -> Result<Vec<Sample>, ConvertError> {
     let questions = head == Head::QuestionAnswering;
     let (path, text) = match file {
         Some(path) => {
@@ -99,7 +99,7 @@ pub fn read(file: Option<&Path>, head: Head) -> Result<Vec<Sample>, ExportFailur
             if !questions {
                 return Ok(Sample::Text(line.to_owned()));
             }
-            serde_json::from_str(line).map_err(|_| ExportFailure::Samples {
+            serde_json::from_str(line).map_err(|_| ConvertError::Samples {
                 path: path.clone(),
                 line: index + 1,
                 reason:
@@ -109,7 +109,7 @@ pub fn read(file: Option<&Path>, head: Head) -> Result<Vec<Sample>, ExportFailur
         })
         .collect::<Result<Vec<_>, _>>()?;
     if samples.is_empty() {
-        return Err(ExportFailure::Samples {
+        return Err(ConvertError::Samples {
             path,
             line: 1,
             reason: "there is no sample in the file".to_owned(),

@@ -18,7 +18,7 @@ fn errors_have_a_code_a_status_and_a_sentence() {
         },
         "too_many_tokens",
         422,
-        "`text[3]` has 700 tokens with the special ones; the model reads 512. Shorten it, or have it \
+        "`text[3]` has 700 tokens, including special tokens; the model reads 512. Shorten it, or have it \
          cut there by \"truncate\": true, in a Hugging Face request \"truncation\": true.",
     );
     check(

@@ -90,7 +90,7 @@ impl From<DataError> for EvalError {
 /// Has a model answer all of the data and scores its answers. `done` is called after each.
 ///
 /// # Errors
-/// Where the model can't be asked or does another task, an input can't be answered, or a label is none of the model's.
+/// If the model can't answer or does another task, an input fails, or a label does not belong to the model.
 pub async fn evaluate(
     service: &Service,
     model: &str,
@@ -177,9 +177,8 @@ impl Evaluator<'_> {
                 let request = ClassifyRequest {
                     text: Inputs::one(input),
                     model: Some(self.name()),
-                    top_k: None,
-                    function: None,
                     truncate: Some(true),
+                    ..ClassifyRequest::default()
                 };
                 async move { only(place, service.answer(request, &context).await) }
             })
@@ -270,9 +269,7 @@ impl Evaluator<'_> {
                 let request = DiscriminateRequest {
                     text: Inputs::one(text.text.clone()),
                     model: Some(self.name()),
-                    threshold: None,
-                    level: None,
-                    offsets: None,
+                    ..DiscriminateRequest::default()
                 };
                 async move { only(place, service.answer(request, &context).await) }
             })

@@ -71,7 +71,9 @@ impl Call {
                 let timeout = asked.min(self.timeouts.max_request);
                 RequestContext::new(self.priority, self.arrived + timeout)
             }
-            None => RequestContext::usual(self.priority, self.arrived, &self.timeouts),
+            None => {
+                RequestContext::with_default_timeout(self.priority, self.arrived, &self.timeouts)
+            }
         }
     }
 

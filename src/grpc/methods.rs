@@ -58,17 +58,17 @@ pub fn task_routes(task: Task) -> impl Iterator<Item = String> {
 }
 
 /// Whether a method runs a model. A draining server refuses such calls.
-pub fn computes(method: &str) -> bool {
-    method.starts_with("/electra.v1.Electra/") || says_its_time(method)
+pub fn runs_model(method: &str) -> bool {
+    method.starts_with("/electra.v1.Electra/") || has_timeout_parameter(method)
 }
 
 /// Whether the method's request may carry a timeout of its own.
-pub fn says_its_time(method: &str) -> bool {
+pub fn has_timeout_parameter(method: &str) -> bool {
     method == "/inference.GRPCInferenceService/ModelInfer"
 }
 
 /// Whether a method belongs to server reflection.
-pub fn reflects(method: &str) -> bool {
+pub fn is_reflection(method: &str) -> bool {
     method.starts_with("/grpc.reflection.")
 }
 
@@ -97,7 +97,7 @@ mod tests {
             Ok("/grpc.health.v1.Health/Watch")
         );
         let infer = find("/inference.GRPCInferenceService/ModelInfer").unwrap();
-        assert!(computes(infer));
+        assert!(runs_model(infer));
         for unknown in ["/electra.v1.Electra/Tags", "/", "/electra.v1.Electra/"] {
             assert_eq!(find(unknown).unwrap_err().code(), "route_not_found");
         }

@@ -22,7 +22,9 @@ use super::state::GrpcState;
 use super::{methods, reflection, services, status};
 use crate::error::ServiceError;
 use crate::quote::quoted;
-use crate::telemetry::request::{REQUEST_ID, TRACE_PARENT, Tally, UNMATCHED, request_id, span};
+use crate::telemetry::request::{
+    REQUEST_ID, RequestRecorder, TRACE_PARENT, UNMATCHED, request_id, span,
+};
 
 const ENCODING: &str = "grpc-encoding";
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
@@ -49,11 +51,11 @@ async fn observe(
     let route = method.as_ref().map_or(UNMATCHED, |method| method);
     let id = request_id(text(headers, REQUEST_ID));
     let span = span("gRPC", route, &id, text(headers, TRACE_PARENT));
-    let tally = Tally::new(state.metrics.clone(), route);
+    let recorder = RequestRecorder::new(state.metrics.clone(), route);
     let mut observed = Observed {
-        tally,
+        recorder,
         call: None,
-        matters: methods::computes(route),
+        matters: methods::runs_model(route),
         span: span.clone(),
     };
     if !is_grpc(headers) {
@@ -74,7 +76,7 @@ async fn observe(
     };
     let mut response = match answered {
         Ok(response) => response.map(|body| {
-            let body = if methods::reflects(route) {
+            let body = if methods::is_reflection(route) {
                 Body::new(body.map_frame(with_short_message))
             } else {
                 body
@@ -102,10 +104,10 @@ async fn answer(
     method: &str,
     call: Call,
 ) -> Result<Response<Body>, ServiceError> {
-    if methods::computes(method) && state.service.is_draining() {
+    if methods::runs_model(method) && state.service.is_draining() {
         return Err(ServiceError::Draining);
     }
-    let mut request = if methods::reflects(method) {
+    let mut request = if methods::is_reflection(method) {
         reflection::until_draining(request, state.service.clone())
     } else {
         request.map(Body::new)
@@ -116,9 +118,9 @@ async fn answer(
     }
     // The deadline also bounds reading the request. Calls that run no model, such as loading one, have only the
     // client's deadline.
-    let deadline = if methods::says_its_time(method) {
+    let deadline = if methods::has_timeout_parameter(method) {
         Some(call.context().latest)
-    } else if methods::computes(method) {
+    } else if methods::runs_model(method) {
         Some(call.context().deadline)
     } else {
         call.deadline()
@@ -172,7 +174,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 /// A call in progress. If it is dropped before it is finished, the client has disconnected.
 struct Observed {
-    tally: Tally,
+    recorder: RequestRecorder,
     call: Option<Call>,
     matters: bool,
     span: Span,
@@ -185,9 +187,9 @@ impl Observed {
             status: of_error,
         } = self.call.as_ref().map(Call::noted).unwrap_or_default();
         let status = of_error.or(status).unwrap_or(200);
-        let (tally, matters) = (&mut self.tally, self.matters);
+        let (recorder, matters) = (&mut self.recorder, self.matters);
         self.span
-            .in_scope(|| tally.finish(model.as_deref().unwrap_or_default(), status, matters));
+            .in_scope(|| recorder.finish(model.as_deref().unwrap_or_default(), status, matters));
     }
 }
 

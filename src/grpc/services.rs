@@ -6,7 +6,7 @@ use tonic_health::pb::health_server::HealthServer;
 
 use super::electra::ElectraAdapter;
 use super::health::HealthAdapter;
-use super::oip::InferenceAdapter;
+use super::oip::OipAdapter;
 use super::proto::electra::electra_server::ElectraServer;
 use super::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::reflection;
@@ -20,7 +20,7 @@ pub fn routes(state: &GrpcState) -> Routes {
         .accept_compressed(CompressionEncoding::Deflate)
         .send_compressed(CompressionEncoding::Gzip);
     let health = HealthServer::new(HealthAdapter::new(state.service.clone()));
-    let inference = GrpcInferenceServiceServer::new(InferenceAdapter::new(state.service.clone()))
+    let inference = GrpcInferenceServiceServer::new(OipAdapter::new(state.service.clone()))
         .max_decoding_message_size(most_bytes)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Deflate)

@@ -17,12 +17,12 @@ const RETRY_AFTER: &str = "retry-after";
 impl From<ServiceError> for Status {
     fn from(error: ServiceError) -> Self {
         let sentence = error.to_string();
-        said(error, sentence)
+        status_with_message(error, sentence)
     }
 }
 
 /// The status of an error, with another sentence as its message.
-pub fn said(error: ServiceError, sentence: String) -> Status {
+pub fn status_with_message(error: ServiceError, sentence: String) -> Status {
     let mut metadata = MetadataMap::new();
     metadata.insert(ERROR_CODE, MetadataValue::from_static(error.code()));
     if let Some(wait) = error.retry_after() {

@@ -12,8 +12,8 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Response, Status, Streaming};
 
 use super::call::Call;
-use super::electra::{TaskMessage, answer};
-use super::status::{said, unreadable};
+use super::electra::{TaskMessage, answer_message};
+use super::status::{status_with_message, unreadable};
 use crate::error::ServiceError;
 use crate::service::Service;
 
@@ -98,7 +98,10 @@ impl<M: TaskMessage> Exchange<M> {
             }
         };
         self.call.note_error(&error);
-        let _ = self.responses.send(Err(said(error, sentence))).await;
+        let _ = self
+            .responses
+            .send(Err(status_with_message(error, sentence)))
+            .await;
     }
 
     async fn exchange(&mut self, mut requests: Streaming<M>) -> Result<(), End> {
@@ -140,7 +143,7 @@ impl<M: TaskMessage> Exchange<M> {
     /// Starts computing a request.
     fn begin(&mut self, request: M) {
         let context = self.call.streamed(Instant::now());
-        let answer = answer(&self.service, &self.call, request, &context);
+        let answer = answer_message(&self.service, &self.call, request, &context);
         let task = tokio::spawn(async move { Ok(answer.await?.output) });
         self.in_flight.push_back(AbortOnDropHandle::new(task));
     }

@@ -1,11 +1,9 @@
 //! Reads a request's context from its headers.
 
-use std::time::Duration;
-
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::error::{ServiceError, seconds};
+use crate::error::ServiceError;
 use crate::limits::Timeouts;
 use crate::service::{RequestContext, context};
 
@@ -21,7 +19,9 @@ pub fn request_context(
             let timeout = context::timeout(asked, timeouts)?;
             Ok(RequestContext::new(priority, now + timeout))
         }
-        None => Ok(RequestContext::usual(priority, now, timeouts)),
+        None => Ok(RequestContext::with_default_timeout(
+            priority, now, timeouts,
+        )),
     }
 }
 
@@ -31,13 +31,10 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     Some(value.to_str().unwrap_or("\u{fffd}"))
 }
 
-/// The value of `Retry-After` for a wait, in seconds.
-pub fn retry_after(wait: Duration) -> String {
-    seconds(wait).to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ use super::HttpState;
 use super::health::{Health, READY};
 use super::json_request::{JsonOrUndeclared, JsonRequest};
 use super::models::decoded;
-use super::respond::RequestCost;
+use super::respond::ResponseBounds;
 use crate::error::ServiceError;
 use crate::service::huggingface::{EndpointInfo, PipelineCall, PipelineRequest};
 
@@ -30,7 +30,7 @@ pub async fn pipeline(
         request: body,
         bytes,
     };
-    http.answer(call, RequestCost { bytes, context }).await
+    http.answer(call, ResponseBounds { bytes, context }).await
 }
 
 pub async fn health(

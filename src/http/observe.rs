@@ -8,7 +8,9 @@ use tracing::Instrument;
 
 use super::HttpState;
 use super::respond::ServedBy;
-use crate::telemetry::request::{REQUEST_ID, TRACE_PARENT, Tally, UNMATCHED, request_id, span};
+use crate::telemetry::request::{
+    REQUEST_ID, RequestRecorder, TRACE_PARENT, UNMATCHED, request_id, span,
+};
 
 /// Runs a request in its span and counts it.
 pub async fn observe(State(state): State<HttpState>, request: Request, next: Next) -> Response {
@@ -20,7 +22,7 @@ pub async fn observe(State(state): State<HttpState>, request: Request, next: Nex
     let method = request.method();
     let span = span(method.as_str(), route, &id, text(headers, TRACE_PARENT));
     let is_task = method == Method::POST;
-    let mut tally = Tally::new(state.metrics.clone(), route.to_owned());
+    let mut recorder = RequestRecorder::new(state.metrics.clone(), route.to_owned());
     let mut response = next.run(request).instrument(span.clone()).await;
 
     let model = response
@@ -29,7 +31,7 @@ pub async fn observe(State(state): State<HttpState>, request: Request, next: Nex
         .map(|ServedBy(model)| model);
     let model = model.as_deref().unwrap_or_default();
     let status = response.status().as_u16();
-    span.in_scope(|| tally.finish(model, status, is_task));
+    span.in_scope(|| recorder.finish(model, status, is_task));
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

@@ -8,9 +8,8 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::context::retry_after;
 use super::state::HttpState;
-use crate::error::ServiceError;
+use crate::error::{ServiceError, seconds};
 use crate::service::{Answer, Operation, RequestContext, Timings, json};
 
 /// Response extension: the model that answered, for the metrics' label.
@@ -24,7 +23,7 @@ struct ErrorBody {
 }
 
 /// Bounds on writing a response.
-pub struct RequestCost {
+pub struct ResponseBounds {
     /// Length of the request's body. Answers grow with it, so it decides where they are serialized.
     pub bytes: usize,
     pub context: RequestContext,
@@ -35,7 +34,7 @@ impl HttpState {
     pub async fn answer<O: Operation<Output: Serialize>>(
         &self,
         operation: O,
-        RequestCost { bytes, context }: RequestCost,
+        ResponseBounds { bytes, context }: ResponseBounds,
     ) -> Response {
         let invocation = self.service.invoke(operation);
         let model = invocation.model();
@@ -90,7 +89,7 @@ impl IntoResponse for ServiceError {
         )
             .into_response();
         if let Some(wait) = self.retry_after()
-            && let Ok(value) = HeaderValue::try_from(retry_after(wait))
+            && let Ok(value) = HeaderValue::try_from(seconds(wait).to_string())
         {
             response.headers_mut().insert(RETRY_AFTER, value);
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::json_request::JsonRequest;
-use super::respond::RequestCost;
+use super::respond::ResponseBounds;
 use super::state::HttpState;
 use crate::service::Operation;
 
@@ -21,5 +21,5 @@ where
         context,
         ..
     } = request;
-    http.answer(body, RequestCost { bytes, context }).await
+    http.answer(body, ResponseBounds { bytes, context }).await
 }

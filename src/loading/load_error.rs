@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::convert::ExportFailure;
+use crate::convert::ConvertError;
 use crate::engine::EngineError;
 use crate::heads::qa_bounds::BoundError;
 use crate::inference::InferenceError;
@@ -51,7 +51,7 @@ pub enum LoadError {
     Mismatch(#[from] Mismatch),
     /// The checkpoint can't be exported.
     #[error("The checkpoint can't be exported: {0}.")]
-    Export(#[from] ExportFailure),
+    Export(#[from] ConvertError),
     /// The graph made from the checkpoint can't be stored.
     #[error("{} is not writable: {error}. The graph exported from a checkpoint is stored there.", folder.display())]
     Keeping {
@@ -64,7 +64,7 @@ pub enum LoadError {
     WarmUp(#[source] InferenceError),
 }
 
-/// What contradicts what. `Display` is a sentence without its full stop.
+/// Which settings or files contradict each other. `Display` is a sentence without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Mismatch {
     /// The length in electra.toml is not one that the model supports.

@@ -64,9 +64,9 @@ pub struct DeviceFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Released {
     /// At least one model's memory was freed.
-    pub gone: bool,
+    pub freed_any: bool,
     /// At least one model still has requests to answer.
-    pub some_stay: bool,
+    pub some_in_use: bool,
 }
 
 impl Manager {
@@ -103,13 +103,13 @@ impl Manager {
         for model in self.take_snapshot().unwrap_or_default() {
             // The highest version first, because it is the one that serves.
             for folder in model.versions.iter().rev() {
-                if model.takes(folder.version) && wanted(&model.name) {
+                if model.selects(folder.version) && wanted(&model.name) {
                     self.load_version(folder)?;
                 }
             }
         }
         for task in Task::ALL {
-            if let DefaultModel::Is(model) = self.registry.default_model(task) {
+            if let DefaultModel::Known(model) = self.registry.default_model(task) {
                 tracing::info!(%task, %model, "default model");
             }
         }
@@ -139,7 +139,7 @@ impl Manager {
             let state = self.registry.state(&address);
             let ready = state.is_some_and(|state| state.model().is_some());
             let changed = self.tried.get(&key) != self.before.get(&key);
-            if model.takes(folder.version) && (changed || !ready) {
+            if model.selects(folder.version) && (changed || !ready) {
                 // A device failure is reported like any other reason, in the registry.
                 let _ = self.load_version(folder);
             }
@@ -185,14 +185,15 @@ impl Manager {
             .flat_map(|model| &model.versions)
             .map(|folder| ((folder.name.clone(), folder.version), folder))
             .collect();
-        let wanted = |look: &Snapshot| -> Snapshot {
-            let taken = |(name, version): &(String, Version)| {
+        let wanted = |snapshot: &Snapshot| -> Snapshot {
+            let is_wanted = |(name, version): &(String, Version)| {
                 let model = found.iter().find(|model| model.name == *name);
                 // A model that is temporarily invisible still counts as wanted.
-                model.is_none_or(|model| model.takes(*version)) && !self.unloaded.contains(name)
+                model.is_none_or(|model| model.selects(*version)) && !self.unloaded.contains(name)
             };
-            let look = look.iter().filter(|(key, _)| taken(key));
-            look.map(|(key, files)| (key.clone(), files.clone()))
+            let taken = snapshot.iter().filter(|(key, _)| is_wanted(key));
+            taken
+                .map(|(key, files)| (key.clone(), files.clone()))
                 .collect()
         };
         for change in changes(&self.tried, &wanted(&last), &wanted(&self.before)) {
@@ -237,8 +238,8 @@ impl Manager {
         // The registry has released these models, so nobody can get a new reference to them.
         self.leaving.retain(|model| Arc::strong_count(model) > 1);
         Released {
-            gone: self.leaving.len() < before,
-            some_stay: !self.leaving.is_empty(),
+            freed_any: self.leaving.len() < before,
+            some_in_use: !self.leaving.is_empty(),
         }
     }
 

@@ -16,7 +16,7 @@ const SOURCE: &str = "source.txt";
 
 /// A folder with a graph of the checkpoint.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedCheckpoint {
     /// The folder with graph, tokenizer and config.json.
     pub path: PathBuf,
     /// Used if the checkpoint's own folder is not writable. Deleted once the graph is loaded.
@@ -27,7 +27,10 @@ pub struct Prepared {
 ///
 /// # Errors
 /// If the checkpoint can't be exported, or the export can't be stored.
-pub fn prepare(folder: &ModelFolder, options: ExportOptions) -> Result<Prepared, LoadError> {
+pub fn prepare(
+    folder: &ModelFolder,
+    options: ExportOptions,
+) -> Result<PreparedCheckpoint, LoadError> {
     let kept = folder.path.join(KEPT).join(options.precision.to_string());
     // Another release may build another graph, and another device may use another precision.
     let source = format!(
@@ -41,7 +44,7 @@ pub fn prepare(folder: &ModelFolder, options: ExportOptions) -> Result<Prepared,
             && std::fs::read_to_string(path.join(SOURCE)).is_ok_and(|text| text == source)
     };
     if is_current(&kept) {
-        return Ok(Prepared {
+        return Ok(PreparedCheckpoint {
             path: kept,
             _temporary: None,
         });
@@ -74,7 +77,7 @@ pub fn prepare(folder: &ModelFolder, options: ExportOptions) -> Result<Prepared,
     {
         tracing::warn!(model = folder.name, %error, "the export can't be recorded and is repeated at the next start");
     }
-    Ok(Prepared {
+    Ok(PreparedCheckpoint {
         path,
         _temporary: temporary,
     })

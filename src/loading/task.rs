@@ -28,7 +28,7 @@ pub fn of(
         (None, _) => graph.filter(|_| config.vocabulary_size != Some(width)),
     };
     if let Some(ConcludedTask { task, from }) = &graph {
-        tracing::info!(%task, "config.json names no task; inferred from the graph: {from}");
+        tracing::info!(%task, %from, "task inferred from the graph, because config.json names none");
     }
     let concluded = graph.map(|concluded| concluded.task);
     concluded.or(settings).ok_or(LoadError::UnknownTask)

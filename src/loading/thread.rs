@@ -44,11 +44,11 @@ impl Manager {
     }
 
     fn serve(&mut self, commands: &Commands, interval: Option<Duration>) {
-        let mut looked = Instant::now();
+        let mut last_poll = Instant::now();
         let mut released: Option<Instant> = None;
         loop {
             let left = self.release();
-            if left.gone {
+            if left.freed_any {
                 released = Some(Instant::now());
             }
             if released.is_some_and(|released| released.elapsed() >= PURGE_DELAY) {
@@ -56,11 +56,11 @@ impl Manager {
                 released = None;
             }
             // The interval runs from poll to poll, regardless of commands in between.
-            let until_look = interval.map(|interval| interval.saturating_sub(looked.elapsed()));
-            let until_release = left.some_stay.then_some(RELEASE_INTERVAL);
+            let until_poll = interval.map(|interval| interval.saturating_sub(last_poll.elapsed()));
+            let until_release = left.some_in_use.then_some(RELEASE_INTERVAL);
             let until_purge =
                 released.map(|released| PURGE_DELAY.saturating_sub(released.elapsed()));
-            let waits = [until_look, until_release, until_purge];
+            let waits = [until_poll, until_release, until_purge];
             let command = match waits.into_iter().flatten().min() {
                 Some(patience) => commands.recv_timeout(patience),
                 None => commands.recv().map_err(RecvTimeoutError::from),
@@ -79,9 +79,9 @@ impl Manager {
                     let _ = done.send(found.then_some(()).ok_or(ControlError::NotFound));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if interval.is_some_and(|interval| looked.elapsed() >= interval) {
+                    if interval.is_some_and(|interval| last_poll.elapsed() >= interval) {
                         self.follow();
-                        looked = Instant::now();
+                        last_poll = Instant::now();
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,

@@ -217,6 +217,17 @@ fn graphs(folder: &Path) -> Option<Content> {
     }
 }
 
+impl FoundModel {
+    /// Whether electra.toml selects this version. If it can't be read, all versions are selected.
+    #[must_use]
+    pub fn selects(&self, version: Version) -> bool {
+        let highest = self.versions.last().map(|folder| folder.version);
+        self.settings.as_ref().map_or(true, |settings| {
+            (settings.versions).selects(version, highest.unwrap_or(version))
+        })
+    }
+}
+
 impl ModelFolder {
     /// The merged electra.toml of this version and its model.
     ///

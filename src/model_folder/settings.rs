@@ -62,7 +62,7 @@ pub enum VersionPolicy {
 impl VersionPolicy {
     /// Whether a version is loaded, given the highest one that exists.
     #[must_use]
-    pub fn takes(&self, version: Version, highest: Version) -> bool {
+    pub fn selects(&self, version: Version, highest: Version) -> bool {
         match self {
             Self::All => true,
             Self::Latest => version == highest,
@@ -334,8 +334,8 @@ mod tests {
             ["no_answer", "stride", "offsets"]
         );
         let version = |number: &str| Version::named(number).unwrap();
-        assert!(settings.versions.takes(version("3"), version("4")));
-        assert!(!settings.versions.takes(version("4"), version("4")));
+        assert!(settings.versions.selects(version("3"), version("4")));
+        assert!(!settings.versions.selects(version("4"), version("4")));
         assert_eq!(parse("").unwrap(), ModelSettings::default());
     }
 

@@ -9,7 +9,7 @@ use crate::model_folder::{FoundModel, Version};
 use crate::task::Task;
 
 #[derive(Debug)]
-pub struct Entry {
+pub struct ModelEntry {
     /// Other names, from electra.toml.
     pub aliases: Vec<String>,
     /// The hub name that it was pulled from, if any.
@@ -42,7 +42,7 @@ enum Files {
     Unwanted,
 }
 
-impl Entry {
+impl ModelEntry {
     /// A model without versions.
     pub fn new(required: bool) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Entry {
         }
         self.hub_name.clone_from(&found.hub_name);
         for folder in &found.versions {
-            let wanted = found.takes(folder.version);
+            let wanted = found.selects(folder.version);
             self.versions
                 .entry(folder.version)
                 .or_insert_with(|| VersionEntry::new(wanted));
@@ -140,18 +140,18 @@ impl VersionEntry {
     }
 
     /// Marks the version as loading or reloading.
-    pub fn begin(&mut self) {
+    pub fn mark_loading(&mut self) {
         self.files = Files::Wanted;
     }
 
     /// Puts the loaded model in place, and returns the one it replaces.
-    pub fn loaded(&mut self, model: Arc<LoadedModel>) -> Option<Arc<LoadedModel>> {
+    pub fn mark_loaded(&mut self, model: Arc<LoadedModel>) -> Option<Arc<LoadedModel>> {
         self.files = Files::Wanted;
         self.model.replace(model)
     }
 
     /// Records why the version could not be loaded.
-    pub fn failed(&mut self, reason: String) {
+    pub fn mark_failed(&mut self, reason: String) {
         self.files = Files::Refused(reason);
     }
 
@@ -174,16 +174,5 @@ impl VersionEntry {
             },
             (None, Files::Unwanted) => ModelState::Unloaded,
         }
-    }
-}
-
-impl FoundModel {
-    /// Whether electra.toml selects this version. If it can't be read, all versions are selected.
-    #[must_use]
-    pub fn takes(&self, version: Version) -> bool {
-        let highest = self.versions.last().map(|folder| folder.version);
-        self.settings.as_ref().map_or(true, |settings| {
-            settings.versions.takes(version, highest.unwrap_or(version))
-        })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::watch::{Receiver, Sender};
 
-use super::entry::{Entry, VersionEntry};
+use super::entry::{ModelEntry, VersionEntry};
 use super::model::{LoadedModel, ModelState};
 use super::status::{DefaultModel, Lookup, ModelStatus};
 use crate::model_folder::{Address, FoundModel, ModelFolder, Version};
@@ -16,7 +16,7 @@ use crate::task::Task;
 /// changes it. Every method holds the lock briefly.
 #[derive(Debug, Default)]
 pub struct Registry {
-    models: RwLock<BTreeMap<Arc<str>, Entry>>,
+    models: RwLock<BTreeMap<Arc<str>, ModelEntry>>,
     /// Whether the initial load is done: each model has been loaded or has failed.
     settled: AtomicBool,
     /// Notified after each change is visible.
@@ -57,8 +57,8 @@ impl Registry {
         let models = self.read();
         let Some(address) = named else {
             return match default_model(&models, task) {
-                DefaultModel::Is(name) => by_address(&models, &name),
-                DefaultModel::Awaits(name) => Lookup::DefaultAwaits(name),
+                DefaultModel::Known(name) => by_address(&models, &name),
+                DefaultModel::Pending(name) => Lookup::DefaultPending(name),
                 DefaultModel::None => Lookup::NoDefault,
             };
         };
@@ -78,14 +78,6 @@ impl Registry {
         let address = Address::from(address);
         let (_, entry) = resolve(&models, address)?;
         entry.state(address.version)
-    }
-
-    /// A model's task, once known.
-    #[must_use]
-    pub fn task(&self, address: &str) -> Option<Task> {
-        let models = self.read();
-        let address = Address::from(address);
-        resolve(&models, address)?.1.task(address.version)
     }
 
     #[must_use]
@@ -134,7 +126,7 @@ impl Registry {
         self.alter(|models| {
             let entry = models
                 .entry(model.name.as_str().into())
-                .or_insert_with(|| Entry::new(required));
+                .or_insert_with(|| ModelEntry::new(required));
             entry.update(model);
         });
     }
@@ -142,7 +134,7 @@ impl Registry {
     /// Marks a version as loading or reloading.
     pub fn mark_loading(&self, folder: &ModelFolder) {
         self.declare(folder);
-        self.change(folder, VersionEntry::begin);
+        self.change(folder, VersionEntry::mark_loading);
     }
 
     /// Records the task that a version's files name.
@@ -159,13 +151,13 @@ impl Registry {
         folder: &ModelFolder,
         model: Arc<LoadedModel>,
     ) -> Option<Arc<LoadedModel>> {
-        self.change(folder, |version| version.loaded(model))
+        self.change(folder, |version| version.mark_loaded(model))
             .flatten()
     }
 
     /// Records why a version could not be loaded. A model loaded from earlier files stays in service.
     pub fn mark_failed(&self, folder: &ModelFolder, reason: String) {
-        self.change(folder, |version| version.failed(reason));
+        self.change(folder, |version| version.mark_failed(reason));
     }
 
     /// Removes a version whose folder is gone, and the model with its last version. Returns the version's model, if
@@ -204,11 +196,11 @@ impl Registry {
         })
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Arc<str>, Entry>> {
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Arc<str>, ModelEntry>> {
         self.models.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn alter<R>(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, Entry>) -> R) -> R {
+    fn alter<R>(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, ModelEntry>) -> R) -> R {
         let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
         let outcome = change(&mut models);
         drop(models);
@@ -218,14 +210,14 @@ impl Registry {
 }
 
 /// See [`Registry::default_model`].
-fn default_model(models: &BTreeMap<Arc<str>, Entry>, task: Task) -> DefaultModel {
+fn default_model(models: &BTreeMap<Arc<str>, ModelEntry>, task: Task) -> DefaultModel {
     for route in [Some(true), None] {
         for (name, entry) in models.iter().filter(|(_, entry)| entry.route == route) {
             match (entry.task(None), entry.state(None)) {
                 (_, Some(ModelState::Unloaded) | None) => {}
-                (Some(found), _) if found == task => return DefaultModel::Is(Arc::clone(name)),
+                (Some(found), _) if found == task => return DefaultModel::Known(Arc::clone(name)),
                 (None, Some(ModelState::Loading)) => {
-                    return DefaultModel::Awaits(Arc::clone(name));
+                    return DefaultModel::Pending(Arc::clone(name));
                 }
                 _ => {}
             }
@@ -234,7 +226,7 @@ fn default_model(models: &BTreeMap<Arc<str>, Entry>, task: Task) -> DefaultModel
     DefaultModel::None
 }
 
-fn by_address(models: &BTreeMap<Arc<str>, Entry>, address: &str) -> Lookup {
+fn by_address(models: &BTreeMap<Arc<str>, ModelEntry>, address: &str) -> Lookup {
     let address = Address::from(address);
     let Some((name, entry)) = resolve(models, address) else {
         return Lookup::NoModel;
@@ -253,11 +245,11 @@ fn by_address(models: &BTreeMap<Arc<str>, Entry>, address: &str) -> Lookup {
 /// The model that an address means: by its name, or else the first by name that has the alias, or else the first that was
 /// pulled by that name.
 fn resolve<'m>(
-    models: &'m BTreeMap<Arc<str>, Entry>,
+    models: &'m BTreeMap<Arc<str>, ModelEntry>,
     address: Address<'_>,
-) -> Option<(&'m Arc<str>, &'m Entry)> {
+) -> Option<(&'m Arc<str>, &'m ModelEntry)> {
     let name = address.name;
-    let first = |has: &dyn Fn(&Entry) -> bool| models.iter().find(|(_, entry)| has(entry));
+    let first = |has: &dyn Fn(&ModelEntry) -> bool| models.iter().find(|(_, entry)| has(entry));
     models
         .get_key_value(name)
         .or_else(|| first(&|entry| entry.aliases.iter().any(|alias| alias == name)))

@@ -9,7 +9,7 @@ use crate::task::Task;
 #[derive(Clone, Debug)]
 pub struct ModelStatus {
     pub name: Arc<str>,
-    /// Other names, from electra.toml.
+    /// Other names: aliases in electra.toml, and the hub name.
     pub aliases: Vec<String>,
     /// Once known.
     pub task: Option<Task>,
@@ -25,9 +25,9 @@ pub struct ModelStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DefaultModel {
     /// The model that electra.toml assigns to the route, or else the first by name with the task, whatever its state.
-    Is(Arc<str>),
+    Known(Arc<str>),
     /// Unknown until this model is loaded: only its graph tells its task.
-    Awaits(Arc<str>),
+    Pending(Arc<str>),
     /// No model has the task.
     None,
 }
@@ -39,7 +39,7 @@ pub struct VersionState {
     pub problem: Option<String>,
 }
 
-/// What a request's model is, at one moment.
+/// The result of looking up a request's model.
 #[derive(Clone, Debug)]
 pub enum Lookup {
     /// There is one.
@@ -48,7 +48,7 @@ pub enum Lookup {
         name: Arc<str>,
         /// What it does, if that is known yet.
         task: Option<Task>,
-        /// Whether it can be asked.
+        /// Whether it can answer requests.
         state: ModelState,
     },
     /// The model exists, but not in this version.
@@ -56,7 +56,7 @@ pub enum Lookup {
     /// No model has this name.
     NoModel,
     /// The task's default is not known until this model, whose task only its graph tells, is loaded.
-    DefaultAwaits(Arc<str>),
+    DefaultPending(Arc<str>),
     /// No model does the task.
     NoDefault,
 }

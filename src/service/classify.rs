@@ -13,7 +13,7 @@ use super::context::RequestContext;
 use super::handle::{Service, Target};
 use super::input::{Inputs, check_length, several, visible_text};
 use super::operation::{Answer, Operation, RequestOption, Results, TaskOperation};
-use super::run::Run;
+use super::steps::Steps;
 use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
 use crate::fields::{Count, ScoreFunction};
@@ -29,7 +29,7 @@ use crate::text::sequence::{pair, single};
 const PARTS: [&str; 2] = ["text", "text_pair"];
 
 /// Texts to classify, and options.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifyRequest {
     /// A text, or a list of texts and pairs of texts.
@@ -108,7 +108,7 @@ impl Operation for ClassifyRequest {
                 .map(result)
                 .collect())
         };
-        let run = Run {
+        let steps = Steps {
             bytes,
             prepare: move |model: &LoadedModel| {
                 let cut = truncate.then_some(Cut {
@@ -119,7 +119,7 @@ impl Operation for ClassifyRequest {
             },
             decode,
         };
-        let outcome = service.run(&model, run, context).await?;
+        let outcome = service.run_steps(&model, steps, context).await?;
         Ok(Answer::of_model(&model, outcome))
     }
 }
@@ -127,9 +127,9 @@ impl Operation for ClassifyRequest {
 impl TaskOperation for ClassifyRequest {
     const TASK: Task = Task::Classify;
     const OPTIONS: &'static [RequestOption] = &[
-        RequestOption::plain("top_k"),
-        RequestOption::word("function"),
-        RequestOption::plain("truncate"),
+        RequestOption::scalar("top_k"),
+        RequestOption::string("function"),
+        RequestOption::scalar("truncate"),
     ];
     type Result = Classification;
 }

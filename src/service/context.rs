@@ -40,7 +40,7 @@ impl RequestContext {
     /// The context of a request whose transport sets no timeout. It has the default timeout, counted from `arrived`;
     /// its parameters may extend it to the maximum.
     #[must_use]
-    pub fn usual(priority: Priority, arrived: Instant, timeouts: &Timeouts) -> Self {
+    pub fn with_default_timeout(priority: Priority, arrived: Instant, timeouts: &Timeouts) -> Self {
         Self {
             latest: arrived + timeouts.max_request,
             ..Self::new(priority, arrived + timeouts.request)
@@ -49,7 +49,7 @@ impl RequestContext {
 
     /// Replaces the deadline by `timeout` from now, clamped to [`Self::latest`].
     #[must_use]
-    pub fn asking(self, timeout: Duration) -> Self {
+    pub fn with_timeout(self, timeout: Duration) -> Self {
         let asked = Instant::now().checked_add(timeout);
         Self {
             deadline: asked.map_or(self.latest, |asked| asked.min(self.latest)),

@@ -18,7 +18,7 @@ use crate::task::Task;
 use crate::text::{OffsetEncoding, OffsetMap};
 
 /// Texts to check, and options.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiscriminateRequest {
     /// A text or a list of texts.
@@ -122,9 +122,9 @@ impl Operation for DiscriminateRequest {
 impl TaskOperation for DiscriminateRequest {
     const TASK: Task = Task::Discriminate;
     const OPTIONS: &'static [RequestOption] = &[
-        RequestOption::plain("threshold"),
-        RequestOption::word("level"),
-        RequestOption::word("offsets"),
+        RequestOption::scalar("threshold"),
+        RequestOption::string("level"),
+        RequestOption::string("offsets"),
     ];
     type Result = Discrimination;
 }

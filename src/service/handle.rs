@@ -128,7 +128,7 @@ impl Service {
     ///
     /// # Errors
     /// If there is no such model, it is still loading, it failed to load, or it was unloaded.
-    pub fn loaded(&self, address: &str) -> Result<Arc<LoadedModel>, ServiceError> {
+    pub fn loaded_model(&self, address: &str) -> Result<Arc<LoadedModel>, ServiceError> {
         self.find_any(address).model
     }
 
@@ -147,7 +147,7 @@ impl Service {
                     name: None,
                 };
             }
-            Lookup::DefaultAwaits(name) => {
+            Lookup::DefaultPending(name) => {
                 return Target {
                     model: Err(loading(&name)),
                     name: None,

@@ -31,6 +31,13 @@ enum Sent {
     ByPart,
 }
 
+/// No inputs, as of a request that is still without them.
+impl<T> Default for Inputs<T> {
+    fn default() -> Self {
+        Self::many(Vec::new())
+    }
+}
+
 impl<T> Inputs<T> {
     /// A single input, not in a list.
     pub fn one(item: T) -> Self {

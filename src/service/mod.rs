@@ -12,7 +12,7 @@ pub mod oip;
 mod operation;
 mod qa;
 mod readiness;
-mod run;
+mod steps;
 mod tag;
 mod timings;
 mod windowed;

@@ -170,7 +170,7 @@ impl Service {
         let version_states: Vec<_> = status.versions.iter().map(VersionReport::of).collect();
         let serving = status.state.model();
         let default = status.task.is_some_and(|task| {
-            self.registry().default_model(task) == DefaultModel::Is(Arc::clone(&status.name))
+            self.registry().default_model(task) == DefaultModel::Known(Arc::clone(&status.name))
         });
         let highest_reason = version_states
             .iter()

@@ -51,25 +51,25 @@ pub trait TaskOperation:
 pub struct RequestOption {
     pub name: &'static str,
     /// Whether its values are strings. If not, they are numbers or booleans.
-    pub is_word: bool,
+    pub is_string: bool,
 }
 
 impl RequestOption {
     /// An option whose values are strings.
     #[must_use]
-    pub const fn word(name: &'static str) -> Self {
+    pub const fn string(name: &'static str) -> Self {
         Self {
             name,
-            is_word: true,
+            is_string: true,
         }
     }
 
     /// An option whose values are numbers or booleans.
     #[must_use]
-    pub const fn plain(name: &'static str) -> Self {
+    pub const fn scalar(name: &'static str) -> Self {
         Self {
             name,
-            is_word: false,
+            is_string: false,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::context::RequestContext;
 use super::handle::{Service, Target};
 use super::input::{Inputs, check_length, objects, several, visible_text};
 use super::operation::{Answer, Operation, RequestOption, Results, TaskOperation};
-use super::run::Run;
+use super::steps::Steps;
 use super::windowed::slice;
 use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
@@ -150,12 +150,12 @@ impl Operation for QaRequest {
             }
             Ok(results)
         };
-        let run = Run {
+        let steps = Steps {
             bytes,
             prepare: move |model: &LoadedModel| prepare_all(model, &items, stride),
             decode: choose_all,
         };
-        let outcome = service.run(&model, run, context).await?;
+        let outcome = service.run_steps(&model, steps, context).await?;
         Ok(Answer::of_model(&model, outcome))
     }
 }
@@ -163,11 +163,11 @@ impl Operation for QaRequest {
 impl TaskOperation for QaRequest {
     const TASK: Task = Task::Qa;
     const OPTIONS: &'static [RequestOption] = &[
-        RequestOption::plain("top_k"),
-        RequestOption::plain("no_answer"),
-        RequestOption::plain("max_answer_tokens"),
-        RequestOption::plain("stride"),
-        RequestOption::word("offsets"),
+        RequestOption::scalar("top_k"),
+        RequestOption::scalar("no_answer"),
+        RequestOption::scalar("max_answer_tokens"),
+        RequestOption::scalar("stride"),
+        RequestOption::string("offsets"),
     ];
     type Result = QaAnswers;
 }

@@ -21,7 +21,7 @@ use crate::text::{OffsetEncoding, OffsetMap, TokenizedText};
 pub(super) const IGNORED_LABELS: &[&str] = &["O"];
 
 /// Texts to tag, and options.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TagRequest {
     /// A text or a list of texts.
@@ -93,8 +93,8 @@ impl Operation for TagRequest {
 impl TaskOperation for TagRequest {
     const TASK: Task = Task::Tag;
     const OPTIONS: &'static [RequestOption] = &[
-        RequestOption::word("aggregation"),
-        RequestOption::word("offsets"),
+        RequestOption::string("aggregation"),
+        RequestOption::string("offsets"),
     ];
     type Result = Tagging;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::context::RequestContext;
 use super::handle::Service;
-use super::run::Run;
+use super::steps::Steps;
 use super::timings::Timings;
 use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
@@ -67,12 +67,12 @@ impl Service {
             }
             Ok(results)
         };
-        let run = Run {
+        let steps = Steps {
             bytes,
             prepare: move |model: &LoadedModel| cut(model, texts),
             decode: decode_all,
         };
-        self.run(model, run, context).await
+        self.run_steps(model, steps, context).await
     }
 }
 

@@ -67,14 +67,14 @@ fn read_trace_parent(header: &str) -> Option<(&str, &str)> {
 }
 
 /// Counts a request once: when it is answered, or when it is dropped because its client disconnected.
-pub struct Tally {
+pub struct RequestRecorder {
     metrics: Metrics,
     route: Cow<'static, str>,
     started: Instant,
     counted: bool,
 }
 
-impl Tally {
+impl RequestRecorder {
     /// Starts the clock of a request. `route` is the pattern that it matched, or [`UNMATCHED`].
     #[must_use]
     pub fn new(metrics: Metrics, route: impl Into<Cow<'static, str>>) -> Self {
@@ -108,7 +108,7 @@ impl Tally {
     }
 }
 
-impl Drop for Tally {
+impl Drop for RequestRecorder {
     fn drop(&mut self) {
         if !self.counted {
             self.count("", CLIENT_GONE);
@@ -157,11 +157,11 @@ mod tests {
     #[test]
     fn a_request_is_counted_once_also_if_its_client_has_gone() {
         let metrics = Metrics::new("test");
-        let mut answered = Tally::new(metrics.clone(), "/tag");
+        let mut answered = RequestRecorder::new(metrics.clone(), "/tag");
         answered.finish("m", 200, true);
         answered.finish("m", 500, true);
         drop(answered);
-        drop(Tally::new(metrics.clone(), "/tag"));
+        drop(RequestRecorder::new(metrics.clone(), "/tag"));
         let exposition = metrics.encode().unwrap();
         let counted: Vec<&str> = exposition
             .lines()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use electra_server::convert::{ExportFailure, PrecisionSelection, export};
+use electra_server::convert::{ConvertError, PrecisionSelection, export};
 use electra_server::engine::Device;
 use electra_server::export::{Precision, PrecisionChoice};
 use electra_server::task::Task;
@@ -151,7 +151,7 @@ fn int8_that_changes_decisions_is_refused_unless_accepted() {
     let accepting = export_request(&checkpoint("qa-projected"), output.path(), Precision::Int8);
     let mut strict = accepting.clone();
     strict.options.accept_changed_decisions = false;
-    let Err(ExportFailure::ChangedDecisions(compared)) = export(&strict) else {
+    let Err(ConvertError::ChangedDecisions(compared)) = export(&strict) else {
         panic!("a graph that decides otherwise was accepted");
     };
     let comparison = compared.comparison;

@@ -450,34 +450,19 @@ async fn memory_is_given_back_when_models_are_unloaded() {
     // Three models have 12 MB of weights each that they do not share. Their embeddings, another 12 MB, are shared with
     // the model that stays. On a busy machine, some memory of loading is freed later, or was freed before: 30 to 52 MB
     // were measured.
-    let given_back = async {
-        while resident() + 24 > loaded {
-            tokio::task::yield_now().await;
-        }
-    };
-    let given_back = tokio::time::timeout(Duration::from_secs(20), given_back).await;
-    assert!(
-        given_back.is_ok(),
-        "{loaded} MB were resident with four models, {} with one",
-        resident()
-    );
+    let less = format!("memory below the {loaded} MB of four models");
+    eventually(&less, async || (resident() + 24 <= loaded).then_some(())).await;
     // Repeats the round, to check that nothing leaks.
     let unloaded = resident();
     for _ in 0..3 {
         all("load").await;
         all("unload").await;
     }
-    let kept = async {
-        while resident() > unloaded + 20 {
-            tokio::task::yield_now().await;
-        }
-    };
-    let kept = tokio::time::timeout(Duration::from_secs(20), kept).await;
-    assert!(
-        kept.is_ok(),
-        "{unloaded} MB were resident, {} after three more rounds",
-        resident()
-    );
+    let no_more = format!("no more than the {unloaded} MB of the first round");
+    eventually(&no_more, async || {
+        (resident() <= unloaded + 20).then_some(())
+    })
+    .await;
 }
 
 /// A pulled model can be named by its hub name too, on every route that takes a name.

@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status, Streaming};
 
-use super::message::{TaskMessage, answer};
+use super::message::{TaskMessage, answer_message};
 use crate::grpc::call::{Call, timed};
 use crate::grpc::proto::electra as proto;
 use crate::grpc::proto::electra::electra_server::Electra;
@@ -24,7 +24,7 @@ impl ElectraAdapter {
     ) -> Result<Response<M::Response>, Status> {
         let call = Call::of(&request)?;
         let context = call.context();
-        let answer = answer(&self.service, &call, request.into_inner(), &context).await?;
+        let answer = answer_message(&self.service, &call, request.into_inner(), &context).await?;
         Ok(timed(answer.output, answer.timings))
     }
 

@@ -5,14 +5,17 @@ use super::options::{count, invalid, named};
 use crate::error::ServiceError;
 use crate::fields::ScoreFunction;
 use crate::grpc::proto::electra as proto;
-use crate::service::{Classification, ClassifyInput, ClassifyRequest, Inputs, LabelScore, Results};
+use crate::service::{
+    Classification, ClassifyInput, ClassifyRequest, Inputs, LabelScore, Results, Service, Target,
+    TaskOperation,
+};
 
 impl TaskMessage for proto::ClassifyRequest {
     type Operation = ClassifyRequest;
     type Response = proto::ClassifyResponse;
 
-    fn model(&self) -> Option<&str> {
-        self.model.as_deref()
+    fn find(&self, service: &Service) -> Target {
+        service.find(ClassifyRequest::TASK, self.model.as_deref())
     }
 }
 

@@ -6,15 +6,16 @@ use crate::error::ServiceError;
 use crate::fields::{Level, Threshold};
 use crate::grpc::proto::electra as proto;
 use crate::service::{
-    DiscriminateRequest, Discrimination, Inputs, Results, ScoredToken, ScoredWord,
+    DiscriminateRequest, Discrimination, Inputs, Results, ScoredToken, ScoredWord, Service, Target,
+    TaskOperation,
 };
 
 impl TaskMessage for proto::DiscriminateRequest {
     type Operation = DiscriminateRequest;
     type Response = proto::DiscriminateResponse;
 
-    fn model(&self) -> Option<&str> {
-        self.model.as_deref()
+    fn find(&self, service: &Service) -> Target {
+        service.find(DiscriminateRequest::TASK, self.model.as_deref())
     }
 }
 

@@ -2,30 +2,30 @@
 
 use crate::error::ServiceError;
 use crate::grpc::call::Call;
-use crate::service::{Answer, Invocation, RequestContext, Results, Service, TaskOperation};
+use crate::service::{Answer, Invocation, Operation, RequestContext, Service, Target};
 
 /// A task's request message. It converts to the task's operation, and the operation's results convert to the response
 /// message.
 pub trait TaskMessage: Send + Sized + 'static {
-    type Operation: TaskOperation + TryFrom<Self, Error = ServiceError>;
+    type Operation: Operation + TryFrom<Self, Error = ServiceError>;
+    type Response: From<<Self::Operation as Operation>::Output> + Send + 'static;
 
-    type Response: From<Results<<Self::Operation as TaskOperation>::Result>> + Send + 'static;
-
-    /// The model that the request names.
-    fn model(&self) -> Option<&str>;
+    /// Finds the model that the message asks, before the message is converted: the metrics name it, also if the
+    /// conversion fails.
+    fn find(&self, service: &Service) -> Target;
 }
 
 /// Answers one message, and records its model for the call's metrics.
 ///
 /// # Errors
 /// If the message does not convert to an operation, or the operation fails.
-pub fn answer<M: TaskMessage>(
+pub fn answer_message<M: TaskMessage>(
     service: &Service,
     call: &Call,
     message: M,
     context: &RequestContext,
 ) -> impl Future<Output = Result<Answer<M::Response>, ServiceError>> + Send + use<M> {
-    let target = service.find(M::Operation::TASK, message.model());
+    let target = message.find(service);
     call.note_model(target.name.clone());
     let (service, context) = (service.clone(), *context);
     async move {

@@ -5,14 +5,16 @@ use super::options::{named, offsets, wide};
 use crate::error::ServiceError;
 use crate::fields::Aggregation;
 use crate::grpc::proto::electra as proto;
-use crate::service::{Inputs, Results, TagRequest, TaggedEntity, Tagging};
+use crate::service::{
+    Inputs, Results, Service, TagRequest, TaggedEntity, Tagging, Target, TaskOperation,
+};
 
 impl TaskMessage for proto::TagRequest {
     type Operation = TagRequest;
     type Response = proto::TagResponse;
 
-    fn model(&self) -> Option<&str> {
-        self.model.as_deref()
+    fn find(&self, service: &Service) -> Target {
+        service.find(TagRequest::TASK, self.model.as_deref())
     }
 }
 

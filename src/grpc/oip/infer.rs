@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use super::parameters::of_inference;
+use super::parameters::of_infer;
 use crate::error::ServiceError;
 use crate::grpc::proto::inference as proto;
 use crate::service::oip::{
@@ -28,11 +28,11 @@ pub fn read(request: proto::ModelInferRequest) -> Result<InferRequest, ServiceEr
     let outputs = request
         .outputs
         .into_iter()
-        .map(|output| RequestedOutput::new(output.name, &of_inference(output.parameters)));
+        .map(|output| RequestedOutput::new(output.name, &of_infer(output.parameters)));
     Ok(InferRequest {
         model,
         id: Some(request.id).filter(|id| !id.is_empty()),
-        parameters: of_inference(request.parameters),
+        parameters: of_infer(request.parameters),
         inputs: inputs(request.inputs, request.raw_input_contents)?,
         outputs: outputs.collect::<Result<_, ServiceError>>()?,
     })
@@ -107,7 +107,7 @@ fn typed_tensor(index: usize, mut input: Input) -> Result<Tensor, ServiceError> 
 /// The datatype of an input. Clients may send the size of its raw data too, which only HTTP needs; it must then be
 /// correct.
 fn datatype(index: usize, input: &mut Input, raw: Option<&[u8]>) -> Result<Datatype, ServiceError> {
-    let parameters = of_inference(std::mem::take(&mut input.parameters));
+    let parameters = of_infer(std::mem::take(&mut input.parameters));
     let said = binary_data_size(&input.name, &parameters)?;
     let size = raw.map_or(0, <[u8]>::len);
     if let Some(said) = said.filter(|said| *said != size) {

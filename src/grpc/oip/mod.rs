@@ -14,18 +14,18 @@ use crate::quote::quoted;
 use crate::service::oip::{address, check_load_parameters, check_unload_parameters};
 use crate::service::{Answer, Invocation, Service};
 
-pub struct InferenceAdapter {
+pub struct OipAdapter {
     service: Service,
 }
 
-impl InferenceAdapter {
+impl OipAdapter {
     pub fn new(service: Service) -> Self {
         Self { service }
     }
 }
 
 #[tonic::async_trait]
-impl GrpcInferenceService for InferenceAdapter {
+impl GrpcInferenceService for OipAdapter {
     async fn server_live(
         &self,
         _: Request<proto::ServerLiveRequest>,

@@ -6,7 +6,7 @@ use crate::grpc::proto::inference as proto;
 use crate::service::oip::{ParameterValue, Parameters};
 
 /// Parameters of a request, an input or an output.
-pub fn of_inference(parameters: HashMap<String, proto::InferParameter>) -> Parameters {
+pub fn of_infer(parameters: HashMap<String, proto::InferParameter>) -> Parameters {
     use proto::infer_parameter::ParameterChoice;
     let value = |parameter: proto::InferParameter| match parameter.parameter_choice {
         Some(ParameterChoice::BoolParam(value)) => ParameterValue::Bool(value),

@@ -50,7 +50,7 @@ fn fail(registry: &Registry, name: &str, version: &str) {
 }
 
 fn is(name: &str) -> DefaultModel {
-    DefaultModel::Is(name.into())
+    DefaultModel::Known(name.into())
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn the_default_waits_for_a_model_whose_task_only_its_graph_says() {
     let models = registry(&[("a", None), ("b", Some(Task::Qa))]);
     assert_eq!(
         models.default_model(Task::Qa),
-        DefaultModel::Awaits("a".into())
+        DefaultModel::Pending("a".into())
     );
     fail(&models, "a", "1");
     assert_eq!(models.default_model(Task::Qa), is("b"));

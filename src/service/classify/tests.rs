@@ -93,10 +93,7 @@ async fn a_text_of_a_pair_is_named_as_it_was_sent() {
         let pair = |second: &str| ClassifyInput::Pair("fox".to_owned(), second.to_owned());
         let request = ClassifyRequest {
             text: Inputs::many(vec![pair("fox"), pair(second)]).by_part(),
-            model: None,
-            top_k: None,
-            function: None,
-            truncate: None,
+            ..ClassifyRequest::default()
         };
         let answered = fixture.service.answer(request, &context()).await;
         answered.unwrap_err().to_string()

@@ -18,7 +18,7 @@ use crate::service::context::RequestContext;
 use crate::service::handle::{Service, Target};
 use crate::service::input::Object;
 use crate::service::operation::{Answer, Operation};
-use crate::service::run::Run;
+use crate::service::steps::Steps;
 use crate::task::Task;
 
 /// A request to a model's pipeline.
@@ -87,13 +87,13 @@ async fn pipe<P: Pipeline>(
     let read = move || P::read(request.inputs, request.parameters, &reader);
     let executor = service.executor();
     let pipeline = executor.run(bytes, context.deadline, read).await??;
-    let run = Run {
+    let steps = Steps {
         bytes: pipeline.bytes(),
         prepare: move |model: &LoadedModel| pipeline.prepare(model),
         decode: |model: &LoadedModel, prepared, outputs: Vec<SequenceOutput>| {
             P::decode(prepared, model, &outputs)
         },
     };
-    let (output, timings) = service.run(model, run, context).await?;
+    let (output, timings) = service.run_steps(model, steps, context).await?;
     Ok(Answer { output, timings })
 }

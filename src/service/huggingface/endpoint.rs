@@ -41,7 +41,7 @@ impl Service {
         if self.is_draining() {
             return Err(ServiceError::Draining);
         }
-        self.loaded(name).map(|_| ())
+        self.loaded_model(name).map(|_| ())
     }
 
     /// Metadata of a model.
@@ -49,7 +49,7 @@ impl Service {
     /// # Errors
     /// If there is no such model, or it is not loaded.
     pub fn endpoint_info(&self, name: &str) -> Result<EndpointInfo, ServiceError> {
-        let model = self.loaded(name)?;
+        let model = self.loaded_model(name)?;
         let info = &model.info;
         Ok(EndpointInfo {
             model_id: info.name.clone(),

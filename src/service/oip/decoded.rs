@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::names::{self, COUNT, RESULT, Way};
+use super::names::{self, COUNT, RESULT, TensorKind};
 use super::tensor::{Tensor, TensorData};
 use crate::error::ServiceError;
 use crate::numbers::signed;
@@ -112,7 +112,7 @@ impl<'a, T> Rows<'a, T> {
 fn outputs_of(task: Task) -> impl Iterator<Item = &'static str> {
     let outputs = names::outputs(task).iter();
     outputs
-        .filter(|output| output.way == Way::Text)
+        .filter(|output| output.way == TensorKind::Text)
         .map(|output| output.name)
 }
 

@@ -41,7 +41,7 @@ impl InferInputs {
             let found = known.iter().find(|known| known.name == name);
             packed |= of_packed;
             let is_text = match found {
-                Some(found) => found.way == names::Way::Text,
+                Some(found) => found.way == names::TensorKind::Text,
                 None if of_packed => false,
                 None => {
                     let names = known.iter().map(|known| known.name);

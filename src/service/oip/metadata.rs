@@ -121,7 +121,7 @@ impl Service {
     /// # Errors
     /// If the model cannot answer requests.
     pub fn model_metadata(&self, address: &str) -> Result<ModelMetadata, ServiceError> {
-        let model = self.loaded(address)?;
+        let model = self.loaded_model(address)?;
         let inputs = names::inputs(model.info.task);
         Ok(ModelMetadata {
             name: model.info.name.clone(),
@@ -143,7 +143,7 @@ impl Service {
     /// # Errors
     /// If the model cannot answer requests.
     pub fn model_config(&self, address: &str) -> Result<TritonConfig, ServiceError> {
-        let model = self.loaded(address)?;
+        let model = self.loaded_model(address)?;
         let tensor = |named: &names::TensorDescription, optional: bool| ConfigTensor {
             name: named.name,
             data_type: named.datatype.config_name(),
@@ -177,7 +177,7 @@ impl Service {
         if self.is_draining() {
             return Err(ServiceError::Draining);
         }
-        self.loaded(address).map(drop)
+        self.loaded_model(address).map(drop)
     }
 
     fn ready_versions(&self, address: &str, model: &LoadedModel) -> Vec<String> {

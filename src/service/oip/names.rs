@@ -10,7 +10,7 @@ use Row::{Labels, Longest, LongestByLabels, One};
 
 /// The kind of request that a tensor belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum TensorKind {
     /// Texts, answered with decoded results.
     Text,
     /// Token ids, answered with logits.
@@ -24,7 +24,7 @@ pub struct TensorDescription {
     pub datatype: Datatype,
     /// The shape of one input's row.
     pub row: Row,
-    pub way: Way,
+    pub way: TensorKind,
 }
 
 /// The shape of one row, without the batch dimension.
@@ -45,7 +45,7 @@ const fn text(name: &'static str, datatype: Datatype, row: Row) -> TensorDescrip
         name,
         datatype,
         row,
-        way: Way::Text,
+        way: TensorKind::Text,
     }
 }
 
@@ -54,7 +54,7 @@ const fn raw(name: &'static str, datatype: Datatype, row: Row) -> TensorDescript
         name,
         datatype,
         row,
-        way: Way::Raw,
+        way: TensorKind::Raw,
     }
 }
 

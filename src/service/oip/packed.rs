@@ -15,7 +15,7 @@ use crate::inference::Sequence;
 use crate::numbers::signed;
 use crate::quote::quoted_numbers;
 use crate::registry::LoadedModel;
-use crate::service::run::Run;
+use crate::service::steps::Steps;
 use crate::service::{RequestContext, Service, Timings};
 use crate::task::Task;
 
@@ -28,14 +28,14 @@ pub async fn infer(
     context: &RequestContext,
 ) -> Result<(Vec<Tensor>, Timings), ServiceError> {
     names::wanted(wanted, &[LOGITS])?;
-    let run = Run {
+    let steps = Steps {
         bytes: inputs.size(),
         prepare: move |model: &LoadedModel| Ok(((), sequences(model, inputs)?)),
         decode: |model: &LoadedModel, (), outputs: Vec<SequenceOutput>| {
             logits(model, &outputs).map(|tensor| vec![tensor])
         },
     };
-    service.run(model, run, context).await
+    service.run_steps(model, steps, context).await
 }
 
 fn sequences(model: &LoadedModel, mut inputs: NamedTensors) -> Result<Vec<Sequence>, ServiceError> {

@@ -117,7 +117,7 @@ impl RequestParameters {
                 BINARY_DATA_OUTPUT => drop(truth(&name, &value)?),
                 _ => match options(task).iter().find(|option| option.name == name) {
                     Some(option) => {
-                        let value = value.into_json(option.is_word).ok_or_else(|| {
+                        let value = value.into_json(option.is_string).ok_or_else(|| {
                             let reason = "it must be true, false, a number or a string";
                             wrong_type(&name, reason)
                         })?;
@@ -138,7 +138,7 @@ impl RequestParameters {
             changed.priority = priority;
         }
         match self.timeout {
-            Some(timeout) => changed.asking(timeout),
+            Some(timeout) => changed.with_timeout(timeout),
             None => changed,
         }
     }
@@ -393,14 +393,14 @@ impl ParameterValue {
     }
 
     /// The value as a native route's JSON would hold it. `None` if no option can have it.
-    fn into_json(self, is_word: bool) -> Option<Value> {
+    fn into_json(self, is_string: bool) -> Option<Value> {
         match self {
             Self::Bool(value) => Some(value.into()),
             Self::Int64(number) => Some(number.into()),
             Self::Uint64(number) => Some(number.into()),
             Self::Double(number) => Some(number.into()),
             Self::String(text) => Some(match serde_json::from_str(&text) {
-                Ok(value @ (Value::Number(_) | Value::Bool(_))) if !is_word => value,
+                Ok(value @ (Value::Number(_) | Value::Bool(_))) if !is_string => value,
                 _ => text.into(),
             }),
             Self::Null | Self::Other => None,

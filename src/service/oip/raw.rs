@@ -16,7 +16,7 @@ use crate::error::ServiceError;
 use crate::inference::Sequence;
 use crate::quote::quoted_numbers;
 use crate::registry::LoadedModel;
-use crate::service::run::Run;
+use crate::service::steps::Steps;
 use crate::service::{RequestContext, Service, Timings};
 use crate::task::Task;
 
@@ -33,7 +33,7 @@ pub async fn infer(
         Task::Discriminate | Task::Classify | Task::Tag => &[LOGITS],
     };
     let names = names::wanted(wanted, outputs)?;
-    let run = Run {
+    let steps = Steps {
         bytes: inputs.size(),
         prepare: move |model: &LoadedModel| {
             let (sequences, longest) = sequences(model, inputs)?;
@@ -44,7 +44,7 @@ pub async fn infer(
             names.iter().map(tensor).collect()
         },
     };
-    service.run(model, run, context).await
+    service.run_steps(model, steps, context).await
 }
 
 /// The rows without their padding, and their length with it.

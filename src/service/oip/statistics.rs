@@ -45,7 +45,7 @@ impl Service {
                 model_stats: statuses.iter().flat_map(of_loaded).collect(),
             });
         };
-        let model = self.loaded(address)?;
+        let model = self.loaded_model(address)?;
         let mut model_stats = match self.registry().status(address) {
             Some(status) => of_loaded(&status),
             None => Vec::new(),

@@ -15,7 +15,7 @@ use crate::registry::LoadedModel;
 use crate::telemetry::statistics::{ModelStatistics, RequestDurations};
 
 /// The steps of a request that depend on its task.
-pub struct Run<Prepare, Decode> {
+pub struct Steps<Prepare, Decode> {
     /// Size of the input in bytes. The cost of both steps grows with it.
     pub bytes: usize,
     /// Makes the sequences to run, and data for `decode`.
@@ -29,10 +29,10 @@ impl Service {
     ///
     /// # Errors
     /// Those of the steps, [`ServiceError::QueueFull`], [`ServiceError::DeadlineExceeded`], [`ServiceError::Internal`].
-    pub async fn run<Prepared, R, Prepare, Decode>(
+    pub async fn run_steps<Prepared, R, Prepare, Decode>(
         &self,
         model: &Arc<LoadedModel>,
-        run: Run<Prepare, Decode>,
+        steps: Steps<Prepare, Decode>,
         context: &RequestContext,
     ) -> Result<(R, Timings), ServiceError>
     where
@@ -45,12 +45,12 @@ impl Service {
             + Send
             + 'static,
     {
-        let Run {
+        let Steps {
             bytes,
             prepare,
             decode,
-        } = run;
-        let tally = StatisticsGuard::new(model.queue.statistics());
+        } = steps;
+        let statistics = StatisticsGuard::new(model.queue.statistics());
         let worker = Arc::clone(model);
         let started = Instant::now();
         let (prepared, sequences) = self
@@ -72,7 +72,7 @@ impl Service {
                 decode(&worker, prepared, outputs)
             })
             .await??;
-        tally.answered(timings, started.elapsed());
+        statistics.record_answered(timings, started.elapsed());
         Ok((results, timings))
     }
 }
@@ -109,7 +109,7 @@ impl<'a> StatisticsGuard<'a> {
         }
     }
 
-    fn answered(mut self, timings: Timings, decode: Duration) {
+    fn record_answered(mut self, timings: Timings, decode: Duration) {
         self.answered = true;
         self.statistics.request_answered(&RequestDurations {
             total: self.started.elapsed(),

@@ -4,14 +4,16 @@ use super::message::TaskMessage;
 use super::options::{count, offsets, wide};
 use crate::error::ServiceError;
 use crate::grpc::proto::electra as proto;
-use crate::service::{AnswerSpan, Inputs, QaAnswers, QaItem, QaRequest, Results};
+use crate::service::{
+    AnswerSpan, Inputs, QaAnswers, QaItem, QaRequest, Results, Service, Target, TaskOperation,
+};
 
 impl TaskMessage for proto::AnswerRequest {
     type Operation = QaRequest;
     type Response = proto::AnswerResponse;
 
-    fn model(&self) -> Option<&str> {
-        self.model.as_deref()
+    fn find(&self, service: &Service) -> Target {
+        service.find(QaRequest::TASK, self.model.as_deref())
     }
 }
 
