@@ -1,9 +1,9 @@
 //! Conversion of `Discriminate`'s messages.
 
 use super::message::TaskMessage;
-use super::options::{invalid, named, offsets, wide};
+use super::options::{named, offsets, threshold, wide};
 use crate::error::ServiceError;
-use crate::fields::{Level, Threshold};
+use crate::fields::Level;
 use crate::grpc::proto::electra as proto;
 use crate::service::{
     DiscriminateRequest, Discrimination, Inputs, Results, ScoredToken, ScoredWord, Service, Target,
@@ -40,16 +40,11 @@ impl TryFrom<proto::DiscriminateRequest> for DiscriminateRequest {
         Ok(Self {
             text: Inputs::many(message.text),
             model: message.model,
-            threshold: message.threshold.map(threshold).transpose()?,
+            threshold: threshold("threshold", message.threshold)?,
             level,
             offsets: offsets(message.offsets)?,
         })
     }
-}
-
-fn threshold(number: f32) -> Result<Threshold, ServiceError> {
-    let reason = || format!("it is {number}, and must be a number from 0 to 1");
-    Threshold::new(f64::from(number)).ok_or_else(|| invalid("threshold", reason()))
 }
 
 impl From<Discrimination> for proto::Discrimination {

@@ -1,7 +1,7 @@
 //! Conversion of the options that several tasks share: proto3 numbers to the service's types.
 
 use crate::error::ServiceError;
-use crate::fields::Count;
+use crate::fields::{Count, Threshold};
 use crate::grpc::proto::electra as proto;
 use crate::text::OffsetEncoding;
 
@@ -40,6 +40,15 @@ pub fn count<const MINIMUM: usize>(
         })
     };
     number.map(counted).transpose()
+}
+
+/// A number from 0 to 1.
+pub fn threshold(field: &str, number: Option<f32>) -> Result<Option<Threshold>, ServiceError> {
+    let checked = |number: f32| {
+        let reason = || format!("it is {number}, and must be a number from 0 to 1");
+        Threshold::new(f64::from(number)).ok_or_else(|| invalid(field, reason()))
+    };
+    number.map(checked).transpose()
 }
 
 /// The error of a field with an invalid value.
