@@ -1,14 +1,15 @@
 //! Schemas of inference requests and answers.
 
+use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use crate::heads::qa_bounds::WINDOW_TOKENS;
 use crate::http::openapi::derived::part;
 use crate::http::openapi::schema::{
     Object, answer, list, one_of_names, reference, request, string, with,
 };
 use crate::limits::Limits;
 use crate::service::oip::Datatype;
+use crate::service::{ClassifyRequest, DiscriminateRequest, QaRequest, TagRequest, TaskOperation};
 
 /// Schemas of requests and answers, by name.
 pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
@@ -16,7 +17,7 @@ pub fn schemas(limits: &Limits) -> Vec<(&'static str, Value)> {
         ("InferRequest", infer_request().into()),
         ("InferInput", infer_input(limits).into()),
         ("InferRequestedOutput", requested_output().into()),
-        ("InferParameters", parameters().into()),
+        ("InferParameters", parameters(limits).into()),
         ("TensorData", tensor_data()),
         ("InferResponse", infer_response().into()),
         ("InferOutput", infer_output(limits).into()),
@@ -94,9 +95,8 @@ fn requested_output() -> Object {
 }
 
 /// Numbers and booleans may be strings, because some clients send only strings.
-fn parameters() -> Object {
+fn parameters(limits: &Limits) -> Object {
     let number = |minimum: usize| json!({"type": ["integer", "string"], "minimum": minimum});
-    let truth = || json!({"type": ["boolean", "string"]});
     let parameters = request(
         "Parameters of a request: those of the protocol and, for texts, the options of the task's own route. Other \
          parameters are ignored, except that names within two edits of one of these, and options of other tasks, are \
@@ -118,30 +118,79 @@ fn parameters() -> Object {
             "binary_data_output",
             json!({"type": "boolean"}),
             "Whether outputs are returned as binary data by default. An output's `binary_data` overrides this.",
-        )
-        .optional(
-            "threshold",
-            json!({"type": ["number", "string"], "minimum": 0, "maximum": 1}),
-            "As in requests to /discriminate.",
-        )
-        .optional("level", one_of_names(&["token", "word"]), "As in requests to /discriminate.")
-        .optional("function", one_of_names(&["softmax", "sigmoid", "none"]), "As in requests to /classify.")
-        .optional("truncate", truth(), "As in requests to /classify.")
-        .optional(
-            "aggregation",
-            one_of_names(&["none", "simple", "first", "average", "max"]),
-            "As in requests to /tag.",
-        )
-        .optional("top_k", number(1), "As in requests to /classify and /qa.")
-        .optional("no_answer", truth(), "As in requests to /qa.")
-        .optional("max_answer_tokens", number(1), "As in requests to /qa.")
-        .optional("stride", with(number(0), "maximum", WINDOW_TOKENS / 2), "As in requests to /qa.")
-        .optional(
-            "offsets",
-            one_of_names(&["codepoint", "utf8", "utf16"]),
-            "As in requests to /discriminate, /tag and /qa.",
         );
+    let options = options(limits).into_iter();
+    let parameters = options.fold(parameters, |parameters, option| {
+        let words = format!("As in requests to {}.", and(&option.routes));
+        parameters.optional(option.name, option.schema, &words)
+    });
     ignoring_others(parameters)
+}
+
+/// An option of one or more tasks, as a parameter.
+struct OptionSchema {
+    name: &'static str,
+    schema: Value,
+    /// The tasks' own routes.
+    routes: Vec<String>,
+}
+
+/// The options of all tasks, with the schemas of their requests.
+fn options(limits: &Limits) -> Vec<OptionSchema> {
+    let mut options = Vec::new();
+    add_options::<DiscriminateRequest>(&mut options, limits);
+    add_options::<ClassifyRequest>(&mut options, limits);
+    add_options::<TagRequest>(&mut options, limits);
+    add_options::<QaRequest>(&mut options, limits);
+    options
+}
+
+fn add_options<O: TaskOperation + JsonSchema>(options: &mut Vec<OptionSchema>, limits: &Limits) {
+    let request = part::<O>(limits);
+    let route = format!("/{}", O::TASK);
+    for option in O::OPTIONS {
+        match options.iter_mut().find(|other| other.name == option.name) {
+            Some(other) => other.routes.push(route.clone()),
+            None => options.push(OptionSchema {
+                name: option.name,
+                schema: parameter(&request["properties"][option.name], option.is_string),
+                routes: vec![route.clone()],
+            }),
+        }
+    }
+}
+
+/// The schema of a parameter, of that of the field in JSON: not null, and also as a string if it is a number or a boolean.
+fn parameter(field: &Value, is_string: bool) -> Value {
+    let kind = &field["type"][0];
+    let mut schema = if is_string {
+        let names = field["enum"].as_array().into_iter().flatten();
+        let names: Vec<&Value> = names.filter(|name| !name.is_null()).collect();
+        json!({"type": kind, "enum": names})
+    } else {
+        json!({"type": [kind, "string"]})
+    };
+    for bound in ["minimum", "maximum"] {
+        // The largest number of the type is no bound that a client needs to know.
+        if let Some(limit) = field
+            .get(bound)
+            .filter(|limit| limit.as_u64() != Some(u64::MAX))
+        {
+            schema[bound] = limit.clone();
+        }
+    }
+    schema
+}
+
+/// `/a`, `/a and /b`, or `/a, /b and /c`.
+fn and(routes: &[String]) -> String {
+    match routes {
+        [others @ .., one, last] => {
+            let first = others.iter().map(|route| format!("{route}, "));
+            format!("{}{one} and {last}", first.collect::<String>())
+        }
+        routes => routes.concat(),
+    }
 }
 
 /// Allows parameters that clients of other servers add, except those that would change the data.
