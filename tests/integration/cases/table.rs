@@ -55,12 +55,22 @@ const CONTEXT: &str =
     "The letter 🖋 was written by María Lopez in 1912 and found a century later in an attic.";
 
 pub fn cases() -> Vec<Case> {
-    let answered = answered().map(|(task, body)| (task, body, EVERY, None));
-    let refused = refused().map(|(task, body, code)| (task, body, EVERY, Some(code)));
-    let by_task = refused_by_task().map(|(task, body, code)| (task, body, BY_TASK, Some(code)));
-    let options = refused_options().map(|(task, body, code)| (task, body, UNTYPED, Some(code)));
-    let bodies = refused_bodies().map(|(task, body, code)| (task, body, JSON, Some(code)));
-    (answered.into_iter().chain(refused).chain(by_task))
+    let answered = answered()
+        .into_iter()
+        .map(|(task, body)| (task, body, EVERY, None));
+    let refused = refused()
+        .into_iter()
+        .map(|(task, body, code)| (task, body, EVERY, Some(code)));
+    let by_task = refused_by_task()
+        .into_iter()
+        .map(|(task, body, code)| (task, body, BY_TASK, Some(code)));
+    let options = refused_options()
+        .into_iter()
+        .map(|(task, body, code)| (task, body, UNTYPED, Some(code)));
+    let bodies = refused_bodies()
+        .into_iter()
+        .map(|(task, body, code)| (task, body, JSON, Some(code)));
+    (answered.chain(refused).chain(by_task))
         .chain(options)
         .chain(bodies)
         .map(|(task, body, ways, refused)| Case {
@@ -72,10 +82,10 @@ pub fn cases() -> Vec<Case> {
         .collect()
 }
 
-fn answered() -> [(Task, Value); 31] {
+fn answered() -> Vec<(Task, Value)> {
     let long = "The old man bought a new car in London. ".repeat(80);
     let item = |question: &str, context: &str| json!({"question": question, "context": context});
-    [
+    vec![
         (Discriminate, json!({"text": SENTENCE})),
         (
             Discriminate,
@@ -161,7 +171,7 @@ fn answered() -> [(Task, Value); 31] {
     ]
 }
 
-fn refused() -> [(Task, Value, &'static str); 21] {
+fn refused() -> Vec<(Task, Value, &'static str)> {
     let many = vec!["a"; 257];
     let huge = "a".repeat(131_073);
     let words = "word ".repeat(600);
@@ -170,7 +180,7 @@ fn refused() -> [(Task, Value, &'static str); 21] {
         body[field] = value;
         body
     };
-    [
+    vec![
         (Discriminate, json!({"text": []}), "empty_input"),
         (Discriminate, json!({"text": many}), "too_many_inputs"),
         (Discriminate, json!({"text": ["a", huge]}), "text_too_long"),
@@ -232,8 +242,8 @@ fn refused() -> [(Task, Value, &'static str); 21] {
 }
 
 /// Requests that name no model, or one of another task.
-fn refused_by_task() -> [(Task, Value, &'static str); 3] {
-    [
+fn refused_by_task() -> Vec<(Task, Value, &'static str)> {
+    vec![
         (
             Discriminate,
             json!({"text": "a", "model": "electra-mini-qa"}),
@@ -249,8 +259,8 @@ fn refused_by_task() -> [(Task, Value, &'static str); 3] {
 }
 
 /// Options that messages have no field for.
-fn refused_options() -> [(Task, Value, &'static str); 4] {
-    [
+fn refused_options() -> Vec<(Task, Value, &'static str)> {
+    vec![
         (
             Discriminate,
             json!({"text": "a", "treshold": 0.5}),
@@ -271,8 +281,8 @@ fn refused_options() -> [(Task, Value, &'static str); 4] {
 }
 
 /// Inputs that only a JSON body can express.
-fn refused_bodies() -> [(Task, Value, &'static str); 7] {
-    [
+fn refused_bodies() -> Vec<(Task, Value, &'static str)> {
+    vec![
         (Discriminate, json!({}), "missing_field"),
         (Discriminate, json!({"text": 5}), "invalid_type"),
         (Discriminate, json!({"text": ["a", null]}), "invalid_type"),
