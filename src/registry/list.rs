@@ -59,7 +59,7 @@ impl Registry {
             return match default_model(&models, task) {
                 DefaultModel::Known(name) => by_address(&models, &name),
                 DefaultModel::Pending(name) => Lookup::DefaultPending(name),
-                DefaultModel::None => Lookup::NoDefault,
+                DefaultModel::None => Lookup::NoDefault(task),
             };
         };
         by_address(&models, address)

@@ -58,5 +58,5 @@ pub enum Lookup {
     /// The task's default is not known until this model, whose task only its graph tells, is loaded.
     DefaultPending(Arc<str>),
     /// No model does the task.
-    NoDefault,
+    NoDefault(Task),
 }

@@ -89,39 +89,14 @@ impl Service {
     #[must_use]
     pub fn find(&self, task: Task, named: Option<&str>) -> Target {
         let lookup = self.registry().look_up(task, named);
-        if let Lookup::Model {
-            name,
-            task: Some(found),
-            ..
-        } = &lookup
-            && *found != task
-        {
-            return Target {
-                model: Err(ServiceError::WrongTask {
-                    model: named.unwrap_or(name).to_owned(),
-                    task: *found,
-                    wanted: task,
-                }),
-                name: Some(Arc::clone(name)),
-            };
-        }
-        if let Lookup::NoDefault = lookup {
-            return Target {
-                model: Err(ServiceError::NoModelForTask {
-                    task,
-                    available: self.model_names(),
-                }),
-                name: None,
-            };
-        }
-        self.target(lookup, named)
+        self.target(lookup, named, Some(task))
     }
 
     /// Finds a model of any task by its name or alias, with or without a version.
     #[must_use]
     pub fn find_any(&self, address: &str) -> Target {
         let lookup = self.registry().look_up_any(address);
-        self.target(lookup, Some(address))
+        self.target(lookup, Some(address), None)
     }
 
     /// Finds a loaded model of any task.
@@ -132,44 +107,33 @@ impl Service {
         self.find_any(address).model
     }
 
-    fn target(&self, lookup: Lookup, named: Option<&str>) -> Target {
-        let (name, state) = match lookup {
-            Lookup::Model { name, state, .. } => (name, state),
+    /// The model of a lookup. `named` is what errors call it; `wanted` is the task that it must do, if any.
+    fn target(&self, lookup: Lookup, named: Option<&str>, wanted: Option<Task>) -> Target {
+        let (name, model) = match lookup {
+            Lookup::Model { name, task, state } => {
+                let address = named.unwrap_or(&name);
+                let model = match (task, wanted) {
+                    (Some(task), Some(wanted)) if task != wanted => Err(ServiceError::WrongTask {
+                        model: address.to_owned(),
+                        task,
+                        wanted,
+                    }),
+                    _ => loaded(state, address),
+                };
+                (Some(name), model)
+            }
             Lookup::NoVersion(name) => {
-                return Target {
-                    model: Err(self.not_found(named.unwrap_or(&name))),
-                    name: Some(name),
-                };
+                let error = self.not_found(named.unwrap_or(&name));
+                (Some(name), Err(error))
             }
-            Lookup::NoModel | Lookup::NoDefault => {
-                return Target {
-                    model: Err(self.not_found(named.unwrap_or_default())),
-                    name: None,
-                };
-            }
-            Lookup::DefaultPending(name) => {
-                return Target {
-                    model: Err(loading(&name)),
-                    name: None,
-                };
+            Lookup::NoModel => (None, Err(self.not_found(named.unwrap_or_default()))),
+            Lookup::DefaultPending(name) => (None, Err(loading(&name))),
+            Lookup::NoDefault(task) => {
+                let available = self.model_names();
+                (None, Err(ServiceError::NoModelForTask { task, available }))
             }
         };
-        let address = named.unwrap_or(&name);
-        let model = match state {
-            ModelState::Ready(model) => Ok(model),
-            ModelState::Loading => Err(loading(address)),
-            ModelState::Failed { reason } => Err(ServiceError::ModelUnavailable {
-                model: address.to_owned(),
-                reason,
-            }),
-            ModelState::Unloaded => Err(ServiceError::ModelUnloaded {
-                model: address.to_owned(),
-            }),
-        };
-        Target {
-            name: Some(name),
-            model,
-        }
+        Target { name, model }
     }
 
     fn model_names(&self) -> Vec<String> {
@@ -190,5 +154,20 @@ impl Service {
 fn loading(name: &str) -> ServiceError {
     ServiceError::NotReady {
         reason: format!("the model `{}` is loading", quoted(name)),
+    }
+}
+
+/// The model, if it can answer.
+fn loaded(state: ModelState, address: &str) -> Result<Arc<LoadedModel>, ServiceError> {
+    match state {
+        ModelState::Ready(model) => Ok(model),
+        ModelState::Loading => Err(loading(address)),
+        ModelState::Failed { reason } => Err(ServiceError::ModelUnavailable {
+            model: address.to_owned(),
+            reason,
+        }),
+        ModelState::Unloaded => Err(ServiceError::ModelUnloaded {
+            model: address.to_owned(),
+        }),
     }
 }
