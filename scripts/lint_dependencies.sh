@@ -1,8 +1,8 @@
 #!/bin/sh
-# Checks the dependencies against deny.toml. Arguments are the checks of cargo-deny to run; by default those that need no
-# network once cargo has the dependencies. Usage:
+# Checks the dependencies against deny.toml. The arguments are the cargo-deny checks to run; the defaults need no network
+# once cargo has downloaded the dependencies. Usage:
 #   lint_dependencies.sh [advisories] [bans] [licenses] [sources]
-# Where cargo-deny can't be had on this system the checks are skipped, saying so; with CI=true that is a failure.
+# If cargo-deny is not available for this system, the checks are skipped with a message. With CI=true, they fail.
 set -eu
 cd "$(dirname "$0")/.."
 
