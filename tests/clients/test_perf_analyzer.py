@@ -91,6 +91,6 @@ def test_the_documented_data_is_all_that_a_run_needs(default_server: Server, tmp
     assert float(line["Inferences/Second"]) > 0
     command = [PROGRAM, "-m", "electra-mini-sentiment", "-u", default_server.http]
     without = subprocess.run(command, env=LOADER, capture_output=True, text=True, timeout=60, check=False)
-    [reason] = re.findall(r"without\s+data it ends with `([^`]*)`", documented)
+    [reason] = re.findall(r"It then\s+ends\s+with `([^`]*)`", documented)
     assert without.returncode != 0
     assert reason in without.stdout + without.stderr
