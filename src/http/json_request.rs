@@ -94,6 +94,20 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
     }
 }
 
+impl<M> Received<M> {
+    /// Parses the body as JSON, away from the connection's thread if it is large.
+    pub async fn parse<T>(self, state: &HttpState) -> Result<T, ServiceError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let Self { body, context, .. } = self;
+        let bytes = body.len();
+        let parse = move || json::parse(&body);
+        let executor = state.service.executor();
+        executor.run(bytes, context.deadline, parse).await?
+    }
+}
+
 /// A request with its parsed body.
 pub struct JsonRequest<T, M = JsonOnly> {
     pub body: T,
@@ -112,14 +126,9 @@ where
 
     async fn from_request(request: Request, state: &HttpState) -> Result<Self, ServiceError> {
         let received = Received::<M>::from_request(request, state).await?;
-        let Received { body, context, .. } = received;
-        let bytes = body.len();
-        let parse = move || json::parse(&body);
-        let body = (state.service.executor())
-            .run(bytes, context.deadline, parse)
-            .await??;
+        let (bytes, context) = (received.body.len(), received.context);
         Ok(Self {
-            body,
+            body: received.parse(state).await?,
             bytes,
             context,
             media_types: PhantomData,

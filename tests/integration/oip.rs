@@ -561,7 +561,7 @@ async fn a_mistyped_option_and_what_changes_the_data_are_refused() {
         ),
         (
             json!({"inputs": [text], "parameters": {"top_k": 2}}),
-            "its options are `aggregation`, ",
+            "its options are `aggregation`, `offsets`",
         ),
         (json!({"inputs": [shared]}), "shares no memory"),
         (json!({"inputs": [encoded]}), "read as plain values"),

@@ -83,8 +83,7 @@ impl GrpcInferenceService for OipAdapter {
         let request = executor.run(bytes, context.latest, read).await??;
         let invocation = Invocation::new(request, target);
         let Answer { output, timings } = invocation.run(&self.service, &context).await?;
-        let bytes = output.outputs.iter().map(|output| output.data().size());
-        let bytes = bytes.sum();
+        let bytes = output.size();
         let write = move || infer::write(output);
         let response = executor.run(bytes, context.latest, write).await?;
         Ok(timed(response, timings))

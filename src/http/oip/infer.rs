@@ -30,8 +30,7 @@ pub async fn infer(
         let (request, delivery) = read(&http, model, received).await?;
         let invocation = Invocation::new(request, target);
         let Answer { output, timings } = invocation.run(&http.service, &context).await?;
-        let bytes = output.outputs.iter().map(|output| output.data().size());
-        let bytes = bytes.sum();
+        let bytes = output.size();
         let write = move || answer::write(&output, &delivery);
         let written = http
             .service

@@ -10,7 +10,6 @@ use super::Addressed;
 use crate::error::ServiceError;
 use crate::http::HttpState;
 use crate::http::json_request::{JsonOrBinary, Received};
-use crate::service::json;
 use crate::service::oip::{IndexEntry, Parameters, check_load_parameters, check_unload_parameters};
 
 /// Options of the index.
@@ -69,12 +68,8 @@ async fn optional<T: Default + DeserializeOwned + Send + 'static>(
     http: &HttpState,
     received: Received<JsonOrBinary>,
 ) -> Result<T, ServiceError> {
-    let Received { body, context, .. } = received;
-    if body.is_empty() {
+    if received.body.is_empty() {
         return Ok(T::default());
     }
-    let bytes = body.len();
-    let parse = move || json::parse(&body);
-    let executor = http.service.executor();
-    executor.run(bytes, context.deadline, parse).await?
+    received.parse(http).await
 }

@@ -19,7 +19,7 @@ use super::questions::{Item, items};
 use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
 use crate::fields::Count;
-use crate::heads::qa_bounds::{MAX_TOP_K, WINDOW_TOKENS};
+use crate::heads::qa_bounds::{MAX_TOP_K, WINDOW_TOKENS, check_top_k};
 use crate::heads::qa_pipeline::{PipelineWindow, WindowSpan, best_spans};
 use crate::inference::Sequence;
 use crate::registry::LoadedModel;
@@ -206,17 +206,15 @@ impl Pipeline for QuestionAnswering {
 impl AnswerChoice {
     fn of(parameters: &Parameters) -> Result<Self, ServiceError> {
         let (name, top_k) = match (parameters.top_k, parameters.topk) {
-            (None, Some(topk)) => ("topk", topk.get()),
-            (top_k, _) => ("top_k", top_k.map_or(1, Count::get)),
+            (None, Some(topk)) => ("topk", Some(topk)),
+            (top_k, _) => ("top_k", top_k),
         };
-        if top_k > MAX_TOP_K {
-            let reason = format!("it is {top_k}, and at most {MAX_TOP_K} answers can be asked for");
-            return Err(unusable(name, reason));
-        }
+        let top_k = top_k.map_or(NonZeroUsize::MIN, NonZeroUsize::from);
+        check_top_k(top_k).map_err(|error| unusable(name, error.to_string()))?;
         let asked = parameters.max_answer_len.map(NonZeroUsize::from);
         let usual = NonZeroUsize::new(DEFAULT_ANSWER_TOKENS).unwrap_or(NonZeroUsize::MIN);
         Ok(Self {
-            top_k,
+            top_k: top_k.get(),
             max_answer_tokens: asked.unwrap_or(usual),
             no_answer: parameters.handle_impossible_answer.unwrap_or(false),
             whole_words: parameters.align_to_words.unwrap_or(true),

@@ -40,6 +40,14 @@ pub struct InferResponse {
     pub outputs: Vec<Tensor>,
 }
 
+impl InferResponse {
+    /// Bytes of all outputs. The cost of writing them grows with it.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.outputs.iter().map(|output| output.data().size()).sum()
+    }
+}
+
 impl Operation for InferRequest {
     type Output = InferResponse;
 

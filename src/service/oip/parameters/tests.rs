@@ -75,7 +75,11 @@ fn what_is_nearly_an_option_is_refused_with_its_name() {
         "Did you mean `binary_data_output`?",
     );
     // Options of other tasks, and of the Hugging Face route, would have no effect.
-    check("top_k", Task::Tag, "its options are `aggregation`, ");
+    check(
+        "top_k",
+        Task::Tag,
+        "its options are `aggregation`, `offsets`",
+    );
     check("aggregation_strategy", Task::Tag, "called `aggregation`");
     check("grouped_entities", Task::Tag, "called `aggregation`");
     check("return_all_scores", Task::Classify, "called `top_k`");
