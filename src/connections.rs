@@ -15,6 +15,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service;
+use tower_http::add_extension::AddExtension;
+
+use crate::client::Client;
 
 /// The time that a connection may take to send a request's headers, or stay open without a request. Most load balancers
 /// keep their side open for 60 seconds. With a shorter timeout here, they would send into a closed connection.
@@ -68,7 +71,10 @@ pub async fn serve<S, B>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => serve_connection(&builder, &open, service.clone(), stream),
+            Ok((stream, peer)) => {
+                let service = AddExtension::new(service.clone(), Client::from(peer));
+                serve_connection(&builder, &open, service, stream);
+            }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "accepting connections failed");

@@ -9,6 +9,7 @@ pub mod app;
 pub mod batch;
 pub mod bench;
 pub mod cli;
+pub mod client;
 pub mod config;
 mod connections;
 pub mod convert;

@@ -9,6 +9,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response};
 
 use crate::batch::{Priority, WhenFull};
+use crate::client::Client;
 use crate::error::ServiceError;
 use crate::limits::Timeouts;
 use crate::service::{RequestContext, Timings, context};
@@ -21,6 +22,7 @@ pub struct Call {
     arrived: Instant,
     /// How long the client waits for the whole call, if it sent a `grpc-timeout`.
     timeout: Option<Duration>,
+    client: Client,
     priority: Priority,
     timeouts: Timeouts,
     noted: Arc<Mutex<Noted>>,
@@ -41,6 +43,7 @@ impl Call {
     /// # Errors
     /// [`ServiceError::InvalidHeader`] if the timeout or the priority is malformed.
     pub fn read(
+        client: Client,
         headers: &HeaderMap,
         timeouts: &Timeouts,
         now: Instant,
@@ -48,6 +51,7 @@ impl Call {
         Ok(Self {
             arrived: now,
             timeout: text(headers, TIMEOUT).map(timeout).transpose()?,
+            client,
             priority: context::priority(text(headers, context::PRIORITY))?,
             timeouts: *timeouts,
             noted: Arc::default(),
@@ -66,7 +70,7 @@ impl Call {
 
     /// The context of a unary call's request. Timeouts above the server's maximum are clamped to it.
     pub fn context(&self) -> RequestContext {
-        match self.timeout {
+        let context = match self.timeout {
             Some(asked) => {
                 let timeout = asked.min(self.timeouts.max_request);
                 RequestContext::new(self.priority, self.arrived + timeout)
@@ -74,7 +78,8 @@ impl Call {
             None => {
                 RequestContext::with_default_timeout(self.priority, self.arrived, &self.timeouts)
             }
-        }
+        };
+        context.from_client(self.client)
     }
 
     /// The context of one request of a stream, read at `now`. It has the server's default timeout, but ends no later
@@ -86,7 +91,7 @@ impl Call {
             .map_or(usual, |deadline| deadline.min(usual));
         RequestContext {
             when_full: WhenFull::Wait,
-            ..RequestContext::new(self.priority, deadline)
+            ..RequestContext::new(self.priority, deadline).from_client(self.client)
         }
     }
 
@@ -198,7 +203,7 @@ mod tests {
             if let Some(value) = value {
                 headers.insert(TIMEOUT, value.parse().unwrap());
             }
-            Call::read(&headers, &timeouts, now).unwrap()
+            Call::read(Client::Local, &headers, &timeouts, now).unwrap()
         };
         let usual = call(None).context();
         assert_eq!(usual.deadline, now + timeouts.request);

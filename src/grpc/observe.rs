@@ -64,7 +64,8 @@ async fn observe(
         observed.finish(Some(response.status().as_u16()));
         return Ok(response);
     }
-    let call = Call::read(headers, &state.timeouts, Instant::now());
+    let client = request.extensions().get().copied().unwrap_or_default();
+    let call = Call::read(client, headers, &state.timeouts, Instant::now());
     let answered = match method.and_then(|method| Ok((method, call?))) {
         Ok((method, call)) => {
             observed.call = Some(call.clone());

@@ -71,7 +71,8 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
         if state.service.is_draining() {
             return Err(ServiceError::Draining);
         }
-        let context = request_context(request.headers(), &state.timeouts, Instant::now())?;
+        let context = request_context(request.headers(), &state.timeouts, Instant::now())?
+            .from_client(request.extensions().get().copied().unwrap_or_default());
         check_media_type::<M>(request.headers())?;
         let limit = state.service.limits().max_body_bytes;
         let discarded = match request.extensions().get::<Decompressed>() {

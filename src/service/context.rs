@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::batch::{Priority, Schedule, WhenFull};
+use crate::client::Client;
 use crate::error::ServiceError;
 use crate::limits::Timeouts;
 
@@ -16,6 +17,7 @@ pub const TIMEOUT: &str = "x-request-timeout-ms";
 /// A request's validated context.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext {
+    pub client: Client,
     pub priority: Priority,
     /// If the request has no answer by then, it fails.
     pub deadline: Instant,
@@ -26,15 +28,22 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// A context whose request is refused if the queue is full.
+    /// The context of a request of this process, which is refused if the queue is full.
     #[must_use]
     pub fn new(priority: Priority, deadline: Instant) -> Self {
         Self {
+            client: Client::Local,
             priority,
             deadline,
             latest: deadline,
             when_full: WhenFull::Refuse,
         }
+    }
+
+    /// The same, sent by `client`.
+    #[must_use]
+    pub fn from_client(self, client: Client) -> Self {
+        Self { client, ..self }
     }
 
     /// The context of a request whose transport sets no timeout. It has the default timeout, counted from `arrived`;

@@ -1,0 +1,57 @@
+//! Who sent a request. Clients share a device fairly, whatever the number and size of their requests.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The sender of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Client {
+    /// This process: the command line and the benchmark.
+    #[default]
+    Local,
+    V4(Ipv4Addr),
+    /// The first 64 bits of an IPv6 address, with the others zero. A host or a site usually has all the rest, so it
+    /// would otherwise be as many clients as it likes.
+    V6Network(Ipv6Addr),
+}
+
+impl From<SocketAddr> for Client {
+    fn from(address: SocketAddr) -> Self {
+        address.ip().into()
+    }
+}
+
+impl From<IpAddr> for Client {
+    /// An IPv4 address that is written as IPv6 (`::ffff:192.0.2.1`) counts as IPv4.
+    fn from(address: IpAddr) -> Self {
+        const NETWORK: u128 = !0 << 64;
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => {
+                Self::V6Network(Ipv6Addr::from_bits(address.to_bits() & NETWORK))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_address_or_a_network_of_ipv6() {
+        let client = |text: &str| Client::from(text.parse::<IpAddr>().unwrap());
+        let same = [
+            ("192.0.2.1", "::ffff:192.0.2.1"),
+            ("2001:db8:1:2:3::4", "2001:db8:1:2:ffff::"),
+        ];
+        for (one, other) in same {
+            assert_eq!(client(one), client(other));
+        }
+        for (one, other) in [
+            ("192.0.2.1", "192.0.2.2"),
+            ("2001:db8:1:2::", "2001:db8:1:3::"),
+        ] {
+            assert_ne!(client(one), client(other));
+        }
+    }
+}
