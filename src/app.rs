@@ -88,9 +88,11 @@ pub fn build(config: &Config) -> Result<App, StartError> {
     let options = SchedulerOptions {
         workers,
         queue_capacity: config.queue_capacity,
+        longest_wait: config.max_queue,
     };
     let scheduler = Scheduler::start(options, metrics.clone()).map_err(StartError::Threads)?;
     let scheduler = Arc::new(scheduler);
+    let gate = scheduler.gate();
     let loader = Loader {
         runtime,
         device: config.device,
@@ -114,6 +116,7 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         control,
         config.limits,
         Executor::new(workers.get()),
+        gate,
     );
     Ok(App {
         service,

@@ -214,9 +214,23 @@ pub enum ServiceError {
         /// The model's task.
         task: Task,
     },
-    #[error("The server is busy: the model's queue is full. Try again in {} s.", seconds(*.retry_after))]
+    /// The request would wait too long for its first batch.
+    #[error("The server is busy. Try again in {} s.", seconds(*.retry_after))]
     QueueFull {
         /// Estimated time until there is room.
+        retry_after: Duration,
+    },
+    /// The request's share of the server is too small to answer it by its deadline.
+    #[error(
+        "The server is too busy to answer this request by its deadline: it needs about {} s. Send less at once, raise the \
+         timeout, or try again in {} s.",
+        seconds(*.needed),
+        seconds(*.retry_after)
+    )]
+    DeadlineTooShort {
+        /// How long the request would take now.
+        needed: Duration,
+        /// Estimated time until it would take less.
         retry_after: Duration,
     },
     /// A fault of the server. Its log has the details.
@@ -284,7 +298,9 @@ impl ServiceError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::QueueFull { retry_after } => Some(*retry_after),
+            Self::QueueFull { retry_after } | Self::DeadlineTooShort { retry_after, .. } => {
+                Some(*retry_after)
+            }
             Self::NotReady { .. } | Self::Draining => Some(Duration::from_secs(2)),
             Self::ModelUnavailable { .. } | Self::ModelUnloaded { .. } => {
                 Some(Duration::from_secs(30))
@@ -347,7 +363,9 @@ impl ServiceError {
             Self::WrongTask { .. } | Self::NoPipeline { .. } => {
                 ("wrong_task", 422, InvalidArgument)
             }
-            Self::QueueFull { .. } => ("queue_full", 429, ResourceExhausted),
+            Self::QueueFull { .. } | Self::DeadlineTooShort { .. } => {
+                ("queue_full", 429, ResourceExhausted)
+            }
             Self::Internal => ("internal", 500, Internal),
             Self::NotReady { .. } => ("not_ready", 503, Unavailable),
             Self::Draining => ("draining", 503, Unavailable),
@@ -362,6 +380,13 @@ impl From<BatchError> for ServiceError {
     fn from(error: BatchError) -> Self {
         match error {
             BatchError::QueueFull { retry_after } => Self::QueueFull { retry_after },
+            BatchError::DeadlineTooShort {
+                needed,
+                retry_after,
+            } => Self::DeadlineTooShort {
+                needed,
+                retry_after,
+            },
             BatchError::DeadlineExceeded => Self::DeadlineExceeded,
             BatchError::Closed => Self::Draining,
             BatchError::Inference(details) => Self::internal(details),

@@ -1,48 +1,63 @@
 //! Runs long computations on a bounded number of blocking threads, so that they do not block connections.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ServiceError;
 
-/// Smaller inputs are processed in place. Tokenizing this much takes about 500 microseconds, about as long as a
-/// connection's thread may be blocked.
-const IN_PLACE_BYTES: usize = 8 << 10;
+/// Work that takes longer may not run on a thread that serves connections: it would delay all of them.
+const LONGEST_IN_PLACE: Duration = Duration::from_micros(100);
 
 /// Runs parsing, tokenizing and decoding, but no models. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Executor {
     slots: Arc<Semaphore>,
+    most: usize,
 }
 
 impl Executor {
     /// Allows at most `threads` large computations at a time.
     #[must_use]
     pub fn new(threads: usize) -> Self {
+        let most = threads.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            slots: Arc::new(Semaphore::new(threads.clamp(1, Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Semaphore::new(most)),
+            most,
         }
     }
 
-    /// Runs `work`, which processes `input_bytes` of input. Small inputs are processed in place, others on a blocking
-    /// thread.
+    /// The number of large computations that run at a time.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.most
+    }
+
+    /// Runs `work`, which is estimated to take `cost`: in place if it is short, otherwise on a blocking thread. If the
+    /// future is dropped, work that has not begun does not begin, and work that has keeps its slot until it ends.
     ///
     /// # Errors
     /// [`ServiceError::DeadlineExceeded`] if `deadline` passes first, or [`ServiceError::Internal`] if the work
     /// panicked.
     pub async fn run<T: Send + 'static>(
         &self,
-        input_bytes: usize,
+        cost: Duration,
         deadline: Instant,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
-        if input_bytes < IN_PLACE_BYTES {
+        if cost <= LONGEST_IN_PLACE {
             return Ok(work());
         }
+        let slots = Arc::clone(&self.slots);
         let executed = async {
-            let _slot = self.slots.acquire().await.map_err(ServiceError::internal)?;
+            let slot = slots.acquire_owned().await;
+            let slot = slot.map_err(ServiceError::internal)?;
+            let work = move || {
+                let _slot = slot;
+                work()
+            };
             tokio::task::spawn_blocking(work)
                 .await
                 .map_err(ServiceError::internal)
@@ -55,9 +70,9 @@ impl Executor {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    const LONG: Duration = Duration::from_micros(101);
 
     #[tokio::test]
     async fn small_work_stays_and_large_work_moves() {
@@ -65,11 +80,11 @@ mod tests {
         let deadline = Instant::now() + Duration::from_mins(1);
         let here = std::thread::current().id();
         let small = executor
-            .run(10, deadline, || std::thread::current().id())
+            .run(LONGEST_IN_PLACE, deadline, || std::thread::current().id())
             .await
             .unwrap();
         let large = executor
-            .run(IN_PLACE_BYTES, deadline, || std::thread::current().id())
+            .run(LONG, deadline, || std::thread::current().id())
             .await
             .unwrap();
         assert_eq!(small, here);
@@ -80,12 +95,32 @@ mod tests {
     async fn a_panic_is_an_internal_error_and_a_deadline_is_kept() {
         let executor = Executor::new(1);
         let deadline = Instant::now() + Duration::from_mins(1);
-        let panicked = executor
-            .run(IN_PLACE_BYTES, deadline, || panic!("wrong"))
-            .await;
+        let panicked = executor.run(LONG, deadline, || panic!("wrong")).await;
         assert_eq!(panicked, Err::<(), _>(ServiceError::Internal));
         let _slot = executor.slots.acquire().await.unwrap();
-        let late = executor.run(IN_PLACE_BYTES, Instant::now(), || ()).await;
+        let late = executor.run(LONG, Instant::now(), || ()).await;
         assert_eq!(late, Err(ServiceError::DeadlineExceeded));
+    }
+
+    #[tokio::test]
+    async fn abandoned_work_keeps_its_slot_until_it_ends() {
+        let executor = Executor::new(1);
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let far = Instant::now() + Duration::from_mins(1);
+        let long = executor.run(LONG, far, move || {
+            let _ = begun.send(());
+            let _ = gate.recv();
+        });
+        tokio::select! {
+            _ = long => panic!("it waits for the gate"),
+            _ = has_begun => {}
+        }
+        // Its future is dropped, and it still runs: nothing else may.
+        let soon = Instant::now() + Duration::from_millis(10);
+        let next = executor.run(LONG, soon, || ()).await;
+        assert_eq!(next, Err(ServiceError::DeadlineExceeded));
+        drop(release);
+        assert_eq!(executor.run(LONG, far, || ()).await, Ok(()));
     }
 }

@@ -1,23 +1,30 @@
-//! Batching: one bounded queue per model, and one pool of worker threads for all models.
+//! Batching: the waiting sequences of all models, in fair order, and the pool of worker threads that run them.
 //!
-//! A batch forms when a worker becomes free, never earlier. The worker picks the model with the most urgent waiting
-//! sequence, then fills the token budget with sequences close to it in urgency and length.
+//! A batch forms when a worker becomes free, never earlier. The worker takes the sequence whose turn it is, and fills the
+//! token budget with sequences of the same model that are close to it in turn and length.
 
+mod admission;
+mod backlog;
+mod fair_order;
 mod output;
 pub mod policy;
 mod pool;
+mod priority;
 mod queue;
 mod schedule;
 mod scheduler;
+mod size;
 mod sizing;
 mod throughput;
+mod virtual_time;
 mod worker;
 
 #[cfg(test)]
 mod tests;
 
 pub use output::{BatchError, SequenceOutput};
-pub use policy::{InvalidPriority, Priority};
+pub use priority::{InvalidPriority, Priority};
 pub use schedule::{Schedule, WhenFull};
-pub use scheduler::{ModelQueue, QueueOptions, Scheduler, SchedulerOptions};
+pub use scheduler::{AdmittedRequest, Gate, ModelQueue, QueueOptions, Scheduler, SchedulerOptions};
+pub use size::RequestSize;
 pub use sizing::BatchSizing;

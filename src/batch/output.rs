@@ -18,9 +18,17 @@ pub struct SequenceOutput {
 
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum BatchError {
-    #[error("the model's queue is full: try again in {} s", retry_after.as_secs_f64().ceil())]
+    /// The request would wait too long for its first batch, or too many sequences wait.
+    #[error("the queue is full: try again in {} s", retry_after.as_secs_f64().ceil())]
     QueueFull {
-        /// Estimated time until the currently waiting work is done, at least one second.
+        /// Estimated time until there is room, with a random part, so that not all come back at once.
+        retry_after: Duration,
+    },
+    /// At the measured rate, the request's answer would not be ready by its deadline.
+    #[error("the request needs about {} s, longer than its deadline allows", needed.as_secs_f64().ceil())]
+    DeadlineTooShort {
+        needed: Duration,
+        /// As in [`Self::QueueFull`].
         retry_after: Duration,
     },
     /// The deadline passed before all outputs were complete.

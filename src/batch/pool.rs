@@ -1,5 +1,5 @@
-//! The state that requests and workers share: the queues of all models behind one lock, and the counts of running and
-//! idle workers.
+//! The state that requests and the workers of one device share: the order of waiting sequences behind one lock, and the
+//! counts of running and idle workers.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,15 +11,23 @@ use tokio::sync::futures::Notified;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::admission::{Admission, Expected, Refusal};
+use super::fair_order::{Estimate, FairOrder, Place, RequestId};
 use super::output::BatchError;
-use super::policy;
-use super::queue::{Batch, Queue, SequenceAnswer, Ticket};
+use super::policy::{self, LOOK_AHEAD};
+use super::queue::{Batch, Queue, QueuedSequence, SequenceAnswer};
 use super::schedule::Schedule;
+use super::size::RequestSize;
+use super::throughput::ThroughputEstimate;
+use crate::client::Client;
 use crate::inference::{Cores, Sequence};
-use crate::telemetry::metrics::DropReason;
+use crate::telemetry::metrics::{DropReason, RejectReason};
 
-/// Bounds of the estimate in [`BatchError::QueueFull`]. Clients count in whole seconds. Beyond a minute, the estimate
-/// only says that the server is far behind.
+/// The most tokens of a sequence, for estimates. ELECTRA's checkpoints have 512 positions.
+const LONGEST_SEQUENCE: f64 = 512.0;
+
+/// Bounds of the time after which a refused request may come back. Clients count in whole seconds. Beyond a minute, the
+/// estimate only says that the server is far behind.
 const SHORTEST_RETRY: f64 = 1.0;
 const LONGEST_RETRY: f64 = 60.0;
 
@@ -34,7 +42,7 @@ pub(super) struct Pool {
     state: Mutex<State>,
     /// Signalled when sequences arrive, when a batch releases all cores, and when the scheduler closes.
     work: Condvar,
-    /// Notified when sequences leave a queue.
+    /// Notified when sequences leave the order.
     room: Notify,
 }
 
@@ -45,11 +53,20 @@ pub(super) struct Assignment {
     pub cores: Cores,
 }
 
-#[derive(Default)]
+/// A request that was not admitted.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    pub error: BatchError,
+    pub reason: RejectReason,
+}
+
 struct State {
     queues: BTreeMap<QueueId, Queue>,
+    order: FairOrder<QueueId, QueuedSequence>,
+    admission: Admission,
+    /// One worker's time per token, over all models.
+    throughput: ThroughputEstimate,
     next_queue: QueueId,
-    next_arrival: u64,
     /// Workers waiting for work.
     idle: usize,
     /// Workers running a batch. Workers that are sending results count as neither running nor idle.
@@ -60,10 +77,21 @@ struct State {
 }
 
 impl Pool {
-    pub(super) fn new(workers: NonZeroUsize) -> Self {
+    /// `longest_wait` is how long a request may be expected to wait for its first batch.
+    pub(super) fn new(workers: NonZeroUsize, longest_wait: Duration) -> Self {
         Self {
             workers,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                queues: BTreeMap::new(),
+                order: FairOrder::default(),
+                admission: Admission::new(longest_wait),
+                throughput: ThroughputEstimate::default(),
+                next_queue: QueueId::default(),
+                idle: 0,
+                running: 0,
+                all_cores_taken: false,
+                closed: false,
+            }),
             work: Condvar::new(),
             room: Notify::new(),
         }
@@ -83,55 +111,139 @@ impl Pool {
         drop(queue);
     }
 
-    /// Stops accepting sequences. Accepted ones still run.
+    /// Stops admitting requests. Admitted ones still run.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.work.notify_all();
         self.room.notify_waiters();
     }
 
-    /// Accepts all sequences of a request if there is room for all of them, and none otherwise.
+    /// Refuses a request whose model is not known yet if its client's requests would wait too long for any.
+    pub(super) fn check(&self, schedule: Schedule) -> Result<(), Rejected> {
+        let mut state = self.lock();
+        if state.order.is_empty() {
+            return Ok(());
+        }
+        let least = Estimate {
+            weight: schedule.priority.weight(),
+            first_tokens: 1.0,
+            tokens: 1.0,
+        };
+        state.decide(schedule, least, self.workers)
+    }
+
+    /// Admits a request, or says why not.
+    pub(super) fn admit(
+        &self,
+        queue: QueueId,
+        schedule: Schedule,
+        size: RequestSize,
+    ) -> Result<RequestId, Rejected> {
+        let mut state = self.lock();
+        // A queue exists as long as its lease.
+        let found = state.queues.get(&queue).filter(|_| !state.closed);
+        let Some(queue) = found else {
+            return Err(Rejected {
+                error: BatchError::Closed,
+                reason: RejectReason::Capacity,
+            });
+        };
+        let tokens = queue.density.tokens(size);
+        let has_room = queue.room() > 0;
+        let weight = schedule.priority.weight();
+        let estimate = Estimate {
+            weight,
+            first_tokens: tokens.min(LONGEST_SEQUENCE),
+            tokens,
+        };
+        state.decide(schedule, estimate, self.workers)?;
+        if !has_room {
+            let backlog = state.seconds(state.order.tokens(), self.workers);
+            return Err(Rejected {
+                error: BatchError::QueueFull {
+                    retry_after: retry_after(backlog),
+                },
+                reason: RejectReason::Capacity,
+            });
+        }
+        Ok(state.order.enter(schedule.client, weight, tokens))
+    }
+
+    /// Ends a request. Its sequences have run or were withdrawn.
+    pub(super) fn leave(&self, client: Client, request: RequestId) {
+        self.lock().order.leave(client, request);
+        // Requests that wait to be admitted may see a shorter backlog.
+        self.room.notify_waiters();
+    }
+
+    /// Learns how many tokens a part of a request has.
+    pub(super) fn tokenized(&self, queue: QueueId, size: RequestSize, tokens: usize) -> f64 {
+        let mut state = self.lock();
+        state.queues.get_mut(&queue).map_or(0.0, |queue| {
+            let expected = queue.density.tokens(size);
+            queue.density.record(size, tokens);
+            expected
+        })
+    }
+
+    /// Adds as many of a request's sequences to the order as there is room for, and removes them from `sequences`.
+    /// Returns their places. `expected` is how many tokens the request brings less from now on.
     pub(super) fn enqueue(
         &self,
         queue: QueueId,
-        sequences: &mut Vec<Sequence>,
+        request: RequestId,
         schedule: Schedule,
+        expected: f64,
+        sequences: &mut impl ExactSizeIterator<Item = (usize, Sequence)>,
         answers: &UnboundedSender<SequenceAnswer>,
-    ) -> Result<Ticket, BatchError> {
-        let count = sequences.len();
+    ) -> Vec<Place> {
+        let now = Instant::now();
         let mut state = self.lock();
-        if state.closed {
-            return Err(BatchError::Closed);
-        }
-        let first_arrival = state.next_arrival;
-        // A queue exists as long as its lease.
-        let queue = state.queues.get_mut(&queue);
-        let queue = queue.ok_or(BatchError::Closed)?;
-        if !queue.has_room(count) {
-            let retry_after = state.retry_after(self.workers);
-            return Err(BatchError::QueueFull { retry_after });
-        }
-        let sequences = std::mem::take(sequences);
-        let ticket = queue.push(sequences, schedule, first_arrival, Instant::now(), answers);
-        state.next_arrival = ticket.arrivals.end;
+        let State { queues, order, .. } = &mut *state;
+        let Some(of_model) = queues.get_mut(&queue) else {
+            return Vec::new();
+        };
+        let mut tokens = 0;
+        let room = of_model.room();
+        let entries = sequences.take(room).map(|(position, sequence)| {
+            let length = sequence.len();
+            tokens += length;
+            let entry = QueuedSequence {
+                sequence,
+                position,
+                queued_at: now,
+                deadline: schedule.deadline,
+                answers: answers.clone(),
+            };
+            (length, entry)
+        });
+        let places = order.push(schedule.client, request, queue, expected, entries);
+        of_model.joined(places.len(), tokens);
         let somebody_waits = state.idle > 0;
         drop(state);
         // Notifying costs a system call, which is skipped while all workers are busy.
         if somebody_waits {
             self.work.notify_one();
         }
-        Ok(ticket)
+        places
     }
 
     /// Removes those of a request's sequences that have not started to run.
-    pub(super) fn withdraw(&self, queue: QueueId, ticket: &Ticket, reason: DropReason) {
-        if let Some(queue) = self.lock().queues.get_mut(&queue) {
-            queue.withdraw(ticket, reason);
-        }
+    pub(super) fn withdraw(
+        &self,
+        queue: QueueId,
+        client: Client,
+        places: &[Place],
+        reason: DropReason,
+    ) {
+        let mut state = self.lock();
+        let entries = state.withdraw(queue, client, places, reason);
+        drop(state);
+        drop(entries);
         self.room.notify_waiters();
     }
 
-    /// Completes when sequences leave any queue after this call.
+    /// Completes when sequences leave the order after this call.
     pub(super) fn room(&self) -> Notified<'_> {
         self.room.notified()
     }
@@ -151,7 +263,7 @@ impl Pool {
                 if let Some((queue, batch)) = state.take_batch(Instant::now(), self.workers) {
                     let cores = state.cores_for(queue, &batch);
                     state.running += 1;
-                    if state.idle > 0 && state.something_waits() {
+                    if state.idle > 0 && !state.order.is_empty() {
                         self.work.notify_one();
                     }
                     self.room.notify_waiters();
@@ -180,13 +292,16 @@ impl Pool {
         state.running -= 1;
         match cores {
             Cores::One => {
+                state.throughput.record(tokens, elapsed);
                 // The queue is gone if the model was removed while its last batch ran.
                 if let Some(queue) = state.queues.get_mut(&queue) {
                     queue.record(tokens, elapsed);
                 }
             }
-            // A run on all cores says nothing about one worker's time per token, so it is not recorded.
+            // Says nothing about one worker's time per token of the model, but as much about the device's.
             Cores::All => {
+                let of_workers = elapsed.saturating_mul(count(self.workers));
+                state.throughput.record(tokens, of_workers);
                 state.all_cores_taken = false;
                 drop(state);
                 self.work.notify_all();
@@ -200,26 +315,63 @@ impl Pool {
 }
 
 impl State {
+    /// Takes the next batch. Sequences that can't be answered in time are answered so, and take no worker's time.
     fn take_batch(&mut self, now: Instant, workers: NonZeroUsize) -> Option<(QueueId, Batch)> {
-        for queue in self.queues.values_mut() {
-            queue.drop_expired(now);
+        loop {
+            let Some(id) = self.order.next_model() else {
+                self.admission.emptied();
+                return None;
+            };
+            let queue = self.queues.get(&id)?;
+            let candidates = self.order.candidates(id, LOOK_AHEAD);
+            let late = candidates
+                .iter()
+                .filter(|candidate| queue.is_too_late(candidate.item, now))
+                .map(|candidate| (candidate.client, candidate.place));
+            let late: Vec<(Client, Place)> = late.collect();
+            if !late.is_empty() {
+                for (client, place) in late {
+                    for entry in self.withdraw(id, client, &[place], DropReason::Expired) {
+                        entry.answer(Err(BatchError::DeadlineExceeded));
+                    }
+                }
+                continue;
+            }
+            let free_workers = NonZeroUsize::new(workers.get().saturating_sub(self.running));
+            let free_workers = free_workers.unwrap_or(NonZeroUsize::MIN);
+            let tokens = policy::share(queue.token_budget(), self.order.tokens(), free_workers);
+            let lengths: Vec<usize> = candidates
+                .iter()
+                .map(|candidate| candidate.item.sequence.len())
+                .collect();
+            let chosen: Vec<(Client, Place)> = policy::choose(&lengths, queue.limit(tokens))
+                .into_iter()
+                .map(|position| (candidates[position].client, candidates[position].place))
+                .collect();
+            let entries = self.order.take(id, &chosen);
+            let queue = self.queues.get_mut(&id)?;
+            queue.left(&entries);
+            return Some((id, queue.batch(entries)));
         }
-        let (_, id) = self
-            .queues
-            .iter()
-            .filter_map(|(&id, queue)| Some((queue.most_urgent()?, id)))
-            .min()?;
-        let waiting = self.queues.values().map(Queue::tokens).sum();
-        let free_workers = NonZeroUsize::new(workers.get().saturating_sub(self.running));
-        let free_workers = free_workers.unwrap_or(NonZeroUsize::MIN);
-        let queue = self.queues.get_mut(&id)?;
-        let tokens = policy::share(queue.token_budget(), waiting, free_workers);
-        Some((id, queue.take_batch(tokens, now)))
+    }
+
+    fn withdraw(
+        &mut self,
+        queue: QueueId,
+        client: Client,
+        places: &[Place],
+        reason: DropReason,
+    ) -> Vec<QueuedSequence> {
+        let entries = self.order.withdraw(client, queue, places);
+        if let Some(queue) = self.queues.get_mut(&queue) {
+            queue.dropped(&entries, reason);
+        }
+        entries
     }
 
     /// Gives a batch all cores if nothing else runs or waits and its length makes that worthwhile.
     fn cores_for(&mut self, queue: QueueId, batch: &Batch) -> Cores {
-        if self.running > 0 || self.something_waits() {
+        if self.running > 0 || !self.order.is_empty() {
             return Cores::One;
         }
         let queue = self.queues.get(&queue);
@@ -230,17 +382,61 @@ impl State {
         cores
     }
 
-    fn something_waits(&self) -> bool {
-        self.queues
-            .values()
-            .any(|queue| queue.most_urgent().is_some())
+    /// Decides by the time that the request would wait and take. This process's own requests wait as long as they like.
+    fn decide(
+        &mut self,
+        schedule: Schedule,
+        estimate: Estimate,
+        workers: NonZeroUsize,
+    ) -> Result<(), Rejected> {
+        if schedule.client == Client::Local {
+            return Ok(());
+        }
+        let ahead = self.order.ahead(schedule.client, estimate);
+        let expected = Expected {
+            wait: self.duration(ahead.of_first, workers),
+            end: self.duration(ahead.of_end, workers),
+        };
+        let now = Instant::now();
+        let time_left = schedule.deadline.saturating_duration_since(now);
+        let decided = self
+            .admission
+            .decide(schedule.client, expected, time_left, now.into_std());
+        decided.map_err(|refusal| match refusal {
+            Refusal::Wait { excess } => Rejected {
+                error: BatchError::QueueFull {
+                    retry_after: retry_after(excess.as_secs_f64()),
+                },
+                reason: RejectReason::Wait,
+            },
+            Refusal::Deadline { needed } => Rejected {
+                error: BatchError::DeadlineTooShort {
+                    needed,
+                    retry_after: retry_after(needed.saturating_sub(time_left).as_secs_f64()),
+                },
+                reason: RejectReason::Deadline,
+            },
+        })
     }
 
-    /// The estimated time until the currently waiting work is done. Counts all models, because they share the workers.
-    fn retry_after(&self, workers: NonZeroUsize) -> Duration {
-        let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
-        let backlog: f64 = self.queues.values().map(Queue::backlog_seconds).sum();
-        let seconds = (backlog / f64::from(workers)).clamp(SHORTEST_RETRY, LONGEST_RETRY);
-        Duration::from_secs_f64(seconds)
+    /// How long all workers together need for this many tokens. Zero until a batch has run.
+    fn duration(&self, tokens: f64, workers: NonZeroUsize) -> Duration {
+        let seconds = self.throughput.seconds_for_tokens(tokens) / f64::from(count(workers));
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
+
+    fn seconds(&self, tokens: usize, workers: NonZeroUsize) -> f64 {
+        self.throughput.seconds_for(tokens) / f64::from(count(workers))
+    }
+}
+
+fn count(workers: NonZeroUsize) -> u32 {
+    u32::try_from(workers.get()).unwrap_or(u32::MAX)
+}
+
+/// Half to twice the estimate, so that refused clients do not come back all at once.
+fn retry_after(estimate: f64) -> Duration {
+    let jitter = 0.5 + 1.5 * fastrand::f64();
+    let seconds = estimate.clamp(SHORTEST_RETRY, LONGEST_RETRY) * jitter;
+    Duration::from_secs_f64(seconds)
 }

@@ -4,16 +4,19 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
+use super::fair_order::{Place, RequestId};
 use super::output::{BatchError, SequenceOutput};
-use super::pool::{Pool, QueueId};
-use super::queue::{Queue, SequenceAnswer, Ticket};
+use super::pool::{Pool, QueueId, Rejected};
+use super::queue::{Queue, SequenceAnswer};
 use super::schedule::{Schedule, WhenFull};
+use super::size::RequestSize;
 use super::sizing::BatchSizing;
 use super::worker;
 use crate::inference::{InferenceError, Model, Sequence};
@@ -26,6 +29,8 @@ pub struct SchedulerOptions {
     pub workers: NonZeroUsize,
     /// The most sequences that may wait for a model, unless the model sets its own limit.
     pub queue_capacity: NonZeroUsize,
+    /// How long a request may be expected to wait for its first batch. Longer, and it is refused.
+    pub longest_wait: Duration,
 }
 
 /// Batching options of one model.
@@ -53,7 +58,7 @@ impl Scheduler {
     /// # Errors
     /// If the operating system can't start a thread.
     pub fn start(options: SchedulerOptions, metrics: Metrics) -> io::Result<Self> {
-        let pool = Arc::new(Pool::new(options.workers));
+        let pool = Arc::new(Pool::new(options.workers, options.longest_wait));
         // If a thread does not start, dropping this on return ends those that did.
         let scheduler = Self {
             pool: Arc::clone(&pool),
@@ -96,7 +101,16 @@ impl Scheduler {
         }
     }
 
-    /// Stops accepting requests. Accepted ones still run.
+    /// A handle that refuses requests before it is known which model they ask.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        Gate {
+            pool: Arc::clone(&self.pool),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// Stops admitting requests. Admitted ones still run.
     pub fn close(&self) {
         self.pool.close();
     }
@@ -117,6 +131,31 @@ impl Scheduler {
 impl Drop for Scheduler {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Refuses requests that would have to wait too long for any model, so that they cost no more than reading them.
+#[derive(Clone)]
+pub struct Gate {
+    pool: Arc<Pool>,
+    metrics: Metrics,
+}
+
+impl Gate {
+    /// Checks a request whose model and size are not known yet.
+    ///
+    /// # Errors
+    /// [`BatchError::QueueFull`] and [`BatchError::DeadlineTooShort`], unless the request waits.
+    pub fn check(&self, schedule: Schedule) -> Result<(), BatchError> {
+        if schedule.when_full == WhenFull::Wait {
+            return Ok(());
+        }
+        self.pool
+            .check(schedule)
+            .map_err(|Rejected { error, reason }| {
+                self.metrics.request_rejected(reason);
+                error
+            })
     }
 }
 
@@ -146,13 +185,11 @@ impl ModelQueue {
         self.lease.metrics.statistics()
     }
 
-    /// Runs the sequences of one request and returns their outputs in the same order. Accepts either all of them or
-    /// none. Dropping the future removes those that have not started to run.
+    /// Runs the sequences of one request and returns their outputs in the same order. Dropping the future removes those
+    /// that have not started to run.
     ///
     /// # Errors
-    /// [`BatchError::QueueFull`] if the queue has no room for all of them and the request does not wait,
-    /// [`BatchError::Closed`] after [`Scheduler::close`], [`BatchError::DeadlineExceeded`] as soon as the deadline
-    /// passes, and [`BatchError::Inference`] if the model fails on one of them.
+    /// As [`Self::admit`] and [`AdmittedRequest::run`].
     ///
     /// # Panics
     /// Outside a tokio runtime with its timer enabled.
@@ -161,14 +198,91 @@ impl ModelQueue {
         sequences: Vec<Sequence>,
         schedule: Schedule,
     ) -> Result<Vec<SequenceOutput>, BatchError> {
-        let count = sequences.len();
-        if count == 0 {
+        if sequences.is_empty() {
             return Ok(Vec::new());
         }
+        let tokens = sequences.iter().map(Sequence::len).sum();
+        let size = RequestSize::Tokens(tokens);
+        let request = self.admit(schedule, size).await?;
+        request.run(size, sequences).await
+    }
+
+    /// Admits a request by its size, before it is tokenised. If it can't be admitted, refuses or waits, as the schedule
+    /// says.
+    ///
+    /// # Errors
+    /// [`BatchError::QueueFull`] and [`BatchError::DeadlineTooShort`] if the request does not wait,
+    /// [`BatchError::DeadlineExceeded`] if it does, and [`BatchError::Closed`] after [`Scheduler::close`].
+    pub async fn admit(
+        &self,
+        schedule: Schedule,
+        size: RequestSize,
+    ) -> Result<AdmittedRequest, BatchError> {
+        let Lease { pool, id, metrics } = self.lease.as_ref();
+        loop {
+            // Created before the order is checked, so that room made in between is not missed.
+            let room = pool.room();
+            match pool.admit(*id, schedule, size) {
+                Ok(request) => {
+                    return Ok(AdmittedRequest {
+                        queue: self.clone(),
+                        request,
+                        schedule,
+                    });
+                }
+                Err(Rejected {
+                    error: error @ BatchError::Closed,
+                    ..
+                }) => return Err(error),
+                Err(_) if schedule.when_full == WhenFull::Wait => {
+                    timeout_at(schedule.deadline, room)
+                        .await
+                        .map_err(|_| BatchError::DeadlineExceeded)?;
+                }
+                Err(Rejected { error, reason }) => {
+                    metrics.request_rejected(reason);
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// A request that may run. Once it is dropped, its client is no longer charged for it.
+pub struct AdmittedRequest {
+    queue: ModelQueue,
+    request: RequestId,
+    schedule: Schedule,
+}
+
+impl AdmittedRequest {
+    /// Runs a part of the request and returns its outputs in order. Several parts may run at once. `size` is what the
+    /// part was counted as when the request was admitted. Dropping the future removes the sequences that have not
+    /// started to run.
+    ///
+    /// # Errors
+    /// [`BatchError::DeadlineExceeded`] as soon as the deadline passes or can't be met any more, and
+    /// [`BatchError::Inference`] if the model fails on one of the sequences.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with its timer enabled.
+    pub async fn run(
+        &self,
+        size: RequestSize,
+        sequences: Vec<Sequence>,
+    ) -> Result<Vec<SequenceOutput>, BatchError> {
         let (answers, inbox) = mpsc::unbounded_channel();
-        let mut pending = self.accept(sequences, schedule, &answers).await?;
-        drop(answers);
-        let result = timeout_at(schedule.deadline, collect(inbox, count))
+        let mut pending = Pending {
+            admitted: self,
+            places: Vec::with_capacity(sequences.len()),
+            outcome: Outcome::Withdrawn(DropReason::Cancelled),
+        };
+        let run = async {
+            let count = sequences.len();
+            pending.enqueue(size, sequences, answers).await;
+            collect(inbox, count).await
+        };
+        let result = timeout_at(self.schedule.deadline, run)
             .await
             .unwrap_or(Err(BatchError::DeadlineExceeded));
         pending.outcome = match &result {
@@ -178,50 +292,16 @@ impl ModelQueue {
         };
         result
     }
+}
 
-    /// Enqueues a request. If the queue is full, refuses or waits, as the schedule says.
-    async fn accept(
-        &self,
-        mut sequences: Vec<Sequence>,
-        schedule: Schedule,
-        answers: &UnboundedSender<SequenceAnswer>,
-    ) -> Result<Pending<'_>, BatchError> {
-        loop {
-            // Created before the queue is checked, so that room made in between is not missed.
-            let room = self.lease.pool.room();
-            match self.enqueue(&mut sequences, schedule, answers) {
-                Err(BatchError::QueueFull { .. }) if schedule.when_full == WhenFull::Wait => {
-                    timeout_at(schedule.deadline, room)
-                        .await
-                        .map_err(|_| BatchError::DeadlineExceeded)?;
-                }
-                Err(refusal @ BatchError::QueueFull { .. }) => {
-                    self.lease.metrics.request_rejected();
-                    return Err(refusal);
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// Accepts the sequences if there is room for all of them.
-    fn enqueue(
-        &self,
-        sequences: &mut Vec<Sequence>,
-        schedule: Schedule,
-        answers: &UnboundedSender<SequenceAnswer>,
-    ) -> Result<Pending<'_>, BatchError> {
-        let Lease { pool, id, .. } = self.lease.as_ref();
-        let ticket = pool.enqueue(*id, sequences, schedule, answers)?;
-        Ok(Pending {
-            queue: self,
-            ticket,
-            outcome: Outcome::Withdrawn(DropReason::Cancelled),
-        })
+impl Drop for AdmittedRequest {
+    fn drop(&mut self) {
+        let Lease { pool, .. } = self.queue.lease.as_ref();
+        pool.leave(self.schedule.client, self.request);
     }
 }
 
-/// Collects a request's results, which arrive in any order. Stops at the first failure.
+/// Collects a part's results, which arrive in any order. Stops at the first failure.
 async fn collect(
     mut inbox: UnboundedReceiver<SequenceAnswer>,
     count: usize,
@@ -237,11 +317,11 @@ async fn collect(
     Ok(outputs.into_iter().flatten().collect())
 }
 
-/// An accepted request. If dropped before it is complete (answered, expired, failed or abandoned by its client), it
-/// removes those of its sequences that have not started, so that abandoned work takes no room in the queue.
-struct Pending<'queue> {
-    queue: &'queue ModelQueue,
-    ticket: Ticket,
+/// A part of a request that runs. If dropped before it is complete (answered, expired, failed or abandoned by its
+/// client), it removes those of its sequences that have not started, so that abandoned work takes no room.
+struct Pending<'request> {
+    admitted: &'request AdmittedRequest,
+    places: Vec<Place>,
     outcome: Outcome,
 }
 
@@ -250,11 +330,45 @@ enum Outcome {
     Withdrawn(DropReason),
 }
 
+impl Pending<'_> {
+    /// Adds the sequences to the order. Those for which there is no room wait outside until there is.
+    async fn enqueue(
+        &mut self,
+        size: RequestSize,
+        sequences: Vec<Sequence>,
+        answers: UnboundedSender<SequenceAnswer>,
+    ) {
+        let AdmittedRequest {
+            queue,
+            request,
+            schedule,
+        } = self.admitted;
+        let Lease { pool, id, .. } = queue.lease.as_ref();
+        let tokens = sequences.iter().map(Sequence::len).sum();
+        let mut expected = pool.tokenized(*id, size, tokens);
+        let mut sequences = sequences.into_iter().enumerate();
+        loop {
+            let room = pool.room();
+            let entered =
+                pool.enqueue(*id, *request, *schedule, expected, &mut sequences, &answers);
+            self.places.extend(entered);
+            expected = 0.0;
+            if sequences.len() == 0 {
+                return;
+            }
+            room.await;
+        }
+    }
+}
+
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if let Outcome::Withdrawn(reason) = self.outcome {
-            let lease = &self.queue.lease;
-            lease.pool.withdraw(lease.id, &self.ticket, reason);
+            let AdmittedRequest {
+                queue, schedule, ..
+            } = self.admitted;
+            let Lease { pool, id, .. } = queue.lease.as_ref();
+            pool.withdraw(*id, schedule.client, &self.places, reason);
         }
     }
 }

@@ -24,8 +24,14 @@ impl ThroughputEstimate {
     /// Seconds that one worker needs for `tokens` tokens. Zero until a batch was recorded.
     #[must_use]
     pub fn seconds_for(&self, tokens: usize) -> f64 {
+        self.seconds_for_tokens(float(tokens))
+    }
+
+    /// The same for an estimated number of tokens.
+    #[must_use]
+    pub fn seconds_for_tokens(&self, tokens: f64) -> f64 {
         if self.tokens > 0.0 {
-            float(tokens) * self.seconds / self.tokens
+            tokens * self.seconds / self.tokens
         } else {
             0.0
         }

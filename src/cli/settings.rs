@@ -175,7 +175,7 @@ mod tests {
         assert!(
             words
                 .join(" ")
-                .contains("[env: ELECTRA_QUEUE_CAPACITY] [default: 1024]"),
+                .contains("[env: ELECTRA_QUEUE_CAPACITY] [default: 65536]"),
             "{help}"
         );
     }

@@ -162,7 +162,8 @@ impl Resolver {
                 parse::count,
                 std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             ),
-            queue_capacity: self.value("queue_capacity", parse::count, bytes(1024)),
+            queue_capacity: self.value("queue_capacity", parse::count, bytes(65536)),
+            max_queue: self.value("max_queue_ms", parse::milliseconds, Duration::from_secs(1)),
             batch_tokens: self.value("batch_tokens", |text| parse::count(text).map(Some), None),
             precision: self.value("precision", parse::precision, PrecisionChoice::Auto),
             watch_interval: self.value(

@@ -28,6 +28,8 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// The most sequences that may wait for one model.
     pub queue_capacity: NonZeroUsize,
+    /// How long a request may be expected to wait before it runs.
+    pub max_queue: Duration,
     /// The token budget of a batch. Measured per model if `None`.
     pub batch_tokens: Option<NonZeroUsize>,
     /// The precision that checkpoints are exported to.

@@ -116,8 +116,15 @@ pub const SETTINGS: &[Setting] = &[
         "queue_capacity",
         "queue-capacity",
         "SEQUENCES",
-        "1024",
+        "65536",
         "Sequences that may wait for one model; beyond it requests get 429",
+    ),
+    setting(
+        "max_queue_ms",
+        "max-queue-ms",
+        "MILLISECONDS",
+        "1000",
+        "Longest expected wait before a request runs; beyond it requests get 429",
     ),
     setting(
         "batch_tokens",

@@ -46,7 +46,17 @@ fn errors_have_a_code_a_status_and_a_sentence() {
         },
         "queue_full",
         429,
-        "The server is busy: the model's queue is full. Try again in 2 s.",
+        "The server is busy. Try again in 2 s.",
+    );
+    check(
+        &ServiceError::DeadlineTooShort {
+            needed: Duration::from_secs(40),
+            retry_after: Duration::from_secs(3),
+        },
+        "queue_full",
+        429,
+        "The server is too busy to answer this request by its deadline: it needs about 40 s. Send less at once, raise the \
+         timeout, or try again in 3 s.",
     );
 }
 
@@ -54,6 +64,10 @@ fn errors_have_a_code_a_status_and_a_sentence() {
 fn every_error_that_passes_says_when_to_try_again() {
     for error in [
         ServiceError::QueueFull {
+            retry_after: Duration::from_secs(3),
+        },
+        ServiceError::DeadlineTooShort {
+            needed: Duration::from_secs(3),
             retry_after: Duration::from_secs(3),
         },
         ServiceError::NotReady {

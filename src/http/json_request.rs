@@ -15,7 +15,7 @@ use super::media_type::MediaType;
 use super::state::HttpState;
 use crate::error::ServiceError;
 use crate::quote::quoted;
-use crate::service::{RequestContext, json};
+use crate::service::{RequestContext, cost, json};
 
 /// Most bytes of an oversized body that are drained before it is refused. A client that writes the whole body before it
 /// reads then sees the error, not a broken connection.
@@ -105,7 +105,9 @@ impl<M> Received<M> {
         let bytes = body.len();
         let parse = move || json::parse(&body);
         let executor = state.service.executor();
-        executor.run(bytes, context.deadline, parse).await?
+        executor
+            .run(cost::parse(bytes), context.deadline, parse)
+            .await?
     }
 }
 
@@ -127,6 +129,7 @@ where
 
     async fn from_request(request: Request, state: &HttpState) -> Result<Self, ServiceError> {
         let received = Received::<M>::from_request(request, state).await?;
+        state.service.check_load(&received.context)?;
         let (bytes, context) = (received.body.len(), received.context);
         Ok(Self {
             body: received.parse(state).await?,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::state::HttpState;
 use crate::error::{ServiceError, seconds};
-use crate::service::{Answer, Operation, RequestContext, Timings, json};
+use crate::service::{Answer, Operation, RequestContext, Timings, cost, json};
 
 /// Response extension: the model that answered, for the metrics' label.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl HttpState {
             let body = self
                 .service
                 .executor()
-                .run(bytes, context.deadline, write)
+                .run(cost::write(bytes), context.deadline, write)
                 .await??;
             Ok::<_, ServiceError>((body, timings))
         };

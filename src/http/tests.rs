@@ -302,7 +302,10 @@ async fn no_route_parses_a_large_body_on_a_connections_thread() {
         };
         let far = Instant::now() + Duration::from_hours(1);
         holders.push(tokio::spawn(async move {
-            service.executor().run(usize::MAX, far, wait_for_gate).await
+            service
+                .executor()
+                .run(Duration::MAX, far, wait_for_gate)
+                .await
         }));
     }
     for _ in 0..EXECUTOR_SLOTS {

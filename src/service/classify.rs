@@ -9,11 +9,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::chunk::Chunk;
 use super::context::RequestContext;
 use super::handle::{Service, Target};
 use super::input::{Inputs, check_length, several, visible_text};
 use super::operation::{Answer, Operation, RequestOption, Results, TaskOperation};
-use super::steps::Steps;
+use super::steps::{Steps, joined};
 use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
 use crate::fields::{Count, ScoreFunction};
@@ -88,7 +89,7 @@ impl Operation for ClassifyRequest {
         model: Arc<LoadedModel>,
         context: &RequestContext,
     ) -> Result<Answer<Self::Output>, ServiceError> {
-        let bytes = check(&self.text, &model.info.limits)?;
+        check(&self.text, &model.info.limits)?;
         let defaults = model.info.defaults;
         let function = self
             .function
@@ -108,19 +109,22 @@ impl Operation for ClassifyRequest {
                 .map(result)
                 .collect())
         };
+        let inputs = Arc::new(self.text);
+        let chunks = Chunk::divide((0..inputs.items().len()).collect(), |index| {
+            inputs.items()[*index].parts().map(str::len).sum()
+        });
         let steps = Steps {
-            bytes,
-            prepare: move |model: &LoadedModel| {
+            prepare: move |model: &LoadedModel, indices: Vec<usize>| {
                 let cut = truncate.then_some(Cut {
                     texts: CutTexts::LongestFirst,
                     tokens: model.info.max_tokens,
                 });
-                encode_all(model, &self.text, cut)
+                encode_all(model, &inputs, &indices, cut)
             },
             decode,
         };
-        let outcome = service.run_steps(&model, steps, context).await?;
-        Ok(Answer::of_model(&model, outcome))
+        let outcome = service.run_steps(&model, chunks, steps, context).await?;
+        Ok(Answer::of_model(&model, joined(outcome)))
     }
 }
 
@@ -167,27 +171,27 @@ pub(super) fn best(
         .collect()
 }
 
-/// Checks the number of inputs and their lengths. Returns their total size in bytes.
-fn check(inputs: &Inputs<ClassifyInput>, limits: &Limits) -> Result<usize, ServiceError> {
+/// Checks the number of inputs and their lengths.
+fn check(inputs: &Inputs<ClassifyInput>, limits: &Limits) -> Result<(), ServiceError> {
     inputs.check_count("text", limits)?;
-    let mut bytes = 0;
     for (index, input) in inputs.items().iter().enumerate() {
         for (part, text) in input.parts().enumerate() {
             check_length(text, limits, || place_of_part(inputs, index, part))?;
-            bytes += text.len();
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
-/// Encodes each input. Returns whether each was truncated, and the sequences.
+/// Encodes the inputs with these indices. Returns whether each was truncated, and the sequences.
 fn encode_all(
     model: &LoadedModel,
     inputs: &Inputs<ClassifyInput>,
+    indices: &[usize],
     cut: Option<Cut>,
 ) -> Result<(Vec<bool>, Vec<Sequence>), ServiceError> {
-    (0..inputs.items().len())
-        .map(|index| encode(model, inputs, index, cut))
+    indices
+        .iter()
+        .map(|index| encode(model, inputs, *index, cut))
         .collect::<Result<Vec<_>, _>>()
         .map(|all| all.into_iter().unzip())
 }

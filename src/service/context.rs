@@ -70,6 +70,7 @@ impl RequestContext {
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         Schedule {
+            client: self.client,
             priority: self.priority,
             deadline: self.deadline,
             when_full: self.when_full,

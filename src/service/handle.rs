@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::context::RequestContext;
+use crate::batch::Gate;
 use crate::error::ServiceError;
 use crate::executor::Executor;
 use crate::limits::Limits;
@@ -22,6 +24,7 @@ pub(super) struct Shared {
     pub(super) control: Control,
     limits: Limits,
     executor: Executor,
+    gate: Gate,
     pub(super) draining: watch::Sender<bool>,
 }
 
@@ -42,6 +45,7 @@ impl Service {
         control: Control,
         limits: Limits,
         executor: Executor,
+        gate: Gate,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -49,6 +53,7 @@ impl Service {
                 control,
                 limits,
                 executor,
+                gate,
                 draining: watch::Sender::new(false),
             }),
         }
@@ -83,6 +88,14 @@ impl Service {
     #[must_use]
     pub fn executor(&self) -> &Executor {
         &self.shared.executor
+    }
+
+    /// Refuses a request that would have to wait too long, before it is parsed.
+    ///
+    /// # Errors
+    /// [`ServiceError::QueueFull`], [`ServiceError::DeadlineTooShort`].
+    pub fn check_load(&self, context: &RequestContext) -> Result<(), ServiceError> {
+        Ok(self.shared.gate.check(context.schedule())?)
     }
 
     /// Finds the model for a request to a task: the named model, or the task's default.

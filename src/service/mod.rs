@@ -1,7 +1,9 @@
 //! Answers requests of every transport: takes a validated request, and returns an answer or a `ServiceError`.
 
+mod chunk;
 mod classify;
 pub mod context;
+pub mod cost;
 mod discriminate;
 mod handle;
 pub mod huggingface;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::chunk::Chunk;
 use super::context::RequestContext;
 use super::handle::{Service, Target};
 use super::input::{Inputs, check_length, objects, several, visible_text};
 use super::operation::{Answer, Operation, RequestOption, Results, TaskOperation};
-use super::steps::Steps;
+use super::steps::{Steps, joined};
 use super::windowed::slice;
 use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
@@ -139,7 +140,7 @@ impl Operation for QaRequest {
         // With more than half a window of overlap, most of the context would run more than twice.
         check_stride(stride, window_tokens(&model))?;
         let items = items(self)?;
-        let bytes = check(&items, &model.info.limits)?;
+        check(&items, &model.info.limits)?;
         let choose_all = move |_: &LoadedModel, items: Vec<TokenizedItem>, outputs: Vec<_>| {
             let mut outputs = outputs.as_slice();
             let mut results = Vec::with_capacity(items.len());
@@ -150,13 +151,19 @@ impl Operation for QaRequest {
             }
             Ok(results)
         };
+        let items = Arc::new(items);
+        let chunks = Chunk::divide((0..items.items().len()).collect(), |index| {
+            let QaItem { question, context } = &items.items()[*index];
+            question.len() + context.len()
+        });
         let steps = Steps {
-            bytes,
-            prepare: move |model: &LoadedModel| prepare_all(model, &items, stride),
+            prepare: move |model: &LoadedModel, indices: Vec<usize>| {
+                prepare_all(model, &items, &indices, stride)
+            },
             decode: choose_all,
         };
-        let outcome = service.run_steps(&model, steps, context).await?;
-        Ok(Answer::of_model(&model, outcome))
+        let outcome = service.run_steps(&model, chunks, steps, context).await?;
+        Ok(Answer::of_model(&model, joined(outcome)))
     }
 }
 
@@ -226,15 +233,13 @@ fn place(items: &Inputs<QaItem>, index: usize, field: &str) -> String {
     }
 }
 
-fn check(items: &Inputs<QaItem>, limits: &Limits) -> Result<usize, ServiceError> {
+fn check(items: &Inputs<QaItem>, limits: &Limits) -> Result<(), ServiceError> {
     items.check_count("items", limits)?;
-    let mut bytes = 0;
     for (index, item) in items.items().iter().enumerate() {
         check_length(&item.question, limits, || place(items, index, "question"))?;
         check_length(&item.context, limits, || place(items, index, "context"))?;
-        bytes += item.question.len() + item.context.len();
     }
-    Ok(bytes)
+    Ok(())
 }
 
 fn window_tokens(model: &LoadedModel) -> usize {
@@ -244,6 +249,7 @@ fn window_tokens(model: &LoadedModel) -> usize {
 fn prepare_all(
     model: &LoadedModel,
     items: &Inputs<QaItem>,
+    indices: &[usize],
     stride: Option<usize>,
 ) -> Result<(Vec<TokenizedItem>, Vec<Sequence>), ServiceError> {
     let special = model.tokenizer.special_tokens();
@@ -260,8 +266,9 @@ fn prepare_all(
         Ok(tokens)
     };
     let mut sequences = Vec::new();
-    let mut prepared = Vec::with_capacity(items.items().len());
-    for (index, item) in items.items().iter().enumerate() {
+    let mut prepared = Vec::with_capacity(indices.len());
+    for &index in indices {
+        let item = &items.items()[index];
         let question = tokenize(&item.question, index, "question")?;
         let tokens = tokenize(&item.context, index, "context")?;
         let windows = split(

@@ -3,77 +3,149 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
+use super::chunk::Chunk;
 use super::context::RequestContext;
+use super::cost;
 use super::handle::Service;
 use super::timings::Timings;
-use crate::batch::SequenceOutput;
+use crate::batch::{AdmittedRequest, RequestSize, SequenceOutput};
 use crate::error::ServiceError;
+use crate::executor::Executor;
 use crate::inference::Sequence;
 use crate::registry::LoadedModel;
 use crate::telemetry::statistics::{ModelStatistics, RequestDurations};
 
-/// The steps of a request that depend on its task.
+/// A part of a request feeds about this many workers, so as many run at once as keep all of them busy.
+const WORKERS_PER_CHUNK: usize = 4;
+
+/// The steps of a request that depend on its task. Each part of the request goes through them by itself.
 pub struct Steps<Prepare, Decode> {
-    /// Size of the input in bytes. The cost of both steps grows with it.
-    pub bytes: usize,
     /// Makes the sequences to run, and data for `decode`.
     pub prepare: Prepare,
     /// Turns the outputs into results.
     pub decode: Decode,
 }
 
+/// A part of a request, done.
+struct Done<R> {
+    result: R,
+    timings: Timings,
+    decode: Duration,
+}
+
 impl Service {
-    /// Runs a request on a model.
+    /// Runs the parts of a request on a model, a few at a time, and returns their results in order.
     ///
     /// # Errors
-    /// Those of the steps, [`ServiceError::QueueFull`], [`ServiceError::DeadlineExceeded`], [`ServiceError::Internal`].
-    pub async fn run_steps<Prepared, R, Prepare, Decode>(
+    /// Those of the steps, [`ServiceError::QueueFull`], [`ServiceError::DeadlineTooShort`],
+    /// [`ServiceError::DeadlineExceeded`], [`ServiceError::Internal`].
+    pub async fn run_steps<C, Prepared, R, Prepare, Decode>(
         &self,
         model: &Arc<LoadedModel>,
+        chunks: Vec<Chunk<C>>,
         steps: Steps<Prepare, Decode>,
         context: &RequestContext,
-    ) -> Result<(R, Timings), ServiceError>
+    ) -> Result<(Vec<R>, Timings), ServiceError>
     where
+        C: Send + 'static,
         Prepared: Send + 'static,
         R: Send + 'static,
-        Prepare: FnOnce(&LoadedModel) -> Result<(Prepared, Vec<Sequence>), ServiceError>
+        Prepare: Fn(&LoadedModel, C) -> Result<(Prepared, Vec<Sequence>), ServiceError>
             + Send
+            + Sync
             + 'static,
-        Decode: FnOnce(&LoadedModel, Prepared, Vec<SequenceOutput>) -> Result<R, ServiceError>
+        Decode: Fn(&LoadedModel, Prepared, Vec<SequenceOutput>) -> Result<R, ServiceError>
             + Send
+            + Sync
             + 'static,
     {
-        let Steps {
-            bytes,
-            prepare,
-            decode,
-        } = steps;
         let statistics = StatisticsGuard::new(model.queue.statistics());
-        let worker = Arc::clone(model);
+        let size = RequestSize::total(chunks.iter().map(|chunk| chunk.size));
+        let admitted = model.queue.admit(context.schedule(), size).await?;
+        let run = ChunkRun {
+            executor: self.executor(),
+            model,
+            steps: Arc::new(steps),
+            admitted: &admitted,
+            deadline: context.deadline,
+        };
+        // The next parts are tokenised while the workers run those before.
+        let at_once = 1 + self.executor().slots().div_ceil(WORKERS_PER_CHUNK);
+        let mut running = stream::iter(chunks)
+            .map(|chunk| run.run(chunk))
+            .buffered(at_once);
+        let mut results = Vec::new();
+        let (mut timings, mut decode) = (Timings::default(), Duration::ZERO);
+        while let Some(done) = running.try_next().await? {
+            results.push(done.result);
+            timings = timings.followed_by(done.timings);
+            decode += done.decode;
+        }
+        statistics.record_answered(timings, decode);
+        Ok((results, timings))
+    }
+}
+
+/// The results of a request, given those of each of its parts.
+pub fn joined<R>((parts, timings): (Vec<Vec<R>>, Timings)) -> (Vec<R>, Timings) {
+    (parts.into_iter().flatten().collect(), timings)
+}
+
+/// What the parts of a request share while they run.
+struct ChunkRun<'request, Prepare, Decode> {
+    executor: &'request Executor,
+    model: &'request Arc<LoadedModel>,
+    steps: Arc<Steps<Prepare, Decode>>,
+    admitted: &'request AdmittedRequest,
+    deadline: Instant,
+}
+
+impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
+    async fn run<C, Prepared, R>(&self, chunk: Chunk<C>) -> Result<Done<R>, ServiceError>
+    where
+        C: Send + 'static,
+        Prepared: Send + 'static,
+        R: Send + 'static,
+        Prepare: Fn(&LoadedModel, C) -> Result<(Prepared, Vec<Sequence>), ServiceError>
+            + Send
+            + Sync
+            + 'static,
+        Decode: Fn(&LoadedModel, Prepared, Vec<SequenceOutput>) -> Result<R, ServiceError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let Chunk { size, content } = chunk;
+        let bytes = size.bytes();
+        let (model, steps) = (Arc::clone(self.model), Arc::clone(&self.steps));
         let started = Instant::now();
         let (prepared, sequences) = self
-            .executor()
-            .run(bytes, context.deadline, move || {
-                let (prepared, sequences) = prepare(&worker)?;
-                check_types(&worker, &sequences)?;
+            .executor
+            .run(cost::tokenize(bytes), self.deadline, move || {
+                let (prepared, sequences) = (steps.prepare)(&model, content)?;
+                check_types(&model, &sequences)?;
                 Ok::<_, ServiceError>((prepared, sequences))
             })
             .await??;
         let tokenize = started.elapsed();
-        let outputs = model.queue.submit(sequences, context.schedule()).await?;
+        let outputs = self.admitted.run(size, sequences).await?;
         let timings = Timings::of(tokenize, &outputs);
-        let worker = Arc::clone(model);
+        let (model, steps) = (Arc::clone(self.model), Arc::clone(&self.steps));
         let started = Instant::now();
-        let results = self
-            .executor()
-            .run(bytes, context.deadline, move || {
-                decode(&worker, prepared, outputs)
+        let result = self
+            .executor
+            .run(cost::decode(bytes), self.deadline, move || {
+                (steps.decode)(&model, prepared, outputs)
             })
             .await??;
-        statistics.record_answered(timings, started.elapsed());
-        Ok((results, timings))
+        Ok(Done {
+            result,
+            timings,
+            decode: started.elapsed(),
+        })
     }
 }
 

@@ -147,6 +147,7 @@ impl Fixture {
         let options = SchedulerOptions {
             workers: NonZeroUsize::MIN,
             queue_capacity: NonZeroUsize::new(queue_capacity).unwrap(),
+            longest_wait: Duration::from_secs(1),
         };
         let scheduler = Arc::new(Scheduler::start(options, metrics.clone()).unwrap());
         let model = Arc::new(HandMade::new(task));
@@ -170,7 +171,13 @@ impl Fixture {
         registry.mark_loaded(&found.versions[0], Arc::new(loaded));
         let (control, _) = Control::new();
         Self {
-            service: Service::new(registry, control, limits, Executor::new(EXECUTOR_SLOTS)),
+            service: Service::new(
+                registry,
+                control,
+                limits,
+                Executor::new(EXECUTOR_SLOTS),
+                scheduler.gate(),
+            ),
             model,
             metrics,
             scheduler,
@@ -206,7 +213,19 @@ pub fn loading_service(names: &[&str]) -> Service {
     let found: Vec<_> = names.iter().map(|name| found(name)).collect();
     let registry = Arc::new(Registry::new(&found));
     let (control, _) = Control::new();
-    Service::new(registry, control, Limits::default(), Executor::new(1))
+    let options = SchedulerOptions {
+        workers: NonZeroUsize::MIN,
+        queue_capacity: NonZeroUsize::MIN,
+        longest_wait: Duration::from_secs(1),
+    };
+    let scheduler = Scheduler::start(options, Metrics::new("test")).unwrap();
+    Service::new(
+        registry,
+        control,
+        Limits::default(),
+        Executor::new(1),
+        scheduler.gate(),
+    )
 }
 
 /// Marks a model of [`loading_service`] as failed.

@@ -32,6 +32,17 @@ impl Timings {
             inference: longest(|output| output.inference_time),
         }
     }
+
+    /// Timings of a request of which one part took these and another took `next`. Parts overlap, so the longest wait
+    /// and the longest batch count; tokenising adds up.
+    #[must_use]
+    pub(super) fn followed_by(self, next: Self) -> Self {
+        Self {
+            tokenize: self.tokenize + next.tokenize,
+            queue: self.queue.max(next.queue),
+            inference: self.inference.max(next.inference),
+        }
+    }
 }
 
 /// The header's value, in milliseconds.

@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::chunk::Chunk;
 use super::context::RequestContext;
 use super::handle::Service;
-use super::steps::Steps;
+use super::steps::{Steps, joined};
 use super::timings::Timings;
 use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
@@ -54,9 +55,8 @@ impl Service {
         texts: Vec<String>,
         width: usize,
         context: &RequestContext,
-        decode: impl Fn(&LoadedModel, &ScoredText) -> R + Send + 'static,
+        decode: impl Fn(&LoadedModel, &ScoredText) -> R + Send + Sync + 'static,
     ) -> Result<(Vec<R>, Timings), ServiceError> {
-        let bytes = texts.iter().map(String::len).sum();
         let decode_all = move |model: &LoadedModel, texts: Vec<WindowedText>, outputs: Vec<_>| {
             let mut outputs = outputs.into_iter();
             let mut results = Vec::with_capacity(texts.len());
@@ -68,11 +68,12 @@ impl Service {
             Ok(results)
         };
         let steps = Steps {
-            bytes,
-            prepare: move |model: &LoadedModel| cut(model, texts),
+            prepare: cut,
             decode: decode_all,
         };
-        self.run_steps(model, steps, context).await
+        let chunks = Chunk::divide(texts, String::len);
+        let outcome = self.run_steps(model, chunks, steps, context).await?;
+        Ok(joined(outcome))
     }
 }
 

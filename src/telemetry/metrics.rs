@@ -37,13 +37,14 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     request_duration: Family<RouteLabels, Histogram, Buckets>,
     queue_depth: Family<ModelLabels, Gauge>,
+    queue_tokens: Family<ModelLabels, Gauge>,
     queue_wait: Family<ModelLabels, Histogram, Buckets>,
     batch_sequences: Family<ModelLabels, Histogram, Buckets>,
     batch_tokens: Family<ModelLabels, Histogram, Buckets>,
     inference_duration: Family<ModelLabels, Histogram, Buckets>,
     tokens: Family<ModelLabels, Counter>,
     sequences_dropped: Family<DropLabels, Counter>,
-    requests_rejected: Family<ModelLabels, Counter>,
+    requests_rejected: Family<RejectLabels, Counter>,
     model_ready: Family<ModelDescription, Gauge>,
     model_load_failed: Family<VersionLabels, Gauge>,
 }
@@ -69,6 +70,11 @@ impl Metrics {
                 &mut registry,
                 "queue_depth",
                 "Sequences waiting for a worker",
+            ),
+            queue_tokens: gauge(
+                &mut registry,
+                "queue_tokens",
+                "Tokens of the sequences waiting for a worker",
             ),
             queue_wait: histogram(
                 &mut registry,
@@ -107,7 +113,7 @@ impl Metrics {
             requests_rejected: counter(
                 &mut registry,
                 "requests_rejected",
-                "Requests refused because the model's queue was full",
+                "Requests refused because they would have waited or taken too long, by reason",
             ),
             model_ready: gauge(
                 &mut registry,
@@ -135,7 +141,14 @@ impl Metrics {
                 reason: reason.label(),
             })
         };
+        let rejected = |reason: RejectReason| {
+            self.requests_rejected.get_or_create_owned(&RejectLabels {
+                model: name.to_owned(),
+                reason: reason.label(),
+            })
+        };
         ModelMetrics {
+            queue_tokens: self.queue_tokens.get_or_create_owned(&labels),
             queue_depth: self.queue_depth.get_or_create_owned(&labels),
             queue_wait: self.queue_wait.get_or_create_owned(&labels),
             batch_sequences: self.batch_sequences.get_or_create_owned(&labels),
@@ -144,9 +157,18 @@ impl Metrics {
             tokens: self.tokens.get_or_create_owned(&labels),
             expired: dropped(DropReason::Expired),
             cancelled: dropped(DropReason::Cancelled),
-            requests_rejected: self.requests_rejected.get_or_create_owned(&labels),
+            rejected: RejectReason::ALL.map(rejected),
             statistics: Arc::default(),
         }
+    }
+
+    /// Counts a request that was refused before its model was known.
+    pub fn request_rejected(&self, reason: RejectReason) {
+        let labels = RejectLabels {
+            model: String::new(),
+            reason: reason.label(),
+        };
+        self.requests_rejected.get_or_create(&labels).inc();
     }
 
     /// Creates the metrics of a route and model at zero, before the first request.
@@ -209,6 +231,7 @@ impl Metrics {
 #[derive(Debug, Clone)]
 pub struct ModelMetrics {
     queue_depth: Gauge,
+    queue_tokens: Gauge,
     queue_wait: Histogram,
     batch_sequences: Histogram,
     batch_tokens: Histogram,
@@ -216,7 +239,8 @@ pub struct ModelMetrics {
     tokens: Counter,
     expired: Counter,
     cancelled: Counter,
-    requests_rejected: Counter,
+    /// In the order of [`RejectReason::ALL`].
+    rejected: [Counter; RejectReason::ALL.len()],
     statistics: Arc<ModelStatistics>,
 }
 
@@ -230,6 +254,11 @@ impl ModelMetrics {
     /// Updates the number of waiting sequences in one of the model's queues. The metric is the sum over all of them.
     pub fn queue_depth_changed(&self, before: usize, now: usize) {
         self.queue_depth.inc_by(signed(now) - signed(before));
+    }
+
+    /// The same for the tokens of waiting sequences.
+    pub fn queue_tokens_changed(&self, before: usize, now: usize) {
+        self.queue_tokens.inc_by(signed(now) - signed(before));
     }
 
     /// Records how long a sequence waited before it ran.
@@ -255,9 +284,32 @@ impl ModelMetrics {
         .inc_by(sequences as u64);
     }
 
-    /// Counts a request that was refused because the queue was full.
-    pub fn request_rejected(&self) {
-        self.requests_rejected.inc();
+    /// Counts a request that was refused.
+    pub fn request_rejected(&self, reason: RejectReason) {
+        self.rejected[reason as usize].inc();
+    }
+}
+
+/// Why a request was refused before it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectReason {
+    /// It would have waited too long for its first batch.
+    Wait,
+    /// Its answer would not have been ready by its deadline.
+    Deadline,
+    /// Too many sequences were waiting.
+    Capacity,
+}
+
+impl RejectReason {
+    const ALL: [Self; 3] = [Self::Wait, Self::Deadline, Self::Capacity];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Deadline => "deadline",
+            Self::Capacity => "capacity",
+        }
     }
 }
 
@@ -330,6 +382,13 @@ struct ModelLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DropLabels {
+    model: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RejectLabels {
+    /// Empty if the request was refused before its model was known.
     model: String,
     reason: &'static str,
 }
@@ -433,7 +492,10 @@ mod tests {
                 "electra_tokens_total{model=\"tagger\"} 0",
                 "electra_sequences_dropped_total{model=\"tagger\",reason=\"expired\"} 0",
                 "electra_sequences_dropped_total{model=\"tagger\",reason=\"cancelled\"} 0",
-                "electra_requests_rejected_total{model=\"tagger\"} 0",
+                "electra_queue_tokens{model=\"tagger\"} 0",
+                "electra_requests_rejected_total{model=\"tagger\",reason=\"wait\"} 0",
+                "electra_requests_rejected_total{model=\"tagger\",reason=\"deadline\"} 0",
+                "electra_requests_rejected_total{model=\"tagger\",reason=\"capacity\"} 0",
                 "# EOF",
             ],
         );
@@ -448,7 +510,10 @@ mod tests {
         model.batch_run(3, 40, Duration::from_micros(200));
         model.sequences_dropped(DropReason::Expired, 2);
         model.sequences_dropped(DropReason::Cancelled, 1);
-        model.request_rejected();
+        model.queue_tokens_changed(0, 90);
+        model.request_rejected(RejectReason::Wait);
+        model.request_rejected(RejectReason::Capacity);
+        metrics.request_rejected(RejectReason::Wait);
         // Another handle with the same name counts into the same metrics.
         metrics
             .model("tagger")
@@ -481,7 +546,11 @@ mod tests {
                 "electra_tokens_total{model=\"tagger\"} 42",
                 "electra_sequences_dropped_total{model=\"tagger\",reason=\"expired\"} 2",
                 "electra_sequences_dropped_total{model=\"tagger\",reason=\"cancelled\"} 1",
-                "electra_requests_rejected_total{model=\"tagger\"} 1",
+                "electra_queue_tokens{model=\"tagger\"} 90",
+                "electra_requests_rejected_total{model=\"tagger\",reason=\"wait\"} 1",
+                "electra_requests_rejected_total{model=\"tagger\",reason=\"deadline\"} 0",
+                "electra_requests_rejected_total{model=\"tagger\",reason=\"capacity\"} 1",
+                "electra_requests_rejected_total{model=\"\",reason=\"wait\"} 1",
                 "electra_model_ready{model=\"tagger\",task=\"tag\",precision=\"int8\",device=\"cpu\"} 1",
                 "electra_model_load_failed{model=\"tagger\",version=\"2\"} 1",
             ],

@@ -1,7 +1,5 @@
 //! Tests of [`super`].
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -24,7 +22,7 @@ fn packed_batches() {
     check(&[4], 10, false, &[0]);
     // Nearest length first, whatever the order of arrival.
     check(&[10, 30, 11, 12], 33, false, &[0, 2, 3]);
-    // Ties in length go to the more urgent.
+    // Ties in length go to the earlier turn.
     check(&[10, 12, 8], 22, false, &[0, 1]);
     // A sequence that does not fit is skipped in favour of one that does.
     check(&[10, 11, 3], 14, false, &[0, 2]);
@@ -40,38 +38,6 @@ fn padded_batches_pay_for_their_padding() {
     check(&[2, 9], 18, true, &[0, 1]);
     check(&[9, 2, 2], 18, true, &[0, 1]);
     check(&[4, 4, 4], 12, true, &[0, 1, 2]);
-}
-
-#[test]
-fn priority_then_deadline_then_arrival() {
-    let now = Instant::now();
-    let urgency = |priority: u8, seconds: u64, arrival: u64| Urgency {
-        priority: Priority::try_from(priority).expect("a priority"),
-        deadline: now + Duration::from_secs(seconds),
-        arrival,
-    };
-    let order = [
-        urgency(1, 9, 5),
-        urgency(3, 1, 9),
-        urgency(3, 2, 1),
-        urgency(3, 2, 2),
-        urgency(5, 0, 0),
-    ];
-    assert!(order.is_sorted());
-}
-
-#[test]
-fn priorities_are_one_to_five() {
-    for number in 0..=u8::MAX {
-        match Priority::try_from(number) {
-            Ok(priority) => assert_eq!((1..=5).contains(&number), priority.get() == number),
-            Err(error) => {
-                assert!(!(1..=5).contains(&number));
-                assert!(error.to_string().contains("1 (highest) to 5 (lowest)"));
-            }
-        }
-    }
-    assert_eq!(Priority::default().get(), 3);
 }
 
 #[test]
@@ -106,7 +72,7 @@ proptest! {
             }
         };
 
-        prop_assert_eq!(chosen[0], 0, "the most urgent entry is always in");
+        prop_assert_eq!(chosen[0], 0, "the first is always in");
         prop_assert!(chosen.len() == 1 || cost(&chosen) <= tokens);
         let mut distinct = chosen.clone();
         distinct.sort_unstable();

@@ -104,9 +104,23 @@ async fn a_cancelled_request_is_not_run() {
     assert_eq!(names(submitted.await), [3, 4]);
 }
 
+#[track_caller]
+fn expect_retry_after(refusal: &BatchError, seconds: std::ops::Range<f64>) {
+    match refusal {
+        BatchError::QueueFull { retry_after }
+        | BatchError::DeadlineTooShort { retry_after, .. } => {
+            // Half to twice the estimate.
+            let (least, most) = (0.5 * seconds.start, 2.0 * seconds.end);
+            let found = retry_after.as_secs_f64();
+            assert!((least..most).contains(&found), "{refusal:?}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_takes_all_or_nothing_and_says_when_to_return() {
-    let bench = Bench::new(1, 3, 100);
+async fn a_full_queue_refuses_and_says_when_to_return() {
+    let bench = Bench::new(1, 2, 100);
     let mut model = bench.model("m");
     let occupied = model.occupy().await;
     let waiting = submit(
@@ -114,16 +128,15 @@ async fn a_full_queue_takes_all_or_nothing_and_says_when_to_return() {
         vec![sequence(1, 50), sequence(2, 50)],
         within(MINUTE),
     );
-    let two = || vec![sequence(8, 1), sequence(9, 1)];
+    let one = || vec![sequence(9, 1)];
     // Nothing has been measured yet.
-    let retry_after = Duration::from_secs(1);
-    assert_eq!(
-        refusal(&model.queue, two()),
-        BatchError::QueueFull { retry_after }
-    );
+    expect_retry_after(&refusal(&model.queue, one(), within(MINUTE)), 1.0..1.01);
     bench.expect_metric("electra_queue_depth{model=\"m\"}", "2");
-    bench.expect_metric("electra_requests_rejected_total{model=\"m\"}", "1");
-    let third = submit(&model.queue, vec![sequence(3, 10)], within(MINUTE));
+    bench.expect_metric("electra_queue_tokens{model=\"m\"}", "100");
+    bench.expect_metric(
+        "electra_requests_rejected_total{model=\"m\",reason=\"capacity\"}",
+        "1",
+    );
 
     occupied.finish(Order::Answer);
     let run = model.next_run().await;
@@ -131,41 +144,130 @@ async fn a_full_queue_takes_all_or_nothing_and_says_when_to_return() {
     advance(Duration::from_secs(20)).await;
     run.finish(Order::Answer);
     assert_eq!(names(waiting.await), [1, 2]);
-    let run = model.next_run().await;
-    assert_eq!(run.names, [3]);
+    bench.idle(1).await;
+    let occupied = model.occupy().await;
     // By now, 101 tokens took 20 s, so 55 tokens take about 11 s.
     let _waiting = submit(
         &model.queue,
         vec![sequence(4, 50), sequence(5, 5)],
         within(MINUTE),
     );
-    match refusal(&model.queue, two()) {
-        BatchError::QueueFull { retry_after } => {
-            assert!(
-                (10.5..11.5).contains(&retry_after.as_secs_f64()),
-                "{retry_after:?}"
-            );
-        }
-        other => panic!("{other}"),
-    }
-    run.finish(Order::Answer);
-    assert_eq!(names(third.await), [3]);
+    expect_retry_after(&refusal(&model.queue, one(), within(MINUTE)), 10.5..11.5);
+    occupied.finish(Order::Answer);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_queue_takes_a_request_of_any_size() {
+async fn a_request_larger_than_the_queue_runs_as_there_is_room() {
     let bench = Bench::new(1, 2, 100);
     let mut model = bench.model("m");
     let occupied = model.occupy().await;
     let five = (1..=5).map(|name| sequence(name, 1)).collect();
-    let large = submit(&model.queue, five, within(MINUTE));
-    assert!(matches!(
-        refusal(&model.queue, vec![sequence(9, 1)]),
-        BatchError::QueueFull { .. }
-    ));
+    let large = tokio::spawn(submit(&model.queue, five, within(MINUTE)));
+    bench.expect_metric("electra_queue_depth{model=\"m\"}", "2");
     occupied.finish(Order::Answer);
-    model.expect_run(&[1, 2, 3, 4, 5]).await;
-    assert_eq!(names(large.await), [1, 2, 3, 4, 5]);
+    for batch in [&[1, 2][..], &[3, 4], &[5]] {
+        model.expect_run(batch).await;
+    }
+    assert_eq!(names(large.await.expect("no panic")), [1, 2, 3, 4, 5]);
+}
+
+/// Has one worker measured at `milliseconds` a token, and occupied. Returns what occupies it.
+async fn measured(model: &mut Told, milliseconds: u64) -> Run {
+    let hundred = submit(&model.queue, vec![sequence(1, 100)], within(MINUTE));
+    let run = model.next_run().await;
+    advance(Duration::from_millis(100 * milliseconds)).await;
+    run.finish(Order::Answer);
+    assert_eq!(names(hundred.await), [1]);
+    // The worker records the time before it takes the next batch.
+    model.occupy().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_requests_wait_too_long_is_refused_and_others_are_not() {
+    let bench = Bench::new(1, 1000, 10);
+    let mut model = bench.model("m");
+    let occupied = measured(&mut model, 10).await;
+    let ten = |number| {
+        submit(
+            &model.queue,
+            vec![sequence(2, 10)],
+            from_client(number, MINUTE),
+        )
+    };
+    // Each is 100 ms of work: the eleventh would wait for longer than a second.
+    let _waiting: Vec<_> = (0..11).map(|_| ten(1)).collect();
+    let refused = refusal(&model.queue, vec![sequence(3, 10)], from_client(1, MINUTE));
+    assert!(
+        matches!(refused, BatchError::QueueFull { .. }),
+        "{refused:?}"
+    );
+    bench.expect_metric(
+        "electra_requests_rejected_total{model=\"m\",reason=\"wait\"}",
+        "1",
+    );
+    let gate = bench.scheduler.gate();
+    // By fair share, others wait for one sequence of that client at most.
+    let _other = ten(2);
+    assert_eq!(gate.check(from_client(3, MINUTE)), Ok(()));
+    assert_eq!(gate.check(within(MINUTE)), Ok(()));
+    drop(occupied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gate_refuses_by_the_wait_alone() {
+    let bench = Bench::new(1, 1000, 10);
+    let mut model = bench.model("m");
+    let gate = bench.scheduler.gate();
+    let occupied = measured(&mut model, 10).await;
+    let _waiting: Vec<_> = (0..150)
+        .map(|_| submit(&model.queue, vec![sequence(2, 1)], from_client(1, MINUTE)))
+        .take(101)
+        .collect();
+    let refused = gate
+        .check(from_client(1, MINUTE))
+        .expect_err("a long queue");
+    assert!(
+        matches!(refused, BatchError::QueueFull { .. }),
+        "{refused:?}"
+    );
+    let patient = Schedule {
+        when_full: WhenFull::Wait,
+        ..from_client(1, MINUTE)
+    };
+    assert_eq!(gate.check(patient), Ok(()));
+    bench.expect_metric(
+        "electra_requests_rejected_total{model=\"\",reason=\"wait\"}",
+        "1",
+    );
+    drop(occupied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_not_end_by_its_deadline_does_not_begin() {
+    let bench = Bench::new(1, 1000, 10);
+    let mut model = bench.model("m");
+    let occupied = measured(&mut model, 10).await;
+    // A hundred tokens take a second.
+    let second = Duration::from_secs(1);
+    let hundred = || vec![sequence(2, 100)];
+    let hurried = from_client(1, Duration::from_millis(999));
+    let refused = refusal(&model.queue, hundred(), hurried);
+    let BatchError::DeadlineTooShort { needed, .. } = refused else {
+        panic!("{refused:?}");
+    };
+    assert!((0.99..=1.01).contains(&needed.as_secs_f64()), "{needed:?}");
+    bench.expect_metric(
+        "electra_requests_rejected_total{model=\"m\",reason=\"deadline\"}",
+        "1",
+    );
+    let late = submit(&model.queue, hundred(), from_client(1, second));
+    let patient = submit(&model.queue, vec![sequence(3, 1)], from_client(1, MINUTE));
+    // Accepted, and hopeless by the time that the worker is free: it is answered, and takes nobody's time.
+    advance(Duration::from_millis(50)).await;
+    occupied.finish(Order::Answer);
+    model.expect_run(&[3]).await;
+    assert_eq!(late.await, Err(BatchError::DeadlineExceeded));
+    assert_eq!(names(patient.await), [3]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +330,7 @@ async fn closing_runs_what_was_accepted_and_refuses_the_rest() {
         .collect();
     bench.scheduler.close();
     assert_eq!(
-        refusal(&model.queue, vec![sequence(9, 1)]),
+        refusal(&model.queue, vec![sequence(9, 1)], within(MINUTE)),
         BatchError::Closed
     );
     let scheduler = Arc::clone(&bench.scheduler);
@@ -254,7 +356,7 @@ async fn a_dropped_scheduler_closes() {
     let model = bench.model("m");
     drop(bench);
     assert_eq!(
-        refusal(&model.queue, vec![sequence(1, 1)]),
+        refusal(&model.queue, vec![sequence(1, 1)], within(MINUTE)),
         BatchError::Closed
     );
 }
@@ -291,7 +393,7 @@ async fn queues_of_one_name_have_their_own_bounds_and_add_up_in_the_metrics() {
     ];
     bench.expect_metric("electra_queue_depth{model=\"m\"}", "2");
     assert!(matches!(
-        refusal(&narrow.queue, vec![sequence(3, 1)]),
+        refusal(&narrow.queue, vec![sequence(3, 1)], within(MINUTE)),
         BatchError::QueueFull { .. }
     ));
     drop(occupied);
@@ -321,7 +423,10 @@ async fn a_request_that_waits_for_room_runs_once_there_is_some() {
     model.expect_run(&[2]).await;
     assert_eq!(names(first.await), [1]);
     assert_eq!(names(waiting.await.expect("no panic of the task")), [2]);
-    bench.expect_metric("electra_requests_rejected_total{model=\"m\"}", "0");
+    bench.expect_metric(
+        "electra_requests_rejected_total{model=\"m\",reason=\"capacity\"}",
+        "0",
+    );
 }
 
 #[tokio::test(start_paused = true)]

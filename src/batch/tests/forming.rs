@@ -23,7 +23,7 @@ async fn a_batch_forms_when_a_worker_frees() {
     bench.expect_metric("electra_tokens_total{model=\"m\"}", "11");
 }
 
-/// Queues sequences of these lengths, named 1, 2, …, while the only worker is busy, and checks the batches that form
+/// Queues a request with sequences of these lengths, named 1, 2, …, while the only worker is busy, and checks the batches that form
 /// next.
 async fn check_batches(padded: bool, budget: usize, lengths: &[usize], batches: &[&[u32]]) {
     let bench = Bench::new(1, 100, budget);
@@ -33,17 +33,18 @@ async fn check_batches(padded: bool, budget: usize, lengths: &[usize], batches: 
         bench.model("m")
     };
     let occupied = model.occupy().await;
-    let waiting: Vec<_> = (1..)
-        .zip(lengths)
-        .map(|(name, &tokens)| submit(&model.queue, vec![sequence(name, tokens)], within(MINUTE)))
-        .collect();
+    let sequences = (1..).zip(lengths);
+    let sequences = sequences.map(|(name, &tokens)| sequence(name, tokens));
+    let waiting = submit(&model.queue, sequences.collect(), within(MINUTE));
     occupied.finish(Order::Answer);
     for batch in batches {
         model.expect_run(batch).await;
     }
-    for (name, submitted) in (1..).zip(waiting) {
-        assert_eq!(names(submitted.await), [name]);
-    }
+    assert!(
+        names(waiting.await)
+            .into_iter()
+            .eq((1..).take(lengths.len()))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,21 +58,58 @@ async fn batches_keep_to_the_budget_and_take_the_nearest_lengths() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_most_urgent_runs_first() {
-    let bench = Bench::new(1, 100, 1);
+async fn priorities_are_weights() {
+    let bench = Bench::new(1, 1000, 1);
     let mut model = bench.model("m");
     let occupied = model.occupy().await;
-    let one = |name, schedule| submit(&model.queue, vec![sequence(name, 1)], schedule);
-    let _waiting = [
-        one(1, with_priority(4)),
-        one(2, with_priority(3)),
-        one(3, with_priority(3)),
-        one(4, within(MINUTE / 2)),
-        one(5, with_priority(1)),
-    ];
+    let request = |name, priority| {
+        let forty = vec![sequence(name, 1); 40];
+        submit(&model.queue, forty, with_priority(priority))
+    };
+    let _waiting = [request(1, 1), request(2, 3), request(3, 5)];
     occupied.finish(Order::Answer);
-    for name in [5, 4, 2, 3, 1] {
-        model.expect_run(&[name]).await;
+    let mut runs = [0; 3];
+    for _ in 0..42 {
+        let run = model.next_run().await;
+        runs[run.names[0] as usize - 1] += 1;
+        run.finish(Order::Answer);
+    }
+    // Four to one to a quarter.
+    assert_eq!(runs, [32, 8, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_request_runs_next_whatever_waits_already() {
+    let bench = Bench::new(1, 1000, 10);
+    let (mut large, mut other) = (bench.model("large"), bench.model("other"));
+    let occupied = large.occupy().await;
+    let hundred = vec![sequence(1, 100); 100];
+    let _flood: Vec<_> = (1..=8)
+        .map(|number| submit(&large.queue, hundred.clone(), from_client(number, MINUTE)))
+        .collect();
+    occupied.finish(Order::Answer);
+    large.expect_run(&[1]).await;
+    let other_model = other.queue.clone();
+    for (name, queue, client) in [
+        // Of a client with a flood, of another client, and for another model.
+        (2, large.queue.clone(), 8),
+        (3, large.queue.clone(), 9),
+        (4, other_model, 10),
+    ] {
+        let run = large.next_run().await;
+        let short = submit(&queue, vec![sequence(name, 1)], from_client(client, MINUTE));
+        run.finish(Order::Answer);
+        let mut runs = Vec::new();
+        while !runs.contains(&name) {
+            let run = tokio::select! {
+                run = large.next_run() => run,
+                run = other.next_run() => run,
+            };
+            runs.extend(&run.names);
+            run.finish(Order::Answer);
+        }
+        assert!(runs.len() <= 2, "{name}: {runs:?}");
+        assert_eq!(names(short.await), [name]);
     }
 }
 

@@ -3,6 +3,7 @@
 mod accepting;
 mod forming;
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, advance};
 
 use super::*;
+use crate::client::Client;
 use crate::inference::{Cores, InferenceError, Model, Sequence};
 use crate::telemetry::metrics::Metrics;
 use crate::testing::{HeldClock, eventually, soon};
@@ -130,6 +132,7 @@ impl Bench {
         let options = SchedulerOptions {
             workers: count(workers),
             queue_capacity: count(queue_capacity),
+            longest_wait: Duration::from_secs(1),
         };
         Self {
             scheduler: Arc::new(Scheduler::start(options, metrics.clone()).expect("threads start")),
@@ -221,9 +224,18 @@ fn sequence(name: u32, tokens: usize) -> Sequence {
 
 fn within(time: Duration) -> Schedule {
     Schedule {
+        client: Client::Local,
         priority: Priority::default(),
         deadline: Instant::now() + time,
         when_full: WhenFull::Refuse,
+    }
+}
+
+/// Of a client of the network, unlike this process, whose requests are never refused for their wait.
+fn from_client(number: u8, time: Duration) -> Schedule {
+    Schedule {
+        client: IpAddr::from([192, 0, 2, number]).into(),
+        ..within(time)
     }
 }
 
@@ -249,8 +261,8 @@ fn submit(queue: &ModelQueue, sequences: Vec<Sequence>, schedule: Schedule) -> S
 }
 
 /// Submits a request that is refused at once.
-fn refusal(queue: &ModelQueue, sequences: Vec<Sequence>) -> BatchError {
-    let submitted = std::pin::pin!(queue.submit(sequences, within(MINUTE)));
+fn refusal(queue: &ModelQueue, sequences: Vec<Sequence>, schedule: Schedule) -> BatchError {
+    let submitted = std::pin::pin!(queue.submit(sequences, schedule));
     match submitted.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outputs) => outputs.expect_err("a refusal"),
         Poll::Pending => panic!("the request was accepted"),

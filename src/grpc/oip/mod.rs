@@ -12,7 +12,7 @@ use super::proto::inference::grpc_inference_service_server::GrpcInferenceService
 use crate::error::ServiceError;
 use crate::quote::quoted;
 use crate::service::oip::{address, check_load_parameters, check_unload_parameters};
-use crate::service::{Answer, Invocation, Service};
+use crate::service::{Answer, Invocation, Service, cost};
 
 pub struct OipAdapter {
     service: Service,
@@ -80,12 +80,16 @@ impl GrpcInferenceService for OipAdapter {
         let executor = self.service.executor();
         let bytes = infer::size(&request);
         let read = move || infer::read(request);
-        let request = executor.run(bytes, context.latest, read).await??;
+        let request = executor
+            .run(cost::parse(bytes), context.latest, read)
+            .await??;
         let invocation = Invocation::new(request, target);
         let Answer { output, timings } = invocation.run(&self.service, &context).await?;
         let bytes = output.size();
         let write = move || infer::write(output);
-        let response = executor.run(bytes, context.latest, write).await?;
+        let response = executor
+            .run(cost::write(bytes), context.latest, write)
+            .await?;
         Ok(timed(response, timings))
     }
 

@@ -13,7 +13,7 @@ use crate::http::compression::Compressible;
 use crate::http::json_request::{JsonOrBinary, Received};
 use crate::http::respond::{served_by, with_timings};
 use crate::service::oip::InferRequest;
-use crate::service::{Answer, Invocation};
+use crate::service::{Answer, Invocation, cost};
 
 /// Header with the length of the JSON, in bytes, when binary data follows it.
 const JSON_LENGTH: &str = "inference-header-content-length";
@@ -35,7 +35,7 @@ pub async fn infer(
         let written = http
             .service
             .executor()
-            .run(bytes, context.latest, write)
+            .run(cost::write(bytes), context.latest, write)
             .await??;
         Ok::<_, ServiceError>((written, timings))
     };
@@ -58,13 +58,14 @@ async fn read(
         context,
         ..
     } = received;
+    http.service.check_load(&context)?;
     let json_length = json_length(&headers, body.len())?;
     let bytes = body.len();
     let read = move || body::read(&model, &body, json_length);
     let request = http
         .service
         .executor()
-        .run(bytes, context.latest, read)
+        .run(cost::parse(bytes), context.latest, read)
         .await??;
     let delivery = Delivery::of(&request)?;
     Ok((request, delivery))

@@ -201,6 +201,10 @@ pub(super) fn samples(limits: &Limits) -> Vec<ServiceError> {
         ServiceError::QueueFull {
             retry_after: Duration::from_secs(1),
         },
+        ServiceError::DeadlineTooShort {
+            needed: Duration::from_secs(40),
+            retry_after: Duration::from_secs(10),
+        },
         ServiceError::Internal,
         ServiceError::NotReady {
             reason: format!("the model `{}` is loading", model()),

@@ -14,7 +14,9 @@ use super::token_classification::TokenClassification;
 use crate::batch::SequenceOutput;
 use crate::error::ServiceError;
 use crate::registry::LoadedModel;
+use crate::service::chunk::Chunk;
 use crate::service::context::RequestContext;
+use crate::service::cost;
 use crate::service::handle::{Service, Target};
 use crate::service::input::Object;
 use crate::service::operation::{Answer, Operation};
@@ -86,14 +88,17 @@ async fn pipe<P: Pipeline>(
     let reader = Arc::clone(model);
     let read = move || P::read(request.inputs, request.parameters, &reader);
     let executor = service.executor();
-    let pipeline = executor.run(bytes, context.deadline, read).await??;
+    let cost = cost::parse(bytes);
+    let pipeline = executor.run(cost, context.deadline, read).await??;
+    let chunks = Chunk::whole(pipeline.bytes(), pipeline);
     let steps = Steps {
-        bytes: pipeline.bytes(),
-        prepare: move |model: &LoadedModel| pipeline.prepare(model),
+        prepare: |model: &LoadedModel, pipeline: P| pipeline.prepare(model),
         decode: |model: &LoadedModel, prepared, outputs: Vec<SequenceOutput>| {
             P::decode(prepared, model, &outputs)
         },
     };
-    let (output, timings) = service.run_steps(model, steps, context).await?;
+    let (mut outputs, timings) = service.run_steps(model, chunks, steps, context).await?;
+    let output = outputs.pop();
+    let output = output.ok_or_else(|| ServiceError::internal("a pipeline ran no part"))?;
     Ok(Answer { output, timings })
 }

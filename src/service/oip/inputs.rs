@@ -95,6 +95,11 @@ impl NamedTensors {
         Some(self.0.swap_remove(index))
     }
 
+    /// The number of elements of a tensor. None if it is absent.
+    pub fn elements(&self, name: &str) -> usize {
+        self.get(name).map_or(0, |tensor| tensor.data().len())
+    }
+
     /// Total size of all tensors in bytes.
     pub fn size(&self) -> usize {
         self.0.iter().map(|tensor| tensor.data().size()).sum()

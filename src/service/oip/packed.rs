@@ -15,7 +15,8 @@ use crate::inference::Sequence;
 use crate::numbers::signed;
 use crate::quote::quoted_numbers;
 use crate::registry::LoadedModel;
-use crate::service::steps::Steps;
+use crate::service::chunk::Chunk;
+use crate::service::steps::{Steps, joined};
 use crate::service::{RequestContext, Service, Timings};
 use crate::task::Task;
 
@@ -28,14 +29,15 @@ pub async fn infer(
     context: &RequestContext,
 ) -> Result<(Vec<Tensor>, Timings), ServiceError> {
     names::wanted(wanted, &[LOGITS])?;
+    let chunks = Chunk::of_tokens(inputs.elements(INPUT_IDS), inputs);
     let steps = Steps {
-        bytes: inputs.size(),
-        prepare: move |model: &LoadedModel| Ok(((), sequences(model, inputs)?)),
+        prepare: |model: &LoadedModel, inputs| Ok(((), sequences(model, inputs)?)),
         decode: |model: &LoadedModel, (), outputs: Vec<SequenceOutput>| {
             logits(model, &outputs).map(|tensor| vec![tensor])
         },
     };
-    service.run_steps(model, steps, context).await
+    let outcome = service.run_steps(model, chunks, steps, context).await?;
+    Ok(joined(outcome))
 }
 
 fn sequences(model: &LoadedModel, mut inputs: NamedTensors) -> Result<Vec<Sequence>, ServiceError> {

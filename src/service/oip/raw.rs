@@ -16,7 +16,8 @@ use crate::error::ServiceError;
 use crate::inference::Sequence;
 use crate::quote::quoted_numbers;
 use crate::registry::LoadedModel;
-use crate::service::steps::Steps;
+use crate::service::chunk::Chunk;
+use crate::service::steps::{Steps, joined};
 use crate::service::{RequestContext, Service, Timings};
 use crate::task::Task;
 
@@ -33,18 +34,19 @@ pub async fn infer(
         Task::Discriminate | Task::Classify | Task::Tag => &[LOGITS],
     };
     let names = names::wanted(wanted, outputs)?;
+    let chunks = Chunk::of_tokens(inputs.elements(INPUT_IDS), inputs);
     let steps = Steps {
-        bytes: inputs.size(),
-        prepare: move |model: &LoadedModel| {
+        prepare: |model: &LoadedModel, inputs| {
             let (sequences, longest) = sequences(model, inputs)?;
             Ok((longest, sequences))
         },
         decode: move |model: &LoadedModel, longest: usize, outputs: Vec<SequenceOutput>| {
             let tensor = |name: &&str| tensor(model, name, longest, &outputs);
-            names.iter().map(tensor).collect()
+            names.iter().map(tensor).collect::<Result<Vec<_>, _>>()
         },
     };
-    service.run_steps(model, steps, context).await
+    let outcome = service.run_steps(model, chunks, steps, context).await?;
+    Ok(joined(outcome))
 }
 
 /// The rows without their padding, and their length with it.

@@ -15,6 +15,7 @@ use crate::quote::quoted_numbers;
 use crate::registry::LoadedModel;
 use crate::service::classify::{ClassifyInput, ClassifyRequest};
 use crate::service::context::RequestContext;
+use crate::service::cost;
 use crate::service::discriminate::DiscriminateRequest;
 use crate::service::handle::Service;
 use crate::service::input::Inputs;
@@ -145,12 +146,16 @@ impl TextCall<'_> {
         let limits = model.info.limits;
         let executor = service.executor();
         let read = move || request::<O>(tensors, options, &limits);
-        let request = executor.run(bytes, context.deadline, read).await??;
+        let request = executor
+            .run(cost::parse(bytes), context.deadline, read)
+            .await??;
         let answer = request.run(service, Arc::clone(model), context).await?;
         let results = answer.output.results;
         let names = names::wanted(self.wanted, &O::Result::outputs(&results))?;
         let write = move || decoded::tensors(&results, &names);
-        let tensors = executor.run(bytes, context.deadline, write).await??;
+        let tensors = executor
+            .run(cost::write(bytes), context.deadline, write)
+            .await??;
         Ok((tensors, answer.timings))
     }
 }

@@ -1,0 +1,496 @@
+//! The order in which the waiting sequences of one device run: fair between clients, and between the requests of each.
+//!
+//! Clients share the device, and a client's requests share its part, each by virtual time: the next sequence is the one
+//! that a fluid in which all take part at once would finish first. So a short request of a new client goes ahead of the
+//! rest of a long one, and nobody's part shrinks by the size of what others send. Costs are tokens divided by the weight
+//! of the request's priority, at both levels. Pure: no locks, clocks or models.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+
+use super::backlog::{Backlog, Remaining};
+use super::virtual_time::{Fluid, Virtual};
+use crate::client::Client;
+use crate::numbers::float;
+
+/// Identifies a request. Never reused in one order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u64);
+
+/// Where a sequence stands among those of its client. No two are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// When the fluid of the client's requests finishes it.
+    finish: Virtual,
+    arrival: u64,
+}
+
+/// A waiting sequence that may join a batch.
+#[derive(Debug)]
+pub struct Candidate<'order, E> {
+    pub client: Client,
+    pub place: Place,
+    pub item: &'order E,
+}
+
+/// Work that runs before a newcomer's, in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ahead {
+    /// Before its first sequence.
+    pub of_first: f64,
+    /// Before its last one, its own included.
+    pub of_end: f64,
+}
+
+/// A request, before it is tokenised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    pub weight: f64,
+    /// Tokens of its first sequence.
+    pub first_tokens: f64,
+    /// Tokens in all.
+    pub tokens: f64,
+}
+
+/// The waiting sequences `E` of models `M`.
+#[derive(Debug)]
+pub struct FairOrder<M, E> {
+    clients: HashMap<Client, ClientQueue<M, E>>,
+    fluid: Fluid<Client>,
+    /// Clients with waiting sequences, by when the fluid finishes the first of them.
+    next: BTreeSet<(Virtual, Client)>,
+    /// The same clients, for each model for which they wait, by how far they are.
+    of_model: BTreeMap<M, BTreeSet<(Virtual, Client)>>,
+    backlog: Backlog,
+    last_request: u64,
+    last_arrival: u64,
+    sequences: usize,
+    tokens: usize,
+}
+
+/// The requests of one client.
+#[derive(Debug)]
+struct ClientQueue<M, E> {
+    /// How far the client is in the device's virtual time.
+    start: Virtual,
+    /// Where its waiting sequences end, as the device's fluid knows it.
+    end: Virtual,
+    requests: HashMap<RequestId, RequestFlow>,
+    fluid: Fluid<RequestId>,
+    /// No entry is empty.
+    waiting: BTreeMap<M, BTreeMap<Place, Entry<E>>>,
+    waiting_cost: Virtual,
+    /// What its requests have left.
+    backlog: Backlog,
+    remaining: Remaining,
+}
+
+/// One request's part in its client's order.
+#[derive(Debug)]
+struct RequestFlow {
+    weight: f64,
+    end: Virtual,
+    /// Estimated tokens that are yet to be pushed.
+    expected: f64,
+    waiting: f64,
+}
+
+#[derive(Debug)]
+struct Entry<E> {
+    request: RequestId,
+    tokens: usize,
+    cost: Virtual,
+    item: E,
+}
+
+impl<M, E> Default for FairOrder<M, E> {
+    fn default() -> Self {
+        Self {
+            clients: HashMap::new(),
+            fluid: Fluid::default(),
+            next: BTreeSet::new(),
+            of_model: BTreeMap::new(),
+            backlog: Backlog::default(),
+            last_request: 0,
+            last_arrival: 0,
+            sequences: 0,
+            tokens: 0,
+        }
+    }
+}
+
+impl<M, E> ClientQueue<M, E> {
+    fn new(start: Virtual) -> Self {
+        Self {
+            start,
+            end: start,
+            requests: HashMap::new(),
+            fluid: Fluid::default(),
+            waiting: BTreeMap::new(),
+            waiting_cost: Virtual::ZERO,
+            backlog: Backlog::default(),
+            remaining: Remaining::default(),
+        }
+    }
+}
+
+impl<M: Copy + Ord, E> FairOrder<M, E> {
+    /// Sequences that wait.
+    #[cfg(test)]
+    pub fn sequences(&self) -> usize {
+        self.sequences
+    }
+
+    /// Tokens that wait.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sequences == 0
+    }
+
+    /// The work that runs before that of a request which arrives now. An estimate: requests are grouped by size.
+    pub fn ahead(&self, client: Client, estimate: Estimate) -> Ahead {
+        let own = self.clients.get(&client);
+        let before = |tokens: f64| {
+            let share = Virtual::cost(tokens, estimate.weight);
+            let of_client = own.map_or(0.0, |own| own.backlog.tokens_within(share));
+            // By then the client has been served this much, and every other client as much or all that it has.
+            let served = share + Virtual::cost(of_client, 1.0);
+            let of_all = self.backlog.tokens_within(served);
+            let counted = own.map_or(0.0, |own| own.remaining.tokens.min(served.get()));
+            of_client + (of_all - counted).max(0.0)
+        };
+        Ahead {
+            of_first: before(estimate.first_tokens),
+            of_end: before(estimate.tokens) + estimate.tokens,
+        }
+    }
+
+    /// Registers a request, which is expected to bring this many tokens.
+    pub fn enter(&mut self, client: Client, weight: f64, expected: f64) -> RequestId {
+        self.last_request += 1;
+        let id = RequestId(self.last_request);
+        let now = self.fluid.now();
+        let queue = self.clients.entry(client);
+        let queue = queue.or_insert_with(|| ClientQueue::new(now));
+        let flow = RequestFlow {
+            weight,
+            end: Virtual::ZERO,
+            expected,
+            waiting: 0.0,
+        };
+        queue.requests.insert(id, flow);
+        self.recount(client, id, Remaining::default());
+        id
+    }
+
+    /// Forgets a request. What of it still waits must have been withdrawn.
+    pub fn leave(&mut self, client: Client, request: RequestId) {
+        let Some(queue) = self.clients.get_mut(&client) else {
+            return;
+        };
+        if let Some(flow) = queue.requests.get_mut(&request) {
+            let before = flow.remaining();
+            (flow.expected, flow.waiting) = (0.0, 0.0);
+            self.recount(client, request, before);
+        }
+        if let Some(queue) = self.clients.get_mut(&client) {
+            queue.requests.remove(&request);
+        }
+        self.forget_if_done(client);
+    }
+
+    /// Adds sequences of a request, each with its tokens. `expected` is what they were expected to be. Returns their
+    /// places.
+    pub fn push(
+        &mut self,
+        client: Client,
+        request: RequestId,
+        model: M,
+        expected: f64,
+        sequences: impl IntoIterator<Item = (usize, E)>,
+    ) -> Vec<Place> {
+        self.unlink(client);
+        let now = self.fluid.now();
+        let mut places = Vec::new();
+        let mut before = Remaining::default();
+        if let Some(queue) = self.clients.get_mut(&client)
+            && let Some(flow) = queue.requests.get_mut(&request)
+        {
+            before = flow.remaining();
+            flow.expected = (flow.expected - expected).max(0.0);
+            if queue.waiting.is_empty() {
+                queue.start = queue.start.max(now);
+            }
+            let waiting = queue.waiting.entry(model).or_default();
+            let end_before = flow.end;
+            for (tokens, item) in sequences {
+                let cost = Virtual::cost(float(tokens), flow.weight);
+                self.last_arrival += 1;
+                flow.end = flow.end.max(queue.fluid.now()) + cost;
+                let place = Place {
+                    finish: flow.end,
+                    arrival: self.last_arrival,
+                };
+                let entry = Entry {
+                    request,
+                    tokens,
+                    cost,
+                    item,
+                };
+                waiting.insert(place, entry);
+                places.push(place);
+                flow.waiting += float(tokens);
+                queue.waiting_cost += cost;
+                self.sequences += 1;
+                self.tokens += tokens;
+            }
+            queue.fluid.set_end(request, end_before, flow.end);
+            if waiting.is_empty() {
+                queue.waiting.remove(&model);
+            }
+        }
+        self.move_end(client);
+        self.recount(client, request, before);
+        self.link(client);
+        places
+    }
+
+    /// Removes sequences of a client that still wait at these places.
+    pub fn withdraw(&mut self, client: Client, model: M, places: &[Place]) -> Vec<E> {
+        self.unlink(client);
+        let removed = places
+            .iter()
+            .filter_map(|place| {
+                let entry = self.remove(client, model, *place)?;
+                let queue = self.clients.get_mut(&client)?;
+                if let Some(flow) = queue.requests.get_mut(&entry.request) {
+                    let end = flow.end - entry.cost;
+                    queue.fluid.set_end(entry.request, flow.end, end);
+                    flow.end = end;
+                }
+                Some(entry.item)
+            })
+            .collect();
+        self.move_end(client);
+        self.link(client);
+        self.catch_up(Vec::new());
+        removed
+    }
+
+    /// The model whose turn it is.
+    pub fn next_model(&self) -> Option<M> {
+        let (_, client) = self.next.first()?;
+        Some(self.clients.get(client)?.first()?.0)
+    }
+
+    /// The next sequences of the model whose turn it is: first the one whose turn it is, then at most `most` in all, about
+    /// in the order of their turns.
+    pub fn candidates(&self, model: M, most: usize) -> Vec<Candidate<'_, E>> {
+        let seed = self.next.first().map(|(_, client)| *client);
+        let others = self.of_model.get(&model).into_iter().flatten();
+        let others = others.map(|(_, client)| *client);
+        let clients = seed
+            .into_iter()
+            .chain(others.filter(|client| Some(*client) != seed))
+            .take(most);
+        // Merges the clients' orders. A heap entry is a client's next sequence, by when the device's fluid finishes it.
+        let mut heads = BinaryHeap::new();
+        let mut sources = Vec::new();
+        for client in clients {
+            let Some(queue) = self.clients.get(&client) else {
+                continue;
+            };
+            let Some(waiting) = queue.waiting.get(&model) else {
+                continue;
+            };
+            let mut entries = waiting.iter();
+            if let Some(first) = entries.next() {
+                let finish = queue.start + first.1.cost;
+                // The seed's client goes first, also if it waits for several models.
+                let after = Some(client) != seed;
+                heads.push(Reverse((after, finish, sources.len())));
+                sources.push((client, first, entries));
+            }
+        }
+        let mut candidates = Vec::with_capacity(most.min(self.sequences));
+        while candidates.len() < most
+            && let Some(Reverse((_, finish, source))) = heads.pop()
+        {
+            let (client, (place, entry), entries) = &mut sources[source];
+            candidates.push(Candidate {
+                client: *client,
+                place: **place,
+                item: &entry.item,
+            });
+            if let Some(next) = entries.next() {
+                heads.push(Reverse((true, finish + next.1.cost, source)));
+                sources[source].1 = next;
+            }
+        }
+        candidates
+    }
+
+    /// Takes sequences to run them, and charges them to their clients and requests.
+    pub fn take(&mut self, model: M, places: &[(Client, Place)]) -> Vec<E> {
+        let clients: BTreeSet<Client> = places.iter().map(|(client, _)| *client).collect();
+        for client in &clients {
+            self.unlink(*client);
+        }
+        let mut served = Virtual::ZERO;
+        let mut items = Vec::with_capacity(places.len());
+        for (client, place) in places {
+            let Some(entry) = self.remove(*client, model, *place) else {
+                continue;
+            };
+            served += entry.cost;
+            if let Some(queue) = self.clients.get_mut(client) {
+                queue.start += entry.cost;
+                queue.fluid.serve(entry.cost);
+            }
+            items.push(entry.item);
+        }
+        for client in clients {
+            self.link(client);
+        }
+        let ended = self.fluid.serve(served);
+        self.catch_up(ended);
+        items
+    }
+
+    /// Forgets clients that the fluid has finished. Once nothing waits, it has finished all.
+    fn catch_up(&mut self, mut ended: Vec<Client>) {
+        if self.is_empty() {
+            ended.extend(self.fluid.finish());
+        }
+        for client in ended {
+            self.forget_if_done(client);
+        }
+    }
+
+    /// Removes an entry from its client's order. The caller unlinks and links the client.
+    fn remove(&mut self, client: Client, model: M, place: Place) -> Option<Entry<E>> {
+        let queue = self.clients.get_mut(&client)?;
+        let waiting = queue.waiting.get_mut(&model)?;
+        let entry = waiting.remove(&place)?;
+        if waiting.is_empty() {
+            queue.waiting.remove(&model);
+        }
+        queue.waiting_cost = queue.waiting_cost - entry.cost;
+        if queue.waiting.is_empty() {
+            // Rounding errors end here.
+            queue.waiting_cost = Virtual::ZERO;
+            queue.fluid.finish();
+        }
+        self.sequences -= 1;
+        self.tokens -= entry.tokens;
+        let request = entry.request;
+        if let Some(flow) = queue.requests.get_mut(&request) {
+            let before = flow.remaining();
+            flow.waiting = (flow.waiting - float(entry.tokens)).max(0.0);
+            self.recount(client, request, before);
+        }
+        Some(entry)
+    }
+
+    /// Counts what a request has left, in place of what it had `before`.
+    fn recount(&mut self, client: Client, request: RequestId, before: Remaining) {
+        let Some(queue) = self.clients.get_mut(&client) else {
+            return;
+        };
+        let Some(flow) = queue.requests.get(&request) else {
+            return;
+        };
+        let now = flow.remaining();
+        queue.backlog.replace(before, now);
+        let of_client = queue.remaining;
+        queue.remaining = Remaining {
+            tokens: (of_client.tokens + now.tokens - before.tokens).max(0.0),
+            cost: of_client.cost + now.cost - before.cost,
+        };
+        self.backlog.replace(of_client, queue.remaining);
+    }
+
+    /// Tells the device's fluid where the client's work ends now.
+    fn move_end(&mut self, client: Client) {
+        if let Some(queue) = self.clients.get_mut(&client) {
+            let end = queue.start + queue.waiting_cost;
+            self.fluid.set_end(client, queue.end, end);
+            queue.end = end;
+        }
+    }
+
+    fn unlink(&mut self, client: Client) {
+        let Some(queue) = self.clients.get(&client) else {
+            return;
+        };
+        if let Some((_, cost)) = queue.first() {
+            self.next.remove(&(queue.start + cost, client));
+        }
+        for model in queue.waiting.keys() {
+            if let Some(clients) = self.of_model.get_mut(model) {
+                clients.remove(&(queue.start, client));
+                if clients.is_empty() {
+                    self.of_model.remove(model);
+                }
+            }
+        }
+    }
+
+    fn link(&mut self, client: Client) {
+        let Some(queue) = self.clients.get(&client) else {
+            return;
+        };
+        if let Some((_, cost)) = queue.first() {
+            self.next.insert((queue.start + cost, client));
+        }
+        for model in queue.waiting.keys() {
+            let clients = self.of_model.entry(*model).or_default();
+            clients.insert((queue.start, client));
+        }
+    }
+
+    /// Forgets a client that has no requests, unless it is ahead of the others: then it is remembered until they have
+    /// caught up.
+    fn forget_if_done(&mut self, client: Client) {
+        let is_done = self.clients.get(&client).is_some_and(|queue| {
+            queue.requests.is_empty() && queue.waiting.is_empty() && queue.end <= self.fluid.now()
+        });
+        if is_done {
+            self.clients.remove(&client);
+        }
+    }
+
+    /// Clients that are known: they have requests, or had some a moment ago.
+    #[cfg(test)]
+    pub fn known_clients(&self) -> usize {
+        self.clients.len()
+    }
+}
+
+impl<M: Copy + Ord, E> ClientQueue<M, E> {
+    /// The model and cost of the client's next sequence.
+    fn first(&self) -> Option<(M, Virtual)> {
+        let firsts = self.waiting.iter().filter_map(|(model, waiting)| {
+            let (place, entry) = waiting.first_key_value()?;
+            Some((*place, *model, entry.cost))
+        });
+        let (_, model, cost) = firsts.min_by_key(|(place, ..)| *place)?;
+        Some((model, cost))
+    }
+}
+
+impl RequestFlow {
+    fn remaining(&self) -> Remaining {
+        let tokens = self.expected + self.waiting;
+        Remaining {
+            tokens,
+            cost: Virtual::cost(tokens, self.weight),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

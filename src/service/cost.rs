@@ -1,0 +1,41 @@
+//! Estimates of how long work on texts takes, by which it is decided where it runs. Upper bounds for ordinary requests,
+//! in the release profile on a slow core.
+
+use std::time::Duration;
+
+/// Parsing JSON, by the body's bytes: lists of short strings take the longest.
+const PARSE: u32 = 10;
+/// Tokenising, by bytes of text.
+const TOKENIZE: u32 = 60;
+/// From logits to results, by bytes of text.
+const DECODE: u32 = 60;
+/// Writing results as JSON, by bytes of text: about fifteen bytes for each.
+const WRITE: u32 = 60;
+
+/// Parsing a body of this many bytes.
+#[must_use]
+pub fn parse(bytes: usize) -> Duration {
+    nanoseconds(bytes, PARSE)
+}
+
+/// Tokenising this many bytes of text.
+#[must_use]
+pub fn tokenize(bytes: usize) -> Duration {
+    nanoseconds(bytes, TOKENIZE)
+}
+
+/// Decoding the logits of this many bytes of text.
+#[must_use]
+pub fn decode(bytes: usize) -> Duration {
+    nanoseconds(bytes, DECODE)
+}
+
+/// Writing the results of this many bytes of text.
+#[must_use]
+pub fn write(bytes: usize) -> Duration {
+    nanoseconds(bytes, WRITE)
+}
+
+fn nanoseconds(bytes: usize, each: u32) -> Duration {
+    Duration::from_nanos((bytes as u64).saturating_mul(u64::from(each)))
+}
