@@ -4,6 +4,7 @@ mod added_tokens;
 mod definition;
 mod error;
 mod json_file;
+mod model;
 mod normalizer;
 pub mod offsets;
 pub mod sequence;
@@ -14,6 +15,7 @@ mod tokenizer_config;
 mod vocabulary;
 pub mod windows;
 mod word_cache;
+mod word_piece;
 
 pub use error::TokenizerError;
 pub use offsets::{OffsetEncoding, OffsetMap};

@@ -11,12 +11,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use tokenizers::{
-    Decoder, DecoderWrapper, ModelWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
+    Decoder, DecoderWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
 };
 
 use super::added_tokens::added_tokens;
 use super::definition::{self, Definition};
 use super::error::TokenizerError;
+use super::model::TextModel;
 use super::normalizer::TextNormalizer;
 use super::tokenized_text::TokenizedText;
 use super::tokenizer_config::FAST_CLASS;
@@ -25,7 +26,7 @@ use crate::panics::{Panic, caught};
 
 /// A tokenizer, as tokenizer.json describes it.
 type HuggingFaceTokenizer = TokenizerImpl<
-    ModelWrapper,
+    TextModel,
     TextNormalizer,
     PreTokenizerWrapper,
     PostProcessorWrapper,
