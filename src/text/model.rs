@@ -19,6 +19,13 @@ pub struct TextModel {
     word_piece: Option<WordPiece>,
 }
 
+impl TextModel {
+    /// Whether the model is `WordPiece`.
+    pub(super) fn is_word_piece(&self) -> bool {
+        self.word_piece.is_some()
+    }
+}
+
 impl TryFrom<ModelWrapper> for TextModel {
     type Error = tokenizers::Error;
 
