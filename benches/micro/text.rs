@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 
 use criterion::{BatchSize, Criterion, Throughput};
 use electra_server::text::{TokenizedText, Tokenizer, Window, windows};
+use fastrand::Rng;
 
 use crate::samples::{PARAGRAPH, SENTENCE, tokenizer};
 
@@ -40,11 +41,63 @@ pub fn bench(criterion: &mut Criterion) {
     });
     group.finish();
 
+    bench_slow_texts(criterion, &tokenizer);
+
     let (tokens, windows) = tokenize_and_window(&tokenizer, &several_windows);
     assert!(windows.len() > 2, "{} windows", windows.len());
     criterion.bench_function("window of most context/several windows", |bencher| {
         bencher.iter(|| windows::most_context(black_box(&windows), tokens.len()));
     });
+}
+
+/// The texts that take longest per byte. `src/text/cost.rs` must not estimate them far below what they take.
+fn bench_slow_texts(criterion: &mut Criterion, tokenizer: &Tokenizer) {
+    const BYTES: usize = 400;
+    let accented = || ('\u{e0}'..='\u{ff}').chain('\u{100}'..='\u{17f}');
+    let punctuation = || (33..127).map(char::from).filter(char::is_ascii_punctuation);
+    let letters = || 'a'..='z';
+    let ideographs = || '\u{4e00}'..='\u{9fff}';
+    let cases: [(&str, Vec<char>, usize, &str); 7] = [
+        ("99 letters", letters().collect(), 99, " "),
+        ("33 letters", letters().collect(), 33, " "),
+        ("punctuation", punctuation().collect(), 9, " "),
+        (
+            "accents and punctuation",
+            accented().chain(punctuation()).collect(),
+            5,
+            " ",
+        ),
+        ("ideographs", ideographs().collect(), 3, " "),
+        ("any character", ('\u{80}'..'\u{30000}').collect(), 4, " "),
+        (
+            "between cached words",
+            accented().chain(letters()).collect(),
+            2,
+            " a b ",
+        ),
+    ];
+    let mut random = Rng::with_seed(16);
+    let mut group = criterion.benchmark_group("slow texts");
+    group.throughput(Throughput::Bytes(BYTES as u64));
+    for (name, characters, word, separator) in cases {
+        let mut text = || {
+            let mut text = String::with_capacity(BYTES);
+            while text.len() < BYTES {
+                text.extend((0..word).map(|_| characters[random.usize(..characters.len())]));
+                text.push_str(separator);
+            }
+            text.truncate(text.floor_char_boundary(BYTES));
+            text
+        };
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                &mut text,
+                |text| tokenizer.tokenize(&text).expect("a text"),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
 }
 
 fn tokenize_and_window(tokenizer: &Tokenizer, text: &str) -> (TokenizedText, Vec<Window>) {

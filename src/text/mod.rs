@@ -1,9 +1,11 @@
 //! Converts text to tokens and back: tokenizer, windows over long texts, offsets into the text as it was sent.
 
 mod added_tokens;
+mod cost;
 mod definition;
 mod error;
 mod json_file;
+mod model;
 mod normalizer;
 pub mod offsets;
 pub mod sequence;
@@ -14,6 +16,7 @@ mod tokenizer_config;
 mod vocabulary;
 pub mod windows;
 mod word_cache;
+mod word_piece;
 
 pub use error::TokenizerError;
 pub use offsets::{OffsetEncoding, OffsetMap};

@@ -831,3 +831,34 @@ fn words_are_not_remembered_where_a_tokenizer_has_rules_of_its_own() {
         assert_eq!(pieces(&tokenizer, "the"), ["the"]);
     }
 }
+
+#[test]
+fn only_rules_that_were_measured_are_estimated_by_length() {
+    let estimate = |part: &str, rules: Value| {
+        let mut definition = written(&small(&json!({})));
+        if !part.is_empty() {
+            definition[part] = rules;
+        }
+        let tokenizer = load(&[("tokenizer.json", &definition.to_string())]).unwrap();
+        tokenizer.estimate(100)
+    };
+    let measured = estimate("", Value::Null);
+    assert_eq!(
+        measured,
+        small(&json!({"do_lower_case": false})).estimate(100)
+    );
+    assert!(measured < small(&json!({})).estimate(101));
+    let vocabulary = written(&small(&json!({})))["model"]["vocab"].clone();
+    for (part, rules) in [
+        ("normalizer", json!({"type": "Lowercase"})),
+        ("normalizer", Value::Null),
+        ("pre_tokenizer", json!({"type": "Whitespace"})),
+        ("pre_tokenizer", Value::Null),
+        (
+            "model",
+            json!({"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"}),
+        ),
+    ] {
+        assert!(estimate(part, rules) > 1000 * measured, "{part}");
+    }
+}
