@@ -17,14 +17,18 @@ use super::output::BatchError;
 use super::policy::{self, LOOK_AHEAD};
 use super::queue::{Batch, Queue, QueuedSequence, SequenceAnswer};
 use super::schedule::Schedule;
-use super::size::RequestSize;
+use super::size::{RequestSize, TokenDensity, WholeSize};
 use super::throughput::ThroughputEstimate;
 use crate::client::Client;
 use crate::inference::{Cores, Sequence};
+use crate::numbers::float;
 use crate::telemetry::metrics::{DropReason, RejectReason};
 
 /// The most tokens of a sequence, for estimates. ELECTRA's checkpoints have 512 positions.
 const LONGEST_SEQUENCE: f64 = 512.0;
+
+/// The part of a new request in the mean length of recent sequences.
+const RECENT: f64 = 0.05;
 
 /// Bounds of the time after which a refused request may come back. Clients count in whole seconds. Beyond a minute, the
 /// estimate only says that the server is far behind.
@@ -66,6 +70,10 @@ struct State {
     admission: Admission,
     /// One worker's time per token, over all models.
     throughput: ThroughputEstimate,
+    /// Over all models.
+    density: TokenDensity,
+    /// The mean length of recent sequences.
+    sequence_tokens: Option<f64>,
     next_queue: QueueId,
     /// Workers waiting for work.
     idle: usize,
@@ -86,6 +94,8 @@ impl Pool {
                 order: FairOrder::default(),
                 admission: Admission::new(longest_wait),
                 throughput: ThroughputEstimate::default(),
+                density: TokenDensity::default(),
+                sequence_tokens: None,
                 next_queue: QueueId::default(),
                 idle: 0,
                 running: 0,
@@ -118,18 +128,22 @@ impl Pool {
         self.room.notify_waiters();
     }
 
-    /// Refuses a request whose model is not known yet if its client's requests would wait too long for any.
-    pub(super) fn check(&self, schedule: Schedule) -> Result<(), Rejected> {
+    /// Refuses a request of which only the length in bytes is known, if it would wait too long. Its sequences are
+    /// assumed to be as long as recent ones of all models.
+    pub(super) fn check(&self, schedule: Schedule, bytes: usize) -> Result<(), Rejected> {
         let mut state = self.lock();
         if state.order.is_empty() {
             return Ok(());
         }
-        let least = Estimate {
+        let tokens = state.density.tokens(RequestSize::Bytes(bytes));
+        let first_tokens = tokens.min(state.sequence_tokens.unwrap_or_default());
+        let estimate = Estimate {
             weight: schedule.priority.weight(),
-            first_tokens: 1.0,
-            tokens: 1.0,
+            first_tokens,
+            // How long it takes in all is judged when its texts are known.
+            tokens: first_tokens,
         };
-        state.decide(schedule, least, self.workers)
+        state.decide(schedule, estimate, self.workers)
     }
 
     /// Admits a request, or says why not.
@@ -137,7 +151,7 @@ impl Pool {
         &self,
         queue: QueueId,
         schedule: Schedule,
-        size: RequestSize,
+        WholeSize { size, inputs }: WholeSize,
     ) -> Result<RequestId, Rejected> {
         let mut state = self.lock();
         // A queue exists as long as its lease.
@@ -153,7 +167,7 @@ impl Pool {
         let weight = schedule.priority.weight();
         let estimate = Estimate {
             weight,
-            first_tokens: tokens.min(LONGEST_SEQUENCE),
+            first_tokens: (tokens / float(inputs.max(1))).min(LONGEST_SEQUENCE),
             tokens,
         };
         state.decide(schedule, estimate, self.workers)?;
@@ -176,9 +190,10 @@ impl Pool {
         self.room.notify_waiters();
     }
 
-    /// Learns how many tokens a part of a request has.
+    /// Learns how many tokens a part of a request has. Returns how many it was expected to have.
     pub(super) fn tokenized(&self, queue: QueueId, size: RequestSize, tokens: usize) -> f64 {
         let mut state = self.lock();
+        state.density.record(size, tokens);
         state.queues.get_mut(&queue).map_or(0.0, |queue| {
             let expected = queue.density.tokens(size);
             queue.density.record(size, tokens);
@@ -199,7 +214,12 @@ impl Pool {
     ) -> Vec<Place> {
         let now = Instant::now();
         let mut state = self.lock();
-        let State { queues, order, .. } = &mut *state;
+        let State {
+            queues,
+            order,
+            sequence_tokens,
+            ..
+        } = &mut *state;
         let Some(of_model) = queues.get_mut(&queue) else {
             return Vec::new();
         };
@@ -218,6 +238,11 @@ impl Pool {
             (length, entry)
         });
         let places = order.push(schedule.client, request, queue, expected, entries);
+        if !places.is_empty() {
+            let length = float(tokens) / float(places.len());
+            let recent = sequence_tokens.get_or_insert(length);
+            *recent += (length - *recent) * RECENT;
+        }
         of_model.joined(places.len(), tokens);
         let somebody_waits = state.idle > 0;
         drop(state);

@@ -129,7 +129,9 @@ where
 
     async fn from_request(request: Request, state: &HttpState) -> Result<Self, ServiceError> {
         let received = Received::<M>::from_request(request, state).await?;
-        state.service.check_load(&received.context)?;
+        state
+            .service
+            .check_load(&received.context, received.body.len())?;
         let (bytes, context) = (received.body.len(), received.context);
         Ok(Self {
             body: received.parse(state).await?,

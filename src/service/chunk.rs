@@ -11,20 +11,29 @@ const CHUNK_BYTES: usize = 16 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk<C> {
     pub size: RequestSize,
+    /// At least one.
+    pub inputs: usize,
     pub content: C,
 }
 
 impl<C> Chunk<C> {
     /// A request that is one part, with this many bytes of text.
     pub fn whole(bytes: usize, content: C) -> Vec<Self> {
-        let size = RequestSize::Bytes(bytes);
-        vec![Self { size, content }]
+        Self::of_size(RequestSize::Bytes(bytes), content)
     }
 
     /// A request that is one part, and tokenised.
     pub fn of_tokens(tokens: usize, content: C) -> Vec<Self> {
-        let size = RequestSize::Tokens(tokens);
-        vec![Self { size, content }]
+        Self::of_size(RequestSize::Tokens(tokens), content)
+    }
+
+    fn of_size(size: RequestSize, content: C) -> Vec<Self> {
+        let inputs = 1;
+        vec![Self {
+            size,
+            inputs,
+            content,
+        }]
     }
 }
 
@@ -39,6 +48,7 @@ impl<I> Chunk<Vec<I>> {
                 Some(chunk) if last_bytes.saturating_add(input_bytes) <= CHUNK_BYTES => {
                     last_bytes += input_bytes;
                     chunk.size = RequestSize::Bytes(last_bytes);
+                    chunk.inputs += 1;
                     chunk.content.push(input);
                 }
                 _ => {
@@ -62,6 +72,7 @@ mod tests {
             for chunk in &chunks {
                 let bytes = chunk.content.iter().sum();
                 assert_eq!(chunk.size, RequestSize::Bytes(bytes));
+                assert_eq!(chunk.inputs, chunk.content.len());
             }
             chunks.into_iter().map(|chunk| chunk.content).collect()
         };

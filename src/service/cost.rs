@@ -1,12 +1,12 @@
-//! Estimates of how long work on texts takes, by which it is decided where it runs. Upper bounds for ordinary requests,
-//! in the release profile on a slow core.
+//! Estimates of how long work takes, by which it is decided where it runs. Upper bounds for ordinary requests, in the
+//! release profile on a slow core. A tokenizer estimates its own (`Tokenizer::estimate`).
 
 use std::time::Duration;
 
 /// Parsing JSON, by the body's bytes: lists of short strings take the longest.
 const PARSE: u32 = 10;
-/// Tokenising, by bytes of text.
-const TOKENIZE: u32 = 60;
+/// Checking tokens that were sent as such.
+const CHECK: u32 = 20;
 /// From logits to results, by bytes of text.
 const DECODE: u32 = 60;
 /// Writing results as JSON, by bytes of text: about fifteen bytes for each.
@@ -18,10 +18,10 @@ pub fn parse(bytes: usize) -> Duration {
     nanoseconds(bytes, PARSE)
 }
 
-/// Tokenising this many bytes of text.
+/// Checking this many tokens, which are not to be tokenised.
 #[must_use]
-pub fn tokenize(bytes: usize) -> Duration {
-    nanoseconds(bytes, TOKENIZE)
+pub fn check(tokens: usize) -> Duration {
+    nanoseconds(tokens, CHECK)
 }
 
 /// Decoding the logits of this many bytes of text.
@@ -36,6 +36,6 @@ pub fn write(bytes: usize) -> Duration {
     nanoseconds(bytes, WRITE)
 }
 
-fn nanoseconds(bytes: usize, each: u32) -> Duration {
-    Duration::from_nanos((bytes as u64).saturating_mul(u64::from(each)))
+fn nanoseconds(count: usize, each: u32) -> Duration {
+    Duration::from_nanos((count as u64).saturating_mul(u64::from(each)))
 }

@@ -90,12 +90,12 @@ impl Service {
         &self.shared.executor
     }
 
-    /// Refuses a request that would have to wait too long, before it is parsed.
+    /// Refuses a request that would have to wait too long, before its body of this many bytes is parsed.
     ///
     /// # Errors
     /// [`ServiceError::QueueFull`], [`ServiceError::DeadlineTooShort`].
-    pub fn check_load(&self, context: &RequestContext) -> Result<(), ServiceError> {
-        Ok(self.shared.gate.check(context.schedule())?)
+    pub fn check_load(&self, context: &RequestContext, bytes: usize) -> Result<(), ServiceError> {
+        Ok(self.shared.gate.check(context.schedule(), bytes)?)
     }
 
     /// Finds the model for a request to a task: the named model, or the task's default.

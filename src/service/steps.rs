@@ -11,7 +11,7 @@ use super::context::RequestContext;
 use super::cost;
 use super::handle::Service;
 use super::timings::Timings;
-use crate::batch::{AdmittedRequest, RequestSize, SequenceOutput};
+use crate::batch::{AdmittedRequest, RequestSize, SequenceOutput, WholeSize};
 use crate::error::ServiceError;
 use crate::executor::Executor;
 use crate::inference::Sequence;
@@ -63,7 +63,10 @@ impl Service {
             + 'static,
     {
         let statistics = StatisticsGuard::new(model.queue.statistics());
-        let size = RequestSize::total(chunks.iter().map(|chunk| chunk.size));
+        let size = WholeSize {
+            size: RequestSize::total(chunks.iter().map(|chunk| chunk.size)),
+            inputs: chunks.iter().map(|chunk| chunk.inputs).sum(),
+        };
         let admitted = model.queue.admit(context.schedule(), size).await?;
         let run = ChunkRun {
             executor: self.executor(),
@@ -118,13 +121,25 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
             + Sync
             + 'static,
     {
-        let Chunk { size, content } = chunk;
-        let bytes = size.bytes();
+        let Chunk {
+            size,
+            inputs,
+            content,
+        } = chunk;
+        let tokenizer = &self.model.tokenizer;
+        let cost = match size {
+            RequestSize::Bytes(bytes) => {
+                let of_each = tokenizer.estimate(0);
+                let others = u32::try_from(inputs.saturating_sub(1)).unwrap_or(u32::MAX);
+                tokenizer.estimate(bytes) + of_each.saturating_mul(others)
+            }
+            RequestSize::Tokens(tokens) => cost::check(tokens),
+        };
         let (model, steps) = (Arc::clone(self.model), Arc::clone(&self.steps));
         let started = Instant::now();
         let (prepared, sequences) = self
             .executor
-            .run(cost::tokenize(bytes), self.deadline, move || {
+            .run(cost, self.deadline, move || {
                 let (prepared, sequences) = (steps.prepare)(&model, content)?;
                 check_types(&model, &sequences)?;
                 Ok::<_, ServiceError>((prepared, sequences))
@@ -137,7 +152,7 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
         let started = Instant::now();
         let result = self
             .executor
-            .run(cost::decode(bytes), self.deadline, move || {
+            .run(cost::decode(size.bytes()), self.deadline, move || {
                 (steps.decode)(&model, prepared, outputs)
             })
             .await??;

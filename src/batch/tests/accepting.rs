@@ -208,37 +208,25 @@ async fn a_client_whose_requests_wait_too_long_is_refused_and_others_are_not() {
     let gate = bench.scheduler.gate();
     // By fair share, others wait for one sequence of that client at most.
     let _other = ten(2);
-    assert_eq!(gate.check(from_client(3, MINUTE)), Ok(()));
-    assert_eq!(gate.check(within(MINUTE)), Ok(()));
-    drop(occupied);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_gate_refuses_by_the_wait_alone() {
-    let bench = Bench::new(1, 1000, 10);
-    let mut model = bench.model("m");
-    let gate = bench.scheduler.gate();
-    let occupied = measured(&mut model, 10).await;
-    let _waiting: Vec<_> = (0..150)
-        .map(|_| submit(&model.queue, vec![sequence(2, 1)], from_client(1, MINUTE)))
-        .take(101)
-        .collect();
+    // Forty bytes are ten tokens.
     let refused = gate
-        .check(from_client(1, MINUTE))
-        .expect_err("a long queue");
+        .check(from_client(1, MINUTE), 40)
+        .expect_err("a long wait");
     assert!(
         matches!(refused, BatchError::QueueFull { .. }),
         "{refused:?}"
+    );
+    bench.expect_metric(
+        "electra_requests_rejected_total{model=\"\",reason=\"wait\"}",
+        "1",
     );
     let patient = Schedule {
         when_full: WhenFull::Wait,
         ..from_client(1, MINUTE)
     };
-    assert_eq!(gate.check(patient), Ok(()));
-    bench.expect_metric(
-        "electra_requests_rejected_total{model=\"\",reason=\"wait\"}",
-        "1",
-    );
+    for schedule in [from_client(3, MINUTE), within(MINUTE), patient] {
+        assert_eq!(gate.check(schedule, 40), Ok(()));
+    }
     drop(occupied);
 }
 

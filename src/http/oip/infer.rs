@@ -58,7 +58,7 @@ async fn read(
         context,
         ..
     } = received;
-    http.service.check_load(&context)?;
+    http.service.check_load(&context, body.len())?;
     let json_length = json_length(&headers, body.len())?;
     let bytes = body.len();
     let read = move || body::read(&model, &body, json_length);
