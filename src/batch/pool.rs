@@ -284,23 +284,11 @@ impl Pool {
     pub(super) fn next_batch(&self) -> Option<Assignment> {
         let mut state = self.lock();
         loop {
-            if !state.all_cores_taken {
-                if let Some((queue, batch)) = state.take_batch(Instant::now(), self.workers) {
-                    let cores = state.cores_for(queue, &batch);
-                    state.running += 1;
-                    if state.idle > 0 && !state.order.is_empty() {
-                        self.work.notify_one();
-                    }
-                    self.room.notify_waiters();
-                    return Some(Assignment {
-                        queue,
-                        batch,
-                        cores,
-                    });
-                }
-                if state.closed {
-                    return None;
-                }
+            if let Some(assignment) = self.assign(&mut state) {
+                return Some(assignment);
+            }
+            if state.closed && !state.all_cores_taken {
+                return None;
             }
             state.idle += 1;
             state = self
@@ -309,6 +297,31 @@ impl Pool {
                 .unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
+    }
+
+    /// Takes the next batch if a worker may run one now.
+    fn assign(&self, state: &mut State) -> Option<Assignment> {
+        if state.all_cores_taken {
+            return None;
+        }
+        let (queue, batch) = state.take_batch(Instant::now(), self.workers)?;
+        let cores = state.cores_for(queue, &batch);
+        state.running += 1;
+        if state.idle > 0 && !state.order.is_empty() {
+            self.work.notify_one();
+        }
+        self.room.notify_waiters();
+        Some(Assignment {
+            queue,
+            batch,
+            cores,
+        })
+    }
+
+    /// [`Self::next_batch`] without waiting.
+    #[cfg(test)]
+    pub(super) fn try_next_batch(&self) -> Option<Assignment> {
+        self.assign(&mut self.lock())
     }
 
     /// Records a batch's run time, and releases the cores that it had beyond the worker's own.

@@ -58,17 +58,12 @@ impl Scheduler {
     /// # Errors
     /// If the operating system can't start a thread.
     pub fn start(options: SchedulerOptions, metrics: Metrics) -> io::Result<Self> {
-        let pool = Arc::new(Pool::new(options.workers, options.longest_wait));
         // If a thread does not start, dropping this on return ends those that did.
-        let scheduler = Self {
-            pool: Arc::clone(&pool),
-            queue_capacity: options.queue_capacity,
-            metrics,
-            workers: watch::Sender::new(()),
-        };
+        let scheduler = Self::without_workers(options, metrics);
+        let pool = &scheduler.pool;
         let runtime = Handle::try_current().ok();
         for number in 0..options.workers.get() {
-            let (pool, runtime) = (Arc::clone(&pool), runtime.clone());
+            let (pool, runtime) = (Arc::clone(pool), runtime.clone());
             let running = scheduler.workers.subscribe();
             thread::Builder::new()
                 .name(format!("electra-worker-{number}"))
@@ -79,6 +74,23 @@ impl Scheduler {
                 })?;
         }
         Ok(scheduler)
+    }
+
+    fn without_workers(options: SchedulerOptions, metrics: Metrics) -> Self {
+        Self {
+            pool: Arc::new(Pool::new(options.workers, options.longest_wait)),
+            queue_capacity: options.queue_capacity,
+            metrics,
+            workers: watch::Sender::new(()),
+        }
+    }
+
+    /// A scheduler whose work the test does itself.
+    #[cfg(test)]
+    pub(super) fn simulated(options: SchedulerOptions, metrics: Metrics) -> (Self, Arc<Pool>) {
+        let scheduler = Self::without_workers(options, metrics);
+        let pool = Arc::clone(&scheduler.pool);
+        (scheduler, pool)
     }
 
     /// Adds a queue for a model, and its metrics under that name. The queue lives as long as its handles.

@@ -16,16 +16,34 @@ pub(super) fn serve(pool: &Pool) {
         cores,
     }) = pool.next_batch()
     {
-        let tokens = batch.tokens();
         let started = Instant::now();
         let outputs = infer(&batch, cores);
-        let elapsed = started.elapsed();
-        pool.finish(queue, cores, tokens, elapsed);
-        batch
-            .metrics
-            .batch_run(batch.entries.len(), tokens, elapsed);
-        answer(batch, outputs, started, elapsed);
+        let finished = Assignment {
+            queue,
+            batch,
+            cores,
+        };
+        finish(pool, finished, outputs, started);
     }
+}
+
+/// Ends a batch that has run since `started`: frees its cores, then answers.
+pub(super) fn finish(
+    pool: &Pool,
+    Assignment {
+        queue,
+        batch,
+        cores,
+    }: Assignment,
+    outputs: Result<Vec<Vec<f32>>, InferenceError>,
+    started: Instant,
+) {
+    let (tokens, elapsed) = (batch.tokens(), started.elapsed());
+    pool.finish(queue, cores, tokens, elapsed);
+    batch
+        .metrics
+        .batch_run(batch.entries.len(), tokens, elapsed);
+    answer(batch, outputs, started, elapsed);
 }
 
 fn infer(batch: &Batch, cores: Cores) -> Result<Vec<Vec<f32>>, InferenceError> {

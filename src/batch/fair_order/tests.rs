@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
+use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::batch::policy;
 
 type Order = FairOrder<u8, u64>;
 
@@ -329,5 +331,67 @@ proptest! {
         // One sequence more at each of the two levels.
         let late = length * (1 + u64::from(clients) * u64::from(own));
         prop_assert!(waited <= fluid + late + length, "{} > {} + {}", waited, fluid, late);
+    }
+}
+
+proptest! {
+    /// The same with batches, which take sequences of similar length out of their turns: fair within one batch. Only room
+    /// that no sequence of the flow whose turn it is can use goes to others beyond that, so all have the same lengths.
+    #[test]
+    fn shares_follow_the_weights_within_one_batch(
+        flows in prop::collection::vec(0_u32..5, 2..6),
+        lengths in prop::collection::vec(1_u16..512, 1..6),
+        tokens in 1_usize..1024,
+        rounds in 1_usize..200,
+    ) {
+        let weight = |flow: usize| f64::from(1_u32 << flows[flow]) / 4.0;
+        let mut order = Order::default();
+        let mut pushed = vec![0; flows.len()];
+        let requests: Vec<_> = (0..flows.len())
+            .map(|flow| order.enter(client(u8::try_from(flow).unwrap()), weight(flow), 0.0))
+            .collect();
+        let mut served = vec![0.0; flows.len()];
+        let limit = policy::BatchLimit {
+            tokens: NonZeroUsize::new(tokens).unwrap(),
+            pads_to_longest: false,
+        };
+        for _ in 0..rounds {
+            // None runs dry: as many wait of each as a batch may look at.
+            for (flow, request) in requests.iter().enumerate() {
+                let number = u8::try_from(flow).unwrap();
+                while pushed[flow] < policy::LOOK_AHEAD {
+                    for length in &lengths {
+                        let item = u64::from(*length);
+                        let length = usize::from(*length);
+                        order.push(client(number), *request, 0, 0.0, [(length, item)]);
+                        pushed[flow] += 1;
+                    }
+                }
+            }
+            let candidates = order.candidates(0, policy::LOOK_AHEAD);
+            let waiting: Vec<usize> = candidates
+                .iter()
+                .map(|candidate| usize::try_from(*candidate.item).unwrap())
+                .collect();
+            let mut places = Vec::new();
+            for position in policy::choose(&waiting, limit) {
+                let Candidate { client, place, .. } = candidates[position];
+                let Client::V4(address) = client else { unreachable!() };
+                let flow = usize::from(address.octets()[3]);
+                served[flow] += float(waiting[position]) / weight(flow);
+                pushed[flow] -= 1;
+                places.push((client, place));
+            }
+            order.take(0, &places);
+        }
+        let longest = |flow: usize| f64::from(*lengths.iter().max().unwrap()) / weight(flow);
+        for one in 0..flows.len() {
+            for other in 0..flows.len() {
+                let ahead = served[one] - served[other];
+                let batch = float(tokens) / weight(one);
+                let bound = batch + longest(one) + longest(other);
+                prop_assert!(ahead <= bound + 1e-6, "{} > {}: {:?}", ahead, bound, served);
+            }
+        }
     }
 }

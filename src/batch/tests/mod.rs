@@ -2,6 +2,7 @@
 
 mod accepting;
 mod forming;
+mod simulated;
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
