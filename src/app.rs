@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::batch::{Scheduler, SchedulerOptions};
 use crate::config::Config;
+use crate::connections::Connections;
 use crate::engine::{Runtime, RuntimeError};
 use crate::executor::Executor;
 use crate::grpc::{self, GrpcState};
@@ -73,6 +74,7 @@ pub struct App {
     manager: Mutex<Manager>,
     commands: Commands,
     timeouts: Timeouts,
+    connections: Connections,
     watch_interval: Option<Duration>,
 }
 
@@ -118,8 +120,10 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         Executor::new(workers.get()),
         gate,
     );
+    let connections = Connections::new(config.connections.clone(), metrics.clone());
     Ok(App {
         service,
+        connections,
         metrics,
         scheduler,
         manager: Mutex::new(manager),
@@ -187,6 +191,7 @@ impl App {
             service: self.service,
             metrics: self.metrics,
             timeouts: self.timeouts,
+            connections: self.connections,
             scheduler: self.scheduler,
             stop: watch::Sender::new(false),
         };
@@ -211,6 +216,7 @@ impl App {
             manager,
             commands,
             timeouts,
+            connections,
             watch_interval,
         } = self;
         let stop = watch::Sender::new(false);
@@ -221,6 +227,7 @@ impl App {
             service,
             metrics,
             timeouts,
+            connections,
             scheduler,
             stop,
         };
@@ -233,6 +240,7 @@ struct Running {
     service: Service,
     metrics: Metrics,
     timeouts: Timeouts,
+    connections: Connections,
     scheduler: Arc<Scheduler>,
     stop: watch::Sender<bool>,
 }
@@ -284,14 +292,15 @@ impl Running {
             timeouts: self.timeouts,
         };
         let stopped = || until_true(self.stop.subscribe());
-        servers.spawn(http::serve(listeners.http, http, stopped()));
+        let connections = || self.connections.clone();
+        servers.spawn(http::serve(listeners.http, connections(), http, stopped()));
         if let Some(listener) = listeners.grpc {
             let grpc = GrpcState {
                 service: self.service.clone(),
                 metrics: self.metrics.clone(),
                 timeouts: self.timeouts,
             };
-            servers.spawn(grpc::serve(listener, grpc, stopped()));
+            servers.spawn(grpc::serve(listener, connections(), grpc, stopped()));
         }
         servers
     }

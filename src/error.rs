@@ -261,6 +261,12 @@ pub enum ServiceError {
         /// The model's name in the request.
         model: String,
     },
+    /// The connection is one of those that are reserved for health checks.
+    #[error(
+        "The server has as many connections as it may have, and answers only health checks on this one. Try again \
+         shortly, or ask another instance."
+    )]
+    TooManyConnections,
     /// The deadline passed before the answer was complete.
     #[error(
         "The request's deadline passed before its answer was ready. Send less at once, or raise the timeout."
@@ -301,7 +307,9 @@ impl ServiceError {
             Self::QueueFull { retry_after } | Self::DeadlineTooShort { retry_after, .. } => {
                 Some(*retry_after)
             }
-            Self::NotReady { .. } | Self::Draining => Some(Duration::from_secs(2)),
+            Self::NotReady { .. } | Self::Draining | Self::TooManyConnections => {
+                Some(Duration::from_secs(2))
+            }
             Self::ModelUnavailable { .. } | Self::ModelUnloaded { .. } => {
                 Some(Duration::from_secs(30))
             }
@@ -371,6 +379,7 @@ impl ServiceError {
             Self::Draining => ("draining", 503, Unavailable),
             Self::ModelUnavailable { .. } => ("model_unavailable", 503, Unavailable),
             Self::ModelUnloaded { .. } => ("model_unloaded", 503, Unavailable),
+            Self::TooManyConnections => ("overloaded", 503, Unavailable),
             Self::DeadlineExceeded => ("deadline_exceeded", 504, DeadlineExceeded),
         }
     }

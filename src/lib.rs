@@ -11,7 +11,7 @@ pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;
-mod connections;
+pub mod connections;
 pub mod convert;
 pub mod engine;
 pub mod error;

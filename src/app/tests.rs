@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::connections::ConnectionOptions;
 use crate::service::testing::Fixture;
 use crate::testing::eventually;
 
@@ -30,6 +31,7 @@ async fn start(fixture: &Fixture, drain: Duration) -> Started {
         service: fixture.service.clone(),
         metrics: fixture.metrics.clone(),
         timeouts,
+        connections: Connections::new(ConnectionOptions::default(), fixture.metrics.clone()),
         scheduler: Arc::clone(&fixture.scheduler),
         stop: watch::Sender::new(false),
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
+use crate::connections::{NotAProxy, TrustedProxies};
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
 use crate::hub::{Origin, OriginError};
@@ -17,6 +18,8 @@ use crate::telemetry::tracing::LogFormat;
 pub enum ValueError {
     #[error(transparent)]
     Origin(#[from] OriginError),
+    #[error(transparent)]
+    Proxy(#[from] NotAProxy),
     #[error("`{0}` is not an address; give HOST:PORT, as 0.0.0.0:8080")]
     Address(String),
     #[error("`{0}` is not an address; give HOST:PORT, as 0.0.0.0:8080, or off")]
@@ -114,6 +117,11 @@ pub fn milliseconds(text: &str) -> Result<Duration, ValueError> {
         Ok(whole @ 1..) => Ok(Duration::from_millis(u64::from(whole))),
         _ => Err(ValueError::Milliseconds(text.to_owned())),
     }
+}
+
+/// Networks, and `unix`, separated by commas.
+pub fn trusted_proxies(text: &str) -> Result<TrustedProxies, ValueError> {
+    Ok(text.parse()?)
 }
 
 /// `text` or `json`.

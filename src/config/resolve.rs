@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::parse::ValueError;
 use super::{Config, Mistake, SETTINGS, Setting, SettingsMistakes, parse};
+use crate::connections::ConnectionOptions;
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
 use crate::limits::{Limits, Timeouts};
@@ -140,6 +141,7 @@ impl Resolver {
     fn resolve(mut self) -> Result<Config, SettingsMistakes> {
         let limits = Limits::default();
         let timeouts = Timeouts::default();
+        let connections = ConnectionOptions::default();
         let bytes = |default: usize| NonZeroUsize::new(default).unwrap_or(NonZeroUsize::MIN);
         let config = Config {
             models: self.value("models", parse::path, "models".into()),
@@ -191,9 +193,25 @@ impl Resolver {
                 ),
                 drain: self.value("drain_timeout_ms", parse::milliseconds, timeouts.drain),
             },
+            connections: ConnectionOptions {
+                max_connections: self.value(
+                    "max_connections",
+                    parse::count,
+                    connections.max_connections,
+                ),
+                trusted_proxies: self.value(
+                    "trusted_proxies",
+                    parse::trusted_proxies,
+                    connections.trusted_proxies,
+                ),
+            },
             log: LogOptions {
                 format: self.value("log_format", parse::log_format, LogFormat::Text),
-                filter: self.value("log", parse::log_filter, "info,ort=warn".to_owned()),
+                filter: self.value(
+                    "log",
+                    parse::log_filter,
+                    "info,ort=warn,h2=error".to_owned(),
+                ),
             },
         };
         self.check_timeouts(config.timeouts.request, config.timeouts.max_request);

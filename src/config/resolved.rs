@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::connections::ConnectionOptions;
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
 use crate::hub::Origin;
@@ -38,5 +39,6 @@ pub struct Config {
     pub watch_interval: Option<Duration>,
     pub limits: Limits,
     pub timeouts: Timeouts,
+    pub connections: ConnectionOptions,
     pub log: LogOptions,
 }

@@ -183,6 +183,20 @@ pub const SETTINGS: &[Setting] = &[
         "Longest timeout that a request may ask for, in milliseconds",
     ),
     setting(
+        "max_connections",
+        "max-connections",
+        "COUNT",
+        "4096",
+        "Most open connections; beyond it, only health checks are answered",
+    ),
+    list(setting(
+        "trusted_proxies",
+        "trusted-proxies",
+        "NETWORK",
+        "none",
+        "Proxies that are believed when they say who their client is: addresses, networks as 10.0.0.0/8, or unix",
+    )),
+    setting(
         "drain_timeout_ms",
         "drain-timeout-ms",
         "MILLISECONDS",
@@ -200,7 +214,7 @@ pub const SETTINGS: &[Setting] = &[
         "log",
         "log",
         "FILTER",
-        "info,ort=warn",
+        "info,ort=warn,h2=error",
         "Log filter: a level (error, warn, info, debug, trace) or TARGET=LEVEL,…",
     ),
 ];

@@ -74,6 +74,7 @@ fn every_error_that_passes_says_when_to_try_again() {
             reason: String::new(),
         },
         ServiceError::Draining,
+        ServiceError::TooManyConnections,
         ServiceError::ModelUnavailable {
             model: String::new(),
             reason: String::new(),

@@ -67,6 +67,11 @@ pub fn has_timeout_parameter(method: &str) -> bool {
     method == "/inference.GRPCInferenceService/ModelInfer"
 }
 
+/// Whether a method is a health check.
+pub fn is_health(method: &str) -> bool {
+    method.starts_with("/grpc.health.")
+}
+
 /// Whether a method belongs to server reflection.
 pub fn is_reflection(method: &str) -> bool {
     method.starts_with("/grpc.reflection.")

@@ -20,6 +20,7 @@ use tracing::{Instrument, Span};
 use super::call::{Call, Noted};
 use super::state::GrpcState;
 use super::{methods, reflection, services, status};
+use crate::connections::HealthOnly;
 use crate::error::ServiceError;
 use crate::quote::quoted;
 use crate::telemetry::request::{
@@ -105,6 +106,9 @@ async fn answer(
     method: &str,
     call: Call,
 ) -> Result<Response<Body>, ServiceError> {
+    if request.extensions().get::<HealthOnly>().is_some() && !methods::is_health(method) {
+        return Err(ServiceError::TooManyConnections);
+    }
     if methods::runs_model(method) && state.service.is_draining() {
         return Err(ServiceError::Draining);
     }

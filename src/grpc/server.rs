@@ -6,9 +6,15 @@ use tokio::net::TcpListener;
 
 use super::observe;
 use super::state::GrpcState;
-use crate::connections::{self, Protocol};
+use crate::connections::{self, Connections, Protocol};
 
 /// Serves until `stop` completes. Returns once all accepted calls are answered.
-pub async fn serve(listener: TcpListener, state: GrpcState, stop: impl Future<Output = ()> + Send) {
-    connections::serve(listener, Protocol::Http2, observe::observed(state), stop).await;
+pub async fn serve(
+    listener: TcpListener,
+    connections: Connections,
+    state: GrpcState,
+    stop: impl Future<Output = ()> + Send,
+) {
+    let service = observe::observed(state);
+    connections::serve(listener, Protocol::Http2, connections, service, stop).await;
 }

@@ -5,6 +5,7 @@ mod compression;
 mod context;
 mod docs;
 mod health;
+mod health_only;
 mod hub_names;
 mod huggingface;
 mod json_request;

@@ -4,13 +4,13 @@ use std::any::Any;
 
 use axum::Router;
 use axum::http::{Method, Uri};
-use axum::middleware::{from_fn_with_state, map_request};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::routes::{not_found, routes};
 use super::state::HttpState;
-use super::{compression, observe};
+use super::{compression, health_only, observe};
 use crate::error::ServiceError;
 
 /// Every route, with and without a trailing slash, and the fallbacks for unknown paths and methods.
@@ -28,6 +28,7 @@ pub fn router(state: HttpState) -> Router {
         .layer(compression::of_requests())
         .layer(map_request(compression::mark))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(health_only::health_only))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }

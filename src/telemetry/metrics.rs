@@ -47,6 +47,8 @@ pub struct Metrics {
     requests_rejected: Family<RejectLabels, Counter>,
     model_ready: Family<ModelDescription, Gauge>,
     model_load_failed: Family<VersionLabels, Gauge>,
+    connections: Family<ProtocolLabels, Gauge>,
+    connections_closed: Family<CloseLabels, Counter>,
 }
 
 impl Metrics {
@@ -124,6 +126,12 @@ impl Metrics {
                 &mut registry,
                 "model_load_failed",
                 "1 if the version's current files failed to load, even if the previously loaded files still serve",
+            ),
+            connections: gauge(&mut registry, "connections", "Open connections"),
+            connections_closed: counter(
+                &mut registry,
+                "connections_closed",
+                "Connections that the server closed because of their peer",
             ),
             registry: Arc::new(registry),
         }
@@ -214,6 +222,23 @@ impl Metrics {
     pub fn forget_load(&self, model: &str, version: impl fmt::Display) {
         self.model_load_failed
             .remove(&VersionLabels::new(model, version));
+    }
+
+    /// Creates the metrics of connections in a protocol at zero.
+    #[must_use]
+    pub fn open_connections(&self, protocol: &'static str) -> OpenConnections {
+        for reason in CloseReason::ALL {
+            let _ = self.connections_closed.get_or_create(&reason.labels());
+        }
+        let labels = ProtocolLabels { protocol };
+        OpenConnections(self.connections.get_or_create_owned(&labels))
+    }
+
+    /// Counts a connection that the server closed.
+    pub fn connection_closed(&self, reason: CloseReason) {
+        self.connections_closed
+            .get_or_create(&reason.labels())
+            .inc();
     }
 
     /// All metrics as `OpenMetrics` text, see [`CONTENT_TYPE`].
@@ -331,6 +356,66 @@ impl DropReason {
     }
 }
 
+/// A handle to the number of open connections in one protocol.
+#[derive(Debug, Clone)]
+pub struct OpenConnections(Gauge);
+
+impl OpenConnections {
+    /// Counts a connection until the value is dropped.
+    #[must_use]
+    pub fn count(&self) -> OpenConnection {
+        self.0.inc();
+        OpenConnection(self.0.clone())
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Why the server closed a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// It sent no request.
+    FirstRequest,
+    /// It sent no further request.
+    Idle,
+    /// It did not take its responses.
+    Stalled,
+    /// There are as many connections as there may be.
+    OverMaximum,
+    /// It was reserved for health checks, and its time was up.
+    Reserved,
+}
+
+impl CloseReason {
+    const ALL: [Self; 5] = [
+        Self::FirstRequest,
+        Self::Idle,
+        Self::Stalled,
+        Self::OverMaximum,
+        Self::Reserved,
+    ];
+
+    fn labels(self) -> CloseLabels {
+        CloseLabels {
+            reason: match self {
+                Self::FirstRequest => "first_request",
+                Self::Idle => "idle",
+                Self::Stalled => "stalled",
+                Self::OverMaximum => "over_maximum",
+                Self::Reserved => "reserved",
+            },
+        }
+    }
+}
+
 /// The labels that describe a model. Unknown ones are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ModelDescription {
@@ -383,6 +468,16 @@ struct ModelLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DropLabels {
     model: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProtocolLabels {
+    protocol: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CloseLabels {
     reason: &'static str,
 }
 
@@ -553,6 +648,18 @@ mod tests {
                 "electra_requests_rejected_total{model=\"\",reason=\"wait\"} 1",
                 "electra_model_ready{model=\"tagger\",task=\"tag\",precision=\"int8\",device=\"cpu\"} 1",
                 "electra_model_load_failed{model=\"tagger\",version=\"2\"} 1",
+            ],
+        );
+        let open = metrics.open_connections("http");
+        let (kept, _other) = (open.count(), open.count());
+        drop(kept);
+        metrics.connection_closed(CloseReason::Stalled);
+        check(
+            &metrics,
+            &[
+                "electra_connections{protocol=\"http\"} 1",
+                "electra_connections_closed_total{reason=\"stalled\"} 1",
+                "electra_connections_closed_total{reason=\"idle\"} 0",
             ],
         );
         let exposition = metrics.encode().expect("metrics encode");

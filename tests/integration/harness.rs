@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use electra_server::app::{self, Listeners};
 use electra_server::config::Config;
+use electra_server::connections::ConnectionOptions;
 use electra_server::convert::{ExportOptions, ExportRequest, export};
 use electra_server::engine::Device;
 use electra_server::export::{Precision, PrecisionChoice};
@@ -172,6 +173,7 @@ pub fn config(models: &Path) -> Config {
         watch_interval: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),
+        connections: ConnectionOptions::default(),
         log: LogOptions {
             format: LogFormat::Text,
             filter: "warn".to_owned(),

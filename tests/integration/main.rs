@@ -7,6 +7,7 @@ mod bench;
 mod cases;
 mod checkpoints;
 mod command_line;
+mod connections;
 mod documentation;
 mod drain;
 mod eval;

@@ -89,6 +89,15 @@ fn a_list_may_be_an_array_in_the_file() {
 }
 
 #[test]
+fn trusted_proxies_are_a_list_that_is_checked() {
+    let proxies = |file: &str| resolved(&[], &[], Some(file)).map(|config| config.connections);
+    let array = proxies("trusted_proxies = [\"10.0.0.0/8\", \"unix\"]").unwrap();
+    assert_eq!(array.trusted_proxies, "10.0.0.0/8,unix".parse().unwrap());
+    let mistakes = proxies("trusted_proxies = \"10.0.0.0/99\"").unwrap_err();
+    assert!(mistakes[0].1.contains("`10.0.0.0/99` is not a network"));
+}
+
+#[test]
 fn a_wrong_value_that_is_overridden_does_no_harm() {
     assert_eq!(
         resolved(&[("workers", "2")], &[("ELECTRA_WORKERS", "many")], None)

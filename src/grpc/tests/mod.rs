@@ -19,6 +19,7 @@ use tonic::{Code, Request, Status};
 use super::proto::electra::TagRequest;
 use super::proto::electra::electra_client::ElectraClient;
 use super::{GrpcState, serve};
+use crate::connections::{ConnectionOptions, Connections};
 use crate::limits::{Limits, Timeouts};
 use crate::service::Service;
 use crate::service::testing::Fixture;
@@ -52,7 +53,8 @@ impl Served {
                 pending::<()>().await;
             }
         };
-        let ended = tokio::spawn(serve(listener, state, stopped));
+        let connections = Connections::new(ConnectionOptions::default(), metrics.clone());
+        let ended = tokio::spawn(serve(listener, connections, state, stopped));
         Self {
             channel: connect(address).await,
             address,

@@ -215,6 +215,7 @@ pub(super) fn samples(limits: &Limits) -> Vec<ServiceError> {
             reason: "Its tokenizer.json is no JSON.".to_owned(),
         },
         ServiceError::ModelUnloaded { model: model() },
+        ServiceError::TooManyConnections,
         ServiceError::DeadlineExceeded,
     ]
 }

@@ -1,0 +1,288 @@
+//! What happens on one connection, and whether its peer is overdue. Takes the time as a value, and does no I/O.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The longest time until the next look at a connection. A peer is overdue when it is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a connection that is asked to close may take, once it has no request in progress.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How long a connection waits for its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For the first request's headers, from when the connection opens.
+    pub first_request: Duration,
+    /// For the headers of each other request, from the end of the last one.
+    pub idle_http1: Duration,
+    /// As for HTTP/1.
+    pub idle_http2: Duration,
+    /// For the peer to take more of a response.
+    pub stalled: Duration,
+    /// For everything.
+    pub lifetime: Option<Duration>,
+}
+
+impl Patience {
+    /// Most load balancers keep their side open for 60 seconds. With shorter times here, they would send into a closed
+    /// connection. Clients of HTTP/2 are told before it closes, and reconnect by themselves.
+    pub const USUAL: Self = Self {
+        first_request: Duration::from_secs(75),
+        idle_http1: Duration::from_secs(75),
+        idle_http2: Duration::from_mins(5),
+        stalled: Duration::from_secs(30),
+        lifetime: None,
+    };
+
+    /// For the few connections that are reserved for health checks, so that they are soon free for the next.
+    pub const RESERVED: Self = Self {
+        first_request: Duration::from_secs(2),
+        idle_http1: Duration::from_secs(2),
+        idle_http2: Duration::from_secs(2),
+        stalled: Duration::from_secs(2),
+        lifetime: Some(Duration::from_secs(10)),
+    };
+}
+
+/// Why the server closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// The first request has not come.
+    FirstRequest,
+    /// No other request has come.
+    Idle,
+    /// The peer does not take its responses.
+    Stalled,
+    /// The connection was lent for a short time.
+    Lifetime,
+}
+
+/// What to do with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    LookAt(Instant),
+    /// Take no more requests, and tell the peer.
+    Close(Overdue),
+    /// End it without another word, because the peer does not listen. `None` if it was asked to close before.
+    Drop(Option<Overdue>),
+}
+
+/// The requests of a connection, and what waits for its peer.
+#[derive(Debug)]
+pub struct Activity {
+    opened: Instant,
+    is_http2: bool,
+    started: u64,
+    /// Requests whose headers were read and whose responses were not taken whole.
+    in_progress: usize,
+    /// When the last request ended.
+    quiet_since: Instant,
+    /// Since when the socket takes no bytes.
+    unwritable_since: Option<Instant>,
+    /// The requests whose response has a frame that the peer has not taken, each with the time since when.
+    untaken: Vec<(u64, Instant)>,
+    closing_since: Option<Instant>,
+}
+
+impl Activity {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            opened: now,
+            is_http2: false,
+            started: 0,
+            in_progress: 0,
+            quiet_since: now,
+            unwritable_since: None,
+            untaken: Vec::new(),
+            closing_since: None,
+        }
+    }
+
+    /// The headers of a request were read. Returns the request's number on this connection.
+    pub fn start_request(&mut self, is_http2: bool) -> u64 {
+        self.is_http2 = is_http2;
+        self.started += 1;
+        self.in_progress += 1;
+        self.started
+    }
+
+    /// The response was taken, or the request was given up.
+    pub fn end_request(&mut self, request: u64, now: Instant) {
+        self.resume(request);
+        self.in_progress -= 1;
+        self.quiet_since = now;
+    }
+
+    /// A frame of the response is ready: the peer has taken all before it, and is to take this one.
+    pub fn offer(&mut self, request: u64, now: Instant) {
+        match self
+            .untaken
+            .iter_mut()
+            .find(|(number, _)| *number == request)
+        {
+            Some((_, since)) => *since = now,
+            None => self.untaken.push((request, now)),
+        }
+    }
+
+    /// The peer has taken all that is ready; the server is to make more.
+    pub fn resume(&mut self, request: u64) {
+        self.untaken.retain(|(number, _)| *number != request);
+    }
+
+    /// The socket takes no bytes, or takes them again.
+    pub fn set_writable(&mut self, writable: bool, now: Instant) {
+        self.unwritable_since = (!writable).then_some(now);
+    }
+
+    /// The connection was asked to close.
+    pub fn close(&mut self, now: Instant) {
+        self.closing_since.get_or_insert(now);
+    }
+
+    /// Whether the peer is overdue, or when to look again.
+    pub fn verdict(&self, patience: &Patience, now: Instant) -> Verdict {
+        let untaken = self.untaken.iter().map(|(_, since)| *since);
+        let stalled = untaken.chain(self.unwritable_since).min();
+        let stalled = stalled.map(|since| since + patience.stalled);
+        let closing = self.closing_since.filter(|_| self.in_progress == 0);
+        let closing = closing.map(|since| since + CLOSING);
+        let lifetime = patience.lifetime.map(|lifetime| self.opened + lifetime);
+        let is_past = |time: &Instant| *time <= now;
+        if stalled.as_ref().is_some_and(is_past) {
+            return Verdict::Drop(Some(Overdue::Stalled));
+        }
+        if lifetime.as_ref().is_some_and(is_past) {
+            return Verdict::Drop(Some(Overdue::Lifetime));
+        }
+        if closing.as_ref().is_some_and(is_past) {
+            return Verdict::Drop(None);
+        }
+        let request = self.request_due(patience);
+        if let Some((due, overdue)) = request
+            && is_past(&due)
+        {
+            return Verdict::Close(overdue);
+        }
+        let times = [stalled, lifetime, closing, request.map(|(due, _)| due)];
+        let next = times.into_iter().flatten().min();
+        let latest = now + LOOK_INTERVAL;
+        Verdict::LookAt(next.map_or(latest, |next| next.min(latest)))
+    }
+
+    /// When the next request is due. `None` while one is in progress, or if no other will be taken.
+    fn request_due(&self, patience: &Patience) -> Option<(Instant, Overdue)> {
+        if self.in_progress > 0 || self.closing_since.is_some() {
+            return None;
+        }
+        if self.started == 0 {
+            return Some((self.opened + patience.first_request, Overdue::FirstRequest));
+        }
+        let idle = if self.is_http2 {
+            patience.idle_http2
+        } else {
+            patience.idle_http1
+        };
+        Some((self.quiet_since + idle, Overdue::Idle))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Looks at a connection as its watchdog does, from `now` on, and returns the verdict with the seconds it took.
+    fn watch(activity: &Activity, patience: &Patience, now: Instant) -> (u64, Verdict) {
+        let mut time = now;
+        for _ in 0..200 {
+            match activity.verdict(patience, time) {
+                Verdict::LookAt(next) => {
+                    assert!(next > time && next <= time + LOOK_INTERVAL);
+                    time = next;
+                }
+                verdict => return ((time - now).as_secs(), verdict),
+            }
+        }
+        ((time - now).as_secs(), Verdict::LookAt(time))
+    }
+
+    #[test]
+    fn a_request_is_due_after_opening_and_after_the_last_one() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        let first = (75, Verdict::Close(Overdue::FirstRequest));
+        assert_eq!(watch(&activity, &Patience::USUAL, now), first);
+        for (is_http2, idle) in [(false, 75), (true, 300)] {
+            let request = activity.start_request(is_http2);
+            let later = now + 1000 * SECOND;
+            let (_, verdict) = watch(&activity, &Patience::USUAL, now);
+            assert!(matches!(verdict, Verdict::LookAt(_)), "{verdict:?}");
+            activity.end_request(request, later);
+            let idle = (idle, Verdict::Close(Overdue::Idle));
+            assert_eq!(watch(&activity, &Patience::USUAL, later), idle);
+        }
+    }
+
+    #[test]
+    fn each_response_has_to_be_taken_and_not_only_one_of_them() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        let (one, other) = (activity.start_request(true), activity.start_request(true));
+        let stalled = Verdict::Drop(Some(Overdue::Stalled));
+        activity.offer(one, now);
+        for seconds in 0..30 {
+            activity.offer(other, now + seconds * SECOND);
+        }
+        assert_eq!(watch(&activity, &Patience::USUAL, now), (30, stalled));
+        // The server is to make more of the first one: its peer has time again.
+        activity.resume(one);
+        assert_eq!(watch(&activity, &Patience::USUAL, now), (59, stalled));
+        activity.end_request(other, now);
+        let (_, verdict) = watch(&activity, &Patience::USUAL, now);
+        assert!(matches!(verdict, Verdict::LookAt(_)), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_socket_that_takes_nothing_is_stalled_whatever_waits_for_it() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        let request = activity.start_request(false);
+        activity.set_writable(false, now);
+        activity.end_request(request, now);
+        let stalled = Verdict::Drop(Some(Overdue::Stalled));
+        assert_eq!(watch(&activity, &Patience::USUAL, now), (30, stalled));
+        activity.set_writable(true, now);
+        let idle = Verdict::Close(Overdue::Idle);
+        assert_eq!(watch(&activity, &Patience::USUAL, now), (75, idle));
+    }
+
+    #[test]
+    fn a_connection_that_is_to_close_ends_with_its_last_request() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        let request = activity.start_request(true);
+        activity.close(now);
+        let (_, verdict) = watch(&activity, &Patience::USUAL, now);
+        assert!(matches!(verdict, Verdict::LookAt(_)), "{verdict:?}");
+        activity.end_request(request, now);
+        assert_eq!(
+            watch(&activity, &Patience::USUAL, now),
+            (5, Verdict::Drop(None))
+        );
+    }
+
+    #[test]
+    fn a_reserved_connection_ends_soon_whatever_happens_on_it() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        let first = (2, Verdict::Close(Overdue::FirstRequest));
+        assert_eq!(watch(&activity, &Patience::RESERVED, now), first);
+        activity.start_request(true);
+        let over = (10, Verdict::Drop(Some(Overdue::Lifetime)));
+        assert_eq!(watch(&activity, &Patience::RESERVED, now), over);
+    }
+}

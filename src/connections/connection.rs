@@ -1,0 +1,156 @@
+//! One connection, from its first byte until it closes or its peer is overdue.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::IpAddr;
+use std::pin::pin;
+
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::HeaderMap;
+use hyper::service::service_fn;
+use hyper::{Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tower::{Service, ServiceExt};
+
+use super::activity::{Overdue, Verdict};
+use super::admission::{Admission, Connections, HealthOnly};
+use super::forwarded;
+use super::proxy_protocol::{self, Beginning};
+use super::record::Record;
+use super::response_body::ResponseBody;
+use super::transport::Transport;
+use crate::client::Client;
+
+/// An accepted connection.
+pub struct Connection {
+    pub stream: TcpStream,
+    pub peer: IpAddr,
+    pub admission: Admission,
+    pub connections: Connections,
+    /// Turns true when the server stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl Connection {
+    /// Serves until the connection closes.
+    pub async fn serve<S, B>(mut self, builder: &Builder<TokioExecutor>, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        // Responses are written at once, so waiting for more data to send would only delay them.
+        if let Err(error) = self.stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+        let record = Record::new();
+        let Some((read, peer)) = self.begin().await else {
+            return;
+        };
+        let transport = Transport::new(self.stream, read, record.clone());
+        let reset_on_close = transport.reset_on_close();
+        let is_reserved = self.admission.is_reserved();
+        let patience = self.admission.patience();
+        let requests = record.clone();
+        let connections = self.connections.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let in_progress = requests.start_request(request.version() == Version::HTTP_2);
+            let client = client(peer, request.headers(), &connections);
+            request.extensions_mut().insert(client);
+            if is_reserved {
+                request.extensions_mut().insert(HealthOnly);
+            }
+            let answer = service.clone().oneshot(request);
+            async move {
+                let response = answer.await?;
+                Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, in_progress)))
+            }
+        });
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(transport), service));
+        let mut is_stopping = false;
+        let mut look_at = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error, "connection ended early");
+                    }
+                    return;
+                }
+                // An error means that the sender is gone, and with it the server.
+                _ = self.stopping.wait_for(|stopping| *stopping), if !is_stopping => {
+                    is_stopping = true;
+                    record.close();
+                    connection.as_mut().graceful_shutdown();
+                    continue;
+                }
+                () = sleep_until(look_at) => {}
+            }
+            match record.verdict(patience) {
+                Verdict::LookAt(time) => look_at = time,
+                Verdict::Close(overdue) => {
+                    self.connections.overdue(overdue);
+                    tracing::debug!(%peer, ?overdue, "closing a connection");
+                    record.close();
+                    connection.as_mut().graceful_shutdown();
+                }
+                Verdict::Drop(overdue) => {
+                    if let Some(overdue) = overdue {
+                        self.connections.overdue(overdue);
+                    }
+                    tracing::debug!(%peer, ?overdue, "dropping a connection");
+                    reset_on_close.set();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reads the PROXY protocol's header, which only trusted proxies may send. Returns what else was read, and the
+    /// address that counts as the peer's. `None` if the connection is to be closed.
+    async fn begin(&mut self) -> Option<(Bytes, IpAddr)> {
+        let trusted = self.connections.trusted_proxies();
+        if !trusted.trust(Some(self.peer)) {
+            return Some((Bytes::new(), self.peer));
+        }
+        let header = proxy_protocol::read(&mut self.stream);
+        let header = timeout(self.admission.patience().first_request, header);
+        let header = tokio::select! {
+            header = header => header,
+            _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+        };
+        match header {
+            Ok(Ok(Beginning::Request(read))) => Some((read, self.peer)),
+            Ok(Ok(Beginning::Header(source))) => {
+                let source = source.map(|source| source.to_canonical());
+                Some((Bytes::new(), source.unwrap_or(self.peer)))
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, peer = %self.peer, "connection ended early");
+                None
+            }
+            Err(_) => {
+                self.connections.overdue(Overdue::FirstRequest);
+                None
+            }
+        }
+    }
+}
+
+/// Who sent a request: the peer, or for a trusted proxy the client that it tells of.
+fn client(peer: IpAddr, headers: &HeaderMap, connections: &Connections) -> Client {
+    let trusted = connections.trusted_proxies();
+    let forwarded = if trusted.trust(Some(peer)) {
+        forwarded::client(headers, trusted)
+    } else {
+        None
+    };
+    forwarded.unwrap_or(peer).into()
+}

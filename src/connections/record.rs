@@ -1,0 +1,74 @@
+//! The activity of one connection, shared by what reads, writes and watches it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use super::activity::{Activity, Patience, Verdict};
+
+/// A connection's activity. Clones are of the same connection. The lock is held for a few instructions, some times per
+/// request and per frame, never per byte.
+#[derive(Clone)]
+pub struct Record(Arc<Mutex<Activity>>);
+
+impl Record {
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(Activity::new(Instant::now()))))
+    }
+
+    /// A request's headers were read. It is in progress until the value is dropped.
+    pub fn start_request(&self, is_http2: bool) -> InProgress {
+        InProgress {
+            request: self.lock().start_request(is_http2),
+            is_http2,
+            record: self.clone(),
+        }
+    }
+
+    /// The socket takes no bytes, or takes them again.
+    pub fn set_writable(&self, writable: bool) {
+        self.lock().set_writable(writable, Instant::now());
+    }
+
+    /// The connection was asked to close.
+    pub fn close(&self) {
+        self.lock().close(Instant::now());
+    }
+
+    pub fn verdict(&self, patience: &Patience) -> Verdict {
+        self.lock().verdict(patience, Instant::now())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Activity> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request in progress.
+pub struct InProgress {
+    request: u64,
+    is_http2: bool,
+    record: Record,
+}
+
+impl InProgress {
+    pub fn is_http2(&self) -> bool {
+        self.is_http2
+    }
+
+    /// The response has a frame for the peer to take.
+    pub fn offer(&self) {
+        self.record.lock().offer(self.request, Instant::now());
+    }
+
+    /// The peer has taken all that is ready.
+    pub fn resume(&self) {
+        self.record.lock().resume(self.request);
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.record.lock().end_request(self.request, Instant::now());
+    }
+}

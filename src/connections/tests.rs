@@ -1,0 +1,522 @@
+//! Tests of connections over real sockets, by a clock that the tests move.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::client::conn::http2;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, advance, sleep};
+use tower::service_fn;
+
+use super::*;
+use crate::client::Client;
+use crate::telemetry::metrics::Metrics;
+use crate::testing::{HeldClock, eventually, soon};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How long the body at `/slow` takes.
+const SLOW: Duration = Duration::from_mins(20);
+
+/// The length of the body at `/large`, more than sockets hold.
+const LARGE: usize = 16 << 20;
+
+struct Served {
+    address: SocketAddr,
+    metrics: Metrics,
+    /// Has a clone in each body at `/large`.
+    held: Arc<()>,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+impl Served {
+    async fn start(protocol: Protocol, options: ConnectionOptions) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let metrics = Metrics::new("1.2.3");
+        let connections = Connections::new(options, metrics.clone());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        let held = Arc::new(());
+        let holding = Arc::clone(&held);
+        let service = service_fn(move |request| {
+            let answer = answer(&request, &holding);
+            async { Ok::<_, Infallible>(answer) }
+        });
+        let ended = tokio::spawn(serve(listener, protocol, connections, service, stopped));
+        Self {
+            address,
+            metrics,
+            held,
+            stop,
+            ended,
+        }
+    }
+
+    async fn usual(protocol: Protocol) -> Self {
+        Self::start(protocol, ConnectionOptions::default()).await
+    }
+
+    async fn with_proxies(proxies: &str) -> Self {
+        let options = ConnectionOptions {
+            trusted_proxies: proxies.parse().unwrap(),
+            ..ConnectionOptions::default()
+        };
+        Self::start(Protocol::Any, options).await
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Connects, and waits until the server has accepted.
+    async fn accepted(&self) -> TcpStream {
+        let open = || {
+            let exposition = self.metrics.encode().unwrap();
+            let mut lines = exposition.lines();
+            lines
+                .find(|line| line.starts_with("electra_connections{"))
+                .map(str::to_owned)
+        };
+        let before = open();
+        let stream = self.connect().await;
+        eventually("it is accepted", async || open() != before).await;
+        stream
+    }
+
+    /// Whether `/metrics` would have this line.
+    fn counts(&self, line: &str) -> bool {
+        let exposition = self.metrics.encode().unwrap();
+        exposition.lines().any(|candidate| candidate == line)
+    }
+
+    fn counts_closed(&self, reason: &str, connections: usize) -> bool {
+        let name = "electra_connections_closed_total";
+        self.counts(&format!("{name}{{reason=\"{reason}\"}} {connections}"))
+    }
+
+    async fn until_nothing_is_held(&self) {
+        let open = "electra_connections{protocol=\"http\"} 0";
+        // One clone is here, one in the service.
+        eventually("connection and response are gone", async || {
+            self.counts(open) && Arc::strong_count(&self.held) <= 2
+        })
+        .await;
+    }
+
+    /// Moves the clock until a connection was closed for this reason, and returns the seconds it took.
+    async fn seconds_until_closed(&self, reason: &str) -> u64 {
+        let start = Instant::now();
+        let what = format!("a connection is closed: {reason}");
+        eventually(&what, async || {
+            advance(SECOND).await;
+            assert!(start.elapsed() < 1000 * SECOND, "{what}");
+            self.counts_closed(reason, 1)
+        })
+        .await;
+        start.elapsed().as_secs()
+    }
+}
+
+fn answer(request: &Request<Incoming>, held: &Arc<()>) -> Response<BoxBody<Bytes, Infallible>> {
+    let text = |text: String| Full::from(text).boxed();
+    Response::new(match request.uri().path() {
+        "/large" => {
+            let held = Arc::clone(held);
+            let keep = move |never| {
+                let _ = &held;
+                never
+            };
+            Full::from(vec![b'a'; LARGE]).map_err(keep).boxed()
+        }
+        "/slow" => {
+            let (sender, receiver) = tokio::sync::mpsc::channel(1);
+            tokio::spawn(async move {
+                for part in ["begin", "end"] {
+                    let _ = sender.send(Ok(Frame::data(part.into()))).await;
+                    sleep(SLOW).await;
+                }
+            });
+            let parts = tokio_stream::wrappers::ReceiverStream::new(receiver);
+            StreamBody::new(parts).boxed()
+        }
+        "/client" => text(format!("{:?}", request.extensions().get::<Client>())),
+        "/reserved" => text(
+            request
+                .extensions()
+                .get::<HealthOnly>()
+                .is_some()
+                .to_string(),
+        ),
+        _ => text(String::new()),
+    })
+}
+
+/// An HTTP/2 client. The windows are as small as they can be, so that a body that is not read is not sent.
+async fn http2_client(
+    stream: TcpStream,
+) -> (
+    http2::SendRequest<Empty<Bytes>>,
+    JoinHandle<hyper::Result<()>>,
+) {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1);
+    let (client, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+    (client, tokio::spawn(connection))
+}
+
+fn get(path: &str) -> Request<Empty<Bytes>> {
+    let uri = format!("http://host{path}");
+    Request::get(uri).body(Empty::new()).unwrap()
+}
+
+/// Sends a request by HTTP/1 on an open connection, and returns its answer's body.
+async fn ask(stream: &mut TcpStream, path: &str, headers: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    let (head, length) = loop {
+        assert_ne!(
+            soon("an answer", stream.read_buf(&mut bytes))
+                .await
+                .unwrap(),
+            0
+        );
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, _)) = text.split_once("\r\n\r\n") {
+            let length = head.split_once("content-length: ").unwrap().1;
+            let length = length.lines().next().unwrap().parse::<usize>().unwrap();
+            break (head.len() + 4, length);
+        }
+    };
+    while bytes.len() < head + length {
+        assert_ne!(
+            soon("a body", stream.read_buf(&mut bytes)).await.unwrap(),
+            0
+        );
+    }
+    String::from_utf8(bytes.split_off(head)).unwrap()
+}
+
+/// Reads until the server closes.
+async fn read_to_end(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    // A reset is an end too.
+    let _ = soon("the server closes", stream.read_to_end(&mut rest)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_request_that_does_not_come_whole_is_waited_for_75_seconds() {
+    let preface = &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..];
+    let settings = [preface, &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+    for protocol in [Protocol::Any, Protocol::Http2] {
+        for begin in [
+            b"",
+            &preface[..1],
+            &preface[..8],
+            &settings,
+            b"GET / HTT",
+            b"GET / HTTP/1.1\r\nhost:",
+        ] {
+            if protocol == Protocol::Http2 && begin.starts_with(b"GET") {
+                continue;
+            }
+            let served = Served::usual(protocol).await;
+            let clock = HeldClock::new();
+            let mut stream = served.accepted().await;
+            stream.write_all(begin).await.unwrap();
+            drop(clock);
+            let seconds = served.seconds_until_closed("first_request").await;
+            assert!((75..75 + 7).contains(&seconds), "{seconds}");
+            let end = async {
+                let clock = async {
+                    loop {
+                        advance(SECOND).await;
+                    }
+                };
+                tokio::select! {
+                    () = read_to_end(&mut stream) => {}
+                    () = clock => {}
+                }
+            };
+            let start = Instant::now();
+            end.await;
+            assert!(start.elapsed() <= 10 * SECOND, "{:?}", start.elapsed());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_further_requests_is_closed() {
+    let clock = HeldClock::new();
+    let served = Served::usual(Protocol::Any).await;
+    let mut stream = served.connect().await;
+    assert_eq!(ask(&mut stream, "/", "").await, "");
+    // The beginning of another request is none.
+    stream.write_all(b"GET / HTTP").await.unwrap();
+    let seconds = served.seconds_until_closed("idle").await;
+    assert!((75..75 + 7).contains(&seconds), "{seconds}");
+
+    let served = Served::usual(Protocol::Http2).await;
+    let (mut client, connection) = http2_client(served.connect().await).await;
+    client.send_request(get("/")).await.unwrap();
+    // The client answers pings all the time.
+    let seconds = served.seconds_until_closed("idle").await;
+    assert!((300..300 + 7).contains(&seconds), "{seconds}");
+    soon("the client is told", connection)
+        .await
+        .unwrap()
+        .unwrap();
+    drop(clock);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_the_peer_does_not_take_ends_its_connection() {
+    let clock = HeldClock::new();
+    let served = Served::usual(Protocol::Any).await;
+    let mut stream = served.connect().await;
+    stream
+        .write_all(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let mut first = [0];
+    stream.read_exact(&mut first).await.unwrap();
+    let seconds = served.seconds_until_closed("stalled").await;
+    assert!((30..30 + 7).contains(&seconds), "{seconds}");
+    served.until_nothing_is_held().await;
+
+    let served = Served::usual(Protocol::Any).await;
+    let (mut client, _connection) = http2_client(served.connect().await).await;
+    let response = client.send_request(get("/large")).await.unwrap();
+    // One stream that is taken does not excuse another one.
+    let seconds = served.seconds_until_closed("stalled");
+    let others = async {
+        loop {
+            let other = client.send_request(get("/")).await;
+            if other.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let seconds = tokio::select! {
+        seconds = seconds => seconds,
+        () = others => unreachable!(),
+    };
+    assert!((30..30 + 7).contains(&seconds), "{seconds}");
+    served.until_nothing_is_held().await;
+    drop((clock, response));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_the_server_makes_slowly_is_not_its_peers_fault() {
+    let clock = HeldClock::new();
+    for protocol in [Protocol::Any, Protocol::Http2] {
+        let served = Served::usual(protocol).await;
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(1 << 10);
+        let (mut client, connection) = builder
+            .handshake(TokioIo::new(served.connect().await))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let response = client.send_request(get("/slow")).await.unwrap();
+        let body = tokio::spawn(response.into_body().collect());
+        let start = Instant::now();
+        eventually("the body ends", async || {
+            advance(SECOND).await;
+            body.is_finished()
+        })
+        .await;
+        assert!(start.elapsed() >= SLOW);
+        assert_eq!(body.await.unwrap().unwrap().to_bytes(), "beginend");
+    }
+    let served = Served::usual(Protocol::Any).await;
+    let mut stream = served.connect().await;
+    let request = b"GET /slow HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let answer = tokio::spawn(async move {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.map(|_| answer)
+    });
+    eventually("the body ends", async || {
+        advance(SECOND).await;
+        answer.is_finished()
+    })
+    .await;
+    let answer = answer.await.unwrap().unwrap();
+    assert!(
+        answer.ends_with("0\r\n\r\n") && answer.contains("end"),
+        "{answer}"
+    );
+    drop(clock);
+}
+
+#[tokio::test]
+async fn a_large_response_arrives_whole_in_both_protocols() {
+    let served = Served::usual(Protocol::Any).await;
+    let mut stream = served.connect().await;
+    for _ in 0..2 {
+        assert_eq!(ask(&mut stream, "/large", "").await.len(), LARGE);
+    }
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(served.connect().await));
+    let (mut client, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let response = client.send_request(get("/large")).await.unwrap();
+    assert_eq!(response.headers()["content-length"], LARGE.to_string());
+    let body = soon("the body", response.into_body().collect())
+        .await
+        .unwrap();
+    assert_eq!(body.to_bytes().len(), LARGE);
+}
+
+#[tokio::test]
+async fn beyond_the_maximum_a_few_connections_are_reserved_and_the_rest_closed() {
+    let options = ConnectionOptions {
+        max_connections: NonZeroUsize::MIN,
+        ..ConnectionOptions::default()
+    };
+    let served = Served::start(Protocol::Any, options).await;
+    let mut usual = served.connect().await;
+    assert_eq!(ask(&mut usual, "/reserved", "").await, "false");
+    let mut reserved = Vec::new();
+    for _ in 0..16 {
+        let mut stream = served.connect().await;
+        assert_eq!(ask(&mut stream, "/reserved", "").await, "true");
+        reserved.push(stream);
+    }
+    let mut beyond = served.connect().await;
+    read_to_end(&mut beyond).await;
+    assert!(served.counts_closed("over_maximum", 1));
+    // One that ends makes room.
+    drop(usual);
+    eventually("there is room", async || {
+        let mut stream = served.connect().await;
+        let request = b"GET /reserved HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        answer.ends_with(b"false")
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reserved_connection_is_soon_free_again() {
+    let clock = HeldClock::new();
+    let options = ConnectionOptions {
+        max_connections: NonZeroUsize::MIN,
+        ..ConnectionOptions::default()
+    };
+    let served = Served::start(Protocol::Any, options).await;
+    let mut usual = served.accepted().await;
+    assert_eq!(ask(&mut usual, "/reserved", "").await, "false");
+    let _silent = served.accepted().await;
+    let seconds = served.seconds_until_closed("first_request").await;
+    assert!((2..2 + 7).contains(&seconds), "{seconds}");
+    // However long the answer takes.
+    let mut watches = served.accepted().await;
+    watches
+        .write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let seconds = served.seconds_until_closed("reserved").await;
+    assert!((10..10 + 7).contains(&seconds), "{seconds}");
+    drop(clock);
+}
+
+#[tokio::test]
+async fn only_a_trusted_proxy_tells_the_client() {
+    let forwarded = "x-forwarded-for: 192.0.2.1, 127.0.0.2\r\n";
+    let peer = "Some(V4(127.0.0.1))";
+    for (proxies, headers, expected) in [
+        ("none", forwarded, peer),
+        ("10.0.0.0/8", forwarded, peer),
+        ("127.0.0.0/8", forwarded, "Some(V4(192.0.2.1))"),
+        (
+            "127.0.0.0/8",
+            "forwarded: for=192.0.2.2\r\n",
+            "Some(V4(192.0.2.2))",
+        ),
+        ("127.0.0.0/8", "forwarded: for=unknown\r\n", peer),
+        ("127.0.0.0/8", "", peer),
+    ] {
+        let served = Served::with_proxies(proxies).await;
+        let mut stream = served.connect().await;
+        let client = ask(&mut stream, "/client", headers).await;
+        assert_eq!(client, expected, "{proxies} {headers}");
+    }
+}
+
+#[tokio::test]
+async fn the_proxy_protocol_is_taken_from_trusted_proxies_alone() {
+    let header = [
+        &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..],
+        &[192, 0, 2, 1, 127, 0, 0, 1, 0, 1, 0, 2],
+    ]
+    .concat();
+    let served = Served::with_proxies("127.0.0.1").await;
+    let mut stream = served.connect().await;
+    stream.write_all(&header).await.unwrap();
+    // The client that the header tells is no proxy, so what it says about itself is not believed.
+    for headers in ["", "x-forwarded-for: 192.0.2.9\r\n"] {
+        let client = ask(&mut stream, "/client", headers).await;
+        assert_eq!(client, "Some(V4(192.0.2.1))");
+    }
+    let served = Served::usual(Protocol::Any).await;
+    let mut stream = served.connect().await;
+    stream.write_all(&header).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = soon("an end", stream.read_to_end(&mut answer)).await;
+    assert!(
+        answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_sends_half_a_header_is_waited_for_75_seconds() {
+    let clock = HeldClock::new();
+    let served = Served::with_proxies("127.0.0.1").await;
+    let mut stream = served.accepted().await;
+    stream.write_all(b"\r\n\r\n\0\r\nQUIT\n\x21").await.unwrap();
+    let seconds = served.seconds_until_closed("first_request").await;
+    assert!((75..75 + 7).contains(&seconds), "{seconds}");
+    read_to_end(&mut stream).await;
+    drop(clock);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_without_a_request_do_not_hold_up_a_stop() {
+    let clock = HeldClock::new();
+    let served = Served::usual(Protocol::Http2).await;
+    let _silent = served.connect().await;
+    let (mut client, _connection) = http2_client(served.connect().await).await;
+    client.send_request(get("/")).await.unwrap();
+    let mut half = served.connect().await;
+    half.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n")
+        .await
+        .unwrap();
+    served.stop.send(()).unwrap();
+    let start = Instant::now();
+    eventually("the server ends", async || {
+        advance(SECOND).await;
+        served.ended.is_finished()
+    })
+    .await;
+    assert!(start.elapsed() <= 10 * SECOND, "{:?}", start.elapsed());
+    drop(clock);
+}
