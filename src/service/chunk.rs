@@ -17,11 +17,6 @@ pub struct Chunk<C> {
 }
 
 impl<C> Chunk<C> {
-    /// A request that is one part, with this many bytes of text.
-    pub fn whole(bytes: usize, content: C) -> Vec<Self> {
-        Self::of_size(RequestSize::Bytes(bytes), content)
-    }
-
     /// A request that is one part, and tokenised.
     pub fn of_tokens(tokens: usize, content: C) -> Vec<Self> {
         Self::of_size(RequestSize::Tokens(tokens), content)
@@ -53,7 +48,8 @@ impl<I> Chunk<Vec<I>> {
                 }
                 _ => {
                     last_bytes = input_bytes;
-                    chunks.extend(Self::whole(input_bytes, vec![input]));
+                    let size = RequestSize::Bytes(input_bytes);
+                    chunks.extend(Self::of_size(size, vec![input]));
                 }
             }
         }

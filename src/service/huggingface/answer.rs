@@ -20,7 +20,7 @@ use crate::service::cost;
 use crate::service::handle::{Service, Target};
 use crate::service::input::Object;
 use crate::service::operation::{Answer, Operation};
-use crate::service::steps::Steps;
+use crate::service::steps::{Steps, joined};
 use crate::task::Task;
 
 /// A request to a model's pipeline.
@@ -89,16 +89,20 @@ async fn pipe<P: Pipeline>(
     let read = move || P::read(request.inputs, request.parameters, &reader);
     let executor = service.executor();
     let cost = cost::parse(bytes);
-    let pipeline = executor.run(cost, context.deadline, read).await??;
-    let chunks = Chunk::whole(pipeline.bytes(), pipeline);
+    let (pipeline, inputs) = executor.run(cost, context.deadline, read).await??;
+    let pipeline = Arc::new(pipeline);
+    let (before, after) = (Arc::clone(&pipeline), Arc::clone(&pipeline));
     let steps = Steps {
-        prepare: |model: &LoadedModel, pipeline: P| pipeline.prepare(model),
-        decode: |model: &LoadedModel, prepared, outputs: Vec<SequenceOutput>| {
-            P::decode(prepared, model, &outputs)
+        prepare: move |model: &LoadedModel, inputs| before.prepare(inputs, model),
+        decode: move |model: &LoadedModel, prepared, outputs: Vec<SequenceOutput>| {
+            after.decode(prepared, model, &outputs)
         },
     };
-    let (mut outputs, timings) = service.run_steps(model, chunks, steps, context).await?;
-    let output = outputs.pop();
-    let output = output.ok_or_else(|| ServiceError::internal("a pipeline ran no part"))?;
-    Ok(Answer { output, timings })
+    let chunks = Chunk::divide(inputs, P::bytes);
+    let outcome = service.run_steps(model, chunks, steps, context).await?;
+    let (results, timings) = joined(outcome);
+    Ok(Answer {
+        output: pipeline.output(results),
+        timings,
+    })
 }

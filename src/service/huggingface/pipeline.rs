@@ -9,30 +9,43 @@ use crate::inference::Sequence;
 use crate::registry::LoadedModel;
 use crate::service::input::Inputs;
 
-/// A validated request to one pipeline, with the steps that run before and after the model.
-pub trait Pipeline: Send + Sized + 'static {
-    /// Data kept while the model runs.
+/// The options of a request to one pipeline, with the steps that run before and after the model. The request's inputs
+/// go through the steps in parts, which share the options.
+pub trait Pipeline: Send + Sync + Sized + 'static {
+    type Input: Send + 'static;
+    /// Data about a part that is kept while the model runs.
     type Prepared: Send + 'static;
+    /// The answer to one input.
+    type Result: Send + 'static;
 
     /// Reads and validates a request.
     fn read(
         inputs: Value,
         parameters: Option<Value>,
         model: &LoadedModel,
-    ) -> Result<Self, ServiceError>;
+    ) -> Result<(Self, Vec<Self::Input>), ServiceError>;
 
-    /// Total size of the texts in bytes. Above the body's size if questions share a context, which is counted for each.
-    fn bytes(&self) -> usize;
+    /// Size of an input's texts in bytes. All inputs together may exceed the body's size: a context that questions
+    /// share counts for each.
+    fn bytes(input: &Self::Input) -> usize;
 
-    /// Encodes the sequences to run.
-    fn prepare(self, model: &LoadedModel) -> Result<(Self::Prepared, Vec<Sequence>), ServiceError>;
+    /// Encodes the sequences to run for a part.
+    fn prepare(
+        &self,
+        inputs: Vec<Self::Input>,
+        model: &LoadedModel,
+    ) -> Result<(Self::Prepared, Vec<Sequence>), ServiceError>;
 
-    /// Turns the outputs of these sequences into the answer.
+    /// Turns the outputs of these sequences into one result per input.
     fn decode(
+        &self,
         prepared: Self::Prepared,
         model: &LoadedModel,
         outputs: &[SequenceOutput],
-    ) -> Result<PipelineOutput, ServiceError>;
+    ) -> Result<Vec<Self::Result>, ServiceError>;
+
+    /// Gives the results of all inputs the shape that transformers gives them.
+    fn output(&self, results: Vec<Self::Result>) -> PipelineOutput;
 }
 
 /// Reads the field `inputs`: one input or a list. `item` reads one input, given its path in the request.

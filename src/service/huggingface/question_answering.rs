@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::input::{Inputs, check_length};
+use super::super::input::check_length;
 use super::super::windowed::slice;
 use super::budget::{fewest_new_tokens, is_affordable};
 use super::output::{PipelineAnswer, PipelineAnswers, PipelineOutput};
@@ -82,7 +82,6 @@ pub struct Parameters {
 }
 
 pub(super) struct QuestionAnswering {
-    items: Inputs<Item>,
     choice: AnswerChoice,
     cut: WindowCut,
 }
@@ -104,13 +103,8 @@ struct AnswerChoice {
     whole_words: bool,
 }
 
-pub(super) struct Prepared {
-    items: Vec<PreparedItem>,
-    choice: AnswerChoice,
-}
-
 /// A tokenized question and context, and the context's windows.
-struct PreparedItem {
+pub(super) struct PreparedItem {
     question: Vec<u32>,
     context: Arc<str>,
     tokens: TokenizedText,
@@ -118,13 +112,15 @@ struct PreparedItem {
 }
 
 impl Pipeline for QuestionAnswering {
-    type Prepared = Prepared;
+    type Input = Item;
+    type Prepared = Vec<PreparedItem>;
+    type Result = PipelineAnswers;
 
     fn read(
         inputs: Value,
         parameters: Option<Value>,
         model: &LoadedModel,
-    ) -> Result<Self, ServiceError> {
+    ) -> Result<(Self, Vec<Item>), ServiceError> {
         let parameters: Parameters = parameters::read(parameters, &[])?;
         let cut = WindowCut::of(&parameters, model)?;
         let choice = AnswerChoice::of(&parameters)?;
@@ -138,25 +134,28 @@ impl Pipeline for QuestionAnswering {
             }
             check_length(&part.text, limits, || part.place.clone())?;
         }
-        let asked = Self { items, choice, cut };
+        let items = items.into_items();
         // A context shared by many questions is read once per question, so the total is checked too.
-        if asked.bytes() > limits.max_body_bytes {
+        if items.iter().map(Self::bytes).sum::<usize>() > limits.max_body_bytes {
             let limit = limits.max_body_bytes;
             return Err(ServiceError::BodyTooLarge { limit });
         }
-        Ok(asked)
+        Ok((Self { choice, cut }, items))
     }
 
-    fn bytes(&self) -> usize {
-        let parts = self.items.items().iter().flat_map(Item::parts);
-        parts.map(|part| part.text.len()).sum()
+    fn bytes(item: &Item) -> usize {
+        item.parts().map(|part| part.text.len()).sum()
     }
 
-    fn prepare(self, model: &LoadedModel) -> Result<(Prepared, Vec<Sequence>), ServiceError> {
+    fn prepare(
+        &self,
+        items: Vec<Item>,
+        model: &LoadedModel,
+    ) -> Result<(Vec<PreparedItem>, Vec<Sequence>), ServiceError> {
         let special = model.tokenizer.special_tokens();
         let mut sequences = Vec::new();
-        let mut items = Vec::with_capacity(self.items.items().len());
-        for Item { question, context } in self.items.into_items() {
+        let mut prepared = Vec::with_capacity(items.len());
+        for Item { question, context } in items {
             let tokenize = |text| {
                 let tokens = model.tokenizer.tokenize(text);
                 tokens.map_err(ServiceError::internal)
@@ -168,38 +167,42 @@ impl Pipeline for QuestionAnswering {
             let sequence =
                 |window: &Window| pair(special, &question, &tokens.ids[window.tokens.clone()]);
             sequences.extend(windows.iter().map(sequence));
-            items.push(PreparedItem {
+            prepared.push(PreparedItem {
                 question,
                 context: context.text,
                 tokens,
                 windows,
             });
         }
-        let choice = self.choice;
-        Ok((Prepared { items, choice }, sequences))
+        Ok((prepared, sequences))
     }
 
     fn decode(
-        prepared: Prepared,
+        &self,
+        items: Vec<PreparedItem>,
         model: &LoadedModel,
         outputs: &[SequenceOutput],
-    ) -> Result<PipelineOutput, ServiceError> {
+    ) -> Result<Vec<PipelineAnswers>, ServiceError> {
         let cls = model.tokenizer.special_tokens().cls;
         let mut outputs = outputs;
-        let mut results = Vec::with_capacity(prepared.items.len());
-        for item in &prepared.items {
+        let mut results = Vec::with_capacity(items.len());
+        for item in &items {
             let (own, others) = outputs.split_at(item.windows.len().min(outputs.len()));
             outputs = others;
-            results.push(item.answers(own, cls, &prepared.choice));
+            results.push(item.answers(own, cls, &self.choice));
         }
-        // A list of one question is answered like a single question.
-        Ok(match results.pop() {
+        Ok(results)
+    }
+
+    fn output(&self, mut results: Vec<PipelineAnswers>) -> PipelineOutput {
+        match results.pop() {
+            // A list of one question is answered like a single question.
             Some(only) if results.is_empty() => PipelineOutput::Answers(only),
             last => {
                 results.extend(last);
                 PipelineOutput::AnswerLists(results)
             }
-        })
+        }
     }
 }
 

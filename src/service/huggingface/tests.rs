@@ -1,5 +1,7 @@
 //! The pipelines with a fake model: accepted and refused requests, and answers.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 
 use super::budget::*;
@@ -12,7 +14,10 @@ use crate::text::windows::Window;
 
 /// The answer of a fake model of this task to a body.
 async fn ask(task: Task, body: Value) -> Result<Value, ServiceError> {
-    let fixture = Fixture::new(task);
+    ask_of(&Fixture::new(task), body).await
+}
+
+async fn ask_of(fixture: &Fixture, body: Value) -> Result<Value, ServiceError> {
     let body = body.to_string();
     let call = PipelineCall {
         model: "model".to_owned(),
@@ -637,4 +642,108 @@ async fn questions_and_contexts_in_lists_go_together() {
         "2097152",
     )
     .await;
+}
+
+/// Adds 6 KiB without tokens, so that a part holds two of these texts.
+fn padded(text: &str) -> String {
+    text.to_owned() + &" ".repeat(6 << 10)
+}
+
+/// The answers to inputs that are each sent alone, in lists of one.
+async fn one_by_one(task: Task, inputs: &[Value], parameters: &Value) -> Vec<Value> {
+    let mut answers = Vec::new();
+    for input in inputs {
+        let body = json!({"inputs": [input], "parameters": parameters});
+        match ask(task, body).await.unwrap() {
+            Value::Array(answer) => answers.extend(answer),
+            answer => answers.push(answer),
+        }
+    }
+    answers
+}
+
+#[tokio::test]
+async fn texts_of_several_parts_are_classified_as_each_alone() {
+    let text = |count: usize| padded(&"good ".repeat(count));
+    let mut inputs: Vec<Value> = (0..6).map(|count| json!(text(count))).collect();
+    inputs.insert(3, json!({"text": text(4), "text_pair": text(5)}));
+    for parameters in [
+        json!({"function_to_apply": "none"}),
+        json!({"function_to_apply": "none", "return_all_scores": true}),
+        json!({"function_to_apply": "none", "return_all_scores": false}),
+    ] {
+        let body = json!({"inputs": inputs, "parameters": parameters});
+        let together = ask(Task::Classify, body).await.unwrap();
+        let alone = one_by_one(Task::Classify, &inputs, &parameters).await;
+        assert_eq!(together, json!(alone), "{parameters}");
+        assert_eq!(alone.len(), 7, "{parameters}");
+    }
+    // A pair of more than a part is still a lone pair.
+    let pair = json!({"text": padded(&text(1)), "text_pair": padded(&text(1))});
+    let parameters = json!({"function_to_apply": "none", "return_all_scores": false});
+    let found = ask(
+        Task::Classify,
+        json!({"inputs": pair, "parameters": parameters}),
+    );
+    assert_eq!(found.await.unwrap(), json!({"label": "good", "score": 2.0}));
+}
+
+#[tokio::test]
+async fn texts_of_several_parts_are_tagged_as_each_alone() {
+    let text = |count: usize| json!(padded(&format!("{}foxes", "over ".repeat(3 * count))));
+    let inputs: Vec<Value> = (0..7).map(text).collect();
+    for parameters in [
+        json!({}),
+        json!({"aggregation_strategy": "simple", "stride": 3}),
+    ] {
+        let body = json!({"inputs": inputs, "parameters": parameters});
+        let together = ask(Task::Tag, body).await.unwrap();
+        let alone = one_by_one(Task::Tag, &inputs, &parameters).await;
+        assert_eq!(together, json!(alone), "{parameters}");
+        assert_eq!(alone.len(), 7, "{parameters}");
+    }
+}
+
+#[tokio::test]
+async fn questions_of_several_parts_are_answered_as_each_alone() {
+    let item = |count: usize| {
+        let context = padded(&format!("{}answer", "over ".repeat(3 * count)));
+        json!({"question": "?", "context": context})
+    };
+    let inputs: Vec<Value> = (0..7).map(item).collect();
+    let together = ask(Task::Qa, json!({"inputs": inputs})).await.unwrap();
+    let alone = one_by_one(Task::Qa, &inputs, &json!({})).await;
+    assert_eq!(together, json!(alone));
+    // A shared context counts for each question.
+    let questions: Vec<String> = (0..7).map(|count| "a ".repeat(count + 1)).collect();
+    let context = padded("over answer");
+    let shared = json!({"question": questions, "context": context});
+    let together = ask(Task::Qa, json!({"inputs": shared})).await.unwrap();
+    let item = |question: &String| json!({"question": question, "context": context});
+    let inputs: Vec<Value> = questions.iter().map(item).collect();
+    let alone = one_by_one(Task::Qa, &inputs, &json!({})).await;
+    assert_eq!(together, json!(alone));
+}
+
+#[tokio::test]
+async fn inputs_are_tokenised_when_those_of_earlier_parts_have_run() {
+    let long = "over ".repeat(MAX_TOKENS);
+    let text = json!(padded("good"));
+    let item = json!({"question": "?", "context": padded("answer")});
+    for (task, input, last, code) in [
+        (Task::Classify, text, json!(long), "too_many_tokens"),
+        (
+            Task::Qa,
+            item,
+            json!({"question": long, "context": "a"}),
+            "question_too_long",
+        ),
+    ] {
+        let fixture = Fixture::new(task);
+        let mut inputs = vec![input; 8];
+        inputs.push(last);
+        let error = ask_of(&fixture, json!({"inputs": inputs})).await;
+        assert_eq!(error.unwrap_err().code(), code);
+        assert!(fixture.model.runs.load(Ordering::SeqCst) > 0, "{task:?}");
+    }
 }

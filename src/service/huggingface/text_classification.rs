@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::super::classify::{Cut, CutTexts, best, in_order, sequence};
-use super::super::input::{Inputs, Object, check_length};
+use super::super::classify::{Cut, CutTexts, LabelScore, best, in_order, sequence};
+use super::super::input::{Object, check_length};
 use super::super::json;
 use super::output::PipelineOutput;
 use super::parameters::{
@@ -72,15 +72,17 @@ fn top_k<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TopK>, D::
 }
 
 /// One input: a text, or a pair.
-struct TextInput {
+pub(super) struct TextInput {
+    /// The input's path in the request.
+    place: String,
     first: TextPart,
     second: Option<TextPart>,
 }
 
-/// A text and its path in the request.
+/// A text and its path in the input.
 struct TextPart {
     text: String,
-    place: String,
+    path: &'static str,
 }
 
 /// An input in its object form.
@@ -123,13 +125,7 @@ const ONE_SEQUENCE: &str =
     "an input is classified as one sequence; a longer input is truncated or refused";
 
 pub(super) struct TextClassification {
-    inputs: Inputs<TextInput>,
     cut: Option<Cut>,
-    choice: LabelChoice,
-}
-
-/// How logits become an answer.
-pub(super) struct LabelChoice {
     top_k: Option<NonZeroUsize>,
     function: ScoreFunction,
     shape: AnswerShape,
@@ -148,20 +144,24 @@ enum AnswerShape {
 }
 
 impl Pipeline for TextClassification {
-    type Prepared = LabelChoice;
+    type Input = TextInput;
+    type Prepared = ();
+    type Result = Vec<LabelScore>;
 
     fn read(
         inputs: Value,
         parameters: Option<Value>,
         model: &LoadedModel,
-    ) -> Result<Self, ServiceError> {
+    ) -> Result<(Self, Vec<TextInput>), ServiceError> {
         let parameters: Parameters = parameters::read(parameters, REFUSED)?;
         let is_lone_pair = inputs.is_object();
         let inputs = pipeline::inputs(inputs, texts)?;
         let limits = &model.info.limits;
         inputs.check_count("inputs", limits)?;
-        for part in inputs.items().iter().flat_map(TextInput::parts) {
-            check_length(&part.text, limits, || part.place.clone())?;
+        for input in inputs.items() {
+            for TextPart { text, path } in input.parts() {
+                check_length(text, limits, || format!("{}{path}", input.place))?;
+            }
         }
         let usual = || default_function(model.info.problem_type, model.info.labels.len());
         let shape = match (parameters.top_k, parameters.return_all_scores) {
@@ -169,64 +169,62 @@ impl Pipeline for TextClassification {
             (None, Some(false)) => AnswerShape::BestScore { is_lone_pair },
             _ => AnswerShape::Ranked,
         };
-        Ok(Self {
-            inputs,
+        let pipeline = Self {
             cut: parameters.cut(model.info.max_tokens),
-            choice: LabelChoice {
-                top_k: match parameters.top_k {
-                    Some(TopK::Best(count)) => Some(count),
-                    Some(TopK::All) | None => None,
-                },
-                function: parameters.function_to_apply.unwrap_or_else(usual),
-                shape,
+            top_k: match parameters.top_k {
+                Some(TopK::Best(count)) => Some(count),
+                Some(TopK::All) | None => None,
             },
-        })
-    }
-
-    fn bytes(&self) -> usize {
-        let parts = self.inputs.items().iter().flat_map(TextInput::parts);
-        parts.map(|part| part.text.len()).sum()
-    }
-
-    fn prepare(self, model: &LoadedModel) -> Result<(LabelChoice, Vec<Sequence>), ServiceError> {
-        let encode = |(index, texts): (usize, &TextInput)| {
-            let tokenize = |part: &TextPart| model.tokenizer.tokenize(&part.text);
-            let tokens = texts.parts().map(tokenize).collect::<Result<Vec<_>, _>>();
-            let tokens = tokens.map_err(ServiceError::internal)?;
-            let place = self.inputs.place("inputs", index);
-            sequence(model, &tokens, &place, self.cut).map(|(_, sequence)| sequence)
+            function: parameters.function_to_apply.unwrap_or_else(usual),
+            shape,
         };
-        let inputs = self.inputs.items().iter().enumerate();
-        let sequences = inputs.map(encode).collect::<Result<_, _>>()?;
-        Ok((self.choice, sequences))
+        Ok((pipeline, inputs.into_items()))
+    }
+
+    fn bytes(input: &TextInput) -> usize {
+        input.parts().map(|part| part.text.len()).sum()
+    }
+
+    fn prepare(
+        &self,
+        inputs: Vec<TextInput>,
+        model: &LoadedModel,
+    ) -> Result<((), Vec<Sequence>), ServiceError> {
+        let encode = |input: TextInput| {
+            let tokenize = |part: &TextPart| model.tokenizer.tokenize(&part.text);
+            let tokens = input.parts().map(tokenize).collect::<Result<Vec<_>, _>>();
+            let tokens = tokens.map_err(ServiceError::internal)?;
+            sequence(model, &tokens, &input.place, self.cut).map(|(_, sequence)| sequence)
+        };
+        let sequences = inputs.into_iter().map(encode).collect::<Result<_, _>>()?;
+        Ok(((), sequences))
     }
 
     fn decode(
-        choice: LabelChoice,
+        &self,
+        (): (),
         model: &LoadedModel,
         outputs: &[SequenceOutput],
-    ) -> Result<PipelineOutput, ServiceError> {
-        let LabelChoice {
-            top_k,
-            function,
-            shape,
-        } = choice;
+    ) -> Result<Vec<Vec<LabelScore>>, ServiceError> {
         let names = &model.info.labels;
-        let ranked =
-            |top_k| move |output: &SequenceOutput| best(&output.logits, names, function, top_k);
-        let outputs = outputs.iter();
-        Ok(match shape {
-            AnswerShape::Ranked => PipelineOutput::Labels(outputs.map(ranked(top_k)).collect()),
-            AnswerShape::AllScores { is_lone_pair } => {
-                let all = outputs.map(|output| in_order(&output.logits, names, function));
-                if is_lone_pair {
-                    PipelineOutput::LabelList(all.flatten().collect())
-                } else {
-                    PipelineOutput::Labels(all.collect())
-                }
+        let labels = |SequenceOutput { logits, .. }: &SequenceOutput| match self.shape {
+            AnswerShape::Ranked => best(logits, names, self.function, self.top_k),
+            AnswerShape::AllScores { .. } => in_order(logits, names, self.function),
+            AnswerShape::BestScore { .. } => {
+                best(logits, names, self.function, Some(NonZeroUsize::MIN))
             }
+        };
+        Ok(outputs.iter().map(labels).collect())
+    }
+
+    fn output(&self, results: Vec<Vec<LabelScore>>) -> PipelineOutput {
+        match self.shape {
+            AnswerShape::AllScores { is_lone_pair: true } => {
+                PipelineOutput::LabelList(results.into_iter().flatten().collect())
+            }
+            AnswerShape::Ranked | AnswerShape::AllScores { .. } => PipelineOutput::Labels(results),
             AnswerShape::BestScore { is_lone_pair } => {
-                let mut best: Vec<_> = outputs.flat_map(ranked(Some(NonZeroUsize::MIN))).collect();
+                let mut best: Vec<_> = results.into_iter().flatten().collect();
                 match best.pop() {
                     Some(only) if is_lone_pair => PipelineOutput::Label(only),
                     last => {
@@ -235,7 +233,7 @@ impl Pipeline for TextClassification {
                     }
                 }
             }
-        })
+        }
     }
 }
 
@@ -265,35 +263,31 @@ impl TextInput {
 
 /// Reads a string, `{"text", "text_pair"}`, or `[["text", "text_pair"]]`, which the pipeline still accepts.
 fn texts(value: Value, place: &str) -> Result<TextInput, ServiceError> {
-    let part = |text: String, below: &str| TextPart {
-        text,
-        place: format!("{place}{below}"),
-    };
+    let part = |text: String, path: &'static str| TextPart { text, path };
     // transformers treats an empty second text as absent.
-    let second = |text: String, below| (!text.is_empty()).then(|| part(text, below));
-    match value {
+    let second = |text: String, path| (!text.is_empty()).then(|| part(text, path));
+    let (first, second) = match value {
         Value::Object(_) => {
             let Object(Pair { text, text_pair }) = json::read(value, place)?;
-            Ok(TextInput {
-                first: part(text, ".text"),
-                second: second(text_pair.unwrap_or_default(), ".text_pair"),
-            })
+            let text_pair = text_pair.unwrap_or_default();
+            (part(text, ".text"), second(text_pair, ".text_pair"))
         }
         Value::Array(nested) if matches!(nested.as_slice(), [Value::Array(_)]) => {
             let [(text, text_pair)]: [(String, String); 1] = json::read(nested.into(), place)?;
-            Ok(TextInput {
-                first: part(text, "[0][0]"),
-                second: second(text_pair, "[0][1]"),
-            })
+            (part(text, "[0][0]"), second(text_pair, "[0][1]"))
         }
-        Value::Array(_) => Err(ServiceError::InvalidType {
-            place: format!("`{place}`"),
-            reason: "a pair of texts is written as {\"text\": \"…\", \"text_pair\": \"…\"}"
-                .to_owned(),
-        }),
-        text => Ok(TextInput {
-            first: part(json::read(text, place)?, ""),
-            second: None,
-        }),
-    }
+        Value::Array(_) => {
+            return Err(ServiceError::InvalidType {
+                place: format!("`{place}`"),
+                reason: "a pair of texts is written as {\"text\": \"…\", \"text_pair\": \"…\"}"
+                    .to_owned(),
+            });
+        }
+        text => (part(json::read(text, place)?, ""), None),
+    };
+    Ok(TextInput {
+        place: place.to_owned(),
+        first,
+        second,
+    })
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::input::{Inputs, check_length};
+use super::super::input::check_length;
 use super::super::json;
 use super::super::tag::{IGNORED_LABELS, continues_word};
 use super::super::windowed::{OVERLAP, rows, slice};
@@ -72,10 +72,10 @@ const WHOLE_TEXTS: &str = "this pipeline has no such parameter in transformers e
                            here, in windows; leave it out";
 
 pub(super) struct TokenClassification {
-    texts: Inputs<Text>,
     /// Whether the answer is a list of lists, one per text.
     is_list: bool,
     choice: EntityChoice,
+    /// If set, each window is tagged separately.
     stride: Option<usize>,
 }
 
@@ -85,29 +85,23 @@ struct EntityChoice {
     ignored: Vec<String>,
 }
 
-pub(super) struct Prepared {
-    texts: Vec<Windowed>,
-    is_list: bool,
-    choice: EntityChoice,
-    /// Whether each window is tagged separately.
-    by_window: bool,
-}
-
 /// A text, its tokens and their windows. A text without tokens has no windows.
-struct Windowed {
+pub(super) struct Windowed {
     text: String,
     tokens: TokenizedText,
     windows: Vec<Window>,
 }
 
 impl Pipeline for TokenClassification {
-    type Prepared = Prepared;
+    type Input = Text;
+    type Prepared = Vec<Windowed>;
+    type Result = Vec<PipelineEntity>;
 
     fn read(
         inputs: Value,
         parameters: Option<Value>,
         model: &LoadedModel,
-    ) -> Result<Self, ServiceError> {
+    ) -> Result<(Self, Vec<Text>), ServiceError> {
         let parameters: Parameters = parameters::read(parameters, REFUSED)?;
         let strategy = parameters.strategy();
         let stride = parameters.stride.map(Count::get);
@@ -130,31 +124,34 @@ impl Pipeline for TokenClassification {
             let labels = IGNORED_LABELS.iter();
             labels.map(|label| (*label).to_owned()).collect()
         });
-        Ok(Self {
+        let pipeline = Self {
             // A single list of words is answered with a list too.
             is_list: is_split || texts.is_list(),
-            texts,
             choice: EntityChoice {
                 // The pipeline's default differs from that of /tag.
                 aggregation: strategy.unwrap_or(Aggregation::None),
                 ignored,
             },
             stride,
-        })
+        };
+        Ok((pipeline, texts.into_items()))
     }
 
-    fn bytes(&self) -> usize {
-        let texts = self.texts.items().iter();
-        texts.map(|text| text.as_str().len()).sum()
+    fn bytes(text: &Text) -> usize {
+        text.as_str().len()
     }
 
-    fn prepare(self, model: &LoadedModel) -> Result<(Prepared, Vec<Sequence>), ServiceError> {
+    fn prepare(
+        &self,
+        texts: Vec<Text>,
+        model: &LoadedModel,
+    ) -> Result<(Vec<Windowed>, Vec<Sequence>), ServiceError> {
         let special = model.tokenizer.special_tokens();
         let room = room(model);
         let overlap = self.stride.unwrap_or(OVERLAP.min(room.get() / 2));
         let mut sequences = Vec::new();
-        let mut texts = Vec::with_capacity(self.texts.items().len());
-        for text in self.texts.into_items() {
+        let mut windowed = Vec::with_capacity(texts.len());
+        for text in texts {
             let tokens = text.tokenize(&model.tokenizer);
             let tokens = tokens.map_err(ServiceError::internal)?;
             let windows = match tokens.len() {
@@ -172,44 +169,43 @@ impl Pipeline for TokenClassification {
             }
             let ids = |window: &Window| single(special, &tokens.ids[window.tokens.clone()]);
             sequences.extend(windows.iter().map(ids));
-            texts.push(Windowed {
+            windowed.push(Windowed {
                 text: text.into_string(),
                 tokens,
                 windows,
             });
         }
-        let prepared = Prepared {
-            texts,
-            is_list: self.is_list,
-            choice: self.choice,
-            by_window: self.stride.is_some(),
-        };
-        Ok((prepared, sequences))
+        Ok((windowed, sequences))
     }
 
     fn decode(
-        prepared: Prepared,
+        &self,
+        texts: Vec<Windowed>,
         model: &LoadedModel,
         outputs: &[SequenceOutput],
-    ) -> Result<PipelineOutput, ServiceError> {
+    ) -> Result<Vec<Vec<PipelineEntity>>, ServiceError> {
         let mut outputs = outputs;
-        let mut results = Vec::with_capacity(prepared.texts.len());
-        for text in &prepared.texts {
+        let mut results = Vec::with_capacity(texts.len());
+        for text in &texts {
             let (own, others) = outputs.split_at(text.windows.len().min(outputs.len()));
             outputs = others;
-            results.push(if prepared.by_window {
-                tag_by_window(text, own, model, &prepared.choice)?
+            results.push(if self.stride.is_some() {
+                tag_by_window(text, own, model, &self.choice)?
             } else {
-                tag_whole(text, own, model, &prepared.choice)?
+                tag_whole(text, own, model, &self.choice)?
             });
         }
-        Ok(match results.pop() {
-            Some(only) if !prepared.is_list => PipelineOutput::Entities(only),
+        Ok(results)
+    }
+
+    fn output(&self, mut results: Vec<Vec<PipelineEntity>>) -> PipelineOutput {
+        match results.pop() {
+            Some(only) if !self.is_list => PipelineOutput::Entities(only),
             last => {
                 results.extend(last);
                 PipelineOutput::EntityLists(results)
             }
-        })
+        }
     }
 }
 
