@@ -286,11 +286,7 @@ impl Running {
     /// Starts a task per listener.
     fn start(&self, listeners: Listeners) -> JoinSet<()> {
         let mut servers = JoinSet::new();
-        let http = HttpState {
-            service: self.service.clone(),
-            metrics: self.metrics.clone(),
-            timeouts: self.timeouts,
-        };
+        let http = HttpState::new(self.service.clone(), self.metrics.clone(), self.timeouts);
         let stopped = || until_true(self.stop.subscribe());
         let connections = || self.connections.clone();
         servers.spawn(http::serve(listeners.http, connections(), http, stopped()));

@@ -1,5 +1,6 @@
 //! State shared by the handlers of all routes.
 
+use super::openapi::WrittenDocument;
 use crate::limits::Timeouts;
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
@@ -11,4 +12,18 @@ pub struct HttpState {
     pub metrics: Metrics,
     /// Default and maximum timeouts of requests.
     pub timeouts: Timeouts,
+    /// The OpenAPI document, once it was asked for.
+    pub(super) document: WrittenDocument,
+}
+
+impl HttpState {
+    #[must_use]
+    pub fn new(service: Service, metrics: Metrics, timeouts: Timeouts) -> Self {
+        Self {
+            service,
+            metrics,
+            timeouts,
+            document: WrittenDocument::default(),
+        }
+    }
 }

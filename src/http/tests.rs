@@ -27,11 +27,11 @@ struct Read {
 }
 
 fn state(fixture: &Fixture) -> HttpState {
-    HttpState {
-        service: fixture.service.clone(),
-        metrics: fixture.metrics.clone(),
-        timeouts: Timeouts::default(),
-    }
+    HttpState::new(
+        fixture.service.clone(),
+        fixture.metrics.clone(),
+        Timeouts::default(),
+    )
 }
 
 async fn send(state: &HttpState, request: Request<Body>) -> Read {

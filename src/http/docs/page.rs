@@ -2,20 +2,21 @@
 
 use std::borrow::Cow;
 
-use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::Uri;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, Uri};
 use axum::response::Response;
-use serde_json::Value;
 
 use super::files::shown;
-use crate::http::openapi::document;
 use crate::http::state::HttpState;
 
 const PAGE: &str = include_str!("page.html");
 
-pub async fn openapi(State(http): State<HttpState>) -> Json<Value> {
-    Json(document(&http.service.widest_limits(), &http.timeouts))
+pub async fn openapi(State(http): State<HttpState>) -> ([(HeaderName, &'static str); 1], Bytes) {
+    let limits = http.service.widest_limits();
+    let text = http.document.text(limits, http.timeouts);
+    ([(CONTENT_TYPE, "application/json")], text)
 }
 
 /// Links in the page are relative, so that it also works behind a path prefix. From `/docs/` they start one folder

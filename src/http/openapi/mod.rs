@@ -12,8 +12,9 @@ mod operations;
 mod schema;
 mod tags;
 mod tasks;
+mod written;
 
 #[cfg(test)]
 mod tests;
 
-pub use document::document;
+pub use written::WrittenDocument;
