@@ -19,6 +19,7 @@ use crate::engine::{Runtime, RuntimeError};
 use crate::executor::Executor;
 use crate::grpc::{self, GrpcState};
 use crate::http::{self, HttpState};
+use crate::inflight::InflightBytes;
 use crate::limits::Timeouts;
 use crate::loading::{DeviceFailure, Loader, Manager};
 use crate::model_folder::{ScanError, scan};
@@ -75,6 +76,7 @@ pub struct App {
     commands: Commands,
     timeouts: Timeouts,
     connections: Connections,
+    inflight: InflightBytes,
     watch_interval: Option<Duration>,
 }
 
@@ -129,6 +131,7 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         manager: Mutex::new(manager),
         commands,
         timeouts: config.timeouts,
+        inflight: InflightBytes::new(config.max_inflight_bytes.get()),
         watch_interval: config.watch_interval,
     })
 }
@@ -192,6 +195,7 @@ impl App {
             metrics: self.metrics,
             timeouts: self.timeouts,
             connections: self.connections,
+            inflight: self.inflight,
             scheduler: self.scheduler,
             stop: watch::Sender::new(false),
         };
@@ -217,6 +221,7 @@ impl App {
             commands,
             timeouts,
             connections,
+            inflight,
             watch_interval,
         } = self;
         let stop = watch::Sender::new(false);
@@ -228,6 +233,7 @@ impl App {
             metrics,
             timeouts,
             connections,
+            inflight,
             scheduler,
             stop,
         };
@@ -241,6 +247,7 @@ struct Running {
     metrics: Metrics,
     timeouts: Timeouts,
     connections: Connections,
+    inflight: InflightBytes,
     scheduler: Arc<Scheduler>,
     stop: watch::Sender<bool>,
 }
@@ -286,7 +293,12 @@ impl Running {
     /// Starts a task per listener.
     fn start(&self, listeners: Listeners) -> JoinSet<()> {
         let mut servers = JoinSet::new();
-        let http = HttpState::new(self.service.clone(), self.metrics.clone(), self.timeouts);
+        let http = HttpState::new(
+            self.service.clone(),
+            self.metrics.clone(),
+            self.timeouts,
+            self.inflight.clone(),
+        );
         let stopped = || until_true(self.stop.subscribe());
         let connections = || self.connections.clone();
         servers.spawn(http::serve(listeners.http, connections(), http, stopped()));
@@ -295,6 +307,7 @@ impl Running {
                 service: self.service.clone(),
                 metrics: self.metrics.clone(),
                 timeouts: self.timeouts,
+                inflight: self.inflight.clone(),
             };
             servers.spawn(grpc::serve(listener, connections(), grpc, stopped()));
         }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::batch::BatchError;
 use crate::heads::qa_bounds::BoundError;
+use crate::inflight::Full;
 use crate::quote::quoted;
 use crate::task::Task;
 
@@ -233,6 +234,17 @@ pub enum ServiceError {
         /// Estimated time until it would take less.
         retry_after: Duration,
     },
+    /// Requests in flight hold all the memory that they may.
+    #[error(
+        "The server is busy: the requests it is answering hold all the memory they may. Try again in {} s.",
+        seconds(OVERLOAD_PAUSE)
+    )]
+    Overloaded,
+    /// The body arrives too slowly: what has arrived would be held meanwhile.
+    #[error(
+        "The request's body stopped arriving, or arrives at less than 16 KiB in 10 s. Send it without pauses."
+    )]
+    BodyStalled,
     /// A fault of the server. Its log has the details.
     #[error("The server failed to answer; its log says why, under this answer's x-request-id.")]
     Internal,
@@ -274,6 +286,15 @@ pub enum ServiceError {
     DeadlineExceeded,
 }
 
+/// When to retry after [`ServiceError::Overloaded`]. Small requests leave within a second.
+const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
+
+impl From<Full> for ServiceError {
+    fn from(Full: Full) -> Self {
+        Self::Overloaded
+    }
+}
+
 impl From<BoundError> for ServiceError {
     fn from(error: BoundError) -> Self {
         Self::InvalidValue {
@@ -307,6 +328,7 @@ impl ServiceError {
             Self::QueueFull { retry_after } | Self::DeadlineTooShort { retry_after, .. } => {
                 Some(*retry_after)
             }
+            Self::Overloaded => Some(OVERLOAD_PAUSE),
             Self::NotReady { .. } | Self::Draining | Self::TooManyConnections => {
                 Some(Duration::from_secs(2))
             }
@@ -375,12 +397,14 @@ impl ServiceError {
                 ("queue_full", 429, ResourceExhausted)
             }
             Self::Internal => ("internal", 500, Internal),
+            Self::Overloaded | Self::TooManyConnections => ("overloaded", 503, Unavailable),
             Self::NotReady { .. } => ("not_ready", 503, Unavailable),
             Self::Draining => ("draining", 503, Unavailable),
             Self::ModelUnavailable { .. } => ("model_unavailable", 503, Unavailable),
             Self::ModelUnloaded { .. } => ("model_unloaded", 503, Unavailable),
-            Self::TooManyConnections => ("overloaded", 503, Unavailable),
-            Self::DeadlineExceeded => ("deadline_exceeded", 504, DeadlineExceeded),
+            Self::DeadlineExceeded | Self::BodyStalled => {
+                ("deadline_exceeded", 504, DeadlineExceeded)
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod heads;
 pub mod http;
 pub mod hub;
 pub mod inference;
+pub mod inflight;
 pub mod kernels;
 pub mod limits;
 pub mod loading;

@@ -32,6 +32,7 @@ async fn start(fixture: &Fixture, drain: Duration) -> Started {
         metrics: fixture.metrics.clone(),
         timeouts,
         connections: Connections::new(ConnectionOptions::default(), fixture.metrics.clone()),
+        inflight: InflightBytes::new(1 << 20),
         scheduler: Arc::clone(&fixture.scheduler),
         stop: watch::Sender::new(false),
     };

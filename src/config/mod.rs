@@ -1,6 +1,7 @@
 //! The configuration. Each setting comes from the first of these that has it: flag, environment variable, TOML file,
 //! default.
 
+mod memory;
 mod mistake;
 mod parse;
 mod resolve;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::parse::ValueError;
-use super::{Config, Mistake, SETTINGS, Setting, SettingsMistakes, parse};
+use super::{Config, Mistake, SETTINGS, Setting, SettingsMistakes, memory, parse};
 use crate::connections::ConnectionOptions;
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
@@ -184,6 +184,11 @@ impl Resolver {
                     .value("max_text_bytes", parse::count, bytes(limits.max_text_bytes))
                     .get(),
             },
+            max_inflight_bytes: self.value(
+                "max_inflight_bytes",
+                parse::count,
+                bytes(memory::default_inflight_bytes()),
+            ),
             timeouts: Timeouts {
                 request: self.value("request_timeout_ms", parse::milliseconds, timeouts.request),
                 max_request: self.value(

@@ -38,6 +38,8 @@ pub struct Config {
     /// The time between polls of the model repository. `None` for no polling.
     pub watch_interval: Option<Duration>,
     pub limits: Limits,
+    /// The most bytes that all requests may hold together.
+    pub max_inflight_bytes: NonZeroUsize,
     pub timeouts: Timeouts,
     pub connections: ConnectionOptions,
     pub log: LogOptions,

@@ -169,6 +169,13 @@ pub const SETTINGS: &[Setting] = &[
         "Longest text, in bytes of UTF-8",
     ),
     setting(
+        "max_inflight_bytes",
+        "max-inflight-bytes",
+        "BYTES",
+        "134217728, or a sixteenth of the cgroup's memory limit if that is less",
+        "Most bytes that all requests and unsent answers hold together; beyond it requests get 503",
+    ),
+    setting(
         "request_timeout_ms",
         "request-timeout-ms",
         "MILLISECONDS",

@@ -142,7 +142,7 @@ impl Evaluator<'_> {
     async fn questions(&self, questions: &[Question]) -> Result<Scores, EvalError> {
         let answers = self
             .answers(questions, |question| {
-                let (service, context) = (self.service.clone(), self.context);
+                let (service, context) = (self.service.clone(), self.context.clone());
                 let place = format!("question {}", quoted(&question.id));
                 let request = QaRequest {
                     question: Some(question.question.clone()),
@@ -168,7 +168,7 @@ impl Evaluator<'_> {
         let gold = self.gold(texts)?;
         let answers = self
             .answers(texts, |text| {
-                let (service, context) = (self.service.clone(), self.context);
+                let (service, context) = (self.service.clone(), self.context.clone());
                 let place = format!("line {}", text.line);
                 let input = match &text.pair {
                     Some(pair) => ClassifyInput::Pair(text.text.clone(), pair.clone()),
@@ -239,7 +239,7 @@ impl Evaluator<'_> {
         let width = self.model.info.labels.len();
         let predicted = self
             .answers(sentences, |sentence| {
-                let (service, context) = (self.service.clone(), self.context);
+                let (service, context) = (self.service.clone(), self.context.clone());
                 let model = Arc::clone(self.model);
                 let place = format!("line {}", sentence.line);
                 let JoinedWords { text, words } = JoinedWords::new(&sentence.words);
@@ -264,7 +264,7 @@ impl Evaluator<'_> {
     async fn replaced(&self, texts: &[ReplacedText]) -> Result<Scores, EvalError> {
         let answers = self
             .answers(texts, |text| {
-                let (service, context) = (self.service.clone(), self.context);
+                let (service, context) = (self.service.clone(), self.context.clone());
                 let place = format!("line {}", text.line);
                 let request = DiscriminateRequest {
                     text: Inputs::one(text.text.clone()),

@@ -11,6 +11,7 @@ use tonic::{Request, Response};
 use crate::batch::{Priority, WhenFull};
 use crate::client::Client;
 use crate::error::ServiceError;
+use crate::inflight::{Hold, InflightBytes};
 use crate::limits::Timeouts;
 use crate::service::{RequestContext, Timings, context};
 
@@ -25,6 +26,7 @@ pub struct Call {
     client: Client,
     priority: Priority,
     timeouts: Timeouts,
+    inflight: InflightBytes,
     noted: Arc<Mutex<Noted>>,
 }
 
@@ -54,8 +56,19 @@ impl Call {
             client,
             priority: context::priority(text(headers, context::PRIORITY))?,
             timeouts: *timeouts,
+            inflight: InflightBytes::unlimited(),
             noted: Arc::default(),
         })
+    }
+
+    /// The same call, whose messages are held in this budget.
+    #[must_use]
+    pub fn within(self, inflight: InflightBytes) -> Self {
+        Self { inflight, ..self }
+    }
+
+    pub fn inflight(&self) -> &InflightBytes {
+        &self.inflight
     }
 
     /// The call that `request` belongs to.
@@ -79,19 +92,31 @@ impl Call {
                 RequestContext::with_default_timeout(self.priority, self.arrived, &self.timeouts)
             }
         };
-        context.from_client(self.client)
+        context
+            .from_client(self.client)
+            .holding(self.inflight.empty())
     }
 
-    /// The context of one request of a stream, read at `now`. It has the server's default timeout, but ends no later
+    /// The same, with a message of `bytes` in memory.
+    ///
+    /// # Errors
+    /// [`ServiceError::Overloaded`] if the budget is full.
+    pub fn context_of(&self, bytes: usize) -> Result<RequestContext, ServiceError> {
+        Ok(self.context().holding(self.inflight.reserve(bytes)?))
+    }
+
+    /// The context of one request of a stream, read at `now`, which holds its message. It has the server's default timeout, but ends no later
     /// than the stream. Streams bound their own requests in flight, so if the queue is full, the request waits.
-    pub fn streamed(&self, now: Instant) -> RequestContext {
+    pub fn streamed(&self, now: Instant, held: Hold) -> RequestContext {
         let usual = now + self.timeouts.request;
         let deadline = self
             .deadline()
             .map_or(usual, |deadline| deadline.min(usual));
         RequestContext {
             when_full: WhenFull::Wait,
-            ..RequestContext::new(self.priority, deadline).from_client(self.client)
+            ..RequestContext::new(self.priority, deadline)
+                .from_client(self.client)
+                .holding(held)
         }
     }
 
@@ -213,15 +238,19 @@ mod tests {
         assert_eq!(short.context().latest, short.context().deadline);
         let long = call(Some("99999999H"));
         assert_eq!(long.context().deadline, now + timeouts.max_request);
+        let hold = || InflightBytes::unlimited().empty();
         // A stream's request has the default timeout, clamped to the time that the stream has left.
         let later = now + Duration::from_millis(5);
         assert_eq!(
-            call(None).streamed(later).deadline,
+            call(None).streamed(later, hold()).deadline,
             later + timeouts.request
         );
-        assert_eq!(long.streamed(later).deadline, later + timeouts.request);
         assert_eq!(
-            short.streamed(later).deadline,
+            long.streamed(later, hold()).deadline,
+            later + timeouts.request
+        );
+        assert_eq!(
+            short.streamed(later, hold()).deadline,
             now + Duration::from_millis(10)
         );
     }

@@ -72,6 +72,11 @@ pub fn is_health(method: &str) -> bool {
     method.starts_with("/grpc.health.")
 }
 
+/// Whether a method takes or answers more than one message.
+pub fn is_stream(method: &str) -> bool {
+    method.ends_with("Stream") || method.ends_with("/Watch") || is_reflection(method)
+}
+
 /// Whether a method belongs to server reflection.
 pub fn is_reflection(method: &str) -> bool {
     method.starts_with("/grpc.reflection.")

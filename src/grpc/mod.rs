@@ -1,5 +1,6 @@
 //! gRPC: thin adapters between tonic and the service. `services.rs` lists the services.
 
+mod body;
 mod call;
 mod electra;
 mod health;

@@ -17,11 +17,13 @@ use tower::{Service, ServiceExt, service_fn};
 use tower_http::catch_panic::{CatchPanic, ResponseForPanic};
 use tracing::{Instrument, Span};
 
+use super::body::{self, CountedBody};
 use super::call::{Call, Noted};
 use super::state::GrpcState;
 use super::{methods, reflection, services, status};
 use crate::connections::HealthOnly;
 use crate::error::ServiceError;
+use crate::inflight::Waiter;
 use crate::quote::quoted;
 use crate::telemetry::request::{
     REQUEST_ID, RequestRecorder, TRACE_PARENT, UNMATCHED, request_id, span,
@@ -66,7 +68,8 @@ async fn observe(
         return Ok(response);
     }
     let client = request.extensions().get().copied().unwrap_or_default();
-    let call = Call::read(client, headers, &state.timeouts, Instant::now());
+    let call = Call::read(client, headers, &state.timeouts, Instant::now())
+        .map(|call| call.within(state.inflight.clone()));
     let answered = match method.and_then(|method| Ok((method, call?))) {
         Ok((method, call)) => {
             observed.call = Some(call.clone());
@@ -83,7 +86,10 @@ async fn observe(
             } else {
                 body
             };
-            ObservedBody::of(body, Some(observed))
+            ObservedBody {
+                waiter: methods::is_stream(route).then(|| state.inflight.waiter()),
+                ..ObservedBody::of(body, Some(observed))
+            }
         }),
         Err(error) => {
             observed.finish(Some(error.http_status()));
@@ -112,10 +118,12 @@ async fn answer(
     if methods::runs_model(method) && state.service.is_draining() {
         return Err(ServiceError::Draining);
     }
+    let is_stream = methods::is_stream(method);
+    let request = request.map(|body| Body::new(CountedBody::new(body, &state.inflight, is_stream)));
     let mut request = if methods::is_reflection(method) {
         reflection::until_draining(request, state.service.clone())
     } else {
-        request.map(Body::new)
+        request
     };
     // Clients announce gzip by default, wanted or not. Responses are compressed only if the request was.
     if request.headers().get(ENCODING).is_none() {
@@ -137,7 +145,8 @@ async fn answer(
         Err(never) => match never {},
     };
     match response.extensions().get::<Status>() {
-        None => Ok(response),
+        None if is_stream => Ok(response),
+        None => body::held(response, &state.inflight).await,
         Some(refusal) => Err(status::error(refusal)
             .cloned()
             .unwrap_or_else(|| status::unreadable(refusal, state.service.limits().max_body_bytes))),
@@ -202,11 +211,38 @@ impl Observed {
 pub struct ObservedBody {
     inner: Body,
     observed: Option<Observed>,
+    /// Waits for room in the budget before a stream's next message is sent. Single answers hold their bytes already.
+    waiter: Option<Waiter>,
+    waiting: Option<Bytes>,
 }
 
 impl ObservedBody {
     fn of(inner: Body, observed: Option<Observed>) -> Self {
-        Self { inner, observed }
+        Self {
+            inner,
+            observed,
+            waiter: None,
+            waiting: None,
+        }
+    }
+
+    /// The data that waits for room in the budget.
+    fn poll_held(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let data = self.waiting.take().unwrap_or_default();
+        let data = match &mut self.waiter {
+            Some(waiter) => match waiter.poll_reserve(context, data.len()) {
+                Poll::Ready(hold) => hold.keep(data),
+                Poll::Pending => {
+                    self.waiting = Some(data);
+                    return Poll::Pending;
+                }
+            },
+            None => data,
+        };
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn finish(&mut self, status: Option<u16>) {
@@ -225,7 +261,17 @@ impl hyper::body::Body for ObservedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
+        if this.waiting.is_some() {
+            return this.poll_held(context);
+        }
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
+        let frame = match frame {
+            Some(Ok(frame)) if this.waiter.is_some() && frame.is_data() => {
+                this.waiting = frame.into_data().ok();
+                return this.poll_held(context);
+            }
+            frame => frame,
+        };
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {
@@ -239,7 +285,7 @@ impl hyper::body::Body for ObservedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.waiting.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

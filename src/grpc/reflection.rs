@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper::Request;
-use hyper::body::{Bytes, Frame, Incoming};
+use hyper::body::{Bytes, Frame};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_reflection::server::{Builder, Error};
@@ -36,7 +37,7 @@ fn with_reflection(routes: Routes) -> Result<Routes, Error> {
 
 /// Ends a reflection request's stream when the server drains, so that a client that keeps it open does not delay
 /// shutdown.
-pub fn until_draining(request: Request<Incoming>, service: Service) -> Request<Body> {
+pub fn until_draining(request: Request<Body>, service: Service) -> Request<Body> {
     request.map(|body| {
         Body::new(UntilDraining {
             body,
@@ -46,18 +47,18 @@ pub fn until_draining(request: Request<Incoming>, service: Service) -> Request<B
 }
 
 struct UntilDraining {
-    body: Incoming,
+    body: Body,
     draining: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl hyper::body::Body for UntilDraining {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Status;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Pending => this.draining.as_mut().poll(context).map(|()| None),

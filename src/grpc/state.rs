@@ -1,5 +1,6 @@
 //! State shared by the methods of all services.
 
+use crate::inflight::InflightBytes;
 use crate::limits::Timeouts;
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
@@ -11,4 +12,6 @@ pub struct GrpcState {
     pub metrics: Metrics,
     /// Default and maximum timeouts of requests.
     pub timeouts: Timeouts,
+    /// What all requests may hold.
+    pub inflight: InflightBytes,
 }

@@ -40,6 +40,15 @@ pub fn error(status: &Status) -> Option<&ServiceError> {
 
 /// Explains why tonic could not read a request. `limit` is the longest message that it accepts, in bytes.
 pub fn unreadable(status: &Status, limit: usize) -> ServiceError {
+    // The errors of a body that is counted. tonic hands on their metadata, and not their source.
+    let code = status.metadata().get(ERROR_CODE);
+    let counted = [ServiceError::Overloaded, ServiceError::BodyStalled];
+    let counted = counted
+        .into_iter()
+        .find(|error| code.is_some_and(|code| code == error.code()));
+    if let Some(error) = counted {
+        return error;
+    }
     let reason = cut_quotation(status.message().trim_end_matches('.'));
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted => ServiceError::BodyTooLarge { limit },
@@ -88,6 +97,14 @@ mod tests {
             (Status::resource_exhausted("too large"), "body_too_large"),
             (Status::unimplemented("br"), "unsupported_media_type"),
             (Status::internal("not a message."), "invalid_message"),
+            (
+                Status::from_error(Box::new(Status::from(ServiceError::Overloaded))),
+                "overloaded",
+            ),
+            (
+                Status::from_error(Box::new(Status::from(ServiceError::BodyStalled))),
+                "deadline_exceeded",
+            ),
         ] {
             assert_eq!(error(&status), None);
             assert_eq!(unreadable(&status, 7).code(), code);

@@ -15,7 +15,8 @@ use super::call::Call;
 use super::electra::{TaskMessage, answer_message};
 use super::status::{status_with_message, unreadable};
 use crate::error::ServiceError;
-use crate::service::Service;
+use crate::inflight::{Hold, Waiter};
+use crate::service::{RequestContext, Service};
 
 /// Most requests of one stream that are computed, or computed but not yet taken by the client. Enough to fill batches;
 /// it bounds a stream's memory.
@@ -33,6 +34,8 @@ pub fn respond<M: TaskMessage>(
     let (responses, sent) = mpsc::channel(1);
     let exchange = Exchange {
         service,
+        waiting: None,
+        room: call.inflight().waiter(),
         call,
         responses,
         in_flight: VecDeque::with_capacity(IN_FLIGHT),
@@ -42,7 +45,8 @@ pub fn respond<M: TaskMessage>(
     Response::new(ReceiverStream::new(sent))
 }
 
-type RequestOutcome<R> = Result<R, ServiceError>;
+/// A response, or the error, and what the request held until then.
+type RequestOutcome<R> = (Result<R, ServiceError>, Option<RequestContext>);
 
 /// A stream being answered. If it is dropped, requests that have not begun to run are cancelled.
 struct Exchange<M: TaskMessage> {
@@ -51,6 +55,9 @@ struct Exchange<M: TaskMessage> {
     responses: mpsc::Sender<Result<M::Response, Status>>,
     /// Requests that are read and not yet answered, in order.
     in_flight: VecDeque<AbortOnDropHandle<RequestOutcome<M::Response>>>,
+    /// A request that is read and waits for room in the budget of bytes, and no further one is read meanwhile.
+    waiting: Option<M>,
+    room: Waiter,
     answered: u64,
 }
 
@@ -111,26 +118,27 @@ impl<M: TaskMessage> Exchange<M> {
         let mut input = StreamState::Open;
         loop {
             let is_open = matches!(input, StreamState::Open);
-            if self.in_flight.is_empty() && !is_open {
+            let is_waiting = self.waiting.is_some();
+            if self.in_flight.is_empty() && !is_open && !is_waiting {
                 return match input {
                     StreamState::Broken(error) => Err(End::Stream(error)),
                     StreamState::Open | StreamState::Ended => Ok(()),
                 };
             }
-            let has_room = self.in_flight.len() < IN_FLIGHT;
+            let has_room = self.in_flight.len() < IN_FLIGHT && !is_waiting;
             tokio::select! {
                 () = responses.closed() => return Err(End::ClientGone),
                 () = &mut draining, if is_open => input = StreamState::Broken(ServiceError::Draining),
                 message = requests.message(), if is_open && has_room => match message {
-                    Ok(Some(request)) => self.begin(request),
+                    Ok(Some(request)) => self.waiting = Some(request),
                     Ok(None) => input = StreamState::Ended,
                     Err(status) => input = StreamState::Broken(self.unreadable(&status)),
                 },
+                held = room(&mut self.room, self.waiting.as_ref()), if is_waiting => self.begin(held),
                 outcome = next(&mut self.in_flight) => {
                     self.in_flight.pop_front();
-                    let response = outcome
-                        .unwrap_or_else(|failed| Err(lost(failed)))
-                        .map_err(End::Request)?;
+                    let (response, _held) = outcome.unwrap_or_else(|failed| (Err(lost(failed)), None));
+                    let response = response.map_err(End::Request)?;
                     if responses.send(Ok(response)).await.is_err() {
                         return Err(End::ClientGone);
                     }
@@ -140,17 +148,29 @@ impl<M: TaskMessage> Exchange<M> {
         }
     }
 
-    /// Starts computing a request.
-    fn begin(&mut self, request: M) {
-        let context = self.call.streamed(Instant::now());
+    /// Starts computing the request that has waited for room, and holds it until its response is taken.
+    fn begin(&mut self, held: Hold) {
+        let Some(request) = self.waiting.take() else {
+            return;
+        };
+        let context = self.call.streamed(Instant::now(), held);
         let answer = answer_message(&self.service, &self.call, request, &context);
-        let task = tokio::spawn(async move { Ok(answer.await?.output) });
+        let task = tokio::spawn(async move {
+            let response = answer.await.map(|answer| answer.output);
+            (response, Some(context))
+        });
         self.in_flight.push_back(AbortOnDropHandle::new(task));
     }
 
     fn unreadable(&self, status: &Status) -> ServiceError {
         unreadable(status, self.service.limits().max_body_bytes)
     }
+}
+
+/// Waits until there is room for a message.
+async fn room<M: TaskMessage>(room: &mut Waiter, message: Option<&M>) -> Hold {
+    let bytes = message.map_or(0, TaskMessage::memory);
+    poll_fn(|context| room.poll_reserve(context, bytes)).await
 }
 
 /// Waits for the outcome of the first request in flight. Pending forever if there is none.

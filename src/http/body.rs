@@ -1,20 +1,25 @@
 //! Reads a request's body up to a limit.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
+use tokio::time::timeout_at;
 use tokio_stream::StreamExt;
 
 use crate::error::ServiceError;
+use crate::inflight::{Hold, InflightBytes, Progress};
 
 /// Reads a body of at most `limit` bytes. A longer body is drained up to `discarded` bytes before it is refused: a client
 /// that writes the whole body before it reads then sees the error, not a broken connection.
+///
+/// Bytes are taken from the budget as they arrive: a declared length is no reason to keep room for it.
 pub async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
     discarded: usize,
-) -> Result<Vec<u8>, ServiceError> {
+    budget: &InflightBytes,
+) -> Result<Bytes, ServiceError> {
     let too_large = ServiceError::BodyTooLarge { limit };
     let declared = headers
         .get(CONTENT_LENGTH)
@@ -24,25 +29,64 @@ pub async fn read(
     if declared.is_some_and(|length| length > limit && (expects_continue || length > discarded)) {
         return Err(too_large);
     }
-    let mut bytes = Vec::with_capacity(declared.unwrap_or(0).min(limit));
+    let most = declared.unwrap_or(limit).min(limit);
+    let mut kept = Kept::new(budget, most);
     let mut length = 0_usize;
+    let mut progress = Progress::start();
     let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
+    loop {
+        let chunk = timeout_at(progress.deadline(), chunks.next()).await;
+        let Some(chunk) = chunk.map_err(|_| ServiceError::BodyStalled)? else {
+            break;
+        };
         let chunk = chunk.map_err(|error| ServiceError::InvalidJson {
             reason: format!("the body ends early ({error})"),
         })?;
+        progress.arrived(chunk.len());
         length += chunk.len();
         if length > discarded.max(limit) {
             return Err(too_large);
         }
         if length <= limit {
-            bytes.extend_from_slice(&chunk);
+            kept.add(&chunk)?;
+        } else {
+            kept = Kept::new(budget, 0);
         }
     }
     if length > limit {
         Err(too_large)
     } else {
-        Ok(bytes)
+        Ok(kept.hold.keep(kept.bytes))
+    }
+}
+
+/// What has arrived of a body. Holds the bytes of its whole buffer.
+struct Kept {
+    bytes: Vec<u8>,
+    hold: Hold,
+    /// The length that the body is expected to have at most.
+    most: usize,
+}
+
+impl Kept {
+    fn new(budget: &InflightBytes, most: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            hold: budget.empty(),
+            most,
+        }
+    }
+
+    /// Doubles the buffer if it is full, so that a body is copied a bounded number of times.
+    fn add(&mut self, chunk: &[u8]) -> Result<(), ServiceError> {
+        let needed = self.bytes.len() + chunk.len();
+        if needed > self.bytes.capacity() {
+            let room = (2 * self.bytes.capacity()).min(self.most).max(needed);
+            self.hold.resize(room)?;
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
     }
 }
 
@@ -55,6 +99,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::testing::eventually;
 
     const CHUNK: &[u8] = b"0123456789";
 
@@ -70,9 +115,9 @@ mod tests {
     }
 
     /// Reads with a limit of 20 bytes, drains up to 40, and returns the result and the number of chunks read.
-    async fn outcome(headers: &HeaderMap, count: usize) -> (Result<Vec<u8>, ServiceError>, usize) {
+    async fn outcome(headers: &HeaderMap, count: usize) -> (Result<Bytes, ServiceError>, usize) {
         let (body, chunks_read) = chunks(count);
-        let result = read(headers, body, 20, 40).await;
+        let result = read(headers, body, 20, 40, &InflightBytes::new(20)).await;
         (result, chunks_read.load(Ordering::Relaxed))
     }
 
@@ -80,7 +125,7 @@ mod tests {
         HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static(length))])
     }
 
-    fn is_too_large(result: &Result<Vec<u8>, ServiceError>) -> bool {
+    fn is_too_large(result: &Result<Bytes, ServiceError>) -> bool {
         matches!(result, Err(ServiceError::BodyTooLarge { limit: 20 }))
     }
 
@@ -122,7 +167,67 @@ mod tests {
     async fn a_body_that_ends_early_is_an_error() {
         let chunks = [Ok(CHUNK), Err(io::Error::other("reset"))];
         let body = Body::from_stream(tokio_stream::iter(chunks));
-        let error = read(&HeaderMap::new(), body, 20, 40).await.unwrap_err();
+        let error = read(&HeaderMap::new(), body, 20, 40, &InflightBytes::new(20))
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("ends early (reset)"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn bytes_are_held_as_they_arrive_until_the_body_is_dropped() {
+        let budget = InflightBytes::new(100);
+        let (chunk, chunks) = tokio::sync::mpsc::channel(1);
+        let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(chunks));
+        let reader = budget.clone();
+        let reading = tokio::spawn(async move {
+            // What it declares is not reserved.
+            read(&declared("90"), body, 200, 200, &reader).await
+        });
+        let is_held = async |bytes| {
+            eventually("the bytes are held", async || budget.held() == bytes).await;
+        };
+        for held in [10, 20, 40, 40, 80] {
+            chunk.send(Ok::<_, io::Error>(CHUNK)).await.unwrap();
+            is_held(held).await;
+        }
+        drop(chunk);
+        let bytes = reading.await.unwrap().unwrap();
+        assert_eq!((bytes.len(), budget.held()), (50, 80));
+        drop(bytes);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_budget_is_refused_and_given_back() {
+        let budget = InflightBytes::new(30);
+        let (body, read_chunks) = chunks(100);
+        let refused = read(&HeaderMap::new(), body, 2000, 2000, &budget).await;
+        assert_eq!(refused, Err(ServiceError::Overloaded));
+        assert!(read_chunks.load(Ordering::Relaxed) <= 4);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_hardly_arrives_is_refused_and_given_back() {
+        let budget = InflightBytes::new(1 << 20);
+        let began = tokio::time::Instant::now();
+        let second = std::time::Duration::from_secs(1);
+        let trickle = tokio_stream::iter(0..).then(move |_| async move {
+            tokio::time::sleep(second).await;
+            Ok::<_, io::Error>(CHUNK)
+        });
+        let body = Body::from_stream(trickle);
+        let refused = read(&HeaderMap::new(), body, 1 << 20, 0, &budget).await;
+        assert_eq!(refused, Err(ServiceError::BodyStalled));
+        assert_eq!(began.elapsed().as_secs(), 10);
+        assert_eq!(budget.held(), 0);
+        // One that pauses for less, and sends enough between pauses, is read.
+        let chunks = tokio_stream::iter(0..5).then(|_| async {
+            tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+            Ok::<_, io::Error>(vec![b'a'; 16 << 10])
+        });
+        let body = Body::from_stream(chunks);
+        let whole = read(&HeaderMap::new(), body, 1 << 20, 0, &budget).await;
+        assert_eq!(whole.unwrap().len(), 5 * (16 << 10));
     }
 }

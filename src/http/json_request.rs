@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
@@ -59,7 +60,8 @@ impl MediaTypes for JsonOrBinary {
 /// A request's body, decompressed but not parsed.
 pub struct Received<M> {
     pub headers: HeaderMap,
-    pub body: Vec<u8>,
+    /// Held in the budget of bytes until it is dropped.
+    pub body: Bytes,
     pub context: RequestContext,
     media_types: PhantomData<M>,
 }
@@ -82,7 +84,7 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
         let (parts, body) = request.into_parts();
         let body = timeout_at(
             context.deadline,
-            body::read(&parts.headers, body, limit, discarded),
+            body::read(&parts.headers, body, limit, discarded, &state.inflight),
         )
         .await
         .map_err(|_| ServiceError::DeadlineExceeded)??;
@@ -96,18 +98,35 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
 }
 
 impl<M> Received<M> {
-    /// Parses the body as JSON, away from the connection's thread if it is large.
-    pub async fn parse<T>(self, state: &HttpState) -> Result<T, ServiceError>
+    /// Reads the body, away from the connection's thread if it is large. `memory` tells how much `read` may need, which
+    /// the request then holds in place of the body.
+    pub async fn read<T: Send + 'static>(
+        self,
+        state: &HttpState,
+        deadline: Instant,
+        memory: impl FnOnce(&[u8]) -> usize + Send + 'static,
+        read: impl FnOnce(&[u8]) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<(T, RequestContext), ServiceError> {
+        let Self { body, context, .. } = self;
+        let (bytes, budget) = (body.len(), state.inflight.clone());
+        let work = move || {
+            let held = budget.reserve(memory(&body))?;
+            Ok::<_, ServiceError>((read(&body)?, context.holding(held)))
+        };
+        state
+            .service
+            .executor()
+            .run(cost::parse(bytes), deadline, work)
+            .await?
+    }
+
+    /// Parses the body as JSON.
+    pub async fn parse<T>(self, state: &HttpState) -> Result<(T, RequestContext), ServiceError>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let Self { body, context, .. } = self;
-        let bytes = body.len();
-        let parse = move || json::parse(&body);
-        let executor = state.service.executor();
-        executor
-            .run(cost::parse(bytes), context.deadline, parse)
-            .await?
+        let deadline = self.context.deadline;
+        self.read(state, deadline, json::memory, json::parse).await
     }
 }
 
@@ -132,9 +151,10 @@ where
         state
             .service
             .check_load(&received.context, received.body.len())?;
-        let (bytes, context) = (received.body.len(), received.context);
+        let bytes = received.body.len();
+        let (body, context) = received.parse(state).await?;
         Ok(Self {
-            body: received.parse(state).await?,
+            body,
             bytes,
             context,
             media_types: PhantomData,

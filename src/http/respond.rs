@@ -41,12 +41,12 @@ impl HttpState {
         let answer = async {
             let Answer { output, timings } = invocation.run(&self.service, &context).await?;
             let write = move || json::write(&output);
-            let body = self
-                .service
-                .executor()
+            let executor = self.service.executor();
+            let body = executor
                 .run(cost::write(bytes), context.deadline, write)
                 .await??;
-            Ok::<_, ServiceError>((body, timings))
+            let held = context.into_answer(body.len())?;
+            Ok::<_, ServiceError>((held.keep(body.into_bytes()), timings))
         };
         let response = match answer.await {
             Ok((body, timings)) => {

@@ -1,6 +1,7 @@
 //! State shared by the handlers of all routes.
 
 use super::openapi::WrittenDocument;
+use crate::inflight::InflightBytes;
 use crate::limits::Timeouts;
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
@@ -12,17 +13,25 @@ pub struct HttpState {
     pub metrics: Metrics,
     /// Default and maximum timeouts of requests.
     pub timeouts: Timeouts,
+    /// What all requests may hold.
+    pub inflight: InflightBytes,
     /// The OpenAPI document, once it was asked for.
     pub(super) document: WrittenDocument,
 }
 
 impl HttpState {
     #[must_use]
-    pub fn new(service: Service, metrics: Metrics, timeouts: Timeouts) -> Self {
+    pub fn new(
+        service: Service,
+        metrics: Metrics,
+        timeouts: Timeouts,
+        inflight: InflightBytes,
+    ) -> Self {
         Self {
             service,
             metrics,
             timeouts,
+            inflight,
             document: WrittenDocument::default(),
         }
     }

@@ -13,6 +13,7 @@ use tokio::time::advance;
 use tower::ServiceExt;
 
 use super::{HttpState, router};
+use crate::inflight::InflightBytes;
 use crate::limits::{Limits, Timeouts};
 use crate::service::testing::{EXECUTOR_SLOTS, Fixture, fail, loading_service};
 use crate::task::Task;
@@ -31,6 +32,7 @@ fn state(fixture: &Fixture) -> HttpState {
         fixture.service.clone(),
         fixture.metrics.clone(),
         Timeouts::default(),
+        InflightBytes::new(64 << 20),
     )
 }
 
@@ -472,4 +474,75 @@ async fn a_panic_is_an_internal_error_that_says_nothing() {
     assert_eq!(response.status(), 500);
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     assert!(!String::from_utf8_lossy(&body).contains("secret"));
+}
+
+/// The state of a server whose requests may hold `bytes`.
+fn limited(fixture: &Fixture, bytes: usize) -> HttpState {
+    HttpState {
+        inflight: InflightBytes::new(bytes),
+        ..state(fixture)
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_budget_of_bytes_is_503_with_retry_after() {
+    let fixture = Fixture::new(Task::Discriminate);
+    let state = limited(&fixture, 8 << 10);
+    let text = |count: usize| json!({"text": "fake ".repeat(count)}).to_string();
+    let fits = async || send(&state, post("/discriminate", text(20))).await.status;
+    assert_eq!(fits().await, 200);
+    let busy = state.inflight.reserve(8 << 10).unwrap();
+    let read = refused(&state, post("/discriminate", text(20)), 503, "overloaded").await;
+    assert_eq!(read.headers["retry-after"], "1");
+    drop(busy);
+    // Small in bytes, large once it is parsed.
+    let list = json!({"text": vec!["a"; 200]}).to_string();
+    refused(&state, post("/discriminate", list), 503, "overloaded").await;
+    // Small, with a large answer.
+    refused(&state, post("/discriminate", text(300)), 503, "overloaded").await;
+    assert_eq!(state.inflight.held(), 0);
+    assert_eq!(fits().await, 200);
+}
+
+#[tokio::test]
+async fn an_answer_is_held_until_its_last_byte_is_taken_and_metrics_show_it() {
+    let fixture = Fixture::new(Task::Discriminate);
+    let state = state(&fixture);
+    let infer = json!({"inputs": [
+        {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["the fake fox"]},
+    ]});
+    for (path, body) in [
+        ("/discriminate", json!({"text": "the fake fox"})),
+        ("/v2/models/model/infer", infer),
+    ] {
+        let request = post(path, body.to_string());
+        let response = router::router(state.clone()).oneshot(request).await;
+        let response = response.unwrap();
+        let length = response.headers()["content-length"].to_str().unwrap();
+        let length: usize = length.parse().unwrap();
+        assert_eq!(state.inflight.held(), length, "{path}");
+        let metrics = send(&state, get("/metrics")).await.text;
+        let line = format!("electra_inflight_bytes {length}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+        drop(to_bytes(response.into_body(), usize::MAX).await.unwrap());
+        assert_eq!(state.inflight.held(), 0, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_held_while_it_waits() {
+    let fixture = Fixture::new(Task::Discriminate);
+    let state = state(&fixture);
+    fixture.model.shut();
+    let text = "the fake fox ".repeat(100);
+    let request = post("/discriminate", json!({"text": text}).to_string());
+    let waiting = tokio::spawn({
+        let state = state.clone();
+        async move { send(&state, request).await }
+    });
+    fixture.model.until_begun(1).await;
+    let held = state.inflight.held();
+    assert!((text.len()..4 * text.len()).contains(&held), "{held}");
+    waiting.abort();
+    eventually("it is given back", async || state.inflight.held() == 0).await;
 }

@@ -1,5 +1,6 @@
 //! A request's context beside its body: priority and deadline, parsed from headers or gRPC metadata.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -7,6 +8,7 @@ use tokio::time::Instant;
 use crate::batch::{Priority, Schedule, WhenFull};
 use crate::client::Client;
 use crate::error::ServiceError;
+use crate::inflight::{Hold, InflightBytes};
 use crate::limits::Timeouts;
 
 /// Header or metadata key of a request's priority.
@@ -14,8 +16,8 @@ pub const PRIORITY: &str = "x-request-priority";
 /// Header of a request's timeout, in milliseconds.
 pub const TIMEOUT: &str = "x-request-timeout-ms";
 
-/// A request's validated context.
-#[derive(Clone, Copy, Debug)]
+/// A request's validated context. Clones share what the request holds.
+#[derive(Clone, Debug)]
 pub struct RequestContext {
     pub client: Client,
     pub priority: Priority,
@@ -25,6 +27,9 @@ pub struct RequestContext {
     pub latest: Instant,
     /// Whether the request waits or is refused if its model's queue is full.
     pub when_full: WhenFull,
+    /// The bytes that the request itself holds in memory, given back with the last clone. Work that goes on after its
+    /// client has gone keeps a clone.
+    pub held: Arc<Hold>,
 }
 
 impl RequestContext {
@@ -37,6 +42,7 @@ impl RequestContext {
             deadline,
             latest: deadline,
             when_full: WhenFull::Refuse,
+            held: Arc::new(InflightBytes::unlimited().empty()),
         }
     }
 
@@ -44,6 +50,33 @@ impl RequestContext {
     #[must_use]
     pub fn from_client(self, client: Client) -> Self {
         Self { client, ..self }
+    }
+
+    /// The same, with the bytes that the request holds. More is taken from the same budget.
+    #[must_use]
+    pub fn holding(self, held: Hold) -> Self {
+        Self {
+            held: Arc::new(held),
+            ..self
+        }
+    }
+
+    /// Takes bytes for what is made of the request: tokens, logits, results.
+    ///
+    /// # Errors
+    /// [`ServiceError::Overloaded`] if the budget of all requests is full.
+    pub fn reserve(&self, bytes: usize) -> Result<Hold, ServiceError> {
+        Ok(self.held.budget().reserve(bytes)?)
+    }
+
+    /// What an answer of `bytes` holds. It takes the place of what the request held, if nothing else does so any more.
+    ///
+    /// # Errors
+    /// [`ServiceError::Overloaded`] if the budget of all requests is full.
+    pub fn into_answer(self, bytes: usize) -> Result<Hold, ServiceError> {
+        let mut hold = Arc::try_unwrap(self.held).unwrap_or_else(|held| held.budget().empty());
+        hold.resize(bytes)?;
+        Ok(hold)
     }
 
     /// The context of a request whose transport sets no timeout. It has the default timeout, counted from `arrived`;

@@ -45,6 +45,7 @@ pub struct Metrics {
     tokens: Family<ModelLabels, Counter>,
     sequences_dropped: Family<DropLabels, Counter>,
     requests_rejected: Family<RejectLabels, Counter>,
+    inflight_bytes: Gauge,
     model_ready: Family<ModelDescription, Gauge>,
     model_load_failed: Family<VersionLabels, Gauge>,
     connections: Family<ProtocolLabels, Gauge>,
@@ -59,7 +60,15 @@ impl Metrics {
         let build = Info::new([("version", version.to_owned())]);
         registry.register("build", "The server's version", build);
         let seconds = Unit::Seconds;
+        let inflight_bytes = Gauge::default();
+        registry.register_with_unit(
+            "inflight",
+            "Bytes that requests and unsent answers hold",
+            Unit::Bytes,
+            inflight_bytes.clone(),
+        );
         Self {
+            inflight_bytes,
             requests: counter(&mut registry, "requests", "Requests answered, by status"),
             request_duration: histogram(
                 &mut registry,
@@ -199,6 +208,11 @@ impl Metrics {
         self.request_duration
             .get_or_create(&RouteLabels::new(route, model))
             .observe(duration.as_secs_f64());
+    }
+
+    /// Sets what requests and unsent answers hold. Called before [`Self::encode`].
+    pub fn set_inflight_bytes(&self, bytes: usize) {
+        self.inflight_bytes.set(signed(bytes));
     }
 
     /// Sets whether a model answers requests.

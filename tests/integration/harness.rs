@@ -172,6 +172,7 @@ pub fn config(models: &Path) -> Config {
         precision: PrecisionChoice::Auto,
         watch_interval: None,
         limits: Limits::default(),
+        max_inflight_bytes: NonZeroUsize::new(128 << 20).expect("128 MiB"),
         timeouts: Timeouts::default(),
         connections: ConnectionOptions::default(),
         log: LogOptions {

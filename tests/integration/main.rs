@@ -20,6 +20,7 @@ mod http;
 mod hub;
 mod hub_server;
 mod huggingface;
+mod memory;
 mod offsets;
 mod oip;
 mod openapi;

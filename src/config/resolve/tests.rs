@@ -43,13 +43,20 @@ fn nothing_given_is_the_defaults_the_help_text_shows() {
     let shown: Vec<(&'static str, &str)> = SETTINGS
         .iter()
         .filter(|setting| {
-            let not_values = ["model", "onnxruntime_library", "workers", "batch_tokens"];
+            let not_values = [
+                "model",
+                "onnxruntime_library",
+                "workers",
+                "batch_tokens",
+                "max_inflight_bytes",
+            ];
             !not_values.contains(&setting.key)
         })
         .map(|setting| (setting.key, setting.default))
         .collect();
     assert_eq!(resolved(&shown, &[], None).unwrap(), config);
     assert_eq!(config.batch_tokens, None);
+    assert!(config.max_inflight_bytes.get() <= 128 << 20);
     assert_eq!(
         config.workers,
         std::thread::available_parallelism().unwrap()

@@ -23,8 +23,9 @@ impl ElectraAdapter {
         request: Request<M>,
     ) -> Result<Response<M::Response>, Status> {
         let call = Call::of(&request)?;
-        let context = call.context();
-        let answer = answer_message(&self.service, &call, request.into_inner(), &context).await?;
+        let request = request.into_inner();
+        let context = call.context_of(request.memory())?;
+        let answer = answer_message(&self.service, &call, request, &context).await?;
         Ok(timed(answer.output, answer.timings))
     }
 

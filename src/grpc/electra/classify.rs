@@ -17,6 +17,10 @@ impl TaskMessage for proto::ClassifyRequest {
     fn find(&self, service: &Service) -> Target {
         service.find(ClassifyRequest::TASK, self.model.as_deref())
     }
+
+    fn count(&self) -> usize {
+        self.text.len() + self.text_pair.len()
+    }
 }
 
 impl From<Results<Classification>> for proto::ClassifyResponse {

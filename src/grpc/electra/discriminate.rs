@@ -17,6 +17,10 @@ impl TaskMessage for proto::DiscriminateRequest {
     fn find(&self, service: &Service) -> Target {
         service.find(DiscriminateRequest::TASK, self.model.as_deref())
     }
+
+    fn count(&self) -> usize {
+        self.text.len()
+    }
 }
 
 impl From<Results<Discrimination>> for proto::DiscriminateResponse {

@@ -15,6 +15,10 @@ impl TaskMessage for proto::AnswerRequest {
     fn find(&self, service: &Service) -> Target {
         service.find(QaRequest::TASK, self.model.as_deref())
     }
+
+    fn count(&self) -> usize {
+        self.items.len()
+    }
 }
 
 impl From<Results<QaAnswers>> for proto::AnswerResponse {

@@ -16,6 +16,10 @@ impl TaskMessage for proto::TagRequest {
     fn find(&self, service: &Service) -> Target {
         service.find(TagRequest::TASK, self.model.as_deref())
     }
+
+    fn count(&self) -> usize {
+        self.text.len()
+    }
 }
 
 impl From<Results<Tagging>> for proto::TagResponse {

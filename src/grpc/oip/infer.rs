@@ -14,9 +14,28 @@ type Input = proto::model_infer_request::InferInputTensor;
 type Output = proto::model_infer_response::InferOutputTensor;
 type Contents = proto::InferTensorContents;
 
+/// Memory of a string beside its bytes, in a list that may have twice the room it needs.
+const STRING_MEMORY: usize = 48;
+/// Memory of an empty parameter, input or output.
+const PARAMETER_MEMORY: usize = 256;
+
 /// Size of a request in bytes.
 pub fn size(request: &proto::ModelInferRequest) -> usize {
     request.encoded_len()
+}
+
+/// How much memory a request and the tensors made of it take, at most.
+pub fn memory(request: &proto::ModelInferRequest) -> usize {
+    let contents = |input: &Input| {
+        let contents = input.contents.as_ref();
+        contents.map_or(0, |contents| contents.bytes_contents.len())
+    };
+    let typed: usize = request.inputs.iter().map(contents).sum();
+    let raw: usize = request.raw_input_contents.iter().map(Vec::len).sum();
+    // A length of four bytes precedes each string in raw data.
+    let strings = typed + raw / 4;
+    let parameters = request.parameters.len() + request.inputs.len() + request.outputs.len();
+    size(request) * 2 + strings * STRING_MEMORY + parameters * PARAMETER_MEMORY
 }
 
 /// Converts a request.

@@ -76,9 +76,9 @@ impl GrpcInferenceService for OipAdapter {
         let address = address(&request.model_name, &request.model_version);
         let target = self.service.find_any(&address);
         call.note_model(target.name.clone());
-        let context = call.context();
         let executor = self.service.executor();
         let bytes = infer::size(&request);
+        let context = call.context_of(infer::memory(&request))?;
         let read = move || infer::read(request);
         let request = executor
             .run(cost::parse(bytes), context.latest, read)
@@ -86,7 +86,11 @@ impl GrpcInferenceService for OipAdapter {
         let invocation = Invocation::new(request, target);
         let Answer { output, timings } = invocation.run(&self.service, &context).await?;
         let bytes = output.size();
-        let write = move || infer::write(output);
+        let tensors = context.reserve(output.memory())?;
+        let write = move || {
+            let _tensors = tensors;
+            infer::write(output)
+        };
         let response = executor
             .run(cost::write(bytes), context.latest, write)
             .await?;

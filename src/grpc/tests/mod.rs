@@ -20,6 +20,7 @@ use super::proto::electra::TagRequest;
 use super::proto::electra::electra_client::ElectraClient;
 use super::{GrpcState, serve};
 use crate::connections::{ConnectionOptions, Connections};
+use crate::inflight::InflightBytes;
 use crate::limits::{Limits, Timeouts};
 use crate::service::Service;
 use crate::service::testing::Fixture;
@@ -46,6 +47,7 @@ impl Served {
             service: service.clone(),
             metrics: metrics.clone(),
             timeouts,
+            inflight: InflightBytes::new(64 << 20),
         };
         // If a test keeps only its client, the server keeps running.
         let stopped = async move {

@@ -11,6 +11,10 @@ use crate::service::oip::{
 };
 use crate::service::{json, objects};
 
+/// Memory per byte of binary data, at most: an empty string is four bytes there, a `Vec` of 24 here, and its list may
+/// have twice the room that it needs.
+const BINARY_MEMORY: usize = 12;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequestJson {
@@ -90,6 +94,13 @@ pub fn read(
         inputs,
         outputs: outputs.map(output).collect::<Result<_, _>>()?,
     })
+}
+
+/// How much memory [`read`] may need for a body, at most.
+pub fn memory(body: &[u8], json_length: Option<usize>) -> usize {
+    let length = json_length.unwrap_or(body.len());
+    let (document, binary) = body.split_at_checked(length).unwrap_or((body, &[]));
+    json::memory(document) + binary.len() * BINARY_MEMORY
 }
 
 fn check_repeated(field: &str, found: Option<String>, wanted: &str) -> Result<(), ServiceError> {

@@ -1,11 +1,12 @@
 //! POST /v2/models/{name}/infer.
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use super::answer::{self, Delivery, Written};
+use super::answer::{self, Delivery};
 use super::{Addressed, body};
 use crate::error::ServiceError;
 use crate::http::HttpState;
@@ -13,7 +14,7 @@ use crate::http::compression::Compressible;
 use crate::http::json_request::{JsonOrBinary, Received};
 use crate::http::respond::{served_by, with_timings};
 use crate::service::oip::InferRequest;
-use crate::service::{Answer, Invocation, cost};
+use crate::service::{Answer, Invocation, RequestContext, cost};
 
 /// Header with the length of the JSON, in bytes, when binary data follows it.
 const JSON_LENGTH: &str = "inference-header-content-length";
@@ -23,24 +24,28 @@ pub async fn infer(
     model: Addressed,
     received: Received<JsonOrBinary>,
 ) -> Response {
-    let context = received.context;
     let target = http.service.find_any(&model.address);
     let name = target.name.clone();
     let answer = async {
-        let (request, delivery) = read(&http, model, received).await?;
+        let (request, delivery, context) = read(&http, model, received).await?;
         let invocation = Invocation::new(request, target);
         let Answer { output, timings } = invocation.run(&http.service, &context).await?;
         let bytes = output.size();
-        let write = move || answer::write(&output, &delivery);
+        let tensors = context.reserve(output.memory())?;
+        let write = move || {
+            let _tensors = tensors;
+            answer::write(&output, &delivery)
+        };
         let written = http
             .service
             .executor()
             .run(cost::write(bytes), context.latest, write)
             .await??;
-        Ok::<_, ServiceError>((written, timings))
+        let held = context.into_answer(written.body.len())?;
+        Ok::<_, ServiceError>((held.keep(written.body), written.json_length, timings))
     };
     let response = match answer.await {
-        Ok((written, timings)) => with_timings(respond(written), timings),
+        Ok((body, json_length, timings)) => with_timings(respond(body, json_length), timings),
         Err(error) => error.into_response(),
     };
     served_by(response, name)
@@ -51,24 +56,16 @@ async fn read(
     http: &HttpState,
     model: Addressed,
     received: Received<JsonOrBinary>,
-) -> Result<(InferRequest, Delivery), ServiceError> {
-    let Received {
-        headers,
-        body,
-        context,
-        ..
-    } = received;
-    http.service.check_load(&context, body.len())?;
-    let json_length = json_length(&headers, body.len())?;
-    let bytes = body.len();
-    let read = move || body::read(&model, &body, json_length);
-    let request = http
-        .service
-        .executor()
-        .run(cost::parse(bytes), context.latest, read)
-        .await??;
+) -> Result<(InferRequest, Delivery, RequestContext), ServiceError> {
+    http.service
+        .check_load(&received.context, received.body.len())?;
+    let json_length = json_length(&received.headers, received.body.len())?;
+    let memory = move |body: &[u8]| body::memory(body, json_length);
+    let read = move |body: &[u8]| body::read(&model, body, json_length);
+    let latest = received.context.latest;
+    let (request, context) = received.read(http, latest, memory, read).await?;
     let delivery = Delivery::of(&request)?;
-    Ok((request, delivery))
+    Ok((request, delivery, context))
 }
 
 /// The length of the JSON in bytes. `None` without the header.
@@ -88,17 +85,17 @@ fn json_length(headers: &HeaderMap, body: usize) -> Result<Option<usize>, Servic
     }
 }
 
-fn respond(written: Written) -> Response {
-    let mut response = match written.json_length {
+fn respond(body: Bytes, json_length: Option<usize>) -> Response {
+    let mut response = match json_length {
         Some(length) => (
             [
                 (CONTENT_TYPE.as_str(), "application/octet-stream".to_owned()),
                 (JSON_LENGTH, length.to_string()),
             ],
-            written.body,
+            body,
         )
             .into_response(),
-        None => ([(CONTENT_TYPE, "application/json")], written.body).into_response(),
+        None => ([(CONTENT_TYPE, "application/json")], body).into_response(),
     };
     response.extensions_mut().insert(Compressible);
     response

@@ -71,5 +71,6 @@ async fn optional<T: Default + DeserializeOwned + Send + 'static>(
     if received.body.is_empty() {
         return Ok(T::default());
     }
-    received.parse(http).await
+    let (request, _) = received.parse(http).await?;
+    Ok(request)
 }

@@ -46,7 +46,7 @@ const STATUSES: &[(u16, &str, &str)] = &[
     (
         503,
         "ServiceUnavailable",
-        "The server or the model is not ready. Try again after the time in `retry-after`.",
+        "The server is overloaded, or the server or the model is not ready. Try again after the time in `retry-after`.",
     ),
     (
         504,
@@ -206,6 +206,7 @@ pub(super) fn samples(limits: &Limits) -> Vec<ServiceError> {
             retry_after: Duration::from_secs(10),
         },
         ServiceError::Internal,
+        ServiceError::Overloaded,
         ServiceError::NotReady {
             reason: format!("the model `{}` is loading", model()),
         },

@@ -240,3 +240,24 @@ fn an_answer_is_written_on_one_line() {
         r#"{"model":"a \"model\"","results":["one\nline","é"]}"#
     );
 }
+
+#[test]
+fn memory_counts_values_and_not_what_texts_say() {
+    let body = br#"{"text": "a, [b]: {c} \" , \\"}"#;
+    assert_eq!(memory(body), body.len() + 640 + 32);
+    let list = |item: &str, count: usize| format!("[{}]", vec![item; count].join(","));
+    // At the least what serde_json's values were measured to need.
+    for (item, needed) in [
+        ("1", 96),
+        (r#""a""#, 96),
+        ("[]", 48),
+        ("[1]", 224),
+        (r#"{"":1}"#, 736),
+    ] {
+        let body = list(item, 1000);
+        let counted = memory(body.as_bytes()) / 1000;
+        assert!(counted >= needed, "{item}: {counted}");
+    }
+    // A string that does not end.
+    assert_eq!(memory(br#"["a\"#), 160 + 4);
+}

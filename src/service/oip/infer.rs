@@ -46,6 +46,13 @@ impl InferResponse {
     pub fn size(&self) -> usize {
         self.outputs.iter().map(|output| output.data().size()).sum()
     }
+
+    /// Bytes of all outputs in memory.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let outputs = self.outputs.iter();
+        outputs.map(|output| output.data().memory()).sum()
+    }
 }
 
 impl Operation for InferRequest {

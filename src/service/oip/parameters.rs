@@ -133,7 +133,7 @@ impl RequestParameters {
     /// Applies the parameters to the transport's context. Their priority overrides the transport's, and their timeout
     /// the default. If the transport sets a timeout too, the earlier deadline applies.
     pub fn context(&self, context: &RequestContext) -> RequestContext {
-        let mut changed = *context;
+        let mut changed = context.clone();
         if let Some(priority) = self.priority {
             changed.priority = priority;
         }

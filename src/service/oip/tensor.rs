@@ -225,6 +225,16 @@ impl TensorData {
         }
     }
 
+    /// Size of the elements in memory, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let texts = match self {
+            Self::Bytes(elements) => elements.iter().map(Vec::len).sum(),
+            Self::Bool(_) | Self::Int32(_) | Self::Int64(_) | Self::Fp32(_) => 0,
+        };
+        self.len() * self.datatype().memory() + texts
+    }
+
     #[must_use]
     pub fn datatype(&self) -> Datatype {
         match self {
@@ -294,6 +304,18 @@ impl Datatype {
         Self::Fp32,
         Self::Bytes,
     ];
+
+    /// Bytes of an element in memory, beside the bytes of its text.
+    #[must_use]
+    pub fn memory(self) -> usize {
+        match self {
+            Self::Bool => size_of::<bool>(),
+            Self::Int32 => size_of::<i32>(),
+            Self::Int64 => size_of::<i64>(),
+            Self::Fp32 => size_of::<f32>(),
+            Self::Bytes => size_of::<Vec<u8>>(),
+        }
+    }
 
     /// The protocol's spelling.
     #[must_use]

@@ -18,25 +18,25 @@ async fn priority_and_timeout_change_the_context() {
         latest: Instant::now() + Duration::from_hours(2),
         ..context()
     };
-    let check = |context: RequestContext, name: &str, value, wanted: (u8, Duration)| {
-        let changed = read(name, value, Task::Tag).unwrap().context(&context);
+    let check = |context: &RequestContext, name: &str, value, wanted: (u8, Duration)| {
+        let changed = read(name, value, Task::Tag).unwrap().context(context);
         let time = changed.deadline - Instant::now();
         assert_eq!((changed.priority.get(), time), wanted);
     };
     let minute = Duration::from_mins(1);
-    check(usual, "priority", Int64(1), (1, minute));
-    check(usual, "priority", Uint64(5), (5, minute));
-    check(usual, "priority", Int64(0), (3, minute));
+    check(&usual, "priority", Int64(1), (1, minute));
+    check(&usual, "priority", Uint64(5), (5, minute));
+    check(&usual, "priority", Int64(0), (3, minute));
     let milliseconds = Duration::from_millis;
-    check(usual, "timeout", Int64(2_000), (3, milliseconds(2)));
+    check(&usual, "timeout", Int64(2_000), (3, milliseconds(2)));
     let text = Text("3000".to_owned());
-    check(usual, "timeout", text, (3, milliseconds(3)));
-    check(usual, "timeout", Int64(0), (3, minute));
+    check(&usual, "timeout", text, (3, milliseconds(3)));
+    check(&usual, "timeout", Int64(0), (3, minute));
     // Above the default, but clamped to the maximum and to the transport's deadline.
-    check(usual, "timeout", Int64(180_000_000), (3, 3 * minute));
-    check(usual, "timeout", Uint64(u64::MAX), (3, 120 * minute));
+    check(&usual, "timeout", Int64(180_000_000), (3, 3 * minute));
+    check(&usual, "timeout", Uint64(u64::MAX), (3, 120 * minute));
     let said = RequestContext::new(usual.priority, usual.deadline);
-    check(said, "timeout", Uint64(u64::MAX), (3, minute));
+    check(&said, "timeout", Uint64(u64::MAX), (3, minute));
 }
 
 #[test]
