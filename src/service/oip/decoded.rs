@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::names::{self, COUNT, RESULT, TensorKind};
+use super::names::{self, COUNT, RESULT, Row, TensorKind};
 use super::tensor::{Tensor, TensorData};
 use crate::error::ServiceError;
 use crate::numbers::signed;
@@ -12,12 +12,18 @@ use crate::service::{
 };
 use crate::task::Task;
 
-/// Most padding elements in one output. Without this bound, one long text among short ones would need many times the
-/// memory of the results.
-const MOST_FILLING: usize = 1 << 20;
+/// Most bytes of padding in the outputs of a request, in memory, unless the results themselves have more. Without this
+/// bound, one long text among short ones would need many times the memory of the results. The outputs of 256 texts, one
+/// of 512 tokens and the others of one, need 9 MB at most.
+const MOST_PADDING_BYTES: usize = 10 << 20;
 
 /// A task's result for one input, convertible to tensors.
 pub trait Decoded: Sized {
+    const TASK: Task;
+
+    /// The number of elements in the result's rows.
+    fn length(&self) -> usize;
+
     /// Names of the outputs that these results have.
     fn outputs(results: &[Self]) -> Vec<&'static str>;
 
@@ -33,6 +39,7 @@ pub fn tensors<R: Decoded + Serialize>(
     results: &[R],
     names: &[&str],
 ) -> Result<Vec<Tensor>, ServiceError> {
+    check_padding(results, names)?;
     let tensor = |name: &&str| {
         let (width, data) = match *name {
             RESULT => (1, TensorData::Bytes(documents(results)?)),
@@ -41,6 +48,26 @@ pub fn tensors<R: Decoded + Serialize>(
         Tensor::rows(name, results.len(), &[width], data)
     };
     names.iter().map(tensor).collect()
+}
+
+fn check_padding<R: Decoded>(results: &[R], names: &[&str]) -> Result<(), ServiceError> {
+    let longest = results.iter().map(R::length).max().unwrap_or_default();
+    let elements: usize = results.iter().map(R::length).sum();
+    let padding = results.len() * longest - elements;
+    let padded = names::outputs(R::TASK).iter().filter(|output| {
+        output.way == TensorKind::Text && output.row == Row::Longest && names.contains(&output.name)
+    });
+    let bytes: usize = padded.map(|output| output.datatype.memory()).sum();
+    if padding * bytes <= MOST_PADDING_BYTES.max(elements * bytes) {
+        return Ok(());
+    }
+    Err(ServiceError::InvalidValue {
+        place: "`inputs`".to_owned(),
+        reason: format!(
+            "their results differ so much in number that their rows would need {padding} elements of padding in each \
+             output; send fewer texts per request, or texts of similar length, or request only the output `{RESULT}`"
+        ),
+    })
 }
 
 /// Serializes each result as the native route does.
@@ -56,20 +83,10 @@ struct Rows<'a, T> {
 }
 
 impl<'a, T> Rows<'a, T> {
-    fn new(rows: impl Iterator<Item = &'a [T]>) -> Result<Self, ServiceError> {
+    fn new(rows: impl Iterator<Item = &'a [T]>) -> Self {
         let rows: Vec<_> = rows.collect();
         let longest = rows.iter().map(|row| row.len()).max().unwrap_or_default();
-        let filling: usize = rows.iter().map(|row| longest - row.len()).sum();
-        if filling > MOST_FILLING {
-            return Err(ServiceError::InvalidValue {
-                place: "`inputs`".to_owned(),
-                reason: format!(
-                    "their results differ so much in number that their rows would need {filling} elements of padding; \
-                     request only the output `{RESULT}`, or send long texts separately"
-                ),
-            });
-        }
-        Ok(Self { rows, longest })
+        Self { rows, longest }
     }
 
     fn column<V: Clone>(&self, filling: &V, value: impl Fn(&T) -> V) -> Vec<V> {
@@ -122,6 +139,15 @@ fn no_such(name: &str) -> ServiceError {
 }
 
 impl Decoded for Discrimination {
+    const TASK: Task = Task::Discriminate;
+
+    fn length(&self) -> usize {
+        match self {
+            Self::Tokens(tokens) => tokens.len(),
+            Self::Words(words) => words.len(),
+        }
+    }
+
     fn outputs(results: &[Self]) -> Vec<&'static str> {
         let words = matches!(results.first(), Some(Self::Words(_)));
         let other = if words { "token" } else { "word" };
@@ -142,7 +168,7 @@ fn tokens(results: &[Discrimination], name: &str) -> Result<TensorColumn, Servic
     let rows = Rows::new(results.iter().map(|result| match result {
         Discrimination::Tokens(tokens) => tokens.as_slice(),
         Discrimination::Words(_) => &[],
-    }))?;
+    }));
     Ok(match name {
         "token" => rows.texts(|token: &ScoredToken| &token.token),
         "start" => rows.positions(|token| token.start),
@@ -158,7 +184,7 @@ fn words(results: &[Discrimination], name: &str) -> Result<TensorColumn, Service
     let rows = Rows::new(results.iter().map(|result| match result {
         Discrimination::Words(words) => words.as_slice(),
         Discrimination::Tokens(_) => &[],
-    }))?;
+    }));
     Ok(match name {
         "word" => rows.texts(|word: &ScoredWord| &word.word),
         "start" => rows.positions(|word| word.start),
@@ -171,12 +197,18 @@ fn words(results: &[Discrimination], name: &str) -> Result<TensorColumn, Service
 }
 
 impl Decoded for Classification {
+    const TASK: Task = Task::Classify;
+
+    fn length(&self) -> usize {
+        self.labels.len()
+    }
+
     fn outputs(_: &[Self]) -> Vec<&'static str> {
         outputs_of(Task::Classify).collect()
     }
 
     fn column(results: &[Self], name: &str) -> Result<TensorColumn, ServiceError> {
-        let rows = Rows::new(results.iter().map(|result| result.labels.as_slice()))?;
+        let rows = Rows::new(results.iter().map(|result| result.labels.as_slice()));
         Ok(match name {
             "label" => rows.texts(|label: &LabelScore| &label.label),
             "score" => rows.scores(|label| label.score),
@@ -190,12 +222,18 @@ impl Decoded for Classification {
 }
 
 impl Decoded for Tagging {
+    const TASK: Task = Task::Tag;
+
+    fn length(&self) -> usize {
+        self.entities.len()
+    }
+
     fn outputs(_: &[Self]) -> Vec<&'static str> {
         outputs_of(Task::Tag).collect()
     }
 
     fn column(results: &[Self], name: &str) -> Result<TensorColumn, ServiceError> {
-        let rows = Rows::new(results.iter().map(|result| result.entities.as_slice()))?;
+        let rows = Rows::new(results.iter().map(|result| result.entities.as_slice()));
         Ok(match name {
             "label" => rows.texts(|entity: &TaggedEntity| &entity.label),
             "score" => rows.scores(|entity| entity.score),
@@ -209,12 +247,18 @@ impl Decoded for Tagging {
 }
 
 impl Decoded for QaAnswers {
+    const TASK: Task = Task::Qa;
+
+    fn length(&self) -> usize {
+        self.answers.len()
+    }
+
     fn outputs(_: &[Self]) -> Vec<&'static str> {
         outputs_of(Task::Qa).collect()
     }
 
     fn column(results: &[Self], name: &str) -> Result<TensorColumn, ServiceError> {
-        let rows = Rows::new(results.iter().map(|result| result.answers.as_slice()))?;
+        let rows = Rows::new(results.iter().map(|result| result.answers.as_slice()));
         Ok(match name {
             "text" => rows.texts(|answer: &AnswerSpan| &answer.text),
             "score" => rows.scores(|answer| answer.score),
@@ -271,15 +315,28 @@ mod tests {
 
     #[test]
     fn a_long_row_among_short_ones_takes_no_memory_for_nothing() {
-        let mut results = vec![tagging(&[]); 300];
-        results.push(tagging(&vec!["a"; 4096]));
-        let refusal = tensors(&results, &["label"]).unwrap_err();
+        let uneven = |longest: usize| {
+            let mut results = vec![tagging(&["a"]); 255];
+            results.push(tagging(&vec!["a"; longest]));
+            results
+        };
+        let all = Tagging::outputs(&[]);
+        // A text of as many tokens as models read, among others of one token.
+        assert!(tensors(&uneven(512), &all).is_ok());
+        let results = uneven(4000);
+        let refusal = tensors(&results, &all).unwrap_err();
         assert_eq!(refusal.code(), "invalid_value");
-        assert!(
-            refusal.to_string().contains("only the output `result`"),
-            "{refusal}"
-        );
-        assert!(tensors(&results, &[RESULT]).is_ok());
+        for way in ["fewer texts", "similar length", "only the output `result`"] {
+            assert!(refusal.to_string().contains(way), "{refusal}");
+        }
+        assert!(tensors(&results, &[RESULT, COUNT]).is_ok());
+        // Fewer outputs need less.
+        assert!(tensors(&results, &["score", "start"]).is_err());
+        assert!(tensors(&results, &["score"]).is_ok());
+        // Padding of no more bytes than the results is always allowed.
+        let mut halves = vec![tagging(&vec!["a"; 2000]); 128];
+        halves.extend(vec![tagging(&["a"]); 120]);
+        assert!(tensors(&halves, &all).is_ok());
     }
 
     #[test]
