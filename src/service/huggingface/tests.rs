@@ -256,9 +256,13 @@ async fn strides_leave_a_step_forward_that_is_worth_its_cost() {
         };
         (0..count).map(window).collect()
     };
-    assert!(is_affordable(&windows(655, 1), 100));
-    assert!(!is_affordable(&windows(656, 6), 100));
-    assert!(is_affordable(&windows(656, 7), 100));
+    // With a step of 7, a sixteenth of a window, any number is affordable.
+    assert!(is_affordable(&windows(2, 7), 100));
+    assert!(is_affordable(&windows(10_000, 7), 100));
+    assert!(!is_affordable(&windows(10_000, 6), 100));
+    // With less, as many as have together 16 times the text's tokens, and 1,024.
+    assert!(is_affordable(&windows(31, 1), 100));
+    assert!(!is_affordable(&windows(32, 1), 100));
 }
 
 #[test]
