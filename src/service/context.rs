@@ -1,6 +1,6 @@
 //! A request's context beside its body: priority and deadline, parsed from headers or gRPC metadata.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ pub struct RequestContext {
     pub when_full: WhenFull,
     /// The bytes that the request itself holds in memory, given back with the last clone. Work that goes on after its
     /// client has gone keeps a clone.
-    pub held: Arc<Hold>,
+    pub held: Arc<Mutex<Hold>>,
 }
 
 impl RequestContext {
@@ -42,7 +42,7 @@ impl RequestContext {
             deadline,
             latest: deadline,
             when_full: WhenFull::Refuse,
-            held: Arc::new(InflightBytes::unlimited().empty()),
+            held: holding(InflightBytes::unlimited().empty()),
         }
     }
 
@@ -56,7 +56,7 @@ impl RequestContext {
     #[must_use]
     pub fn holding(self, held: Hold) -> Self {
         Self {
-            held: Arc::new(held),
+            held: holding(held),
             ..self
         }
     }
@@ -66,7 +66,13 @@ impl RequestContext {
     /// # Errors
     /// [`ServiceError::Overloaded`] if the budget of all requests is full.
     pub fn reserve(&self, bytes: usize) -> Result<Hold, ServiceError> {
-        Ok(self.held.budget().reserve(bytes)?)
+        let budget = self.lock().budget().clone();
+        Ok(budget.reserve(bytes)?)
+    }
+
+    /// Adds to what the request itself holds.
+    pub fn keep(&self, more: Hold) {
+        self.lock().merge(more);
     }
 
     /// What an answer of `bytes` holds. It takes the place of what the request held, if nothing else does so any more.
@@ -74,9 +80,16 @@ impl RequestContext {
     /// # Errors
     /// [`ServiceError::Overloaded`] if the budget of all requests is full.
     pub fn into_answer(self, bytes: usize) -> Result<Hold, ServiceError> {
-        let mut hold = Arc::try_unwrap(self.held).unwrap_or_else(|held| held.budget().empty());
+        let budget = self.lock().budget().clone();
+        let own = Arc::try_unwrap(self.held).ok();
+        let own = own.map(|held| held.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let mut hold = own.unwrap_or_else(|| budget.empty());
         hold.resize(bytes)?;
         Ok(hold)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Hold> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The context of a request whose transport sets no timeout. It has the default timeout, counted from `arrived`;
@@ -109,6 +122,10 @@ impl RequestContext {
             when_full: self.when_full,
         }
     }
+}
+
+fn holding(hold: Hold) -> Arc<Mutex<Hold>> {
+    Arc::new(Mutex::new(hold))
 }
 
 /// Parses the value of [`PRIORITY`].

@@ -18,6 +18,11 @@ use crate::inference::Sequence;
 use crate::registry::LoadedModel;
 use crate::telemetry::statistics::{ModelStatistics, RequestDurations};
 
+/// What a token holds while its part runs: its id twice, types, offsets, word and the results that it becomes.
+const TOKEN_BYTES: usize = 128;
+/// What a token's results hold until the answer is written.
+const RESULT_BYTES: usize = 96;
+
 /// A part of a request feeds about this many workers, so as many run at once as keep all of them busy.
 const WORKERS_PER_CHUNK: usize = 4;
 
@@ -73,7 +78,7 @@ impl Service {
             model,
             steps: Arc::new(steps),
             admitted: &admitted,
-            deadline: context.deadline,
+            context,
         };
         // The next parts are tokenised while the workers run those before.
         let at_once = 1 + self.executor().slots().div_ceil(WORKERS_PER_CHUNK);
@@ -103,7 +108,7 @@ struct ChunkRun<'request, Prepare, Decode> {
     model: &'request Arc<LoadedModel>,
     steps: Arc<Steps<Prepare, Decode>>,
     admitted: &'request AdmittedRequest,
-    deadline: Instant,
+    context: &'request RequestContext,
 }
 
 impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
@@ -139,23 +144,31 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
         let started = Instant::now();
         let (prepared, sequences) = self
             .executor
-            .run(cost, self.deadline, move || {
+            .run(cost, self.context.deadline, move || {
                 let (prepared, sequences) = (steps.prepare)(&model, content)?;
                 check_types(&model, &sequences)?;
                 Ok::<_, ServiceError>((prepared, sequences))
             })
             .await??;
         let tokenize = started.elapsed();
+        let tokens: usize = sequences.iter().map(Sequence::len).sum();
+        let mut held = self.context.reserve(tokens * TOKEN_BYTES)?;
         let outputs = self.admitted.run(size, sequences).await?;
+        let logits: usize = outputs.iter().map(|output| output.logits.len()).sum();
+        held.grow(logits * size_of::<f32>())?;
         let timings = Timings::of(tokenize, &outputs);
         let (model, steps) = (Arc::clone(self.model), Arc::clone(&self.steps));
         let started = Instant::now();
         let result = self
             .executor
-            .run(cost::decode(size.bytes()), self.deadline, move || {
-                (steps.decode)(&model, prepared, outputs)
-            })
+            .run(
+                cost::decode(size.bytes()),
+                self.context.deadline,
+                move || (steps.decode)(&model, prepared, outputs),
+            )
             .await??;
+        held.shrink_to(tokens * RESULT_BYTES);
+        self.context.keep(held);
         Ok(Done {
             result,
             timings,
