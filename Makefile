@@ -10,13 +10,13 @@ export PYTHON
 
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help serve build check test test-clients bench bench-peers lint lint-deploy runtime prerequisites clean
+.PHONY: help serve build check test test-clients test-reliability bench bench-peers lint lint-deploy runtime prerequisites clean
 # In the order written, so that missing prerequisites are reported before any download.
 .NOTPARALLEL:
 
 help: ## This list
 	@echo 'make TARGET [MODELS=folder] [ARGS="more flags"] [GPU=1] [PYTHON=python3.12]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 serve: build ## Fetch ONNX Runtime, build, and serve the models in models/ on ports 8080 and 9000
 	$(TARGET_DIR)/release/electra serve --models $(MODELS) $(ARGS)
@@ -41,6 +41,13 @@ ifndef ELECTRA_BINARY
 	$(CARGO) test --locked --no-run --test integration
 endif
 	@scripts/test_clients.sh $(ARGS)
+
+# With the optimised program, unless ELECTRA_BINARY names another.
+test-reliability: prerequisites runtime ## Attack the server and hold it to bars: tests/reliability/README.md
+ifndef ELECTRA_BINARY
+	$(CARGO) build --release --locked
+endif
+	@$(PYTHON) tests/reliability/run.py $(ARGS)
 
 bench: prerequisites ## Micro-benchmarks of everything around the models
 	$(CARGO) bench --locked
