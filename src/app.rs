@@ -121,6 +121,7 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         config.limits,
         Executor::new(workers.get()),
         gate,
+        config.priorities,
     );
     let connections = Connections::new(config.connections.clone(), metrics.clone());
     Ok(App {

@@ -245,6 +245,12 @@ pub enum ServiceError {
         "The request's body stopped arriving, or arrives at less than 16 KiB in 10 s. Send it without pauses."
     )]
     BodyStalled,
+    /// The client may not do this.
+    #[error("This is not permitted: {reason}.")]
+    PermissionDenied {
+        /// What is not, and what to do instead.
+        reason: String,
+    },
     /// A fault of the server. Its log has the details.
     #[error("The server failed to answer; its log says why, under this answer's x-request-id.")]
     Internal,
@@ -361,8 +367,8 @@ impl ServiceError {
     /// The table: code, HTTP status, gRPC status.
     fn row(&self) -> (&'static str, u16, GrpcStatus) {
         use GrpcStatus::{
-            DeadlineExceeded, Internal, InvalidArgument, NotFound, ResourceExhausted, Unavailable,
-            Unimplemented,
+            DeadlineExceeded, Internal, InvalidArgument, NotFound, PermissionDenied,
+            ResourceExhausted, Unavailable, Unimplemented,
         };
         match self {
             Self::InvalidJson { .. } | Self::LoneSurrogate { .. } => {
@@ -371,6 +377,7 @@ impl ServiceError {
             Self::InvalidUtf8 { .. } => ("invalid_utf8", 400, InvalidArgument),
             Self::InvalidMessage { .. } => ("invalid_message", 400, InvalidArgument),
             Self::InvalidType { .. } => ("invalid_type", 400, InvalidArgument),
+            Self::PermissionDenied { .. } => ("permission_denied", 403, PermissionDenied),
             Self::ModelNotFound { .. } | Self::NoModelForTask { .. } => {
                 ("model_not_found", 404, NotFound)
             }
@@ -436,6 +443,8 @@ pub enum GrpcStatus {
     DeadlineExceeded,
     /// `NOT_FOUND`
     NotFound,
+    /// `PERMISSION_DENIED`
+    PermissionDenied,
     /// `RESOURCE_EXHAUSTED`
     ResourceExhausted,
     /// `UNIMPLEMENTED`

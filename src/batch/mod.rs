@@ -23,7 +23,7 @@ mod worker;
 mod tests;
 
 pub use output::{BatchError, SequenceOutput};
-pub use priority::{InvalidPriority, Priority};
+pub use priority::{InvalidPriority, Priority, PriorityAccess};
 pub use schedule::{Schedule, WhenFull};
 pub use scheduler::{AdmittedRequest, Gate, ModelQueue, QueueOptions, Scheduler, SchedulerOptions};
 pub use size::{RequestSize, WholeSize};

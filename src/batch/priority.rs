@@ -29,6 +29,15 @@ impl Priority {
     }
 }
 
+/// Who may send a priority other than the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PriorityAccess {
+    #[default]
+    Any,
+    /// Administrators, of whom there are none without keys.
+    Admin,
+}
+
 impl Default for Priority {
     fn default() -> Self {
         Self(3)

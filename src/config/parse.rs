@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
+use crate::batch::PriorityAccess;
 use crate::connections::{NotAProxy, TrustedProxies};
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
@@ -34,6 +35,8 @@ pub enum ValueError {
     Interval(String),
     #[error("`{0}` is not a time; give milliseconds, a whole number from 1 to {max}", max = u32::MAX)]
     Milliseconds(String),
+    #[error("`{0}` does not say who may set priorities; give any or admin")]
+    PriorityAccess(String),
     #[error("`{0}` is not a log format; give text or json")]
     LogFormat(String),
     #[error(
@@ -122,6 +125,15 @@ pub fn milliseconds(text: &str) -> Result<Duration, ValueError> {
 /// Networks, and `unix`, separated by commas.
 pub fn trusted_proxies(text: &str) -> Result<TrustedProxies, ValueError> {
     Ok(text.parse()?)
+}
+
+/// `any` or `admin`.
+pub fn priorities(text: &str) -> Result<PriorityAccess, ValueError> {
+    match text {
+        "any" => Ok(PriorityAccess::Any),
+        "admin" => Ok(PriorityAccess::Admin),
+        _ => Err(ValueError::PriorityAccess(text.to_owned())),
+    }
 }
 
 /// `text` or `json`.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::parse::ValueError;
 use super::{Config, Mistake, SETTINGS, Setting, SettingsMistakes, memory, parse};
+use crate::batch::PriorityAccess;
 use crate::connections::ConnectionOptions;
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
@@ -210,6 +211,7 @@ impl Resolver {
                     connections.trusted_proxies,
                 ),
             },
+            priorities: self.value("priorities", parse::priorities, PriorityAccess::Any),
             log: LogOptions {
                 format: self.value("log_format", parse::log_format, LogFormat::Text),
                 filter: self.value(

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::batch::PriorityAccess;
 use crate::connections::ConnectionOptions;
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
@@ -41,6 +42,8 @@ pub struct Config {
     /// The most bytes that all requests may hold together.
     pub max_inflight_bytes: NonZeroUsize,
     pub timeouts: Timeouts,
+    /// Who may set a request's priority.
+    pub priorities: PriorityAccess,
     pub connections: ConnectionOptions,
     pub log: LogOptions,
 }

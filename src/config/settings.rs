@@ -211,6 +211,13 @@ pub const SETTINGS: &[Setting] = &[
         "Time to answer accepted requests after SIGTERM, in milliseconds",
     ),
     setting(
+        "priorities",
+        "priorities",
+        "WHO",
+        "any",
+        "Who may send x-request-priority: any, or admin",
+    ),
+    setting(
         "log_format",
         "log-format",
         "FORMAT",

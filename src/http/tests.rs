@@ -542,7 +542,8 @@ async fn a_request_is_held_while_it_waits() {
     });
     fixture.model.until_begun(1).await;
     let held = state.inflight.held();
-    assert!((text.len()..4 * text.len()).contains(&held), "{held}");
+    // The text, and its tokens.
+    assert!(held > text.len(), "{held}");
     waiting.abort();
     eventually("it is given back", async || state.inflight.held() == 0).await;
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::context::RequestContext;
-use crate::batch::Gate;
+use crate::batch::{Gate, Priority, PriorityAccess};
+use crate::client::Client;
 use crate::error::ServiceError;
 use crate::executor::Executor;
 use crate::limits::Limits;
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     limits: Limits,
     executor: Executor,
     gate: Gate,
+    priorities: PriorityAccess,
     pub(super) draining: watch::Sender<bool>,
 }
 
@@ -46,6 +48,7 @@ impl Service {
         limits: Limits,
         executor: Executor,
         gate: Gate,
+        priorities: PriorityAccess,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -54,6 +57,7 @@ impl Service {
                 limits,
                 executor,
                 gate,
+                priorities,
                 draining: watch::Sender::new(false),
             }),
         }
@@ -96,6 +100,23 @@ impl Service {
     /// [`ServiceError::QueueFull`], [`ServiceError::DeadlineTooShort`].
     pub fn check_load(&self, context: &RequestContext, bytes: usize) -> Result<(), ServiceError> {
         Ok(self.shared.gate.check(context.schedule(), bytes)?)
+    }
+
+    /// Refuses a priority that the client may not name.
+    ///
+    /// # Errors
+    /// [`ServiceError::PermissionDenied`].
+    pub fn check_priority(&self, context: &RequestContext) -> Result<(), ServiceError> {
+        let is_free = context.priority == Priority::default() || context.client == Client::Local;
+        match self.shared.priorities {
+            PriorityAccess::Admin if !is_free => Err(ServiceError::PermissionDenied {
+                reason:
+                    "only administrators may set a request's priority on this server; leave out \
+                         x-request-priority and the parameter `priority`"
+                        .to_owned(),
+            }),
+            PriorityAccess::Any | PriorityAccess::Admin => Ok(()),
+        }
     }
 
     /// Finds the model for a request to a task: the named model, or the task's default.
@@ -182,5 +203,35 @@ fn loaded(state: ModelState, address: &str) -> Result<Arc<LoadedModel>, ServiceE
         ModelState::Unloaded => Err(ServiceError::ModelUnloaded {
             model: address.to_owned(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::service::testing::loading_service;
+
+    #[test]
+    fn priorities_of_administrators_alone_are_refused_to_others() {
+        // This service takes priorities of administrators alone.
+        let service = loading_service(&[]);
+        let check = |number: u8, client: Client| {
+            let priority = Priority::try_from(number).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(1);
+            let context = RequestContext::new(priority, deadline).from_client(client);
+            service
+                .check_priority(&context)
+                .map_err(|error| error.code())
+        };
+        let client = Client::from(IpAddr::from([192, 0, 2, 1]));
+        assert_eq!(check(1, client), Err("permission_denied"));
+        assert_eq!(check(5, client), Err("permission_denied"));
+        assert_eq!(check(3, client), Ok(()));
+        assert_eq!(check(1, Client::Local), Ok(()));
     }
 }

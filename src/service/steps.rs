@@ -45,7 +45,7 @@ impl Service {
     /// Runs the parts of a request on a model, a few at a time, and returns their results in order.
     ///
     /// # Errors
-    /// Those of the steps, [`ServiceError::QueueFull`], [`ServiceError::DeadlineTooShort`],
+    /// Those of the steps, [`ServiceError::PermissionDenied`], [`ServiceError::QueueFull`], [`ServiceError::DeadlineTooShort`],
     /// [`ServiceError::DeadlineExceeded`], [`ServiceError::Internal`].
     pub async fn run_steps<C, Prepared, R, Prepare, Decode>(
         &self,
@@ -67,6 +67,7 @@ impl Service {
             + Sync
             + 'static,
     {
+        self.check_priority(context)?;
         let statistics = StatisticsGuard::new(model.queue.statistics());
         let size = WholeSize {
             size: RequestSize::total(chunks.iter().map(|chunk| chunk.size)),

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{RequestContext, Service};
-use crate::batch::{BatchSizing, Priority, QueueOptions, Scheduler, SchedulerOptions};
+use crate::batch::{
+    BatchSizing, Priority, PriorityAccess, QueueOptions, Scheduler, SchedulerOptions,
+};
 use crate::engine::{Device, Layout, Precision};
 use crate::executor::Executor;
 use crate::heads::scheme::Scheme;
@@ -177,6 +179,7 @@ impl Fixture {
                 limits,
                 Executor::new(EXECUTOR_SLOTS),
                 scheduler.gate(),
+                PriorityAccess::Any,
             ),
             model,
             metrics,
@@ -225,6 +228,7 @@ pub fn loading_service(names: &[&str]) -> Service {
         Limits::default(),
         Executor::new(1),
         scheduler.gate(),
+        PriorityAccess::Admin,
     )
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use electra_server::app::{self, Listeners};
+use electra_server::batch::PriorityAccess;
 use electra_server::config::Config;
 use electra_server::connections::ConnectionOptions;
 use electra_server::convert::{ExportOptions, ExportRequest, export};
@@ -175,6 +176,7 @@ pub fn config(models: &Path) -> Config {
         max_inflight_bytes: NonZeroUsize::new(128 << 20).expect("128 MiB"),
         timeouts: Timeouts::default(),
         connections: ConnectionOptions::default(),
+        priorities: PriorityAccess::Any,
         log: LogOptions {
             format: LogFormat::Text,
             filter: "warn".to_owned(),

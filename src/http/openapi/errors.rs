@@ -205,6 +205,9 @@ pub(super) fn samples(limits: &Limits) -> Vec<ServiceError> {
             needed: Duration::from_secs(40),
             retry_after: Duration::from_secs(10),
         },
+        ServiceError::PermissionDenied {
+            reason: "only administrators may set a request's priority on this server".to_owned(),
+        },
         ServiceError::Internal,
         ServiceError::Overloaded,
         ServiceError::NotReady {
