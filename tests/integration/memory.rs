@@ -162,7 +162,9 @@ async fn unfinished_bodies_of_one_connection_are_bounded_in_both_protocols() {
             let answer = answers.join_next().await.expect("one").expect("an end");
             let answer = answer.expect("an answer");
             let headers = answer.headers();
-            let code = headers.get("error-code").map(|code| code.as_bytes());
+            let code = headers
+                .get("error-code")
+                .map(hyper::header::HeaderValue::as_bytes);
             let is_refused = answer.status() == 503 || code == Some(b"overloaded");
             assert!(is_refused, "{path}: {answer:?}");
         }

@@ -90,6 +90,8 @@ pub(super) struct QuestionAnswering {
 #[derive(Clone, Copy)]
 struct WindowCut {
     window_tokens: usize,
+    /// The longest sequence that the model reads.
+    model_tokens: usize,
     stride: usize,
     /// Whether the request set the stride.
     stride_is_asked: bool,
@@ -250,6 +252,7 @@ impl WindowCut {
             ))),
             _ => Ok(Self {
                 window_tokens,
+                model_tokens: most,
                 stride: asked.unwrap_or(DEFAULT_STRIDE.min(window_tokens / 2)),
                 stride_is_asked: asked.is_some(),
             }),
@@ -270,7 +273,7 @@ impl WindowCut {
         let room = whole.saturating_sub(question);
         if let Some(room) = NonZeroUsize::new(room).filter(|room| room.get() > self.stride) {
             let windows = windows::split(context, room, self.stride);
-            if is_affordable(&windows, self.window_tokens) {
+            if is_affordable(&windows, self.window_tokens, self.model_tokens) {
                 return Ok(windows);
             }
         }

@@ -257,12 +257,16 @@ async fn strides_leave_a_step_forward_that_is_worth_its_cost() {
         (0..count).map(window).collect()
     };
     // With a step of 7, a sixteenth of a window, any number is affordable.
-    assert!(is_affordable(&windows(2, 7), 100));
-    assert!(is_affordable(&windows(10_000, 7), 100));
-    assert!(!is_affordable(&windows(10_000, 6), 100));
+    assert!(is_affordable(&windows(2, 7), 100, 512));
+    assert!(is_affordable(&windows(10_000, 7), 100, 512));
+    assert!(!is_affordable(&windows(10_000, 6), 100, 512));
     // With less, as many as have together 16 times the text's tokens, and 1,024.
-    assert!(is_affordable(&windows(31, 1), 100));
-    assert!(!is_affordable(&windows(32, 1), 100));
+    assert!(is_affordable(&windows(31, 1), 100, 512));
+    assert!(!is_affordable(&windows(32, 1), 100, 512));
+    // A model that reads no more may do so more often, up to a bound.
+    assert!(is_affordable(&windows(45, 1), 100, 100));
+    assert!(is_affordable(&windows(600, 3), 100, 100));
+    assert!(!is_affordable(&windows(700, 3), 100, 100));
 }
 
 #[test]

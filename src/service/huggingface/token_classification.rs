@@ -158,7 +158,7 @@ impl Pipeline for TokenClassification {
                 0 => Vec::new(),
                 count => windows::split(count, room, overlap),
             };
-            if !is_affordable(&windows, model.info.max_tokens) {
+            if !is_affordable(&windows, model.info.max_tokens, model.info.max_tokens) {
                 let most = room
                     .get()
                     .saturating_sub(fewest_new_tokens(model.info.max_tokens));
