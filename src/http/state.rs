@@ -1,6 +1,7 @@
 //! State shared by the handlers of all routes.
 
 use super::openapi::WrittenDocument;
+use crate::executor::Executor;
 use crate::inflight::InflightBytes;
 use crate::limits::Timeouts;
 use crate::service::Service;
@@ -15,6 +16,8 @@ pub struct HttpState {
     pub timeouts: Timeouts,
     /// What all requests may hold.
     pub inflight: InflightBytes,
+    /// Writes the metrics, for one request at a time.
+    pub(super) scrapes: Executor,
     /// The OpenAPI document, once it was asked for.
     pub(super) document: WrittenDocument,
 }
@@ -32,6 +35,7 @@ impl HttpState {
             metrics,
             timeouts,
             inflight,
+            scrapes: Executor::new(1),
             document: WrittenDocument::default(),
         }
     }

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// Of work that never runs in place.
+pub const LONG: Duration = Duration::from_secs(1);
+
 /// Parsing JSON, by the body's bytes: lists of short strings take the longest.
 const PARSE: u32 = 10;
 /// Checking tokens that were sent as such.
