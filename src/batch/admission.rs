@@ -5,11 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 
-/// The part of the longest wait at which a queue counts as standing if it stays above it, and to which its newcomers'
-/// waits are then bounded.
+/// The part of the longest wait to which waits are bounded while a client asks for more than it can get.
 const TARGET: u32 = 4;
-/// The part of the longest wait for which a queue may stay above the target.
-const PATIENCE: u32 = 2;
 
 /// How long a request would take from now on, at the measured rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,21 +28,22 @@ pub enum Refusal {
 
 /// Bounds how long requests wait.
 ///
-/// A burst may fill the queue up to the longest wait. A queue that stays long, because more arrives than can be done,
-/// only makes everyone late: so once a client's wait has been above a quarter of the longest for half of it, its
-/// requests are refused until it is below again. This is the idea of controlled delay (Nichols and Jacobson 2012).
+/// A burst may fill the queue up to the longest wait. If a client sends more than that, its queue would stay at this
+/// length for as long as it does, and only make everything late. So from then on its waits are bounded to a quarter,
+/// until it has not been refused for as long as the longest wait. This is the idea of controlled delay (Nichols and
+/// Jacobson 2012).
 #[derive(Debug)]
 pub struct Admission {
     longest_wait: Duration,
-    /// Since when the expected waits of a client's requests have been above the target.
-    above_target: HashMap<Client, Instant>,
+    /// When requests of a client were last refused for their wait.
+    refused: HashMap<Client, Instant>,
 }
 
 impl Admission {
     pub fn new(longest_wait: Duration) -> Self {
         Self {
             longest_wait,
-            above_target: HashMap::new(),
+            refused: HashMap::new(),
         }
     }
 
@@ -62,23 +60,26 @@ impl Admission {
                 needed: expected.end,
             });
         }
-        let target = self.longest_wait / TARGET;
-        if expected.wait <= target {
-            self.above_target.remove(&client);
+        let asks_too_much = self
+            .refused
+            .get(&client)
+            .is_some_and(|refused| now.saturating_duration_since(*refused) < self.longest_wait);
+        let bound = if asks_too_much {
+            self.longest_wait / TARGET
+        } else {
+            self.longest_wait
+        };
+        let excess = expected.wait.saturating_sub(bound);
+        if excess.is_zero() {
             return Ok(());
         }
-        let since = *self.above_target.entry(client).or_insert(now);
-        let stands = now.saturating_duration_since(since) >= self.longest_wait / PATIENCE;
-        let bound = if stands { target } else { self.longest_wait };
-        match expected.wait.checked_sub(bound) {
-            Some(excess) if !excess.is_zero() => Err(Refusal::Wait { excess }),
-            _ => Ok(()),
-        }
+        self.refused.insert(client, now);
+        Err(Refusal::Wait { excess })
     }
 
     /// Nothing waits any more.
     pub fn emptied(&mut self) {
-        self.above_target.clear();
+        self.refused.clear();
     }
 }
 
@@ -106,15 +107,16 @@ mod tests {
             });
             assert_eq!(outcome.err(), refusal, "at {at}");
         };
-        check(0, 200, None);
-        check(10, 1000, None);
-        check(20, 1001, Some(1));
-        check(500, 900, None);
-        // For half a second above a quarter of the bound.
-        check(510, 900, Some(650));
-        check(600, 251, Some(1));
-        check(700, 250, None);
-        check(710, 900, None);
+        check(0, 1000, None);
+        check(5000, 1000, None);
+        check(5010, 1001, Some(1));
+        // It asks for more than it gets.
+        check(5020, 900, Some(650));
+        check(6010, 251, Some(1));
+        check(6020, 250, None);
+        // Not refused for a second.
+        check(7009, 251, Some(1));
+        check(8009, 1000, None);
     }
 
     #[test]
@@ -122,17 +124,15 @@ mod tests {
         let now = Instant::now();
         let mut admission = Admission::new(SECOND);
         let other = Client::from(std::net::IpAddr::from([192, 0, 2, 1]));
-        let decide = |admission: &mut Admission, client, at| {
-            admission.decide(client, wait(900), MINUTE, now + at)
+        let decide = |admission: &mut Admission, client, milliseconds| {
+            let decided = admission.decide(client, wait(milliseconds), MINUTE, now);
+            decided.is_ok()
         };
-        assert_eq!(
-            decide(&mut admission, Client::Local, Duration::ZERO),
-            Ok(())
-        );
-        assert!(decide(&mut admission, Client::Local, SECOND).is_err());
-        assert_eq!(decide(&mut admission, other, SECOND), Ok(()));
+        assert!(!decide(&mut admission, Client::Local, 1001));
+        assert!(!decide(&mut admission, Client::Local, 900));
+        assert!(decide(&mut admission, other, 900));
         admission.emptied();
-        assert_eq!(decide(&mut admission, Client::Local, SECOND), Ok(()));
+        assert!(decide(&mut admission, Client::Local, 900));
     }
 
     #[test]

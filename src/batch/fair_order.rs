@@ -1,9 +1,14 @@
 //! The order in which the waiting sequences of one device run: fair between clients, and between the requests of each.
 //!
 //! Clients share the device, and a client's requests share its part, each by virtual time: the next sequence is the one
-//! that a fluid in which all take part at once would finish first. So a short request of a new client goes ahead of the
-//! rest of a long one, and nobody's part shrinks by the size of what others send. Costs are tokens divided by the weight
-//! of the request's priority, at both levels. Pure: no locks, clocks or models.
+//! that a fluid in which all take part at once would finish first. So a request goes ahead of the rest of a long one,
+//! and nobody's part shrinks by the size of what others send. Costs are tokens divided by the weight of the request's
+//! priority, at both levels.
+//!
+//! First sequences are the exception: they count as equally long, so those of one weight run in the order in which they
+//! arrive. Otherwise, as long as short requests keep coming, one of medium length would be overtaken by all of them.
+//!
+//! Pure: no locks, clocks or models.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
@@ -13,6 +18,11 @@ use super::virtual_time::{Fluid, Virtual};
 use crate::client::Client;
 use crate::numbers::float;
 
+/// The tokens that a first sequence counts as when its turn is decided. It is charged what it has.
+const FIRST_TOKENS: f64 = 64.0;
+/// The most tokens of a sequence, for estimates. ELECTRA's checkpoints have 512 positions.
+const LONGEST_SEQUENCE: f64 = 512.0;
+
 /// Identifies a request. Never reused in one order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(u64);
@@ -21,7 +31,7 @@ pub struct RequestId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// When the fluid of the client's requests finishes it.
-    finish: Virtual,
+    turn: Virtual,
     arrival: u64,
 }
 
@@ -46,9 +56,6 @@ pub struct Ahead {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     pub weight: f64,
-    /// Tokens of its first sequence.
-    pub first_tokens: f64,
-    /// Tokens in all.
     pub tokens: f64,
 }
 
@@ -57,7 +64,7 @@ pub struct Estimate {
 pub struct FairOrder<M, E> {
     clients: HashMap<Client, ClientQueue<M, E>>,
     fluid: Fluid<Client>,
-    /// Clients with waiting sequences, by when the fluid finishes the first of them.
+    /// Clients with waiting sequences, by the turn of the first of them.
     next: BTreeSet<(Virtual, Client)>,
     /// The same clients, for each model for which they wait, by how far they are.
     of_model: BTreeMap<M, BTreeSet<(Virtual, Client)>>,
@@ -73,9 +80,14 @@ pub struct FairOrder<M, E> {
 struct ClientQueue<M, E> {
     /// How far the client is in the device's virtual time.
     start: Virtual,
+    /// Whether nothing has run since it began to wait.
+    is_new: bool,
     /// Where its waiting sequences end, as the device's fluid knows it.
     end: Virtual,
     requests: HashMap<RequestId, RequestFlow>,
+    /// Requests whose first sequence has not been taken, and the tokens of these.
+    firsts: usize,
+    first_tokens: f64,
     fluid: Fluid<RequestId>,
     /// No entry is empty.
     waiting: BTreeMap<M, BTreeMap<Place, Entry<E>>>,
@@ -89,6 +101,12 @@ struct ClientQueue<M, E> {
 #[derive(Debug)]
 struct RequestFlow {
     weight: f64,
+    /// The tokens of its first sequence, until that is taken.
+    first: Option<f64>,
+    /// Whether it has not brought a sequence yet.
+    is_new: bool,
+    /// The turn of its last sequence.
+    turn: Virtual,
     end: Virtual,
     /// Estimated tokens that are yet to be pushed.
     expected: f64,
@@ -100,6 +118,10 @@ struct Entry<E> {
     request: RequestId,
     tokens: usize,
     cost: Virtual,
+    /// What it counts as if it is its client's first.
+    of_first: Virtual,
+    /// Whether it is its request's first.
+    is_first: bool,
     item: E,
 }
 
@@ -123,8 +145,11 @@ impl<M, E> ClientQueue<M, E> {
     fn new(start: Virtual) -> Self {
         Self {
             start,
+            is_new: true,
             end: start,
             requests: HashMap::new(),
+            firsts: 0,
+            first_tokens: 0.0,
             fluid: Fluid::default(),
             waiting: BTreeMap::new(),
             waiting_cost: Virtual::ZERO,
@@ -153,18 +178,25 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
     /// The work that runs before that of a request which arrives now. An estimate: requests are grouped by size.
     pub fn ahead(&self, client: Client, estimate: Estimate) -> Ahead {
         let own = self.clients.get(&client);
-        let before = |tokens: f64| {
-            let share = Virtual::cost(tokens, estimate.weight);
-            let of_client = own.map_or(0.0, |own| own.backlog.tokens_within(share));
+        let before = |share: Virtual, of_client: f64| {
             // By then the client has been served this much, and every other client as much or all that it has.
             let served = share + Virtual::cost(of_client, 1.0);
             let of_all = self.backlog.tokens_within(served);
             let counted = own.map_or(0.0, |own| own.remaining.tokens.min(served.get()));
             of_client + (of_all - counted).max(0.0)
         };
+        // First sequences of its client go ahead, though an urgent request overtakes many of them. All else runs as much
+        // as the first sequence counts.
+        let first = Virtual::cost(FIRST_TOKENS, estimate.weight);
+        let firsts = own.map_or(0.0, |own| {
+            let continuing = float(own.requests.len() - own.firsts);
+            own.first_tokens / estimate.weight + continuing * first.get()
+        });
+        let all = Virtual::cost(estimate.tokens, estimate.weight);
+        let of_client = own.map_or(0.0, |own| own.backlog.tokens_within(all));
         Ahead {
-            of_first: before(estimate.first_tokens),
-            of_end: before(estimate.tokens) + estimate.tokens,
+            of_first: before(first, firsts),
+            of_end: before(all, of_client.max(firsts)) + estimate.tokens,
         }
     }
 
@@ -177,11 +209,15 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
         let queue = queue.or_insert_with(|| ClientQueue::new(now));
         let flow = RequestFlow {
             weight,
+            first: None,
+            is_new: true,
+            turn: Virtual::ZERO,
             end: Virtual::ZERO,
             expected,
             waiting: 0.0,
         };
         queue.requests.insert(id, flow);
+        queue.set_first(id, Some(expected.min(LONGEST_SEQUENCE)));
         self.recount(client, id, Remaining::default());
         id
     }
@@ -197,6 +233,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
             self.recount(client, request, before);
         }
         if let Some(queue) = self.clients.get_mut(&client) {
+            queue.set_first(request, None);
             queue.requests.remove(&request);
         }
         self.forget_if_done(client);
@@ -223,21 +260,36 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
             flow.expected = (flow.expected - expected).max(0.0);
             if queue.waiting.is_empty() {
                 queue.start = queue.start.max(now);
+                queue.is_new = true;
             }
             let waiting = queue.waiting.entry(model).or_default();
             let end_before = flow.end;
+            let mut first = None;
             for (tokens, item) in sequences {
                 let cost = Virtual::cost(float(tokens), flow.weight);
                 self.last_arrival += 1;
-                flow.end = flow.end.max(queue.fluid.now()) + cost;
+                let start = flow.end.max(queue.fluid.now());
+                flow.end = start + cost;
+                let of_first = Virtual::cost(FIRST_TOKENS, flow.weight);
+                let is_first = std::mem::take(&mut flow.is_new);
+                let turn = if is_first {
+                    first = Some(float(tokens));
+                    start + of_first
+                } else {
+                    flow.end
+                };
+                // A request's sequences keep their order.
+                flow.turn = flow.turn.max(turn);
                 let place = Place {
-                    finish: flow.end,
+                    turn: flow.turn,
                     arrival: self.last_arrival,
                 };
                 let entry = Entry {
                     request,
                     tokens,
                     cost,
+                    of_first,
+                    is_first,
                     item,
                 };
                 waiting.insert(place, entry);
@@ -250,6 +302,9 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
             queue.fluid.set_end(request, end_before, flow.end);
             if waiting.is_empty() {
                 queue.waiting.remove(&model);
+            }
+            if first.is_some() {
+                queue.set_first(request, first);
             }
         }
         self.move_end(client);
@@ -296,7 +351,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
             .into_iter()
             .chain(others.filter(|client| Some(*client) != seed))
             .take(most);
-        // Merges the clients' orders. A heap entry is a client's next sequence, by when the device's fluid finishes it.
+        // Merges the clients' orders. A heap entry is a client's next sequence, by its turn.
         let mut heads = BinaryHeap::new();
         let mut sources = Vec::new();
         for client in clients {
@@ -308,16 +363,16 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
             };
             let mut entries = waiting.iter();
             if let Some(first) = entries.next() {
-                let finish = queue.start + first.1.cost;
+                let turn = queue.turn(first.1);
                 // The seed's client goes first, also if it waits for several models.
                 let after = Some(client) != seed;
-                heads.push(Reverse((after, finish, sources.len())));
+                heads.push(Reverse((after, turn, sources.len())));
                 sources.push((client, first, entries));
             }
         }
         let mut candidates = Vec::with_capacity(most.min(self.sequences));
         while candidates.len() < most
-            && let Some(Reverse((_, finish, source))) = heads.pop()
+            && let Some(Reverse((_, turn, source))) = heads.pop()
         {
             let (client, (place, entry), entries) = &mut sources[source];
             candidates.push(Candidate {
@@ -326,7 +381,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
                 item: &entry.item,
             });
             if let Some(next) = entries.next() {
-                heads.push(Reverse((true, finish + next.1.cost, source)));
+                heads.push(Reverse((true, turn + next.1.cost, source)));
                 sources[source].1 = next;
             }
         }
@@ -348,6 +403,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
             served += entry.cost;
             if let Some(queue) = self.clients.get_mut(client) {
                 queue.start += entry.cost;
+                queue.is_new = false;
                 queue.fluid.serve(entry.cost);
             }
             items.push(entry.item);
@@ -387,6 +443,9 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
         self.sequences -= 1;
         self.tokens -= entry.tokens;
         let request = entry.request;
+        if entry.is_first {
+            queue.set_first(request, None);
+        }
         if let Some(flow) = queue.requests.get_mut(&request) {
             let before = flow.remaining();
             flow.waiting = (flow.waiting - float(entry.tokens)).max(0.0);
@@ -426,8 +485,8 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
         let Some(queue) = self.clients.get(&client) else {
             return;
         };
-        if let Some((_, cost)) = queue.first() {
-            self.next.remove(&(queue.start + cost, client));
+        if let Some((_, turn)) = queue.first() {
+            self.next.remove(&(turn, client));
         }
         for model in queue.waiting.keys() {
             if let Some(clients) = self.of_model.get_mut(model) {
@@ -443,8 +502,8 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
         let Some(queue) = self.clients.get(&client) else {
             return;
         };
-        if let Some((_, cost)) = queue.first() {
-            self.next.insert((queue.start + cost, client));
+        if let Some((_, turn)) = queue.first() {
+            self.next.insert((turn, client));
         }
         for model in queue.waiting.keys() {
             let clients = self.of_model.entry(*model).or_default();
@@ -471,14 +530,43 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
 }
 
 impl<M: Copy + Ord, E> ClientQueue<M, E> {
-    /// The model and cost of the client's next sequence.
+    /// Sets the tokens of a request's first sequence, or that it has been taken.
+    fn set_first(&mut self, request: RequestId, first: Option<f64>) {
+        let Some(flow) = self.requests.get_mut(&request) else {
+            return;
+        };
+        if let Some(before) = std::mem::replace(&mut flow.first, first) {
+            self.firsts -= 1;
+            self.first_tokens -= before;
+        }
+        if let Some(tokens) = first {
+            self.firsts += 1;
+            self.first_tokens += tokens;
+        }
+        if self.firsts == 0 {
+            // Rounding errors end here.
+            self.first_tokens = 0.0;
+        }
+    }
+
+    /// The model of the client's next sequence, and its turn among the clients.
     fn first(&self) -> Option<(M, Virtual)> {
         let firsts = self.waiting.iter().filter_map(|(model, waiting)| {
             let (place, entry) = waiting.first_key_value()?;
-            Some((*place, *model, entry.cost))
+            Some((*place, *model, self.turn(entry)))
         });
-        let (_, model, cost) = firsts.min_by_key(|(place, ..)| *place)?;
-        Some((model, cost))
+        let (_, model, turn) = firsts.min_by_key(|(place, ..)| *place)?;
+        Some((model, turn))
+    }
+
+    /// The turn of the client's next sequence among the clients.
+    fn turn(&self, next: &Entry<E>) -> Virtual {
+        self.start
+            + if self.is_new {
+                next.of_first
+            } else {
+                next.cost
+            }
     }
 }
 

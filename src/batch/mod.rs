@@ -26,5 +26,5 @@ pub use output::{BatchError, SequenceOutput};
 pub use priority::{InvalidPriority, Priority, PriorityAccess};
 pub use schedule::{Schedule, WhenFull};
 pub use scheduler::{AdmittedRequest, Gate, ModelQueue, QueueOptions, Scheduler, SchedulerOptions};
-pub use size::{RequestSize, WholeSize};
+pub use size::RequestSize;
 pub use sizing::BatchSizing;

@@ -17,18 +17,11 @@ use super::output::BatchError;
 use super::policy::{self, LOOK_AHEAD};
 use super::queue::{Batch, Queue, QueuedSequence, SequenceAnswer};
 use super::schedule::Schedule;
-use super::size::{RequestSize, TokenDensity, WholeSize};
+use super::size::RequestSize;
 use super::throughput::ThroughputEstimate;
 use crate::client::Client;
 use crate::inference::{Cores, Sequence};
-use crate::numbers::float;
 use crate::telemetry::metrics::{DropReason, RejectReason};
-
-/// The most tokens of a sequence, for estimates. ELECTRA's checkpoints have 512 positions.
-const LONGEST_SEQUENCE: f64 = 512.0;
-
-/// The part of a new request in the mean length of recent sequences.
-const RECENT: f64 = 0.05;
 
 /// Bounds of the time after which a refused request may come back. Clients count in whole seconds. Beyond a minute, the
 /// estimate only says that the server is far behind.
@@ -52,9 +45,21 @@ pub(super) struct Pool {
 
 /// A batch for a worker to run.
 pub(super) struct Assignment {
+    /// Whether the worker has waited for it.
+    pub waited: bool,
     pub queue: QueueId,
     pub batch: Batch,
     pub cores: Cores,
+}
+
+/// What a batch took.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    pub tokens: usize,
+    /// Its run time.
+    pub elapsed: Duration,
+    /// How long its worker was busy with it, with what it did since the batch before.
+    pub busy: Duration,
 }
 
 /// A request that was not admitted.
@@ -70,10 +75,6 @@ struct State {
     admission: Admission,
     /// One worker's time per token, over all models.
     throughput: ThroughputEstimate,
-    /// Over all models.
-    density: TokenDensity,
-    /// The mean length of recent sequences.
-    sequence_tokens: Option<f64>,
     next_queue: QueueId,
     /// Workers waiting for work.
     idle: usize,
@@ -94,8 +95,6 @@ impl Pool {
                 order: FairOrder::default(),
                 admission: Admission::new(longest_wait),
                 throughput: ThroughputEstimate::default(),
-                density: TokenDensity::default(),
-                sequence_tokens: None,
                 next_queue: QueueId::default(),
                 idle: 0,
                 running: 0,
@@ -128,20 +127,16 @@ impl Pool {
         self.room.notify_waiters();
     }
 
-    /// Refuses a request of which only the length in bytes is known, if it would wait too long. Its sequences are
-    /// assumed to be as long as recent ones of all models.
-    pub(super) fn check(&self, schedule: Schedule, bytes: usize) -> Result<(), Rejected> {
+    /// Refuses a request of which nothing but its client is known, if it would wait too long.
+    pub(super) fn check(&self, schedule: Schedule) -> Result<(), Rejected> {
         let mut state = self.lock();
         if state.order.is_empty() {
             return Ok(());
         }
-        let tokens = state.density.tokens(RequestSize::Bytes(bytes));
-        let first_tokens = tokens.min(state.sequence_tokens.unwrap_or_default());
         let estimate = Estimate {
             weight: schedule.priority.weight(),
-            first_tokens,
             // How long it takes in all is judged when its texts are known.
-            tokens: first_tokens,
+            tokens: 0.0,
         };
         state.decide(schedule, estimate, self.workers)
     }
@@ -151,7 +146,7 @@ impl Pool {
         &self,
         queue: QueueId,
         schedule: Schedule,
-        WholeSize { size, inputs }: WholeSize,
+        size: RequestSize,
     ) -> Result<RequestId, Rejected> {
         let mut state = self.lock();
         // A queue exists as long as its lease.
@@ -165,11 +160,7 @@ impl Pool {
         let tokens = queue.density.tokens(size);
         let has_room = queue.room() > 0;
         let weight = schedule.priority.weight();
-        let estimate = Estimate {
-            weight,
-            first_tokens: (tokens / float(inputs.max(1))).min(LONGEST_SEQUENCE),
-            tokens,
-        };
+        let estimate = Estimate { weight, tokens };
         state.decide(schedule, estimate, self.workers)?;
         if !has_room {
             let backlog = state.seconds(state.order.tokens(), self.workers);
@@ -193,7 +184,6 @@ impl Pool {
     /// Learns how many tokens a part of a request has. Returns how many it was expected to have.
     pub(super) fn tokenized(&self, queue: QueueId, size: RequestSize, tokens: usize) -> f64 {
         let mut state = self.lock();
-        state.density.record(size, tokens);
         state.queues.get_mut(&queue).map_or(0.0, |queue| {
             let expected = queue.density.tokens(size);
             queue.density.record(size, tokens);
@@ -214,12 +204,7 @@ impl Pool {
     ) -> Vec<Place> {
         let now = Instant::now();
         let mut state = self.lock();
-        let State {
-            queues,
-            order,
-            sequence_tokens,
-            ..
-        } = &mut *state;
+        let State { queues, order, .. } = &mut *state;
         let Some(of_model) = queues.get_mut(&queue) else {
             return Vec::new();
         };
@@ -238,11 +223,6 @@ impl Pool {
             (length, entry)
         });
         let places = order.push(schedule.client, request, queue, expected, entries);
-        if !places.is_empty() {
-            let length = float(tokens) / float(places.len());
-            let recent = sequence_tokens.get_or_insert(length);
-            *recent += (length - *recent) * RECENT;
-        }
         of_model.joined(places.len(), tokens);
         let somebody_waits = state.idle > 0;
         drop(state);
@@ -283,10 +263,12 @@ impl Pool {
     /// wakes one worker, however many sequences it brings, so a worker that leaves sequences behind wakes the next.
     pub(super) fn next_batch(&self) -> Option<Assignment> {
         let mut state = self.lock();
+        let mut waited = false;
         loop {
-            if let Some(assignment) = self.assign(&mut state) {
+            if let Some(assignment) = self.assign(&mut state, waited) {
                 return Some(assignment);
             }
+            waited = true;
             if state.closed && !state.all_cores_taken {
                 return None;
             }
@@ -300,7 +282,7 @@ impl Pool {
     }
 
     /// Takes the next batch if a worker may run one now.
-    fn assign(&self, state: &mut State) -> Option<Assignment> {
+    fn assign(&self, state: &mut State, waited: bool) -> Option<Assignment> {
         if state.all_cores_taken {
             return None;
         }
@@ -312,6 +294,7 @@ impl Pool {
         }
         self.room.notify_waiters();
         Some(Assignment {
+            waited,
             queue,
             batch,
             cores,
@@ -321,16 +304,21 @@ impl Pool {
     /// [`Self::next_batch`] without waiting.
     #[cfg(test)]
     pub(super) fn try_next_batch(&self) -> Option<Assignment> {
-        self.assign(&mut self.lock())
+        self.assign(&mut self.lock(), true)
     }
 
     /// Records a batch's run time, and releases the cores that it had beyond the worker's own.
-    pub(super) fn finish(&self, queue: QueueId, cores: Cores, tokens: usize, elapsed: Duration) {
+    pub(super) fn finish(&self, queue: QueueId, cores: Cores, run: Run) {
+        let Run {
+            tokens,
+            elapsed,
+            busy,
+        } = run;
         let mut state = self.lock();
         state.running -= 1;
         match cores {
             Cores::One => {
-                state.throughput.record(tokens, elapsed);
+                state.throughput.record(tokens, busy);
                 // The queue is gone if the model was removed while its last batch ran.
                 if let Some(queue) = state.queues.get_mut(&queue) {
                     queue.record(tokens, elapsed);
@@ -338,7 +326,7 @@ impl Pool {
             }
             // Says nothing about one worker's time per token of the model, but as much about the device's.
             Cores::All => {
-                let of_workers = elapsed.saturating_mul(count(self.workers));
+                let of_workers = busy.saturating_mul(count(self.workers));
                 state.throughput.record(tokens, of_workers);
                 state.all_cores_taken = false;
                 drop(state);

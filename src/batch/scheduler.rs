@@ -16,7 +16,7 @@ use super::output::{BatchError, SequenceOutput};
 use super::pool::{Pool, QueueId, Rejected};
 use super::queue::{Queue, SequenceAnswer};
 use super::schedule::{Schedule, WhenFull};
-use super::size::{RequestSize, WholeSize};
+use super::size::RequestSize;
 use super::sizing::BatchSizing;
 use super::worker;
 use crate::inference::{InferenceError, Model, Sequence};
@@ -154,16 +154,16 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Checks a request of which only the length in bytes is known.
+    /// Checks a request whose model and size are not known yet.
     ///
     /// # Errors
     /// [`BatchError::QueueFull`] and [`BatchError::DeadlineTooShort`], unless the request waits.
-    pub fn check(&self, schedule: Schedule, bytes: usize) -> Result<(), BatchError> {
+    pub fn check(&self, schedule: Schedule) -> Result<(), BatchError> {
         if schedule.when_full == WhenFull::Wait {
             return Ok(());
         }
         self.pool
-            .check(schedule, bytes)
+            .check(schedule)
             .map_err(|Rejected { error, reason }| {
                 self.metrics.request_rejected(reason);
                 error
@@ -215,8 +215,7 @@ impl ModelQueue {
         }
         let tokens = sequences.iter().map(Sequence::len).sum();
         let size = RequestSize::Tokens(tokens);
-        let inputs = sequences.len();
-        let request = self.admit(schedule, WholeSize { size, inputs }).await?;
+        let request = self.admit(schedule, size).await?;
         request.run(size, sequences).await
     }
 
@@ -229,7 +228,7 @@ impl ModelQueue {
     pub async fn admit(
         &self,
         schedule: Schedule,
-        size: WholeSize,
+        size: RequestSize,
     ) -> Result<AdmittedRequest, BatchError> {
         let Lease { pool, id, metrics } = self.lease.as_ref();
         loop {

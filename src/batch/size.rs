@@ -12,14 +12,6 @@ const TOKEN_BYTES: usize = 8;
 /// How many bytes that guess counts for.
 const USUAL_BYTES: f64 = 4096.0;
 
-/// The size of a request before it is tokenised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WholeSize {
-    pub size: RequestSize,
-    /// Texts, of which each becomes at least one sequence. At least one.
-    pub inputs: usize,
-}
-
 /// The size of a request, or of a part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestSize {
@@ -52,7 +44,7 @@ impl RequestSize {
     }
 }
 
-/// Tokens per byte of recent texts, overlaps of windows included.
+/// Tokens per byte of one model's recent texts, overlaps of windows included.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenDensity {
     tokens: f64,

@@ -3,47 +3,51 @@
 use tokio::time::Instant;
 
 use super::output::{BatchError, SequenceOutput};
-use super::pool::{Assignment, Pool};
+use super::pool::{Assignment, Pool, Run};
 use super::queue::Batch;
 use crate::inference::{Cores, InferenceError, Model, Sequence};
 use crate::panics::caught;
 
 /// Runs batches until the scheduler is closed and no sequence waits.
 pub(super) fn serve(pool: &Pool) {
-    while let Some(Assignment {
-        queue,
-        batch,
-        cores,
-    }) = pool.next_batch()
-    {
+    let mut busy_since = Instant::now();
+    while let Some(assignment) = pool.next_batch() {
         let started = Instant::now();
-        let outputs = infer(&batch, cores);
-        let finished = Assignment {
-            queue,
-            batch,
-            cores,
-        };
-        finish(pool, finished, outputs, started);
+        if assignment.waited {
+            busy_since = started;
+        }
+        let outputs = infer(&assignment.batch, assignment.cores);
+        busy_since = finish(pool, assignment, outputs, started, busy_since);
     }
 }
 
-/// Ends a batch that has run since `started`: frees its cores, then answers.
+/// Ends a batch that has run since `started`: frees its cores, then answers. Its worker has been busy with it since
+/// `busy_since`, which includes answering the batch before. Returns when it ended.
 pub(super) fn finish(
     pool: &Pool,
     Assignment {
         queue,
         batch,
         cores,
+        ..
     }: Assignment,
     outputs: Result<Vec<Vec<f32>>, InferenceError>,
     started: Instant,
-) {
-    let (tokens, elapsed) = (batch.tokens(), started.elapsed());
-    pool.finish(queue, cores, tokens, elapsed);
+    busy_since: Instant,
+) -> Instant {
+    let ended = Instant::now();
+    let elapsed = ended.saturating_duration_since(started);
+    let run = Run {
+        tokens: batch.tokens(),
+        elapsed,
+        busy: ended.saturating_duration_since(busy_since),
+    };
+    pool.finish(queue, cores, run);
     batch
         .metrics
-        .batch_run(batch.entries.len(), tokens, elapsed);
+        .batch_run(batch.entries.len(), run.tokens, elapsed);
     answer(batch, outputs, started, elapsed);
+    ended
 }
 
 fn infer(batch: &Batch, cores: Cores) -> Result<Vec<Vec<f32>>, InferenceError> {

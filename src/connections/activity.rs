@@ -164,7 +164,11 @@ impl Activity {
         if let Some((due, overdue)) = request
             && is_past(&due)
         {
-            return Verdict::Close(overdue);
+            return match overdue {
+                // It has not said what it speaks, or not all of it.
+                Overdue::FirstRequest => Verdict::Drop(Some(overdue)),
+                overdue => Verdict::Close(overdue),
+            };
         }
         let times = [stalled, lifetime, closing, request.map(|(due, _)| due)];
         let next = times.into_iter().flatten().min();
@@ -214,7 +218,7 @@ mod tests {
     fn a_request_is_due_after_opening_and_after_the_last_one() {
         let now = Instant::now();
         let mut activity = Activity::new(now);
-        let first = (75, Verdict::Close(Overdue::FirstRequest));
+        let first = (75, Verdict::Drop(Some(Overdue::FirstRequest)));
         assert_eq!(watch(&activity, &Patience::USUAL, now), first);
         for (is_http2, idle) in [(false, 75), (true, 300)] {
             let request = activity.start_request(is_http2);
@@ -279,7 +283,7 @@ mod tests {
     fn a_reserved_connection_ends_soon_whatever_happens_on_it() {
         let now = Instant::now();
         let mut activity = Activity::new(now);
-        let first = (2, Verdict::Close(Overdue::FirstRequest));
+        let first = (2, Verdict::Drop(Some(Overdue::FirstRequest)));
         assert_eq!(watch(&activity, &Patience::RESERVED, now), first);
         activity.start_request(true);
         let over = (10, Verdict::Drop(Some(Overdue::Lifetime)));

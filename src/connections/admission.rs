@@ -1,9 +1,10 @@
 //! How many connections may be open, over all listeners, and what they are counted by.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::activity::{Overdue, Patience};
 use super::files;
@@ -40,7 +41,8 @@ pub struct Connections(Arc<Shared>);
 
 struct Shared {
     usual: Arc<Semaphore>,
-    reserved: Arc<Semaphore>,
+    /// How to end each of the reserved connections, oldest first.
+    reserved: Mutex<VecDeque<oneshot::Sender<()>>>,
     max_connections: usize,
     trusted_proxies: TrustedProxies,
     metrics: Metrics,
@@ -56,7 +58,7 @@ impl Connections {
         let permits = max_connections.min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Shared {
             usual: Arc::new(Semaphore::new(permits)),
-            reserved: Arc::new(Semaphore::new(RESERVED)),
+            reserved: Mutex::default(),
             max_connections,
             trusted_proxies: options.trusted_proxies,
             metrics,
@@ -73,13 +75,10 @@ impl Connections {
         &self.0.trusted_proxies
     }
 
-    /// Admits a connection, if only for health checks. `None` if it is to be closed.
-    pub(super) fn admit(&self) -> Option<Admission> {
+    /// Admits a connection, if only for health checks.
+    pub(super) fn admit(&self) -> Admission {
         if let Ok(permit) = Arc::clone(&self.0.usual).try_acquire_owned() {
-            return Some(Admission {
-                is_reserved: false,
-                _permit: permit,
-            });
+            return Admission::Usual(permit);
         }
         if let Some(connections) = self.0.over_maximum.count() {
             tracing::warn!(
@@ -88,14 +87,27 @@ impl Connections {
                 "more connections than max_connections: only health checks are answered on new ones"
             );
         }
-        let permit = Arc::clone(&self.0.reserved).try_acquire_owned().ok();
-        if permit.is_none() {
+        Admission::Reserved(self.reserve())
+    }
+
+    /// Takes a reserved connection. If all are taken, the oldest ends: connections that only wait would otherwise keep
+    /// health checks out.
+    fn reserve(&self) -> oneshot::Receiver<()> {
+        let (end, ended) = oneshot::channel();
+        let mut reserved = self
+            .0
+            .reserved
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        reserved.retain(|connection| !connection.is_closed());
+        if reserved.len() >= RESERVED
+            && let Some(oldest) = reserved.pop_front()
+        {
+            let _ = oldest.send(());
             self.0.metrics.connection_closed(CloseReason::OverMaximum);
         }
-        Some(Admission {
-            is_reserved: true,
-            _permit: permit?,
-        })
+        reserved.push_back(end);
+        ended
     }
 
     /// Logs that a connection could not be accepted.
@@ -116,22 +128,32 @@ impl Connections {
 }
 
 /// One connection's place among all.
-pub struct Admission {
-    is_reserved: bool,
-    _permit: OwnedSemaphorePermit,
+pub enum Admission {
+    Usual(#[allow(dead_code, reason = "gives its place back on drop")] OwnedSemaphorePermit),
+    /// For health checks alone, until it is told to end.
+    Reserved(oneshot::Receiver<()>),
 }
 
 impl Admission {
-    /// Whether it is for health checks alone.
     pub fn is_reserved(&self) -> bool {
-        self.is_reserved
+        matches!(self, Self::Reserved(_))
     }
 
     pub fn patience(&self) -> &'static Patience {
-        if self.is_reserved {
-            &Patience::RESERVED
-        } else {
-            &Patience::USUAL
+        match self {
+            Self::Usual(_) => &Patience::USUAL,
+            Self::Reserved(_) => &Patience::RESERVED,
+        }
+    }
+
+    /// Completes once another connection needs this one's place.
+    pub async fn is_needed(&mut self) {
+        match self {
+            Self::Usual(_) => std::future::pending().await,
+            Self::Reserved(ended) => {
+                // An error means that the server is gone.
+                let _ = ended.await;
+            }
         }
     }
 }

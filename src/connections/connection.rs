@@ -91,6 +91,7 @@ impl Connection {
                     connection.as_mut().graceful_shutdown();
                     continue;
                 }
+                () = self.admission.is_needed() => return,
                 () = sleep_until(look_at) => {}
             }
             match record.verdict(patience) {

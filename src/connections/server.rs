@@ -101,13 +101,10 @@ pub async fn serve<S, B>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(admission) = connections.admit() else {
-                    continue;
-                };
                 let connection = Connection {
                     stream,
                     peer: peer.ip(),
-                    admission,
+                    admission: connections.admit(),
                     connections: connections.clone(),
                     stopping: stopping.subscribe(),
                 };

@@ -384,7 +384,7 @@ async fn a_large_response_arrives_whole_in_both_protocols() {
 }
 
 #[tokio::test]
-async fn beyond_the_maximum_a_few_connections_are_reserved_and_the_rest_closed() {
+async fn beyond_the_maximum_a_few_connections_are_reserved_and_older_ones_closed() {
     let options = ConnectionOptions {
         max_connections: NonZeroUsize::MIN,
         ..ConnectionOptions::default()
@@ -398,9 +398,13 @@ async fn beyond_the_maximum_a_few_connections_are_reserved_and_the_rest_closed()
         assert_eq!(ask(&mut stream, "/reserved", "").await, "true");
         reserved.push(stream);
     }
+    // Each further one takes the place of the oldest.
     let mut beyond = served.connect().await;
-    read_to_end(&mut beyond).await;
+    assert_eq!(ask(&mut beyond, "/reserved", "").await, "true");
+    read_to_end(&mut reserved.remove(0)).await;
     assert!(served.counts_closed("over_maximum", 1));
+    let newest = reserved.last_mut().unwrap();
+    assert_eq!(ask(newest, "/reserved", "").await, "true");
     // One that ends makes room.
     drop(usual);
     eventually("there is room", async || {

@@ -148,9 +148,7 @@ where
 
     async fn from_request(request: Request, state: &HttpState) -> Result<Self, ServiceError> {
         let received = Received::<M>::from_request(request, state).await?;
-        state
-            .service
-            .check_load(&received.context, received.body.len())?;
+        state.service.check_load(&received.context)?;
         let bytes = received.body.len();
         let (body, context) = received.parse(state).await?;
         Ok(Self {

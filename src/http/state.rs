@@ -1,6 +1,5 @@
 //! State shared by the handlers of all routes.
 
-use super::openapi::WrittenDocument;
 use crate::executor::Executor;
 use crate::inflight::InflightBytes;
 use crate::limits::Timeouts;
@@ -18,8 +17,6 @@ pub struct HttpState {
     pub inflight: InflightBytes,
     /// Writes the metrics, for one request at a time.
     pub(super) scrapes: Executor,
-    /// The OpenAPI document, once it was asked for.
-    pub(super) document: WrittenDocument,
 }
 
 impl HttpState {
@@ -36,7 +33,6 @@ impl HttpState {
             timeouts,
             inflight,
             scrapes: Executor::new(1),
-            document: WrittenDocument::default(),
         }
     }
 }

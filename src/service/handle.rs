@@ -94,12 +94,12 @@ impl Service {
         &self.shared.executor
     }
 
-    /// Refuses a request that would have to wait too long, before its body of this many bytes is parsed.
+    /// Refuses a request that would have to wait too long, before it is parsed.
     ///
     /// # Errors
     /// [`ServiceError::QueueFull`], [`ServiceError::DeadlineTooShort`].
-    pub fn check_load(&self, context: &RequestContext, bytes: usize) -> Result<(), ServiceError> {
-        Ok(self.shared.gate.check(context.schedule(), bytes)?)
+    pub fn check_load(&self, context: &RequestContext) -> Result<(), ServiceError> {
+        Ok(self.shared.gate.check(context.schedule())?)
     }
 
     /// Refuses a priority that the client may not name.

@@ -11,7 +11,7 @@ use super::context::RequestContext;
 use super::cost;
 use super::handle::Service;
 use super::timings::Timings;
-use crate::batch::{AdmittedRequest, RequestSize, SequenceOutput, WholeSize};
+use crate::batch::{AdmittedRequest, RequestSize, SequenceOutput};
 use crate::error::ServiceError;
 use crate::executor::Executor;
 use crate::inference::Sequence;
@@ -69,10 +69,7 @@ impl Service {
     {
         self.check_priority(context)?;
         let statistics = StatisticsGuard::new(model.queue.statistics());
-        let size = WholeSize {
-            size: RequestSize::total(chunks.iter().map(|chunk| chunk.size)),
-            inputs: chunks.iter().map(|chunk| chunk.inputs).sum(),
-        };
+        let size = RequestSize::total(chunks.iter().map(|chunk| chunk.size));
         let admitted = model.queue.admit(context.schedule(), size).await?;
         let run = ChunkRun {
             executor: self.executor(),

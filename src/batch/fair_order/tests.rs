@@ -143,7 +143,7 @@ fn candidates_follow_the_order_over_clients() {
     push(&mut order, 2, 1.0, 3, 60);
     let candidates = order.candidates(0, 64);
     let tokens: Vec<u64> = candidates.iter().map(|candidate| *candidate.item).collect();
-    assert_eq!(tokens, [60, 100, 60, 60, 100, 100]);
+    assert_eq!(tokens, [100, 60, 60, 100, 60, 100]);
     assert_eq!(order.candidates(0, 2).len(), 2);
 }
 
@@ -152,7 +152,6 @@ fn a_newcomer_sees_what_runs_before_it() {
     let mut order = Order::default();
     let estimate = |tokens: f64| Estimate {
         weight: 1.0,
-        first_tokens: tokens.min(512.0),
         tokens,
     };
     assert_eq!(
@@ -171,11 +170,54 @@ fn a_newcomer_sees_what_runs_before_it() {
     assert!((4000.0..4100.0).contains(&ahead.of_first), "{ahead:?}");
     // A new client waits for little, whatever the others have.
     let ahead = order.ahead(client(3), estimate(20.0));
-    assert!(ahead.of_first <= 40.0, "{ahead:?}");
+    assert!(ahead.of_first <= 128.0, "{ahead:?}");
     // A large request ends when the others have had as much or all that they have.
     let ahead = order.ahead(client(3), estimate(10_000.0));
     assert!((20_000.0..24_100.0).contains(&ahead.of_end), "{ahead:?}");
+    // An urgent one overtakes.
+    let urgent = Estimate {
+        weight: 4.0,
+        tokens: 20.0,
+    };
+    let ahead = order.ahead(client(1), urgent);
     assert!(ahead.of_first <= 1100.0, "{ahead:?}");
+}
+
+#[test]
+fn a_medium_request_is_not_overtaken_by_all_short_ones() {
+    for newcomers in [1, 2] {
+        let mut order = Order::default();
+        for _ in 0..50 {
+            push(&mut order, 1, 1.0, 1, 20);
+        }
+        push(&mut order, 1, 1.0, 1, 250);
+        let mut before = 0;
+        while let Some((_, item)) = next(&mut order) {
+            if item == 250 {
+                break;
+            }
+            before += 1;
+            push(&mut order, newcomers, 1.0, 1, 20);
+        }
+        // As many of another client, and what that gets while the request's own client pays for it.
+        let most = if newcomers == 1 {
+            50
+        } else {
+            2 * 50 + 250 / 20
+        };
+        assert!(before <= most, "{newcomers}: {before}");
+    }
+}
+
+#[test]
+fn urgent_single_sequences_overtake() {
+    let mut order = Order::default();
+    for number in 0..100 {
+        push(&mut order, 1, 0.25, 1, 60 + number);
+    }
+    parts(&mut order, 600);
+    push(&mut order, 1, 4.0, 1, 20);
+    assert_eq!(next(&mut order), Some((client(1), 20)));
 }
 
 #[derive(Clone, Debug)]
@@ -257,7 +299,7 @@ proptest! {
             order.leave(client, request);
         }
         prop_assert_eq!(order.known_clients(), 0);
-        let estimate = Estimate { weight: 1.0, first_tokens: 10.0, tokens: 1e6 };
+        let estimate = Estimate { weight: 1.0, tokens: 1e6 };
         let ahead = order.ahead(client(0), estimate);
         prop_assert!(ahead.of_first < 1e-3 && ahead.of_end < 1e6 + 1.0, "{:?}", ahead);
     }
@@ -290,7 +332,11 @@ proptest! {
         for one in 0..flows.len() {
             for other in 0..flows.len() {
                 let ahead = served[one] - served[other];
-                prop_assert!(ahead <= cost(one) + cost(other) + 1e-6, "{} {:?}", ahead, served);
+                // First sequences count as equally long.
+                let first = FIRST_TOKENS / (f64::from(1_u32 << flows[one].1) / 4.0)
+                    + FIRST_TOKENS / (f64::from(1_u32 << flows[other].1) / 4.0);
+                let bound = cost(one) + cost(other) + first;
+                prop_assert!(ahead <= bound + 1e-6, "{} {:?}", ahead, served);
             }
         }
     }
@@ -311,7 +357,10 @@ proptest! {
                 push(&mut order, number, 1.0, 300, length);
             }
         }
-        parts(&mut order, before * length + 1);
+        // First sequences run in the order in which they arrive.
+        for _ in 0..u64::from(clients) * u64::from(requests) + before {
+            next(&mut order);
+        }
         let marked = newcomer + 1000;
         let number = if own { 0 } else { 100 };
         let request = order.enter(client(number), 1.0, 0.0);
@@ -324,12 +373,13 @@ proptest! {
             }
             waited += item;
         }
-        // In the fluid, by then each request of its client has had as much, and each client as much as its own.
+        // In the fluid, by then each request of its client has had as much as it counts, or its first sequence, and each
+        // client as much as its own.
         let mates = if own { u64::from(requests) } else { 0 };
-        let of_client = (mates + 1) * newcomer;
+        let of_client = mates * length.max(64) + newcomer.max(64);
         let fluid = of_client * u64::from(clients + u8::from(!own));
         // One sequence more at each of the two levels.
-        let late = length * (1 + u64::from(clients) * u64::from(own));
+        let late = length * (1 + u64::from(clients));
         prop_assert!(waited <= fluid + late + length, "{} > {} + {}", waited, fluid, late);
     }
 }
@@ -389,7 +439,8 @@ proptest! {
             for other in 0..flows.len() {
                 let ahead = served[one] - served[other];
                 let batch = float(tokens) / weight(one);
-                let bound = batch + longest(one) + longest(other);
+                let firsts = FIRST_TOKENS / weight(one) + FIRST_TOKENS / weight(other);
+                let bound = batch + longest(one) + longest(other) + firsts;
                 prop_assert!(ahead <= bound + 1e-6, "{} > {}: {:?}", ahead, bound, served);
             }
         }

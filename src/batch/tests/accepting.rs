@@ -209,9 +209,7 @@ async fn a_client_whose_requests_wait_too_long_is_refused_and_others_are_not() {
     // By fair share, others wait for one sequence of that client at most.
     let _other = ten(2);
     // Forty bytes are ten tokens.
-    let refused = gate
-        .check(from_client(1, MINUTE), 40)
-        .expect_err("a long wait");
+    let refused = gate.check(from_client(1, MINUTE)).expect_err("a long wait");
     assert!(
         matches!(refused, BatchError::QueueFull { .. }),
         "{refused:?}"
@@ -225,7 +223,7 @@ async fn a_client_whose_requests_wait_too_long_is_refused_and_others_are_not() {
         ..from_client(1, MINUTE)
     };
     for schedule in [from_client(3, MINUTE), within(MINUTE), patient] {
-        assert_eq!(gate.check(schedule, 40), Ok(()));
+        assert_eq!(gate.check(schedule), Ok(()));
     }
     drop(occupied);
 }

@@ -63,7 +63,7 @@ async fn priorities_are_weights() {
     let mut model = bench.model("m");
     let occupied = model.occupy().await;
     let request = |name, priority| {
-        let forty = vec![sequence(name, 1); 40];
+        let forty = vec![sequence(name, 64); 40];
         submit(&model.queue, forty, with_priority(priority))
     };
     let _waiting = [request(1, 1), request(2, 3), request(3, 5)];
@@ -83,12 +83,15 @@ async fn a_short_request_runs_next_whatever_waits_already() {
     let bench = Bench::new(1, 1000, 10);
     let (mut large, mut other) = (bench.model("large"), bench.model("other"));
     let occupied = large.occupy().await;
-    let hundred = vec![sequence(1, 100); 100];
+    let hundred = vec![sequence(1, 512); 100];
     let _flood: Vec<_> = (1..=8)
         .map(|number| submit(&large.queue, hundred.clone(), from_client(number, MINUTE)))
         .collect();
     occupied.finish(Order::Answer);
-    large.expect_run(&[1]).await;
+    // First sequences run in the order in which they arrive.
+    for _ in 0..8 {
+        large.expect_run(&[1]).await;
+    }
     let other_model = other.queue.clone();
     for (name, queue, client) in [
         // Of a client with a flood, of another client, and for another model.

@@ -73,6 +73,9 @@ struct Running {
     fails: bool,
 }
 
+/// A request's sequences, its deadline, when it ended, and how.
+type Ended = (Vec<u32>, Instant, Instant, Outputs);
+
 struct Simulation {
     pool: Arc<crate::batch::pool::Pool>,
     metrics: Metrics,
@@ -129,7 +132,7 @@ impl Simulation {
     /// Ends the batches that are due.
     fn end_batches(&mut self) {
         let now = Instant::now();
-        let (due, running) = std::mem::take(&mut self.running)
+        let (due, running): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
             .into_iter()
             .partition(|running| running.end <= now);
         self.running = running;
@@ -138,7 +141,7 @@ impl Simulation {
             started,
             fails,
             ..
-        } in Vec::<Running>::from(due)
+        } in due
         {
             let outputs = assignment
                 .batch
@@ -151,7 +154,7 @@ impl Simulation {
             } else {
                 Ok(outputs)
             };
-            worker::finish(&self.pool, assignment, outputs, started);
+            worker::finish(&self.pool, assignment, outputs, started, started);
         }
     }
 
@@ -170,6 +173,38 @@ impl Simulation {
         }
     }
 
+    /// Checks a request's outcome.
+    fn check(&self, (names, deadline, ended, outputs): Ended) {
+        assert!(
+            ended <= deadline + Duration::from_millis(1),
+            "answered after its deadline"
+        );
+        let failed = names.iter().any(|name| self.failed.contains(name));
+        match outputs {
+            Ok(outputs) => {
+                assert!(!failed);
+                assert_eq!(
+                    super::names(Ok(outputs)),
+                    names,
+                    "the outputs of another request"
+                );
+            }
+            Err(BatchError::Inference(_)) => assert!(failed, "another batch's fault"),
+            Err(BatchError::Closed) => panic!("nothing is closed"),
+            Err(_) => {}
+        }
+    }
+
+    fn check_nothing_is_left(&self) {
+        assert!(self.running.is_empty() && self.pool.try_next_batch().is_none());
+        for series in ["queue_depth", "queue_tokens"] {
+            for model in ["m0", "m1"] {
+                let series = format!("electra_{series}{{model=\"{model}\"}}");
+                assert_eq!(metric(&self.metrics, &series), "0", "{series}");
+            }
+        }
+    }
+
     /// Lets requests act on what has happened, and workers on what they do.
     async fn settle(&mut self) {
         for _ in 0..20 {
@@ -182,8 +217,6 @@ impl Simulation {
         self.assign();
     }
 }
-
-type Ended = (Vec<u32>, Instant, Instant, Outputs);
 
 async fn simulate(arrivals: Vec<Arrival>, workers: usize, faults: Vec<bool>) {
     let metrics = Metrics::new("0");
@@ -263,33 +296,9 @@ async fn simulate(arrivals: Vec<Arrival>, workers: usize, faults: Vec<bool>) {
     }
     for request in requests {
         assert!(request.is_finished(), "a request was lost");
-        let (names, deadline, ended, outputs) = request.await.expect("no panic");
-        assert!(
-            ended <= deadline + Duration::from_millis(1),
-            "answered after its deadline"
-        );
-        let failed = names.iter().any(|name| simulation.failed.contains(name));
-        match outputs {
-            Ok(outputs) => {
-                assert!(!failed);
-                assert_eq!(
-                    super::names(Ok(outputs)),
-                    names,
-                    "the outputs of another request"
-                );
-            }
-            Err(BatchError::Inference(_)) => assert!(failed, "another batch's fault"),
-            Err(BatchError::Closed) => panic!("nothing is closed"),
-            Err(_) => {}
-        }
+        simulation.check(request.await.expect("no panic"));
     }
-    assert!(simulation.running.is_empty() && simulation.pool.try_next_batch().is_none());
-    for series in ["queue_depth", "queue_tokens"] {
-        for model in ["m0", "m1"] {
-            let series = format!("electra_{series}{{model=\"{model}\"}}");
-            assert_eq!(metric(&simulation.metrics, &series), "0", "{series}");
-        }
-    }
+    simulation.check_nothing_is_left();
 }
 
 proptest! {

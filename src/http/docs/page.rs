@@ -9,13 +9,16 @@ use axum::http::{HeaderName, Uri};
 use axum::response::Response;
 
 use super::files::shown;
+use crate::http::openapi::WrittenDocument;
 use crate::http::state::HttpState;
 
 const PAGE: &str = include_str!("page.html");
 
+static DOCUMENT: WrittenDocument = WrittenDocument::new();
+
 pub async fn openapi(State(http): State<HttpState>) -> ([(HeaderName, &'static str); 1], Bytes) {
     let limits = http.service.widest_limits();
-    let text = http.document.text(limits, http.timeouts);
+    let text = DOCUMENT.text(limits, http.timeouts);
     ([(CONTENT_TYPE, "application/json")], text)
 }
 

@@ -57,8 +57,7 @@ async fn read(
     model: Addressed,
     received: Received<JsonOrBinary>,
 ) -> Result<(InferRequest, Delivery, RequestContext), ServiceError> {
-    http.service
-        .check_load(&received.context, received.body.len())?;
+    http.service.check_load(&received.context)?;
     let json_length = json_length(&received.headers, received.body.len())?;
     let memory = move |body: &[u8]| body::memory(body, json_length);
     let read = move |body: &[u8]| body::read(&model, body, json_length);

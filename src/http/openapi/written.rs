@@ -1,15 +1,14 @@
 //! The document as text, made once and again only when limits change: making it takes about a millisecond.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use axum::body::Bytes;
 
 use super::document::document;
 use crate::limits::{Limits, Timeouts};
 
-/// Clones share the text.
-#[derive(Clone, Default)]
-pub struct WrittenDocument(Arc<Mutex<Option<Written>>>);
+/// The text that was made last.
+pub struct WrittenDocument(Mutex<Option<Written>>);
 
 struct Written {
     limits: Limits,
@@ -18,6 +17,10 @@ struct Written {
 }
 
 impl WrittenDocument {
+    pub const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
     /// The document of a server with these limits, as JSON.
     pub fn text(&self, limits: Limits, timeouts: Timeouts) -> Bytes {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,13 +47,10 @@ mod tests {
 
     #[test]
     fn the_text_is_made_once_for_the_same_limits() {
-        let written = WrittenDocument::default();
+        let written = WrittenDocument::new();
         let (limits, timeouts) = (Limits::default(), Timeouts::default());
         let first = written.text(limits, timeouts);
-        assert_eq!(
-            first.as_ptr(),
-            written.clone().text(limits, timeouts).as_ptr()
-        );
+        assert_eq!(first.as_ptr(), written.text(limits, timeouts).as_ptr());
         let wider = Limits {
             max_inputs: 7_777,
             ..limits
