@@ -425,6 +425,12 @@ impl State {
         };
         let now = Instant::now();
         let time_left = schedule.deadline.saturating_duration_since(now);
+        if time_left.is_zero() {
+            return Err(Rejected {
+                error: BatchError::DeadlineExceeded,
+                reason: RejectReason::Deadline,
+            });
+        }
         let decided = self
             .admission
             .decide(schedule.client, expected, time_left, now.into_std());

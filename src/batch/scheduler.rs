@@ -165,7 +165,9 @@ impl Gate {
         self.pool
             .check(schedule)
             .map_err(|Rejected { error, reason }| {
-                self.metrics.request_rejected(reason);
+                if error != BatchError::DeadlineExceeded {
+                    self.metrics.request_rejected(reason);
+                }
                 error
             })
     }
@@ -243,7 +245,7 @@ impl ModelQueue {
                     });
                 }
                 Err(Rejected {
-                    error: error @ BatchError::Closed,
+                    error: error @ (BatchError::Closed | BatchError::DeadlineExceeded),
                     ..
                 }) => return Err(error),
                 Err(_) if schedule.when_full == WhenFull::Wait => {

@@ -246,6 +246,8 @@ async fn what_can_not_end_by_its_deadline_does_not_begin() {
         "electra_requests_rejected_total{model=\"m\",reason=\"deadline\"}",
         "1",
     );
+    let past = refusal(&model.queue, hundred(), from_client(1, Duration::ZERO));
+    assert_eq!(past, BatchError::DeadlineExceeded);
     let late = submit(&model.queue, hundred(), from_client(1, second));
     let patient = submit(&model.queue, vec![sequence(3, 1)], from_client(1, MINUTE));
     // Accepted, and hopeless by the time that the worker is free: it is answered, and takes nobody's time.
