@@ -216,7 +216,7 @@ pub enum ServiceError {
         task: Task,
     },
     /// The request would wait too long for its first batch.
-    #[error("The server is busy. Try again in {} s.", seconds(*.retry_after))]
+    #[error("The server is busy: the queue is full. Try again in {} s.", seconds(*.retry_after))]
     QueueFull {
         /// Estimated time until there is room.
         retry_after: Duration,

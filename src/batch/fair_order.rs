@@ -222,10 +222,18 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
         id
     }
 
-    /// Forgets a request. What of it still waits must have been withdrawn.
-    pub fn leave(&mut self, client: Client, request: RequestId) {
+    /// Whether a request has brought no sequence yet.
+    pub fn is_entering(&self, client: Client, request: RequestId) -> bool {
+        let queue = self.clients.get(&client);
+        let flow = queue.and_then(|queue| queue.requests.get(&request));
+        flow.is_some_and(|flow| flow.is_new)
+    }
+
+    /// Forgets a request. What of it still waits must have been withdrawn. Returns whether it has brought no sequence.
+    pub fn leave(&mut self, client: Client, request: RequestId) -> bool {
+        let was_entering = self.is_entering(client, request);
         let Some(queue) = self.clients.get_mut(&client) else {
-            return;
+            return was_entering;
         };
         if let Some(flow) = queue.requests.get_mut(&request) {
             let before = flow.remaining();
@@ -237,6 +245,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
             queue.requests.remove(&request);
         }
         self.forget_if_done(client);
+        was_entering
     }
 
     /// Adds sequences of a request, each with its tokens. `expected` is what they were expected to be. Returns their

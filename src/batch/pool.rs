@@ -144,13 +144,13 @@ impl Pool {
     /// Admits a request, or says why not.
     pub(super) fn admit(
         &self,
-        queue: QueueId,
+        id: QueueId,
         schedule: Schedule,
         size: RequestSize,
     ) -> Result<RequestId, Rejected> {
         let mut state = self.lock();
         // A queue exists as long as its lease.
-        let found = state.queues.get(&queue).filter(|_| !state.closed);
+        let found = state.queues.get(&id).filter(|_| !state.closed);
         let Some(queue) = found else {
             return Err(Rejected {
                 error: BatchError::Closed,
@@ -171,12 +171,19 @@ impl Pool {
                 reason: RejectReason::Capacity,
             });
         }
+        if let Some(queue) = state.queues.get_mut(&id) {
+            queue.keep_place();
+        }
         Ok(state.order.enter(schedule.client, weight, tokens))
     }
 
     /// Ends a request. Its sequences have run or were withdrawn.
-    pub(super) fn leave(&self, client: Client, request: RequestId) {
-        self.lock().order.leave(client, request);
+    pub(super) fn leave(&self, queue: QueueId, client: Client, request: RequestId) {
+        let mut state = self.lock();
+        if state.order.leave(client, request) {
+            state.give_place(queue);
+        }
+        drop(state);
         // Requests that wait to be admitted may see a shorter backlog.
         self.room.notify_waiters();
     }
@@ -209,6 +216,9 @@ impl Pool {
             return Vec::new();
         };
         let mut tokens = 0;
+        if order.is_entering(schedule.client, request) {
+            of_model.give_place();
+        }
         let room = of_model.room();
         let entries = sequences.take(room).map(|(position, sequence)| {
             let length = sequence.len();
@@ -393,6 +403,12 @@ impl State {
             queue.dropped(&entries, reason);
         }
         entries
+    }
+
+    fn give_place(&mut self, queue: QueueId) {
+        if let Some(queue) = self.queues.get_mut(&queue) {
+            queue.give_place();
+        }
     }
 
     /// Gives a batch all cores if nothing else runs or waits and its length makes that worthwhile.

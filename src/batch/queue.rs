@@ -68,6 +68,8 @@ pub struct Queue {
     throughput: ThroughputEstimate,
     waiting: usize,
     waiting_tokens: usize,
+    /// Requests that were admitted and have not brought their first sequence yet. Each has a place.
+    entering: usize,
 }
 
 impl Queue {
@@ -88,6 +90,7 @@ impl Queue {
             throughput: ThroughputEstimate::default(),
             waiting: 0,
             waiting_tokens: 0,
+            entering: 0,
         }
     }
 
@@ -114,7 +117,18 @@ impl Queue {
 
     /// How many more sequences may wait.
     pub fn room(&self) -> usize {
-        self.capacity.get().saturating_sub(self.waiting)
+        let taken = self.waiting + self.entering;
+        self.capacity.get().saturating_sub(taken)
+    }
+
+    /// Keeps a place for a request that was admitted.
+    pub fn keep_place(&mut self) {
+        self.entering += 1;
+    }
+
+    /// Gives the place of a request back: its first sequence takes it, or it has ended without one.
+    pub fn give_place(&mut self) {
+        self.entering = self.entering.saturating_sub(1);
     }
 
     /// Whether a sequence can't be answered by its deadline any more, if it starts now.

@@ -310,8 +310,8 @@ impl AdmittedRequest {
 
 impl Drop for AdmittedRequest {
     fn drop(&mut self) {
-        let Lease { pool, .. } = self.queue.lease.as_ref();
-        pool.leave(self.schedule.client, self.request);
+        let Lease { pool, id, .. } = self.queue.lease.as_ref();
+        pool.leave(*id, self.schedule.client, self.request);
     }
 }
 

@@ -42,7 +42,7 @@ const STREAM_SEND_BUFFER: usize = 32 << 10;
 
 /// The bytes that HTTP/1 holds: of a request's headers, which may not be longer, and of a response. Headers over HTTP/2
 /// may have half of that, hyper's default.
-const HTTP1_BUFFER: usize = 32 << 10;
+const HTTP1_BUFFER: usize = 64 << 10;
 
 /// The bytes that the system holds for a peer that reads too slowly. The system would take megabytes, and would not say
 /// that the peer reads until a third of them are free again.

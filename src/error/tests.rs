@@ -46,7 +46,7 @@ fn errors_have_a_code_a_status_and_a_sentence() {
         },
         "queue_full",
         429,
-        "The server is busy. Try again in 2 s.",
+        "The server is busy: the queue is full. Try again in 2 s.",
     );
     check(
         &ServiceError::DeadlineTooShort {

@@ -373,10 +373,10 @@ proptest! {
             }
             waited += item;
         }
-        // In the fluid, by then each request of its client has had as much as it counts, or its first sequence, and each
+        // By then each request of its client has had as much as the newcomer counts, and one sequence more at most; and each
         // client as much as its own.
         let mates = if own { u64::from(requests) } else { 0 };
-        let of_client = mates * length.max(64) + newcomer.max(64);
+        let of_client = mates * (length.max(64) + length) + newcomer.max(64) + length;
         let fluid = of_client * u64::from(clients + u8::from(!own));
         // One sequence more at each of the two levels.
         let late = length * (1 + u64::from(clients));
