@@ -7,6 +7,8 @@ use crate::client::Client;
 
 /// The part of the longest wait to which waits are bounded while a client asks for more than it can get.
 const TARGET: u32 = 4;
+/// The most clients of which it is remembered that they were refused.
+const REMEMBERED: usize = 4096;
 
 /// How long a request would take from now on, at the measured rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,7 +75,14 @@ impl Admission {
         if excess.is_zero() {
             return Ok(());
         }
-        self.refused.insert(client, now);
+        if self.refused.len() >= REMEMBERED {
+            let longest_wait = self.longest_wait;
+            self.refused
+                .retain(|_, refused| now.saturating_duration_since(*refused) < longest_wait);
+        }
+        if self.refused.len() < REMEMBERED {
+            self.refused.insert(client, now);
+        }
         Err(Refusal::Wait { excess })
     }
 
@@ -133,6 +142,19 @@ mod tests {
         assert!(decide(&mut admission, other, 900));
         admission.emptied();
         assert!(decide(&mut admission, Client::Local, 900));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let now = Instant::now();
+        let mut admission = Admission::new(SECOND);
+        for number in 0..3 * 4096_u32 {
+            let client = Client::from(std::net::IpAddr::from(number.to_be_bytes()));
+            // The first half of them long ago.
+            let at = if number < 6000 { now } else { now + MINUTE };
+            assert!(admission.decide(client, wait(2000), MINUTE, at).is_err());
+        }
+        assert_eq!(admission.refused.len(), REMEMBERED);
     }
 
     #[test]

@@ -92,6 +92,16 @@ CASES = [
         "beside 8 clients, largest bodies, priority 1",
         _flood(texts.largest(x_request_timeout_ms=LONGEST_TIMEOUT, x_request_priority=1), sources=EIGHT_CLIENTS),
     ),
+    Case(
+        "beside 8 clients, bodies that are admitted",
+        _flood(texts.admitted(x_request_timeout_ms=LONGEST_TIMEOUT), sources=EIGHT_CLIENTS),
+        in_short=False,
+    ),
+    Case(
+        "beside bodies that are admitted, from the same address",
+        _flood(texts.admitted(x_request_timeout_ms=LONGEST_TIMEOUT), sources=VICTIM * 8),
+        in_short=False,
+    ),
     Case("beside one 128 KiB text, repeated", _flood(texts.single(texts.LONGEST_TEXT_BYTES)), in_short=False),
     Case("beside one 16 kB text, repeated", _flood(texts.single(16_000)), in_short=False),
     Case("beside 64 connections on another model", _flood(*_tags, sources=EIGHT_CLIENTS * 8)),

@@ -53,6 +53,11 @@ def mixed() -> list[bytes]:
     return requests
 
 
+def admitted(**headers: Any) -> bytes:
+    """A large body that a core can answer within a minute, also beside eight others."""
+    return post("/discriminate", {"text": [gibberish(8000, seed) for seed in range(12)]}, **headers)
+
+
 def largest(**headers: Any) -> bytes:
     """As long a body as is allowed: 250 texts of 8 kB, some 1.5 million tokens."""
     return post("/discriminate", {"text": [gibberish(8000, seed) for seed in range(250)]}, **headers)
