@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::admission::{Admission, Expected, Refusal};
-use super::fair_order::{Estimate, FairOrder, Place, RequestId};
+use super::fair_order::{Candidate, Estimate, FairOrder, Place, RequestId};
 use super::output::BatchError;
 use super::policy::{self, LOOK_AHEAD};
 use super::queue::{Batch, Queue, QueuedSequence, SequenceAnswer};
@@ -22,6 +22,9 @@ use super::throughput::ThroughputEstimate;
 use crate::client::Client;
 use crate::inference::{Cores, Sequence};
 use crate::telemetry::metrics::{DropReason, RejectReason};
+
+/// By how much the estimate for a request that is alone may be wrong.
+const DOUBT: u32 = 4;
 
 /// Bounds of the time after which a refused request may come back. Clients count in whole seconds. Beyond a minute, the
 /// estimate only says that the server is far behind.
@@ -360,9 +363,15 @@ impl State {
             };
             let queue = self.queues.get(&id)?;
             let candidates = self.order.candidates(id, LOOK_AHEAD);
+            // The rate may be out of date, so what seems hopeless gives way to others but is run if it is alone.
+            let gives_way =
+                |candidate: &Candidate<'_, QueuedSequence>| queue.is_hopeless(candidate.item, now);
+            let is_alone = candidates.iter().all(gives_way);
             let late = candidates
                 .iter()
-                .filter(|candidate| queue.is_too_late(candidate.item, now))
+                .filter(|candidate| {
+                    candidate.item.deadline <= now || (!is_alone && gives_way(candidate))
+                })
                 .map(|candidate| (candidate.client, candidate.place));
             let late: Vec<(Client, Place)> = late.collect();
             if !late.is_empty() {
@@ -447,9 +456,20 @@ impl State {
                 reason: RejectReason::Deadline,
             });
         }
+        // Nobody is kept waiting by a request that is alone, and its estimate may be out of date.
+        let is_alone = self.order.is_empty() && self.running == 0;
+        let allowed = if is_alone {
+            time_left.saturating_mul(DOUBT)
+        } else {
+            time_left
+        };
         let decided = self
             .admission
-            .decide(schedule.client, expected, time_left, now.into_std());
+            .decide(schedule.client, expected, allowed, now.into_std());
+        if decided.is_err() && is_alone {
+            // Without other requests, nothing would correct the estimate. The next one is measured again.
+            self.throughput = ThroughputEstimate::default();
+        }
         decided.map_err(|refusal| match refusal {
             Refusal::Wait { excess } => Rejected {
                 error: BatchError::QueueFull {

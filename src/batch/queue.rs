@@ -131,11 +131,11 @@ impl Queue {
         self.entering = self.entering.saturating_sub(1);
     }
 
-    /// Whether a sequence can't be answered by its deadline any more, if it starts now.
-    pub fn is_too_late(&self, entry: &QueuedSequence, now: Instant) -> bool {
+    /// Whether a sequence can't be answered by its deadline any more, if it starts now and runs at the measured rate.
+    pub fn is_hopeless(&self, entry: &QueuedSequence, now: Instant) -> bool {
         let run = self.throughput.seconds_for(entry.sequence.len());
         let end = now.checked_add(Duration::try_from_secs_f64(run).unwrap_or_default());
-        entry.deadline <= now || end.is_some_and(|end| entry.deadline < end)
+        end.is_some_and(|end| entry.deadline < end)
     }
 
     pub fn batch(&self, entries: Vec<QueuedSequence>) -> Batch {

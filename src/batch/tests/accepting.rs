@@ -229,6 +229,33 @@ async fn a_client_whose_requests_wait_too_long_is_refused_and_others_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_estimate_that_refuses_a_lone_request_is_measured_again() {
+    let bench = Bench::new(1, 1000, 10);
+    let mut model = bench.model("m");
+    let occupied = measured(&mut model, 10).await;
+    occupied.finish(Order::Answer);
+    bench.idle(1).await;
+    let hundred = || vec![sequence(2, 100)];
+    // A hundred tokens take a second: alone, a quarter of that would do.
+    let hurried = from_client(1, Duration::from_millis(260));
+    let lone = submit(&model.queue, hundred(), hurried);
+    model.expect_run(&[2]).await;
+    assert_eq!(names(lone.await), [2]);
+    bench.idle(1).await;
+    // That took no time, so the rate is lower again.
+    drop(measured(&mut model, 10).await);
+    bench.idle(1).await;
+    let hopeless = || from_client(1, Duration::from_millis(100));
+    let refused = refusal(&model.queue, hundred(), hopeless());
+    assert!(
+        matches!(refused, BatchError::DeadlineTooShort { .. }),
+        "{refused:?}"
+    );
+    // The next one is tried.
+    let _again = submit(&model.queue, hundred(), hopeless());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_can_not_end_by_its_deadline_does_not_begin() {
     let bench = Bench::new(1, 1000, 10);
     let mut model = bench.model("m");
