@@ -51,7 +51,7 @@ impl Admission {
 
     /// Decides about a request with this much time until its deadline.
     pub fn decide(
-        &mut self,
+        &self,
         client: Client,
         expected: Expected,
         time_left: Duration,
@@ -75,6 +75,11 @@ impl Admission {
         if excess.is_zero() {
             return Ok(());
         }
+        Err(Refusal::Wait { excess })
+    }
+
+    /// Remembers that a client was refused because it would have waited too long.
+    pub fn refused(&mut self, client: Client, now: Instant) {
         if self.refused.len() >= REMEMBERED {
             let longest_wait = self.longest_wait;
             self.refused
@@ -83,7 +88,6 @@ impl Admission {
         if self.refused.len() < REMEMBERED {
             self.refused.insert(client, now);
         }
-        Err(Refusal::Wait { excess })
     }
 
     /// Nothing waits any more.
@@ -111,6 +115,9 @@ mod tests {
         let mut check = |at: u64, expected: u64, excess: Option<u64>| {
             let now = start + Duration::from_millis(at);
             let outcome = admission.decide(Client::Local, wait(expected), MINUTE, now);
+            if outcome.is_err() {
+                admission.refused(Client::Local, now);
+            }
             let refusal = excess.map(|excess| Refusal::Wait {
                 excess: Duration::from_millis(excess),
             });
@@ -135,6 +142,9 @@ mod tests {
         let other = Client::from(std::net::IpAddr::from([192, 0, 2, 1]));
         let decide = |admission: &mut Admission, client, milliseconds| {
             let decided = admission.decide(client, wait(milliseconds), MINUTE, now);
+            if decided.is_err() {
+                admission.refused(client, now);
+            }
             decided.is_ok()
         };
         assert!(!decide(&mut admission, Client::Local, 1001));
@@ -152,19 +162,19 @@ mod tests {
             let client = Client::from(std::net::IpAddr::from(number.to_be_bytes()));
             // The first half of them long ago.
             let at = if number < 6000 { now } else { now + MINUTE };
-            assert!(admission.decide(client, wait(2000), MINUTE, at).is_err());
+            admission.refused(client, at);
         }
         assert_eq!(admission.refused.len(), REMEMBERED);
     }
 
     #[test]
     fn what_would_end_too_late_does_not_begin() {
-        let mut admission = Admission::new(SECOND);
+        let admission = Admission::new(SECOND);
         let expected = Expected {
             wait: Duration::ZERO,
             end: MINUTE,
         };
-        let mut decide = |left| admission.decide(Client::Local, expected, left, Instant::now());
+        let decide = |left| admission.decide(Client::Local, expected, left, Instant::now());
         assert_eq!(decide(MINUTE), Ok(()));
         let needed = MINUTE;
         assert_eq!(decide(SECOND), Err(Refusal::Deadline { needed }));

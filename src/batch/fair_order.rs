@@ -71,6 +71,7 @@ pub struct FairOrder<M, E> {
     backlog: Backlog,
     last_request: u64,
     last_arrival: u64,
+    requests: usize,
     sequences: usize,
     tokens: usize,
 }
@@ -135,6 +136,7 @@ impl<M, E> Default for FairOrder<M, E> {
             backlog: Backlog::default(),
             last_request: 0,
             last_arrival: 0,
+            requests: 0,
             sequences: 0,
             tokens: 0,
         }
@@ -164,6 +166,11 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
     #[cfg(test)]
     pub fn sequences(&self) -> usize {
         self.sequences
+    }
+
+    /// Whether requests are registered, waiting or not.
+    pub fn has_requests(&self) -> bool {
+        self.requests > 0
     }
 
     /// Tokens that wait.
@@ -217,6 +224,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
             waiting: 0.0,
         };
         queue.requests.insert(id, flow);
+        self.requests += 1;
         queue.set_first(id, Some(expected.min(LONGEST_SEQUENCE)));
         self.recount(client, id, Remaining::default());
         id
@@ -242,7 +250,9 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
         }
         if let Some(queue) = self.clients.get_mut(&client) {
             queue.set_first(request, None);
-            queue.requests.remove(&request);
+            if queue.requests.remove(&request).is_some() {
+                self.requests -= 1;
+            }
         }
         self.forget_if_done(client);
         was_entering
@@ -526,8 +536,9 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
         let is_done = self.clients.get(&client).is_some_and(|queue| {
             queue.requests.is_empty() && queue.waiting.is_empty() && queue.end <= self.fluid.now()
         });
-        if is_done {
-            self.clients.remove(&client);
+        if is_done && let Some(queue) = self.clients.remove(&client) {
+            // Rounding errors end here.
+            self.backlog.replace(queue.remaining, Remaining::default());
         }
     }
 

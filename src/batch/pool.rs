@@ -16,7 +16,7 @@ use super::fair_order::{Candidate, Estimate, FairOrder, Place, RequestId};
 use super::output::BatchError;
 use super::policy::{self, LOOK_AHEAD};
 use super::queue::{Batch, Queue, QueuedSequence, SequenceAnswer};
-use super::schedule::Schedule;
+use super::schedule::{Schedule, WhenFull};
 use super::size::RequestSize;
 use super::throughput::ThroughputEstimate;
 use crate::client::Client;
@@ -186,7 +186,11 @@ impl Pool {
         if state.order.leave(client, request) {
             state.give_place(queue);
         }
+        let has_ended = state.closed && !state.order.has_requests();
         drop(state);
+        if has_ended {
+            self.work.notify_all();
+        }
         // Requests that wait to be admitted may see a shorter backlog.
         self.room.notify_waiters();
     }
@@ -219,10 +223,9 @@ impl Pool {
             return Vec::new();
         };
         let mut tokens = 0;
-        if order.is_entering(schedule.client, request) {
-            of_model.give_place();
-        }
-        let room = of_model.room();
+        // Its first sequence takes the place that was kept for it.
+        let is_entering = order.is_entering(schedule.client, request);
+        let room = of_model.room() + usize::from(is_entering);
         let entries = sequences.take(room).map(|(position, sequence)| {
             let length = sequence.len();
             tokens += length;
@@ -236,6 +239,9 @@ impl Pool {
             (length, entry)
         });
         let places = order.push(schedule.client, request, queue, expected, entries);
+        if is_entering && !places.is_empty() {
+            of_model.give_place();
+        }
         of_model.joined(places.len(), tokens);
         let somebody_waits = state.idle > 0;
         drop(state);
@@ -272,17 +278,20 @@ impl Pool {
         self.lock().idle
     }
 
-    /// Waits for work and takes the next batch. `None` once the scheduler is closed and no sequence waits. A request
+    /// Waits for work and takes the next batch. `None` once the scheduler is closed and no request is left. A request
     /// wakes one worker, however many sequences it brings, so a worker that leaves sequences behind wakes the next.
     pub(super) fn next_batch(&self) -> Option<Assignment> {
         let mut state = self.lock();
         let mut waited = false;
         loop {
             if let Some(assignment) = self.assign(&mut state, waited) {
+                drop(state);
+                self.room.notify_waiters();
                 return Some(assignment);
             }
             waited = true;
-            if state.closed && !state.all_cores_taken {
+            // Admitted requests may bring more.
+            if state.closed && !state.all_cores_taken && !state.order.has_requests() {
                 return None;
             }
             state.idle += 1;
@@ -305,7 +314,6 @@ impl Pool {
         if state.idle > 0 && !state.order.is_empty() {
             self.work.notify_one();
         }
-        self.room.notify_waiters();
         Some(Assignment {
             waited,
             queue,
@@ -317,7 +325,9 @@ impl Pool {
     /// [`Self::next_batch`] without waiting.
     #[cfg(test)]
     pub(super) fn try_next_batch(&self) -> Option<Assignment> {
-        self.assign(&mut self.lock(), true)
+        let assignment = self.assign(&mut self.lock(), true);
+        self.room.notify_waiters();
+        assignment
     }
 
     /// Records a batch's run time, and releases the cores that it had beyond the worker's own.
@@ -466,6 +476,10 @@ impl State {
         let decided = self
             .admission
             .decide(schedule.client, expected, allowed, now.into_std());
+        let is_wait = matches!(decided, Err(Refusal::Wait { .. }));
+        if is_wait && schedule.when_full == WhenFull::Refuse {
+            self.admission.refused(schedule.client, now.into_std());
+        }
         if decided.is_err() && is_alone {
             // Without other requests, nothing would correct the estimate. The next one is measured again.
             self.throughput = ThroughputEstimate::default();

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
@@ -22,6 +23,10 @@ use crate::service::{RequestContext, Service};
 /// it bounds a stream's memory.
 pub const IN_FLIGHT: usize = 32;
 
+/// How long a request may wait for room in the budget of bytes. Others wait behind it, so one that gets none ends its
+/// stream.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 pub type Responses<R> = ReceiverStream<Result<R, Status>>;
 
 /// Answers a stream of requests in tasks of their own. The tasks end if the client disconnects or the call's deadline
@@ -35,6 +40,7 @@ pub fn respond<M: TaskMessage>(
     let exchange = Exchange {
         service,
         waiting: None,
+        waiting_since: Instant::now(),
         room: call.inflight().waiter(),
         call,
         responses,
@@ -57,6 +63,7 @@ struct Exchange<M: TaskMessage> {
     in_flight: VecDeque<AbortOnDropHandle<RequestOutcome<M::Response>>>,
     /// A request that is read and waits for room in the budget of bytes, and no further one is read meanwhile.
     waiting: Option<M>,
+    waiting_since: Instant,
     room: Waiter,
     answered: u64,
 }
@@ -130,10 +137,16 @@ impl<M: TaskMessage> Exchange<M> {
                 () = responses.closed() => return Err(End::ClientGone),
                 () = &mut draining, if is_open => input = StreamState::Broken(ServiceError::Draining),
                 message = requests.message(), if is_open && has_room => match message {
-                    Ok(Some(request)) => self.waiting = Some(request),
+                    Ok(Some(request)) => {
+                        self.waiting = Some(request);
+                        self.waiting_since = Instant::now();
+                    }
                     Ok(None) => input = StreamState::Ended,
                     Err(status) => input = StreamState::Broken(self.unreadable(&status)),
                 },
+                () = sleep_until(self.waiting_since + LONGEST_WAIT), if is_waiting => {
+                    return Err(End::Stream(ServiceError::Overloaded));
+                }
                 held = room(&mut self.room, self.waiting.as_ref()), if is_waiting => self.begin(held),
                 outcome = next(&mut self.in_flight) => {
                     self.in_flight.pop_front();

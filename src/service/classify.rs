@@ -26,6 +26,9 @@ use crate::task::Task;
 use crate::text::TokenizedText;
 use crate::text::sequence::{pair, single};
 
+/// About the bytes of text that a token stands for, at most.
+const LONGEST_TOKEN_BYTES: usize = 8;
+
 /// Fields that hold the texts of pairs, if first and second texts come in separate lists.
 const PARTS: [&str; 2] = ["text", "text_pair"];
 
@@ -110,8 +113,11 @@ impl Operation for ClassifyRequest {
                 .collect())
         };
         let inputs = Arc::new(self.text);
+        let most_bytes = model.info.max_tokens.saturating_mul(LONGEST_TOKEN_BYTES);
         let chunks = Chunk::divide((0..inputs.items().len()).collect(), |index| {
-            inputs.items()[*index].parts().map(str::len).sum()
+            let bytes: usize = inputs.items()[*index].parts().map(str::len).sum();
+            // What is beyond does not run: it is truncated or refused.
+            bytes.min(most_bytes)
         });
         let steps = Steps {
             prepare: move |model: &LoadedModel, indices: Vec<usize>| {

@@ -16,12 +16,17 @@ use crate::error::ServiceError;
 use crate::executor::Executor;
 use crate::inference::Sequence;
 use crate::registry::LoadedModel;
+use crate::task::Task;
 use crate::telemetry::statistics::{ModelStatistics, RequestDurations};
 
 /// What a token holds while its part runs: its id twice, types, offsets, word and the results that it becomes.
 const TOKEN_BYTES: usize = 128;
-/// What a token's results hold until the answer is written.
-const RESULT_BYTES: usize = 96;
+/// What a byte of text comes to hold, before its tokens are known: a token in every fourth byte.
+const BYTES_PER_BYTE: usize = TOKEN_BYTES / 4;
+/// What a token's result holds until the answer is written, in tasks with a result for each.
+const TOKEN_RESULT_BYTES: usize = 96;
+/// What a sequence's results hold, in tasks with a few for each.
+const SEQUENCE_RESULT_BYTES: usize = 512;
 
 /// A part of a request feeds about this many workers, so as many run at once as keep all of them busy.
 const WORKERS_PER_CHUNK: usize = 4;
@@ -138,6 +143,7 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
             }
             RequestSize::Tokens(tokens) => cost::check(tokens),
         };
+        let mut held = self.context.reserve(size.bytes() * BYTES_PER_BYTE)?;
         let (model, steps) = (Arc::clone(self.model), Arc::clone(&self.steps));
         let started = Instant::now();
         let (prepared, sequences) = self
@@ -150,10 +156,15 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
             .await??;
         let tokenize = started.elapsed();
         let tokens: usize = sequences.iter().map(Sequence::len).sum();
-        let mut held = self.context.reserve(tokens * TOKEN_BYTES)?;
+        held.resize(tokens * TOKEN_BYTES)?;
+        let of_results = match self.model.info.task {
+            Task::Discriminate | Task::Tag => tokens * TOKEN_RESULT_BYTES,
+            Task::Classify | Task::Qa => sequences.len() * SEQUENCE_RESULT_BYTES,
+        };
         let outputs = self.admitted.run(size, sequences).await?;
         let logits: usize = outputs.iter().map(|output| output.logits.len()).sum();
-        held.grow(logits * size_of::<f32>())?;
+        let of_logits = logits * size_of::<f32>();
+        held.grow(of_logits)?;
         let timings = Timings::of(tokenize, &outputs);
         let (model, steps) = (Arc::clone(self.model), Arc::clone(&self.steps));
         let started = Instant::now();
@@ -165,7 +176,7 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
                 move || (steps.decode)(&model, prepared, outputs),
             )
             .await??;
-        held.shrink_to(tokens * RESULT_BYTES);
+        held.shrink_to(of_results.max(of_logits));
         self.context.keep(held);
         Ok(Done {
             result,
