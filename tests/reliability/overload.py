@@ -100,7 +100,7 @@ def _sentences() -> list[bytes]:
 
 def _case(name: str, requests: Callable[[], list[bytes]], multiple: int, least: float, in_short: bool = False) -> Case:
     def run(context: Context) -> list[Figure]:
-        return goodput(requests, multiple, context.pick(0.7, least), context)
+        return goodput(requests, multiple, context.pick(0.5, least), context)
 
     return Case(f"{name}, {multiple} times saturation", run, in_short=in_short)
 
