@@ -188,10 +188,10 @@ impl Tokenizer {
         }
     }
 
-    /// Estimates from above how long [`Self::tokenize`] takes for a text of `bytes` bytes.
+    /// Estimates how long [`Self::tokenize`] takes for a text of `bytes` bytes.
     ///
     /// Texts whose estimates add up to at most 100 µs take at most a few hundred microseconds, even if they are made to
-    /// be slow and the processor's caches are cold. English takes a sixtieth to a half of its estimate. This holds for
+    /// be slow and the processor's caches are cold. English takes a fortieth to four fifths of its estimate. This holds for
     /// the release profile. A tokenizer with other rules than BERT's is estimated at one second per text.
     #[must_use]
     pub fn estimate(&self, bytes: usize) -> Duration {
