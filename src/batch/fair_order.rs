@@ -118,9 +118,7 @@ struct RequestFlow {
 struct Entry<E> {
     request: RequestId,
     tokens: usize,
-    cost: Virtual,
-    /// What it counts as if it is its client's first.
-    of_first: Virtual,
+    weight: f64,
     /// Whether it is its request's first.
     is_first: bool,
     item: E,
@@ -194,7 +192,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
         };
         // First sequences of its client go ahead, though an urgent request overtakes many of them. All else runs as much
         // as the first sequence counts.
-        let first = Virtual::cost(FIRST_TOKENS, estimate.weight);
+        let first = first_cost(estimate.weight);
         let firsts = own.map_or(0.0, |own| {
             let continuing = float(own.requests.len() - own.firsts);
             own.first_tokens / estimate.weight + continuing * first.get()
@@ -289,11 +287,10 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
                 self.last_arrival += 1;
                 let start = flow.end.max(queue.fluid.now());
                 flow.end = start + cost;
-                let of_first = Virtual::cost(FIRST_TOKENS, flow.weight);
                 let is_first = std::mem::take(&mut flow.is_new);
                 let turn = if is_first {
                     first = Some(float(tokens));
-                    start + of_first
+                    start + first_cost(flow.weight)
                 } else {
                     flow.end
                 };
@@ -306,8 +303,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
                 let entry = Entry {
                     request,
                     tokens,
-                    cost,
-                    of_first,
+                    weight: flow.weight,
                     is_first,
                     item,
                 };
@@ -341,7 +337,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
                 let entry = self.remove(client, model, *place)?;
                 let queue = self.clients.get_mut(&client)?;
                 if let Some(flow) = queue.requests.get_mut(&entry.request) {
-                    let end = flow.end - entry.cost;
+                    let end = flow.end - entry.cost();
                     queue.fluid.set_end(entry.request, flow.end, end);
                     flow.end = end;
                 }
@@ -400,7 +396,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
                 item: &entry.item,
             });
             if let Some(next) = entries.next() {
-                heads.push(Reverse((true, turn + next.1.cost, source)));
+                heads.push(Reverse((true, turn + next.1.cost(), source)));
                 sources[source].1 = next;
             }
         }
@@ -419,11 +415,11 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
             let Some(entry) = self.remove(*client, model, *place) else {
                 continue;
             };
-            served += entry.cost;
+            served += entry.cost();
             if let Some(queue) = self.clients.get_mut(client) {
-                queue.start += entry.cost;
+                queue.start += entry.cost();
                 queue.is_new = false;
-                queue.fluid.serve(entry.cost);
+                queue.fluid.serve(entry.cost());
             }
             items.push(entry.item);
         }
@@ -453,7 +449,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
         if waiting.is_empty() {
             queue.waiting.remove(&model);
         }
-        queue.waiting_cost = queue.waiting_cost - entry.cost;
+        queue.waiting_cost = queue.waiting_cost - entry.cost();
         if queue.waiting.is_empty() {
             // Rounding errors end here.
             queue.waiting_cost = Virtual::ZERO;
@@ -583,11 +579,22 @@ impl<M: Copy + Ord, E> ClientQueue<M, E> {
     fn turn(&self, next: &Entry<E>) -> Virtual {
         self.start
             + if self.is_new {
-                next.of_first
+                first_cost(next.weight)
             } else {
-                next.cost
+                next.cost()
             }
     }
+}
+
+impl<E> Entry<E> {
+    fn cost(&self) -> Virtual {
+        Virtual::cost(float(self.tokens), self.weight)
+    }
+}
+
+/// What a first sequence counts as when its turn is decided.
+fn first_cost(weight: f64) -> Virtual {
+    Virtual::cost(FIRST_TOKENS, weight)
 }
 
 impl RequestFlow {

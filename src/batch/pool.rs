@@ -21,6 +21,7 @@ use super::size::RequestSize;
 use super::throughput::ThroughputEstimate;
 use crate::client::Client;
 use crate::inference::{Cores, Sequence};
+use crate::numbers::float;
 use crate::telemetry::metrics::{DropReason, RejectReason};
 
 /// By how much the estimate for a request that is alone may be wrong.
@@ -28,8 +29,8 @@ const DOUBT: u32 = 4;
 
 /// Bounds of the time after which a refused request may come back. Clients count in whole seconds. Beyond a minute, the
 /// estimate only says that the server is far behind.
-const SHORTEST_RETRY: f64 = 1.0;
-const LONGEST_RETRY: f64 = 60.0;
+const SHORTEST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
 /// Identifies a queue. Never reused while the scheduler lives.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,7 +167,7 @@ impl Pool {
         let estimate = Estimate { weight, tokens };
         state.decide(schedule, estimate, self.workers)?;
         if !has_room {
-            let backlog = state.seconds(state.order.tokens(), self.workers);
+            let backlog = state.duration(float(state.order.tokens()), self.workers);
             return Err(Rejected {
                 error: BatchError::QueueFull {
                     retry_after: retry_after(backlog),
@@ -195,24 +196,15 @@ impl Pool {
         self.room.notify_waiters();
     }
 
-    /// Learns how many tokens a part of a request has. Returns how many it was expected to have.
-    pub(super) fn tokenized(&self, queue: QueueId, size: RequestSize, tokens: usize) -> f64 {
-        let mut state = self.lock();
-        state.queues.get_mut(&queue).map_or(0.0, |queue| {
-            let expected = queue.density.tokens(size);
-            queue.density.record(size, tokens);
-            expected
-        })
-    }
-
     /// Adds as many of a request's sequences to the order as there is room for, and removes them from `sequences`.
-    /// Returns their places. `expected` is how many tokens the request brings less from now on.
+    /// Returns their places. `tokenized` has the size and tokens of a part that is new, so that its model's density and
+    /// what the request is still expected to bring are corrected.
     pub(super) fn enqueue(
         &self,
         queue: QueueId,
         request: RequestId,
         schedule: Schedule,
-        expected: f64,
+        tokenized: Option<(RequestSize, usize)>,
         sequences: &mut impl ExactSizeIterator<Item = (usize, Sequence)>,
         answers: &UnboundedSender<SequenceAnswer>,
     ) -> Vec<Place> {
@@ -222,6 +214,11 @@ impl Pool {
         let Some(of_model) = queues.get_mut(&queue) else {
             return Vec::new();
         };
+        let expected = tokenized.map_or(0.0, |(size, tokens)| {
+            let expected = of_model.density.tokens(size);
+            of_model.density.record(size, tokens);
+            expected
+        });
         let mut tokens = 0;
         // Its first sequence takes the place that was kept for it.
         let is_entering = order.is_entering(schedule.client, request);
@@ -453,11 +450,6 @@ impl State {
         if schedule.client == Client::Local {
             return Ok(());
         }
-        let ahead = self.order.ahead(schedule.client, estimate);
-        let expected = Expected {
-            wait: self.duration(ahead.of_first, workers),
-            end: self.duration(ahead.of_end, workers),
-        };
         let now = Instant::now();
         let time_left = schedule.deadline.saturating_duration_since(now);
         if time_left.is_zero() {
@@ -466,6 +458,11 @@ impl State {
                 reason: RejectReason::Deadline,
             });
         }
+        let ahead = self.order.ahead(schedule.client, estimate);
+        let expected = Expected {
+            wait: self.duration(ahead.of_first, workers),
+            end: self.duration(ahead.of_end, workers),
+        };
         // Nobody is kept waiting by a request that is alone, and its estimate may be out of date.
         let is_alone = self.order.is_empty() && self.running == 0;
         let allowed = if is_alone {
@@ -487,14 +484,14 @@ impl State {
         decided.map_err(|refusal| match refusal {
             Refusal::Wait { excess } => Rejected {
                 error: BatchError::QueueFull {
-                    retry_after: retry_after(excess.as_secs_f64()),
+                    retry_after: retry_after(excess),
                 },
                 reason: RejectReason::Wait,
             },
             Refusal::Deadline { needed } => Rejected {
                 error: BatchError::DeadlineTooShort {
                     needed,
-                    retry_after: retry_after(needed.saturating_sub(time_left).as_secs_f64()),
+                    retry_after: retry_after(needed.saturating_sub(time_left)),
                 },
                 reason: RejectReason::Deadline,
             },
@@ -503,12 +500,8 @@ impl State {
 
     /// How long all workers together need for this many tokens. Zero until a batch has run.
     fn duration(&self, tokens: f64, workers: NonZeroUsize) -> Duration {
-        let seconds = self.throughput.seconds_for_tokens(tokens) / f64::from(count(workers));
+        let seconds = self.throughput.seconds_for(tokens) / f64::from(count(workers));
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-    }
-
-    fn seconds(&self, tokens: usize, workers: NonZeroUsize) -> f64 {
-        self.throughput.seconds_for(tokens) / f64::from(count(workers))
     }
 }
 
@@ -517,8 +510,9 @@ fn count(workers: NonZeroUsize) -> u32 {
 }
 
 /// Half to twice the estimate, so that refused clients do not come back all at once.
-fn retry_after(estimate: f64) -> Duration {
+fn retry_after(estimate: Duration) -> Duration {
     let jitter = 0.5 + 1.5 * fastrand::f64();
-    let seconds = estimate.clamp(SHORTEST_RETRY, LONGEST_RETRY) * jitter;
-    Duration::from_secs_f64(seconds)
+    estimate
+        .clamp(SHORTEST_RETRY, LONGEST_RETRY)
+        .mul_f64(jitter)
 }

@@ -13,6 +13,7 @@ use super::size::TokenDensity;
 use super::sizing::BatchSizing;
 use super::throughput::ThroughputEstimate;
 use crate::inference::{Cores, Model, Sequence};
+use crate::numbers::float;
 use crate::telemetry::metrics::{DropReason, ModelMetrics};
 
 /// The result for one sequence.
@@ -133,7 +134,7 @@ impl Queue {
 
     /// Whether a sequence can't be answered by its deadline any more, if it starts now and runs at the measured rate.
     pub fn is_hopeless(&self, entry: &QueuedSequence, now: Instant) -> bool {
-        let run = self.throughput.seconds_for(entry.sequence.len());
+        let run = self.throughput.seconds_for(float(entry.sequence.len()));
         let end = now.checked_add(Duration::try_from_secs_f64(run).unwrap_or_default());
         end.is_some_and(|end| entry.deadline < end)
     }

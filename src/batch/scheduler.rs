@@ -359,14 +359,19 @@ impl Pending<'_> {
         } = self.admitted;
         let Lease { pool, id, .. } = queue.lease.as_ref();
         let tokens = sequences.iter().map(Sequence::len).sum();
-        let mut expected = pool.tokenized(*id, size, tokens);
+        let mut tokenized = Some((size, tokens));
         let mut sequences = sequences.into_iter().enumerate();
         loop {
             let room = pool.room();
-            let entered =
-                pool.enqueue(*id, *request, *schedule, expected, &mut sequences, &answers);
+            let entered = pool.enqueue(
+                *id,
+                *request,
+                *schedule,
+                tokenized.take(),
+                &mut sequences,
+                &answers,
+            );
             self.places.extend(entered);
-            expected = 0.0;
             if sequences.len() == 0 {
                 return;
             }

@@ -21,15 +21,9 @@ impl ThroughputEstimate {
         self.seconds = self.seconds * DECAY + elapsed.as_secs_f64();
     }
 
-    /// Seconds that one worker needs for `tokens` tokens. Zero until a batch was recorded.
+    /// Seconds that one worker needs for `tokens` tokens, which may be an estimate. Zero until a batch was recorded.
     #[must_use]
-    pub fn seconds_for(&self, tokens: usize) -> f64 {
-        self.seconds_for_tokens(float(tokens))
-    }
-
-    /// The same for an estimated number of tokens.
-    #[must_use]
-    pub fn seconds_for_tokens(&self, tokens: f64) -> f64 {
+    pub fn seconds_for(&self, tokens: f64) -> f64 {
         if self.tokens > 0.0 {
             tokens * self.seconds / self.tokens
         } else {
@@ -47,7 +41,7 @@ mod tests {
         for &(tokens, milliseconds) in batches {
             throughput.record(tokens, Duration::from_millis(milliseconds));
         }
-        let seconds = throughput.seconds_for(tokens);
+        let seconds = throughput.seconds_for(float(tokens));
         assert!(expected.contains(&seconds), "{batches:?}: {seconds}");
     }
 

@@ -6,7 +6,6 @@
 
 mod hold;
 mod progress;
-mod refusals;
 
 pub use hold::Hold;
 pub use progress::Progress;
@@ -18,7 +17,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio_util::sync::PollSemaphore;
 
-use refusals::Refusals;
+use crate::telemetry::once_a_minute::OnceAMinute;
 
 /// The budget is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -32,7 +31,7 @@ pub struct Full;
 pub struct InflightBytes {
     free: Arc<Semaphore>,
     capacity: usize,
-    refusals: Arc<Refusals>,
+    refusals: Arc<OnceAMinute>,
 }
 
 impl InflightBytes {
@@ -86,7 +85,14 @@ impl InflightBytes {
     }
 
     fn refuse(&self) -> Full {
-        self.refusals.count(self.held(), self.capacity);
+        if let Some(refused) = self.refusals.count() {
+            tracing::warn!(
+                refused,
+                held = self.held(),
+                max_inflight_bytes = self.capacity,
+                "requests refused: those being answered hold all of max_inflight_bytes"
+            );
+        }
         Full
     }
 }

@@ -46,6 +46,12 @@ mod tests {
         }
         advance(INTERVAL).await;
         assert_eq!(events.count(), Some(4));
+        for _ in 0..5 {
+            advance(Duration::from_secs(11)).await;
+            assert_eq!(events.count(), None);
+        }
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(events.count(), Some(6));
         assert_eq!(events.count(), None);
     }
 }
