@@ -16,6 +16,7 @@ mod scheduler;
 mod size;
 mod sizing;
 mod throughput;
+mod turns;
 mod virtual_time;
 mod worker;
 

@@ -18,6 +18,7 @@ use super::queue::{Queue, SequenceAnswer};
 use super::schedule::{Schedule, WhenFull};
 use super::size::RequestSize;
 use super::sizing::BatchSizing;
+use super::turns::Turns;
 use super::worker;
 use crate::inference::{InferenceError, Model, Sequence};
 use crate::telemetry::metrics::{DropReason, Metrics, ModelMetrics};
@@ -109,6 +110,7 @@ impl Scheduler {
                 pool: Arc::clone(&self.pool),
                 id,
                 metrics,
+                turns: Turns::default(),
             }),
         }
     }
@@ -184,6 +186,7 @@ struct Lease {
     pool: Arc<Pool>,
     id: QueueId,
     metrics: ModelMetrics,
+    turns: Turns,
 }
 
 impl Drop for Lease {
@@ -232,7 +235,19 @@ impl ModelQueue {
         schedule: Schedule,
         size: RequestSize,
     ) -> Result<AdmittedRequest, BatchError> {
-        let Lease { pool, id, metrics } = self.lease.as_ref();
+        let Lease {
+            pool,
+            id,
+            metrics,
+            turns,
+        } = self.lease.as_ref();
+        let _turn = match schedule.when_full {
+            WhenFull::Refuse => None,
+            WhenFull::Wait => {
+                let turn = timeout_at(schedule.deadline, turns.take(schedule.client)).await;
+                Some(turn.map_err(|_| BatchError::DeadlineExceeded)?)
+            }
+        };
         loop {
             // Created before the order is checked, so that room made in between is not missed.
             let room = pool.room();

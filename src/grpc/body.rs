@@ -10,7 +10,7 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::Status;
 
 use crate::error::ServiceError;
-use crate::inflight::{Hold, InflightBytes, Progress, Waiter};
+use crate::inflight::{ClientBytes, Hold, Progress, Purpose, Waiter};
 
 /// A call's request. Holds the bytes of a message until the message is complete; whoever decodes it holds it then.
 pub struct CountedBody<B> {
@@ -28,11 +28,11 @@ pub struct CountedBody<B> {
 }
 
 impl<B> CountedBody<B> {
-    pub fn new(inner: B, budget: &InflightBytes, is_stream: bool) -> Self {
+    pub fn new(inner: B, budget: &ClientBytes, is_stream: bool) -> Self {
         let progress = Progress::start();
         Self {
             inner,
-            waiter: is_stream.then(|| budget.waiter()),
+            waiter: is_stream.then(|| budget.waiter(Purpose::Request)),
             hold: budget.empty(),
             message: Framing::default(),
             stalled: Box::pin(sleep_until(progress.deadline())),
@@ -45,8 +45,8 @@ impl<B> CountedBody<B> {
     fn poll_hold(&mut self, context: &mut Context<'_>, bytes: usize) -> Poll<Result<(), Status>> {
         let held = match &mut self.waiter {
             Some(waiter) => {
-                self.hold.merge(ready!(waiter.poll_reserve(context, bytes)));
-                Ok(())
+                let held = ready!(waiter.poll_reserve(context, bytes));
+                held.map(|held| self.hold.merge(held))
             }
             None => self.hold.grow(bytes),
         };
@@ -66,8 +66,9 @@ impl<B> CountedBody<B> {
         self.stalled.as_mut().reset(self.progress.deadline());
     }
 
-    fn poll_stalled(&mut self, context: &mut Context<'_>, error: ServiceError) -> Poll<Status> {
-        self.stalled.as_mut().poll(context).map(|()| error.into())
+    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Status> {
+        let stalled = self.stalled.as_mut().poll(context);
+        stalled.map(|()| ServiceError::BodyStalled.into())
     }
 }
 
@@ -91,14 +92,12 @@ where
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
                     Poll::Ready(Err(refused)) => return Poll::Ready(Some(Err(refused))),
-                    Poll::Pending => this.arrived = Some(data),
+                    Poll::Pending => {
+                        this.arrived = Some(data);
+                        this.is_waiting = true;
+                        return Poll::Pending;
+                    }
                 }
-                if !std::mem::replace(&mut this.is_waiting, true) {
-                    this.stalled.as_mut().reset(Progress::start().deadline());
-                }
-                // Streams that wait for each other's messages would wait forever.
-                let refused = ready!(this.poll_stalled(context, ServiceError::Overloaded));
-                return Poll::Ready(Some(Err(refused)));
             }
             match Pin::new(&mut this.inner).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -114,7 +113,7 @@ where
                     if this.message.incomplete() == 0 {
                         return Poll::Pending;
                     }
-                    let refused = ready!(this.poll_stalled(context, ServiceError::BodyStalled));
+                    let refused = ready!(this.poll_stalled(context));
                     return Poll::Ready(Some(Err(refused)));
                 }
             }
@@ -137,7 +136,7 @@ where
 /// [`ServiceError::Overloaded`] if the budget is full.
 pub async fn held(
     response: Response<tonic::body::Body>,
-    budget: &InflightBytes,
+    budget: &ClientBytes,
 ) -> Result<Response<tonic::body::Body>, ServiceError> {
     let (parts, body) = response.into_parts();
     let collected = body.collect().await.map_err(ServiceError::internal)?;

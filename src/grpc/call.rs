@@ -11,7 +11,7 @@ use tonic::{Request, Response};
 use crate::batch::{Priority, WhenFull};
 use crate::client::Client;
 use crate::error::ServiceError;
-use crate::inflight::{Hold, InflightBytes};
+use crate::inflight::{ClientBytes, Hold, InflightBytes};
 use crate::limits::Timeouts;
 use crate::service::{RequestContext, Timings, context};
 
@@ -26,7 +26,7 @@ pub struct Call {
     client: Client,
     priority: Priority,
     timeouts: Timeouts,
-    inflight: InflightBytes,
+    inflight: ClientBytes,
     noted: Arc<Mutex<Noted>>,
 }
 
@@ -56,18 +56,20 @@ impl Call {
             client,
             priority: context::priority(text(headers, context::PRIORITY))?,
             timeouts: *timeouts,
-            inflight: InflightBytes::unlimited(),
+            inflight: InflightBytes::unlimited().of(client),
             noted: Arc::default(),
         })
     }
 
     /// The same call, whose messages are held in this budget.
     #[must_use]
-    pub fn within(self, inflight: InflightBytes) -> Self {
+    pub fn within(self, budget: &InflightBytes) -> Self {
+        let inflight = budget.of(self.client);
         Self { inflight, ..self }
     }
 
-    pub fn inflight(&self) -> &InflightBytes {
+    /// What its client may have of the budget.
+    pub fn inflight(&self) -> &ClientBytes {
         &self.inflight
     }
 
@@ -100,7 +102,7 @@ impl Call {
     /// The same, with a message of `bytes` in memory.
     ///
     /// # Errors
-    /// [`ServiceError::Overloaded`] if the budget is full.
+    /// [`ServiceError::Overloaded`] if the client may not have as many.
     pub fn context_of(&self, bytes: usize) -> Result<RequestContext, ServiceError> {
         Ok(self.context().holding(self.inflight.reserve(bytes)?))
     }
@@ -238,7 +240,7 @@ mod tests {
         assert_eq!(short.context().latest, short.context().deadline);
         let long = call(Some("99999999H"));
         assert_eq!(long.context().deadline, now + timeouts.max_request);
-        let hold = || InflightBytes::unlimited().empty();
+        let hold = || InflightBytes::unlimited().of(Client::Local).empty();
         // A stream's request has the default timeout, clamped to the time that the stream has left.
         let later = now + Duration::from_millis(5);
         assert_eq!(

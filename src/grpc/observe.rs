@@ -23,7 +23,7 @@ use super::state::GrpcState;
 use super::{methods, reflection, services, status};
 use crate::connections::HealthOnly;
 use crate::error::ServiceError;
-use crate::inflight::Waiter;
+use crate::inflight::{Purpose, Waiter};
 use crate::quote::quoted;
 use crate::telemetry::request::{
     REQUEST_ID, RequestRecorder, TRACE_PARENT, UNMATCHED, request_id, span,
@@ -69,7 +69,7 @@ async fn observe(
     }
     let client = request.extensions().get().copied().unwrap_or_default();
     let call = Call::read(client, headers, &state.timeouts, Instant::now())
-        .map(|call| call.within(state.inflight.clone()));
+        .map(|call| call.within(&state.inflight));
     let answered = match method.and_then(|method| Ok((method, call?))) {
         Ok((method, call)) => {
             observed.call = Some(call.clone());
@@ -86,8 +86,9 @@ async fn observe(
             } else {
                 body
             };
+            let budget = state.inflight.of(client);
             ObservedBody {
-                waiter: methods::is_stream(route).then(|| state.inflight.waiter()),
+                waiter: methods::is_stream(route).then(|| budget.waiter(Purpose::Answer)),
                 ..ObservedBody::of(body, Some(observed))
             }
         }),
@@ -119,7 +120,8 @@ async fn answer(
         return Err(ServiceError::Draining);
     }
     let is_stream = methods::is_stream(method);
-    let request = request.map(|body| Body::new(CountedBody::new(body, &state.inflight, is_stream)));
+    let budget = call.inflight().clone();
+    let request = request.map(|body| Body::new(CountedBody::new(body, &budget, is_stream)));
     let mut request = if methods::is_reflection(method) {
         reflection::until_draining(request, state.service.clone())
     } else {
@@ -146,7 +148,7 @@ async fn answer(
     };
     match response.extensions().get::<Status>() {
         None if is_stream => Ok(response),
-        None => body::held(response, &state.inflight).await,
+        None => body::held(response, &budget).await,
         Some(refusal) => Err(status::error(refusal)
             .cloned()
             .unwrap_or_else(|| status::unreadable(refusal, state.service.limits().max_body_bytes))),
@@ -234,7 +236,8 @@ impl ObservedBody {
         let data = self.waiting.take().unwrap_or_default();
         let data = match &mut self.waiter {
             Some(waiter) => match waiter.poll_reserve(context, data.len()) {
-                Poll::Ready(hold) => hold.keep(data),
+                Poll::Ready(Ok(hold)) => hold.keep(data),
+                Poll::Ready(Err(full)) => return Poll::Ready(Some(Ok(self.fail(full.into())))),
                 Poll::Pending => {
                     self.waiting = Some(data);
                     return Poll::Pending;
@@ -243,6 +246,16 @@ impl ObservedBody {
             None => data,
         };
         Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    /// Ends the stream with an error.
+    fn fail(&mut self, error: ServiceError) -> Frame<Bytes> {
+        self.finish(Some(error.http_status()));
+        self.inner = Body::empty();
+        let mut trailers = HeaderMap::new();
+        // This fails only if the message is not valid as a header, and the sentences of errors are.
+        let _ = Status::from(error).add_header(&mut trailers);
+        Frame::trailers(trailers)
     }
 
     fn finish(&mut self, status: Option<u16>) {

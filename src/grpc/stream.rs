@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
@@ -16,16 +15,12 @@ use super::call::Call;
 use super::electra::{TaskMessage, answer_message};
 use super::status::{status_with_message, unreadable};
 use crate::error::ServiceError;
-use crate::inflight::{Hold, Waiter};
+use crate::inflight::{Full, Hold, Purpose, Waiter};
 use crate::service::{RequestContext, Service};
 
 /// Most requests of one stream that are computed, or computed but not yet taken by the client. Enough to fill batches;
 /// it bounds a stream's memory.
 pub const IN_FLIGHT: usize = 32;
-
-/// How long a request may wait for room in the budget of bytes. Others wait behind it, so one that gets none ends its
-/// stream.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 pub type Responses<R> = ReceiverStream<Result<R, Status>>;
 
@@ -40,8 +35,7 @@ pub fn respond<M: TaskMessage>(
     let exchange = Exchange {
         service,
         waiting: None,
-        waiting_since: Instant::now(),
-        room: call.inflight().waiter(),
+        room: call.inflight().waiter(Purpose::Request),
         call,
         responses,
         in_flight: VecDeque::with_capacity(IN_FLIGHT),
@@ -63,7 +57,6 @@ struct Exchange<M: TaskMessage> {
     in_flight: VecDeque<AbortOnDropHandle<RequestOutcome<M::Response>>>,
     /// A request that is read and waits for room in the budget of bytes, and no further one is read meanwhile.
     waiting: Option<M>,
-    waiting_since: Instant,
     room: Waiter,
     answered: u64,
 }
@@ -137,17 +130,14 @@ impl<M: TaskMessage> Exchange<M> {
                 () = responses.closed() => return Err(End::ClientGone),
                 () = &mut draining, if is_open => input = StreamState::Broken(ServiceError::Draining),
                 message = requests.message(), if is_open && has_room => match message {
-                    Ok(Some(request)) => {
-                        self.waiting = Some(request);
-                        self.waiting_since = Instant::now();
-                    }
+                    Ok(Some(request)) => self.waiting = Some(request),
                     Ok(None) => input = StreamState::Ended,
                     Err(status) => input = StreamState::Broken(self.unreadable(&status)),
                 },
-                () = sleep_until(self.waiting_since + LONGEST_WAIT), if is_waiting => {
-                    return Err(End::Stream(ServiceError::Overloaded));
+                held = room(&mut self.room, self.waiting.as_ref()), if is_waiting => {
+                    // Others of its client wait behind it, so one that gets no room ends its stream.
+                    self.begin(held.map_err(|full| End::Stream(full.into()))?);
                 }
-                held = room(&mut self.room, self.waiting.as_ref()), if is_waiting => self.begin(held),
                 outcome = next(&mut self.in_flight) => {
                     self.in_flight.pop_front();
                     let (response, _held) = outcome.unwrap_or_else(|failed| (Err(lost(failed)), None));
@@ -181,7 +171,7 @@ impl<M: TaskMessage> Exchange<M> {
 }
 
 /// Waits until there is room for a message.
-async fn room<M: TaskMessage>(room: &mut Waiter, message: Option<&M>) -> Hold {
+async fn room<M: TaskMessage>(room: &mut Waiter, message: Option<&M>) -> Result<Hold, Full> {
     let bytes = message.map_or(0, TaskMessage::memory);
     poll_fn(|context| room.poll_reserve(context, bytes)).await
 }

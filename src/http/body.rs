@@ -7,7 +7,7 @@ use tokio::time::timeout_at;
 use tokio_stream::StreamExt;
 
 use crate::error::ServiceError;
-use crate::inflight::{Hold, InflightBytes, Progress};
+use crate::inflight::{ClientBytes, Hold, Progress};
 
 /// Reads a body of at most `limit` bytes. A longer body is drained up to `discarded` bytes before it is refused: a client
 /// that writes the whole body before it reads then sees the error, not a broken connection.
@@ -18,7 +18,7 @@ pub async fn read(
     body: Body,
     limit: usize,
     discarded: usize,
-    budget: &InflightBytes,
+    budget: &ClientBytes,
 ) -> Result<Bytes, ServiceError> {
     let too_large = ServiceError::BodyTooLarge { limit };
     let declared = headers
@@ -69,7 +69,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(budget: &InflightBytes, most: usize) -> Self {
+    fn new(budget: &ClientBytes, most: usize) -> Self {
         Self {
             bytes: Vec::new(),
             hold: budget.empty(),
@@ -99,9 +99,18 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::client::Client;
+    use crate::inflight::InflightBytes;
     use crate::testing::eventually;
 
     const CHUNK: &[u8] = b"0123456789";
+
+    /// A budget of which one client can hold `bytes`.
+    fn budget(bytes: usize) -> (InflightBytes, ClientBytes) {
+        let budget = InflightBytes::new(bytes * 4 / 3);
+        let client = budget.of(Client::Local);
+        (budget, client)
+    }
 
     /// A body of `count` chunks of ten bytes, and the number of chunks read so far.
     fn chunks(count: usize) -> (Body, Arc<AtomicUsize>) {
@@ -117,7 +126,7 @@ mod tests {
     /// Reads with a limit of 20 bytes, drains up to 40, and returns the result and the number of chunks read.
     async fn outcome(headers: &HeaderMap, count: usize) -> (Result<Bytes, ServiceError>, usize) {
         let (body, chunks_read) = chunks(count);
-        let result = read(headers, body, 20, 40, &InflightBytes::new(20)).await;
+        let result = read(headers, body, 20, 40, &budget(20).1).await;
         (result, chunks_read.load(Ordering::Relaxed))
     }
 
@@ -167,7 +176,7 @@ mod tests {
     async fn a_body_that_ends_early_is_an_error() {
         let chunks = [Ok(CHUNK), Err(io::Error::other("reset"))];
         let body = Body::from_stream(tokio_stream::iter(chunks));
-        let error = read(&HeaderMap::new(), body, 20, 40, &InflightBytes::new(20))
+        let error = read(&HeaderMap::new(), body, 20, 40, &budget(20).1)
             .await
             .unwrap_err();
         assert!(error.to_string().contains("ends early (reset)"), "{error}");
@@ -175,13 +184,12 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_are_held_as_they_arrive_until_the_body_is_dropped() {
-        let budget = InflightBytes::new(100);
+        let (budget, client) = budget(100);
         let (chunk, chunks) = tokio::sync::mpsc::channel(1);
         let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(chunks));
-        let reader = budget.clone();
         let reading = tokio::spawn(async move {
             // What it declares is not reserved.
-            read(&declared("90"), body, 200, 200, &reader).await
+            read(&declared("90"), body, 200, 200, &client).await
         });
         let is_held = async |bytes| {
             eventually("the bytes are held", async || budget.held() == bytes).await;
@@ -199,9 +207,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_beyond_the_budget_is_refused_and_given_back() {
-        let budget = InflightBytes::new(30);
+        let (budget, client) = budget(30);
         let (body, read_chunks) = chunks(100);
-        let refused = read(&HeaderMap::new(), body, 2000, 2000, &budget).await;
+        let refused = read(&HeaderMap::new(), body, 2000, 2000, &client).await;
         assert_eq!(refused, Err(ServiceError::Overloaded));
         assert!(read_chunks.load(Ordering::Relaxed) <= 4);
         assert_eq!(budget.held(), 0);
@@ -209,7 +217,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_hardly_arrives_is_refused_and_given_back() {
-        let budget = InflightBytes::new(1 << 20);
+        let (budget, client) = budget(1 << 20);
         let began = tokio::time::Instant::now();
         let second = std::time::Duration::from_secs(1);
         let trickle = tokio_stream::iter(0..).then(move |_| async move {
@@ -217,7 +225,7 @@ mod tests {
             Ok::<_, io::Error>(CHUNK)
         });
         let body = Body::from_stream(trickle);
-        let refused = read(&HeaderMap::new(), body, 1 << 20, 0, &budget).await;
+        let refused = read(&HeaderMap::new(), body, 1 << 20, 0, &client).await;
         assert_eq!(refused, Err(ServiceError::BodyStalled));
         assert_eq!(began.elapsed().as_secs(), 10);
         assert_eq!(budget.held(), 0);
@@ -227,7 +235,7 @@ mod tests {
             Ok::<_, io::Error>(vec![b'a'; 16 << 10])
         });
         let body = Body::from_stream(chunks);
-        let whole = read(&HeaderMap::new(), body, 1 << 20, 0, &budget).await;
+        let whole = read(&HeaderMap::new(), body, 1 << 20, 0, &client).await;
         assert_eq!(whole.unwrap().len(), 5 * (16 << 10));
     }
 }

@@ -82,9 +82,10 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
             None => DISCARDED_BYTES,
         };
         let (parts, body) = request.into_parts();
+        let budget = state.inflight.of(context.client);
         let body = timeout_at(
             context.deadline,
-            body::read(&parts.headers, body, limit, discarded, &state.inflight),
+            body::read(&parts.headers, body, limit, discarded, &budget),
         )
         .await
         .map_err(|_| ServiceError::DeadlineExceeded)??;
@@ -108,7 +109,7 @@ impl<M> Received<M> {
         read: impl FnOnce(&[u8]) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<(T, RequestContext), ServiceError> {
         let Self { body, context, .. } = self;
-        let (bytes, budget) = (body.len(), state.inflight.clone());
+        let (bytes, budget) = (body.len(), state.inflight.of(context.client));
         let work = move || {
             let held = budget.reserve(memory(&body))?;
             Ok::<_, ServiceError>((read(&body)?, context.holding(held)))

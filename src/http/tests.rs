@@ -13,6 +13,7 @@ use tokio::time::advance;
 use tower::ServiceExt;
 
 use super::{HttpState, router};
+use crate::client::Client;
 use crate::inflight::InflightBytes;
 use crate::limits::{Limits, Timeouts};
 use crate::service::testing::{EXECUTOR_SLOTS, Fixture, fail, loading_service};
@@ -476,10 +477,10 @@ async fn a_panic_is_an_internal_error_that_says_nothing() {
     assert!(!String::from_utf8_lossy(&body).contains("secret"));
 }
 
-/// The state of a server whose requests may hold `bytes`.
+/// The state of a server in which the requests of one client may hold `bytes`.
 fn limited(fixture: &Fixture, bytes: usize) -> HttpState {
     HttpState {
-        inflight: InflightBytes::new(bytes),
+        inflight: InflightBytes::new(bytes * 4 / 3),
         ..state(fixture)
     }
 }
@@ -491,7 +492,7 @@ async fn what_does_not_fit_the_budget_of_bytes_is_503_with_retry_after() {
     let text = |count: usize| json!({"text": "fake ".repeat(count)}).to_string();
     let fits = async || send(&state, post("/discriminate", text(20))).await.status;
     assert_eq!(fits().await, 200);
-    let busy = state.inflight.reserve(8 << 10).unwrap();
+    let busy = state.inflight.of(Client::Local).reserve(8 << 10).unwrap();
     let read = refused(&state, post("/discriminate", text(20)), 503, "overloaded").await;
     assert_eq!(read.headers["retry-after"], "1");
     drop(busy);

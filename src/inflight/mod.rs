@@ -2,73 +2,110 @@
 //!
 //! Clients decide how much they send and when they read, so without a bound they decide how much memory the server
 //! takes. Everything that grows with a request is reserved here before it is kept; if the budget is full, the request
-//! is refused, or waits if its protocol has flow control.
+//! is refused, or waits if its protocol has flow control. No client can fill the whole budget: the last quarter is kept
+//! for those who hold little.
 
 mod hold;
+mod ledger;
+mod line;
 mod progress;
+mod waiter;
 
 pub use hold::Hold;
+pub use line::Purpose;
 pub use progress::Progress;
+pub use waiter::Waiter;
 
-use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
-use tokio::sync::Semaphore;
-use tokio_util::sync::PollSemaphore;
+use tokio::sync::oneshot;
 
+use crate::client::Client;
 use crate::telemetry::once_a_minute::OnceAMinute;
+use ledger::Ledger;
+use line::Line;
 
-/// The budget is full.
+/// The budget is full, or the client's part in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the budget of bytes that requests may hold is full")]
 pub struct Full;
 
-/// A budget of bytes. Clones share it.
-///
-/// A semaphore whose permits are bytes: never more of them are out than there are, and they are given back on drop.
+/// A budget of bytes, shared by all clients. Clones are of the same budget.
 #[derive(Clone, Debug)]
-pub struct InflightBytes {
-    free: Arc<Semaphore>,
-    capacity: usize,
-    refusals: Arc<OnceAMinute>,
+pub struct InflightBytes(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Held for a few instructions.
+    state: Mutex<State>,
+    refusals: OnceAMinute,
+}
+
+#[derive(Debug)]
+struct State {
+    ledger: Ledger,
+    line: Line<oneshot::Sender<Hold>>,
 }
 
 impl InflightBytes {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let capacity = capacity.min(Semaphore::MAX_PERMITS);
-        Self {
-            free: Arc::new(Semaphore::new(capacity)),
-            capacity,
-            refusals: Arc::default(),
-        }
+        Self(Arc::new(Shared {
+            state: Mutex::new(State {
+                ledger: Ledger::new(capacity),
+                line: Line::default(),
+            }),
+            refusals: OnceAMinute::default(),
+        }))
     }
 
     /// A budget without a bound, for the requests of this process itself.
     #[must_use]
     pub fn unlimited() -> Self {
         static UNLIMITED: LazyLock<InflightBytes> =
-            LazyLock::new(|| InflightBytes::new(Semaphore::MAX_PERMITS));
+            LazyLock::new(|| InflightBytes::new(usize::MAX));
         UNLIMITED.clone()
     }
 
     /// Bytes that are held now.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.capacity.saturating_sub(self.free.available_permits())
+        self.lock().ledger.held()
     }
 
+    /// The part of one client.
+    #[must_use]
+    pub fn of(&self, client: Client) -> ClientBytes {
+        ClientBytes {
+            budget: self.clone(),
+            client,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one client may take of the budget.
+#[derive(Clone, Debug)]
+pub struct ClientBytes {
+    budget: InflightBytes,
+    client: Client,
+}
+
+impl ClientBytes {
     /// A hold of no bytes, which can grow.
     #[must_use]
     pub fn empty(&self) -> Hold {
-        Hold::new(self.clone())
+        Hold::of(self.clone(), 0)
     }
 
     /// Takes `bytes` from the budget, until the hold is dropped.
     ///
     /// # Errors
-    /// [`Full`] if fewer are left. The log says so, at most once a minute.
+    /// [`Full`] if the client may not take as many. The log says so, at most once a minute.
     pub fn reserve(&self, bytes: usize) -> Result<Hold, Full> {
         let mut hold = self.empty();
         hold.grow(bytes)?;
@@ -77,41 +114,43 @@ impl InflightBytes {
 
     /// For transports that can make their clients wait.
     #[must_use]
-    pub fn waiter(&self) -> Waiter {
-        Waiter {
-            free: PollSemaphore::new(Arc::clone(&self.free)),
-            budget: self.clone(),
+    pub fn waiter(&self, purpose: Purpose) -> Waiter {
+        Waiter::new(self.clone(), purpose)
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), Full> {
+        let taken = self.budget.lock().ledger.take(self.client, bytes);
+        if taken { Ok(()) } else { Err(self.refuse()) }
+    }
+
+    /// Gives bytes back, and to those who wait for them.
+    fn give(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let mut state = self.budget.lock();
+        let State { ledger, line } = &mut *state;
+        ledger.give(self.client, bytes);
+        let granted = line.advance(|client, bytes| ledger.take(client, bytes));
+        drop(state);
+        for (client, bytes, waiting) in granted {
+            // If it does not wait any more, the hold is dropped, and so given back.
+            let _ = waiting.send(Hold::of(self.budget.of(client), bytes));
         }
     }
 
     fn refuse(&self) -> Full {
-        if let Some(refused) = self.refusals.count() {
+        if let Some(refused) = self.budget.0.refusals.count() {
+            let ledger = &self.budget.lock().ledger;
             tracing::warn!(
                 refused,
-                held = self.held(),
-                max_inflight_bytes = self.capacity,
-                "requests refused: those being answered hold all of max_inflight_bytes"
+                held = ledger.held(),
+                held_by_client = ledger.held_by(self.client),
+                max_inflight_bytes = ledger.capacity(),
+                "requests refused: those being answered hold what their clients may have of max_inflight_bytes"
             );
         }
         Full
-    }
-}
-
-/// Waits for bytes, in order of arrival.
-#[derive(Debug)]
-pub struct Waiter {
-    free: PollSemaphore,
-    budget: InflightBytes,
-}
-
-impl Waiter {
-    /// Takes `bytes` once that many are left. More than the whole budget counts as the whole budget: what has arrived
-    /// is in memory already.
-    pub fn poll_reserve(&mut self, context: &mut Context<'_>, bytes: usize) -> Poll<Hold> {
-        let bytes = bytes.min(self.budget.capacity);
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let permit = std::task::ready!(self.free.poll_acquire_many(context, bytes));
-        Poll::Ready(Hold::of_permit(self.budget.clone(), permit))
     }
 }
 

@@ -42,7 +42,7 @@ impl RequestContext {
             deadline,
             latest: deadline,
             when_full: WhenFull::Refuse,
-            held: holding(InflightBytes::unlimited().empty()),
+            held: holding(InflightBytes::unlimited().of(Client::Local).empty()),
         }
     }
 
@@ -64,10 +64,10 @@ impl RequestContext {
     /// Takes bytes for what is made of the request: tokens, logits, results.
     ///
     /// # Errors
-    /// [`ServiceError::Overloaded`] if the budget of all requests is full.
+    /// [`ServiceError::Overloaded`] if the client may not have as many.
     pub fn reserve(&self, bytes: usize) -> Result<Hold, ServiceError> {
-        let budget = self.lock().budget().clone();
-        Ok(budget.reserve(bytes)?)
+        let client = self.lock().client().clone();
+        Ok(client.reserve(bytes)?)
     }
 
     /// Adds to what the request itself holds.
@@ -78,12 +78,12 @@ impl RequestContext {
     /// What an answer of `bytes` holds. It takes the place of what the request held, if nothing else does so any more.
     ///
     /// # Errors
-    /// [`ServiceError::Overloaded`] if the budget of all requests is full.
+    /// [`ServiceError::Overloaded`] if the client may not have as many.
     pub fn into_answer(self, bytes: usize) -> Result<Hold, ServiceError> {
-        let budget = self.lock().budget().clone();
+        let client = self.lock().client().clone();
         let own = Arc::try_unwrap(self.held).ok();
         let own = own.map(|held| held.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let mut hold = own.unwrap_or_else(|| budget.empty());
+        let mut hold = own.unwrap_or_else(|| client.empty());
         hold.resize(bytes)?;
         Ok(hold)
     }

@@ -13,7 +13,8 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::Code;
 
 use super::*;
-use crate::inflight::Hold;
+use crate::client::Client;
+use crate::inflight::{Hold, InflightBytes};
 use crate::testing::{HeldClock, eventually, soon};
 
 /// A message as gRPC frames it.
@@ -23,9 +24,16 @@ fn message(length: u8) -> Vec<u8> {
     framed
 }
 
-/// A body of the data that is sent, counted in `budget`.
+/// A budget of which one client can hold 100 bytes.
+fn budget() -> (InflightBytes, ClientBytes) {
+    let budget = InflightBytes::new(133);
+    let client = budget.of(Client::Local);
+    (budget, client)
+}
+
+/// A body of the data that is sent, counted as its client's.
 fn body(
-    budget: &InflightBytes,
+    client: &ClientBytes,
     is_stream: bool,
 ) -> (
     mpsc::Sender<Vec<u8>>,
@@ -34,7 +42,7 @@ fn body(
     let (sender, sent) = mpsc::channel::<Vec<u8>>(1);
     let frames = ReceiverStream::new(sent).map(|data| Ok(Frame::data(Bytes::from(data))));
     let frames: Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Status>> + Send>> = Box::pin(frames);
-    let counted = CountedBody::new(StreamBody::new(frames), budget, is_stream);
+    let counted = CountedBody::new(StreamBody::new(frames), client, is_stream);
     (sender, counted)
 }
 
@@ -48,9 +56,9 @@ async fn data<B: Body<Data = Bytes, Error = Status> + Unpin>(
 
 #[tokio::test]
 async fn a_message_is_held_until_it_is_complete() {
-    let budget = InflightBytes::new(100);
+    let (budget, client) = budget();
     for is_stream in [false, true] {
-        let (sender, mut body) = body(&budget, is_stream);
+        let (sender, mut body) = body(&client, is_stream);
         let framed = message(50);
         sender.send(framed[..20].to_vec()).await.unwrap();
         assert_eq!(data(&mut body).await.unwrap().len(), 20);
@@ -67,9 +75,9 @@ async fn a_message_is_held_until_it_is_complete() {
 
 #[tokio::test]
 async fn a_single_request_beyond_the_budget_is_refused_with_its_code() {
-    let budget = InflightBytes::new(100);
-    let (sender, mut body) = body(&budget, false);
-    let _others = budget.reserve(90).unwrap();
+    let (_, client) = budget();
+    let (sender, mut body) = body(&client, false);
+    let _others = client.reserve(90).unwrap();
     sender.send(message(50)[..20].to_vec()).await.unwrap();
     let refused = data(&mut body).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
@@ -80,17 +88,19 @@ async fn a_single_request_beyond_the_budget_is_refused_with_its_code() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_waits_for_room_and_not_forever() {
     let _clock = HeldClock::new();
-    let budget = InflightBytes::new(100);
-    let others = budget.reserve(90).unwrap();
-    let (sender, mut stream) = body(&budget, true);
+    let (budget, client) = budget();
+    let others = client.reserve(90).unwrap();
+    let (sender, mut stream) = body(&client, true);
     sender.send(message(50)[..20].to_vec()).await.unwrap();
     assert!(is_pending(&mut stream).await);
     drop(others);
     assert_eq!(data(&mut stream).await.unwrap().len(), 20);
-    let _others = budget.reserve(80).unwrap();
+    let _others = client.reserve(80).unwrap();
     sender.send(message(50)[..20].to_vec()).await.unwrap();
     assert!(is_pending(&mut stream).await);
-    advance(Duration::from_secs(11)).await;
+    advance(Duration::from_secs(29)).await;
+    assert!(is_pending(&mut stream).await);
+    advance(Duration::from_secs(2)).await;
     let refused = data(&mut stream).await.unwrap_err();
     let error = crate::grpc::status::error(&refused);
     assert_eq!(error, Some(&ServiceError::Overloaded));
@@ -101,8 +111,8 @@ async fn a_stream_waits_for_room_and_not_forever() {
 #[tokio::test(start_paused = true)]
 async fn a_message_may_not_stop_in_its_middle_but_a_stream_may_rest_between_messages() {
     let _clock = HeldClock::new();
-    let budget = InflightBytes::new(100);
-    let (sender, mut stream) = body(&budget, true);
+    let (_, client) = budget();
+    let (sender, mut stream) = body(&client, true);
     sender.send(message(10)).await.unwrap();
     data(&mut stream).await.unwrap();
     advance(Duration::from_hours(1)).await;
@@ -131,7 +141,7 @@ async fn is_pending<B: Body<Data = Bytes, Error = Status> + Unpin>(
 
 #[tokio::test]
 async fn an_answer_holds_its_bytes_until_they_are_taken() {
-    let budget = InflightBytes::new(100);
+    let (budget, client) = budget();
     let answer = || {
         let trailers = HeaderMap::from_iter([(
             hyper::header::HeaderName::from_static("grpc-status"),
@@ -141,9 +151,9 @@ async fn an_answer_holds_its_bytes_until_they_are_taken() {
             .with_trailers(std::future::ready(Some(Ok(trailers))));
         Response::new(tonic::body::Body::new(body))
     };
-    let first = held(answer(), &budget).await.unwrap();
+    let first = held(answer(), &client).await.unwrap();
     assert_eq!(budget.held(), 60);
-    let refused = held(answer(), &budget).await.map(drop);
+    let refused = held(answer(), &client).await.map(drop);
     assert_eq!(refused, Err(ServiceError::Overloaded));
     let collected = first.into_body().collect().await.unwrap();
     assert_eq!(collected.trailers().unwrap()["grpc-status"], "0");
