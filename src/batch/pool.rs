@@ -240,7 +240,7 @@ impl Pool {
             of_model.give_place();
         }
         of_model.joined(places.len(), tokens);
-        let somebody_waits = state.idle > 0;
+        let somebody_waits = state.idle > 0 && !places.is_empty();
         drop(state);
         // Notifying costs a system call, which is skipped while all workers are busy.
         if somebody_waits {
