@@ -109,7 +109,8 @@ impl<M> Received<M> {
         read: impl FnOnce(&[u8]) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<(T, RequestContext), ServiceError> {
         let Self { body, context, .. } = self;
-        let (bytes, budget) = (body.len(), state.inflight.of(context.client));
+        let client = context.client;
+        let (bytes, budget) = (body.len(), state.inflight.of(client));
         let work = move || {
             let held = budget.reserve(memory(&body))?;
             Ok::<_, ServiceError>((read(&body)?, context.holding(held)))
@@ -117,7 +118,7 @@ impl<M> Received<M> {
         state
             .service
             .executor()
-            .run(cost::parse(bytes), deadline, work)
+            .run(client, cost::parse(bytes), deadline, work)
             .await?
     }
 

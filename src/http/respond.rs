@@ -43,7 +43,7 @@ impl HttpState {
             let write = move || json::write(&output);
             let executor = self.service.executor();
             let body = executor
-                .run(cost::write(bytes), context.deadline, write)
+                .run(context.client, cost::write(bytes), context.deadline, write)
                 .await??;
             let held = context.into_answer(body.len())?;
             Ok::<_, ServiceError>((held.keep(body.into_bytes()), timings))

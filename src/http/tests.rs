@@ -307,7 +307,7 @@ async fn no_route_parses_a_large_body_on_a_connections_thread() {
         holders.push(tokio::spawn(async move {
             service
                 .executor()
-                .run(Duration::MAX, far, wait_for_gate)
+                .run(Client::Local, Duration::MAX, far, wait_for_gate)
                 .await
         }));
     }

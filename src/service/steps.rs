@@ -148,11 +148,16 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
         let started = Instant::now();
         let (prepared, sequences) = self
             .executor
-            .run(cost, self.context.deadline, move || {
-                let (prepared, sequences) = (steps.prepare)(&model, content)?;
-                check_types(&model, &sequences)?;
-                Ok::<_, ServiceError>((prepared, sequences))
-            })
+            .run(
+                self.context.client,
+                cost,
+                self.context.deadline,
+                move || {
+                    let (prepared, sequences) = (steps.prepare)(&model, content)?;
+                    check_types(&model, &sequences)?;
+                    Ok::<_, ServiceError>((prepared, sequences))
+                },
+            )
             .await??;
         let tokenize = started.elapsed();
         let tokens: usize = sequences.iter().map(Sequence::len).sum();
@@ -171,6 +176,7 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
         let result = self
             .executor
             .run(
+                self.context.client,
                 cost::decode(size.bytes()),
                 self.context.deadline,
                 move || (steps.decode)(&model, prepared, outputs),

@@ -81,7 +81,7 @@ impl GrpcInferenceService for OipAdapter {
         let context = call.context_of(infer::memory(&request))?;
         let read = move || infer::read(request);
         let request = executor
-            .run(cost::parse(bytes), context.latest, read)
+            .run(context.client, cost::parse(bytes), context.latest, read)
             .await??;
         let invocation = Invocation::new(request, target);
         let Answer { output, timings } = invocation.run(&self.service, &context).await?;
@@ -92,7 +92,7 @@ impl GrpcInferenceService for OipAdapter {
             infer::write(output)
         };
         let response = executor
-            .run(cost::write(bytes), context.latest, write)
+            .run(context.client, cost::write(bytes), context.latest, write)
             .await?;
         Ok(timed(response, timings))
     }

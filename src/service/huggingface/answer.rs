@@ -89,7 +89,9 @@ async fn pipe<P: Pipeline>(
     let read = move || P::read(request.inputs, request.parameters, &reader);
     let executor = service.executor();
     let cost = cost::parse(bytes);
-    let (pipeline, inputs) = executor.run(cost, context.deadline, read).await??;
+    let (pipeline, inputs) = executor
+        .run(context.client, cost, context.deadline, read)
+        .await??;
     let pipeline = Arc::new(pipeline);
     let (before, after) = (Arc::clone(&pipeline), Arc::clone(&pipeline));
     let steps = Steps {
