@@ -1,5 +1,6 @@
 //! What happens on one connection, and whether its peer is overdue. Takes the time as a value, and does no I/O.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,6 +10,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a connection that is asked to close may take, once it has no request in progress.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// How long a request may wait for its peer before its connection may give way to another client's.
+const WAITING: Duration = Duration::from_secs(1);
 
 /// How long a connection waits for its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +87,8 @@ pub struct Activity {
     unwritable_since: Option<Instant>,
     /// The requests whose response has a frame that the peer has not taken, each with the time since when.
     untaken: Vec<(u64, Instant)>,
+    /// The requests of whose body the server has read all that the peer has sent, each with the time since when.
+    unsent: Vec<(u64, Instant)>,
     closing_since: Option<Instant>,
 }
 
@@ -96,6 +102,7 @@ impl Activity {
             quiet_since: now,
             unwritable_since: None,
             untaken: Vec::new(),
+            unsent: Vec::new(),
             closing_since: None,
         }
     }
@@ -111,6 +118,7 @@ impl Activity {
     /// The response was taken, or the request was given up.
     pub fn end_request(&mut self, request: u64, now: Instant) {
         self.resume(request);
+        self.receive(request);
         self.in_progress -= 1;
         self.quiet_since = now;
     }
@@ -132,6 +140,16 @@ impl Activity {
         self.untaken.retain(|(number, _)| *number != request);
     }
 
+    /// The peer is to send more of the request's body.
+    pub fn expect(&mut self, request: u64, now: Instant) {
+        self.unsent.push((request, now));
+    }
+
+    /// The peer has sent more, or the body is not read any more.
+    pub fn receive(&mut self, request: u64) {
+        self.unsent.retain(|(number, _)| *number != request);
+    }
+
     /// The socket takes no bytes, or takes them again.
     pub fn set_writable(&mut self, writable: bool, now: Instant) {
         self.unwritable_since = (!writable).then_some(now);
@@ -140,6 +158,24 @@ impl Activity {
     /// The connection was asked to close.
     pub fn close(&mut self, now: Instant) {
         self.closing_since.get_or_insert(now);
+    }
+
+    /// Whether no request is in progress, and all answers have been sent.
+    pub fn is_quiet(&self) -> bool {
+        self.in_progress == 0 && self.unwritable_since.is_none()
+    }
+
+    /// Whether each request has waited for a while for the peer to send more of it or to take its answer. A socket that
+    /// takes nothing holds up all of them.
+    pub fn waits_for_peer(&self, now: Instant) -> bool {
+        let is_long = |since: &Instant| *since + WAITING <= now;
+        if self.unwritable_since.as_ref().is_some_and(is_long) {
+            return true;
+        }
+        let waits = self.untaken.iter().chain(&self.unsent);
+        let waits = waits.filter(|(_, since)| is_long(since));
+        let requests: BTreeSet<_> = waits.map(|(request, _)| request).collect();
+        self.in_progress > 0 && requests.len() >= self.in_progress
     }
 
     /// Whether the peer is overdue, or when to look again.
@@ -288,5 +324,29 @@ mod tests {
         activity.start_request(true);
         let over = (10, Verdict::Drop(Some(Overdue::Lifetime)));
         assert_eq!(watch(&activity, &Patience::RESERVED, now), over);
+    }
+
+    #[test]
+    fn a_connection_waits_for_its_peer_if_each_of_its_requests_does() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        let soon = now + WAITING;
+        assert!(activity.is_quiet() && !activity.waits_for_peer(soon));
+        let (one, other) = (activity.start_request(true), activity.start_request(true));
+        activity.expect(one, now);
+        activity.offer(one, now);
+        assert!(!activity.is_quiet() && !activity.waits_for_peer(soon));
+        activity.offer(other, now);
+        assert!(activity.waits_for_peer(soon));
+        assert!(!activity.waits_for_peer(soon - Duration::from_millis(1)));
+        activity.resume(other);
+        assert!(!activity.waits_for_peer(soon));
+        activity.end_request(other, now);
+        assert!(activity.waits_for_peer(soon));
+        activity.resume(one);
+        activity.receive(one);
+        assert!(!activity.waits_for_peer(soon));
+        activity.set_writable(false, now);
+        assert!(activity.waits_for_peer(soon));
     }
 }

@@ -1,14 +1,17 @@
 //! How many connections may be open, over all listeners, and what they are counted by.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::activity::{Overdue, Patience};
 use super::files;
+use super::places::{PlaceId, Places};
 use super::trusted_proxies::TrustedProxies;
+use crate::client::Client;
 use crate::telemetry::metrics::{CloseReason, Metrics};
 use crate::telemetry::once_a_minute::OnceAMinute;
 
@@ -40,13 +43,15 @@ pub struct HealthOnly;
 pub struct Connections(Arc<Shared>);
 
 struct Shared {
-    usual: Arc<Semaphore>,
+    /// The lock is held for a few instructions, twice per request.
+    usual: Mutex<Places<oneshot::Sender<()>>>,
     /// How to end each of the reserved connections, oldest first.
     reserved: Mutex<VecDeque<oneshot::Sender<()>>>,
     max_connections: usize,
     trusted_proxies: TrustedProxies,
     metrics: Metrics,
     over_maximum: OnceAMinute,
+    displacements: OnceAMinute,
     accept_failures: OnceAMinute,
 }
 
@@ -55,14 +60,14 @@ impl Connections {
     #[must_use]
     pub fn new(options: ConnectionOptions, metrics: Metrics) -> Self {
         let max_connections = files::allowed(options.max_connections.get());
-        let permits = max_connections.min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Shared {
-            usual: Arc::new(Semaphore::new(permits)),
+            usual: Mutex::new(Places::new(max_connections)),
             reserved: Mutex::default(),
             max_connections,
             trusted_proxies: options.trusted_proxies,
             metrics,
             over_maximum: OnceAMinute::default(),
+            displacements: OnceAMinute::default(),
             accept_failures: OnceAMinute::default(),
         }))
     }
@@ -76,10 +81,55 @@ impl Connections {
     }
 
     /// Admits a connection, if only for health checks.
-    pub(super) fn admit(&self) -> Admission {
-        if let Ok(permit) = Arc::clone(&self.0.usual).try_acquire_owned() {
-            return Admission::Usual(permit);
+    pub(super) fn admit(&self, peer: IpAddr) -> Admission {
+        // On whose behalf a proxy connects is not known yet.
+        let may_displace = !self.trusted_proxies().trust(Some(peer));
+        match self.take_place(peer.into(), may_displace) {
+            Some(place) => Admission::Usual(place),
+            None => Admission::Reserved(self.reserve()),
         }
+    }
+
+    /// Takes a place, if there is one. It may be that of a client that holds more.
+    fn take_place(&self, client: Client, may_displace: bool) -> Option<Place> {
+        let (end, needed) = oneshot::channel();
+        let mut places = self.places();
+        let (taken, displaced) = match places.take(client, end) {
+            Ok(id) => (Some(id), None),
+            Err(_) if !may_displace => (None, None),
+            Err(end) => match places.displace_for(client) {
+                Some(displaced) => (places.take(client, end).ok(), Some(displaced)),
+                None => (None, None),
+            },
+        };
+        drop(places);
+        if let Some(displaced) = displaced {
+            let _ = displaced.end.send(());
+            self.0.metrics.connection_closed(CloseReason::Displaced);
+            if let Some(connections) = self.0.displacements.count() {
+                tracing::warn!(
+                    max_connections = self.0.max_connections,
+                    of = ?displaced.client,
+                    which_keeps = displaced.left,
+                    connections,
+                    "max_connections is reached: connections of who holds the most are closed for clients with fewer"
+                );
+            }
+        }
+        let seat = Seat {
+            id: taken?,
+            connections: self.clone(),
+        };
+        Some(Place { seat, needed })
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places<oneshot::Sender<()>>> {
+        self.0.usual.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a reserved connection. If all are taken, the oldest ends: connections that only wait would otherwise keep
+    /// health checks out.
+    fn reserve(&self) -> oneshot::Receiver<()> {
         if let Some(connections) = self.0.over_maximum.count() {
             tracing::warn!(
                 max_connections = self.0.max_connections,
@@ -87,12 +137,6 @@ impl Connections {
                 "more connections than max_connections: only health checks are answered on new ones"
             );
         }
-        Admission::Reserved(self.reserve())
-    }
-
-    /// Takes a reserved connection. If all are taken, the oldest ends: connections that only wait would otherwise keep
-    /// health checks out.
-    fn reserve(&self) -> oneshot::Receiver<()> {
         let (end, ended) = oneshot::channel();
         let mut reserved = self
             .0
@@ -127,11 +171,57 @@ impl Connections {
     }
 }
 
-/// One connection's place among all.
+/// One connection's admission.
 pub enum Admission {
-    Usual(#[allow(dead_code, reason = "gives its place back on drop")] OwnedSemaphorePermit),
+    Usual(Place),
     /// For health checks alone, until it is told to end.
     Reserved(oneshot::Receiver<()>),
+}
+
+/// One connection's place among all, until it is dropped.
+pub struct Place {
+    seat: Seat,
+    /// Completes if the connection is to give way.
+    needed: oneshot::Receiver<()>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.seat.places().release(self.seat.id);
+    }
+}
+
+/// Tells what the connection of a place does.
+#[derive(Clone)]
+pub struct Seat {
+    id: PlaceId,
+    connections: Connections,
+}
+
+impl Seat {
+    /// A request's headers were read. It is in progress until the value is dropped.
+    pub fn start_request(&self) -> InUse {
+        self.places().start_request(self.id);
+        InUse(self.clone())
+    }
+
+    /// Says whether all requests in progress wait for the peer.
+    pub fn set_waiting(&self, waiting: bool) {
+        self.places().set_waiting(self.id, waiting);
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places<oneshot::Sender<()>>> {
+        self.connections.places()
+    }
+}
+
+/// A request in progress on the connection of a place.
+pub struct InUse(Seat);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.places().end_request(self.0.id);
+    }
 }
 
 impl Admission {
@@ -146,14 +236,30 @@ impl Admission {
         }
     }
 
-    /// Completes once another connection needs this one's place.
-    pub async fn is_needed(&mut self) {
+    /// `None` on a reserved connection.
+    pub fn seat(&self) -> Option<Seat> {
         match self {
-            Self::Usual(_) => std::future::pending().await,
-            Self::Reserved(ended) => {
-                // An error means that the server is gone.
-                let _ = ended.await;
+            Self::Usual(place) => Some(place.seat.clone()),
+            Self::Reserved(_) => None,
+        }
+    }
+
+    /// The connection comes from a trusted proxy, and has told for which client.
+    pub fn belongs_to(&mut self, client: Client, connections: &Connections) {
+        match self {
+            Self::Usual(place) => place.seat.places().belongs_to(place.seat.id, client),
+            Self::Reserved(_) => {
+                if let Some(place) = connections.take_place(client, true) {
+                    *self = Self::Usual(place);
+                }
             }
         }
+    }
+
+    /// Completes once another connection needs this one's place. Not to be asked again after that.
+    pub async fn is_needed(&mut self) {
+        let (Self::Usual(Place { needed, .. }) | Self::Reserved(needed)) = self;
+        // An error means that the server is gone.
+        let _ = needed.await;
     }
 }

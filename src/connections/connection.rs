@@ -17,10 +17,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tower::{Service, ServiceExt};
 
 use super::activity::{Overdue, Verdict};
-use super::admission::{Admission, Connections, HealthOnly};
+use super::admission::{Admission, Connections, HealthOnly, Seat};
 use super::forwarded;
 use super::proxy_protocol::{self, Beginning};
 use super::record::Record;
+use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use super::transport::Transport;
 use crate::client::Client;
@@ -39,7 +40,7 @@ impl Connection {
     /// Serves until the connection closes.
     pub async fn serve<S, B>(mut self, builder: &Builder<TokioExecutor>, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
         B: Body<Data = Bytes> + Unpin + Send + 'static,
@@ -59,8 +60,15 @@ impl Connection {
         let patience = self.admission.patience();
         let requests = record.clone();
         let connections = self.connections.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let seat = self.admission.seat();
+        // A proxy's connection carries requests of others too.
+        let may_be_cut = !connections.trusted_proxies().trust(Some(peer));
+        let in_use = seat.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let in_use = in_use.as_ref().map(Seat::start_request);
             let in_progress = requests.start_request(request.version() == Version::HTTP_2);
+            let receiving = in_progress.receiving();
+            let mut request = request.map(|body| RequestBody::new(body, receiving));
             let client = client(peer, request.headers(), &connections);
             request.extensions_mut().insert(client);
             if is_reserved {
@@ -69,11 +77,14 @@ impl Connection {
             let answer = service.clone().oneshot(request);
             async move {
                 let response = answer.await?;
-                Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, in_progress)))
+                Ok::<_, Infallible>(
+                    response.map(|body| ResponseBody::new(body, in_progress, in_use)),
+                )
             }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(transport), service));
         let mut is_stopping = false;
+        let mut is_leaving = false;
         let mut look_at = Instant::now();
         loop {
             tokio::select! {
@@ -91,8 +102,28 @@ impl Connection {
                     connection.as_mut().graceful_shutdown();
                     continue;
                 }
-                () = self.admission.is_needed() => return,
+                () = self.admission.is_needed(), if !is_leaving => {
+                    if is_reserved {
+                        return;
+                    }
+                    is_leaving = true;
+                    record.close();
+                    connection.as_mut().graceful_shutdown();
+                    // HTTP/2 has time to say it.
+                    look_at = Instant::now();
+                    continue;
+                }
                 () = sleep_until(look_at) => {}
+            }
+            let waits = may_be_cut && record.waits_for_peer();
+            if is_leaving && (waits || record.is_quiet()) {
+                if waits {
+                    reset_on_close.set();
+                }
+                return;
+            }
+            if let Some(seat) = &seat {
+                seat.set_waiting(waits);
             }
             match record.verdict(patience) {
                 Verdict::LookAt(time) => look_at = time,
@@ -121,27 +152,31 @@ impl Connection {
         if !trusted.trust(Some(self.peer)) {
             return Some((Bytes::new(), self.peer));
         }
+        let patience = self.admission.patience();
         let header = proxy_protocol::read(&mut self.stream);
-        let header = timeout(self.admission.patience().first_request, header);
+        let header = timeout(patience.first_request, header);
         let header = tokio::select! {
             header = header => header,
             _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+            () = self.admission.is_needed() => return None,
         };
-        match header {
-            Ok(Ok(Beginning::Request(read))) => Some((read, self.peer)),
+        let (read, peer) = match header {
+            Ok(Ok(Beginning::Request(read))) => (read, self.peer),
             Ok(Ok(Beginning::Header(source))) => {
                 let source = source.map(|source| source.to_canonical());
-                Some((Bytes::new(), source.unwrap_or(self.peer)))
+                (Bytes::new(), source.unwrap_or(self.peer))
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, peer = %self.peer, "connection ended early");
-                None
+                return None;
             }
             Err(_) => {
                 self.connections.overdue(Overdue::FirstRequest);
-                None
+                return None;
             }
-        }
+        };
+        self.admission.belongs_to(peer.into(), &self.connections);
+        Some((read, peer))
     }
 }
 

@@ -6,8 +6,10 @@ mod admission;
 mod connection;
 mod files;
 mod forwarded;
+mod places;
 mod proxy_protocol;
 mod record;
+mod request_body;
 mod response_body;
 mod server;
 mod transport;
@@ -17,5 +19,6 @@ mod trusted_proxies;
 mod tests;
 
 pub use admission::{ConnectionOptions, Connections, HealthOnly};
+pub use request_body::RequestBody;
 pub use server::{Protocol, serve};
 pub use trusted_proxies::{NotAProxy, TrustedProxies};

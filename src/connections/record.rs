@@ -35,6 +35,16 @@ impl Record {
         self.lock().close(Instant::now());
     }
 
+    /// Whether all requests have waited for the peer for a while.
+    pub fn waits_for_peer(&self) -> bool {
+        self.lock().waits_for_peer(Instant::now())
+    }
+
+    /// Whether no request is in progress, and all answers have been sent.
+    pub fn is_quiet(&self) -> bool {
+        self.lock().is_quiet()
+    }
+
     pub fn verdict(&self, patience: &Patience) -> Verdict {
         self.lock().verdict(patience, Instant::now())
     }
@@ -56,6 +66,15 @@ impl InProgress {
         self.is_http2
     }
 
+    /// For the request's body.
+    pub fn receiving(&self) -> Receiving {
+        Receiving {
+            request: self.request,
+            record: self.record.clone(),
+            is_waiting: false,
+        }
+    }
+
     /// The response has a frame for the peer to take.
     pub fn offer(&self) {
         self.record.lock().offer(self.request, Instant::now());
@@ -70,5 +89,32 @@ impl InProgress {
 impl Drop for InProgress {
     fn drop(&mut self) {
         self.record.lock().end_request(self.request, Instant::now());
+    }
+}
+
+/// Whether a request waits for more of its body.
+pub struct Receiving {
+    request: u64,
+    record: Record,
+    is_waiting: bool,
+}
+
+impl Receiving {
+    pub fn set_waiting(&mut self, waiting: bool) {
+        if waiting != self.is_waiting {
+            self.is_waiting = waiting;
+            let mut activity = self.record.lock();
+            if waiting {
+                activity.expect(self.request, Instant::now());
+            } else {
+                activity.receive(self.request);
+            }
+        }
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.set_waiting(false);
     }
 }

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Body, Bytes};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -18,6 +18,7 @@ use tower::Service;
 
 use super::admission::Connections;
 use super::connection::Connection;
+use super::request_body::RequestBody;
 
 /// The interval of HTTP/2 keep-alive pings.
 const PING_INTERVAL: Duration = Duration::from_mins(1);
@@ -78,7 +79,7 @@ pub async fn serve<S, B>(
     service: S,
     stop: impl Future<Output = ()> + Send,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Unpin + Send + 'static,
@@ -104,7 +105,7 @@ pub async fn serve<S, B>(
                 let connection = Connection {
                     stream,
                     peer: peer.ip(),
-                    admission: connections.admit(),
+                    admission: connections.admit(peer.ip()),
                     connections: connections.clone(),
                     stopping: stopping.subscribe(),
                 };

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
-use hyper::body::{Bytes, Frame, Incoming};
+use hyper::body::{Bytes, Frame};
 use hyper::client::conn::http2;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
@@ -53,9 +53,14 @@ impl Served {
         };
         let held = Arc::new(());
         let holding = Arc::clone(&held);
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<RequestBody>| {
             let answer = answer(&request, &holding);
-            async { Ok::<_, Infallible>(answer) }
+            async {
+                if request.uri().path() == "/upload" {
+                    let _ = request.into_body().collect().await;
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let ended = tokio::spawn(serve(listener, protocol, connections, service, stopped));
         Self {
@@ -81,6 +86,20 @@ impl Served {
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Connects from another address of this machine.
+    async fn connect_from(&self, source: [u8; 4]) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((source, 0).into()).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
+    /// Whether a new connection from this address is for health checks alone.
+    async fn is_reserved(&self, source: [u8; 4]) -> (TcpStream, bool) {
+        let mut stream = self.connect_from(source).await;
+        let reserved = ask(&mut stream, "/reserved", "").await;
+        (stream, reserved == "true")
     }
 
     /// Connects, and waits until the server has accepted.
@@ -132,7 +151,7 @@ impl Served {
     }
 }
 
-fn answer(request: &Request<Incoming>, held: &Arc<()>) -> Response<BoxBody<Bytes, Infallible>> {
+fn answer(request: &Request<RequestBody>, held: &Arc<()>) -> Response<BoxBody<Bytes, Infallible>> {
     let text = |text: String| Full::from(text).boxed();
     Response::new(match request.uri().path() {
         "/large" => {
@@ -416,6 +435,152 @@ async fn beyond_the_maximum_a_few_connections_are_reserved_and_older_ones_closed
         answer.ends_with(b"false")
     })
     .await;
+}
+
+/// The addresses of clients, all of which are this machine's on Linux.
+#[cfg(target_os = "linux")]
+const ADDRESSES: [[u8; 4]; 3] = [[127, 0, 0, 2], [127, 0, 0, 3], [127, 0, 0, 4]];
+
+fn at_most(connections: usize) -> ConnectionOptions {
+    ConnectionOptions {
+        max_connections: NonZeroUsize::new(connections).unwrap(),
+        ..ConnectionOptions::default()
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_holds_the_most_connections_gives_way_to_a_newcomer() {
+    let served = Served::start(Protocol::Any, at_most(4)).await;
+    let mut busy = served.accepted().await;
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    busy.read_exact(&mut [0]).await.unwrap();
+    let mut idle = served.connect().await;
+    ask(&mut idle, "/", "").await;
+    let mut half = served.accepted().await;
+    half.write_all(b"GET / HTTP/1.1\r\nhos").await.unwrap();
+    let mut silent = served.accepted().await;
+    let mut newcomers = Vec::new();
+    for old in [&mut idle, &mut half] {
+        let (newcomer, reserved) = served.is_reserved(ADDRESSES[0]).await;
+        assert!(!reserved);
+        read_to_end(old).await;
+        newcomers.push(newcomer);
+        assert!(served.counts_closed("displaced", newcomers.len()));
+    }
+    // Both hold two, so neither gives way to the other.
+    for address in [[127, 0, 0, 1], ADDRESSES[0]] {
+        let (_, reserved) = served.is_reserved(address).await;
+        assert!(reserved, "{address:?}");
+    }
+    // Each gives way to others, and keeps one.
+    for address in &ADDRESSES[1..] {
+        let (newcomer, reserved) = served.is_reserved(*address).await;
+        assert!(!reserved, "{address:?}");
+        newcomers.push(newcomer);
+    }
+    read_to_end(&mut newcomers.remove(0)).await;
+    read_to_end(&mut silent).await;
+    for newcomer in &mut newcomers {
+        assert_eq!(ask(newcomer, "/reserved", "").await, "false");
+    }
+    let (mut stays, reserved) = served.is_reserved([127, 0, 0, 5]).await;
+    assert!(reserved);
+    // One that was reserved stays so, also if there is room again.
+    drop(newcomers);
+    eventually("the others are gone", async || {
+        served.counts("electra_connections{protocol=\"http\"} 2")
+    })
+    .await;
+    let (_, reserved) = served.is_reserved([127, 0, 0, 5]).await;
+    assert!(!reserved);
+    assert_eq!(ask(&mut stays, "/reserved", "").await, "true");
+    assert!(served.counts_closed("displaced", 4));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_http2_connection_that_gives_way_says_so() {
+    let served = Served::start(Protocol::Any, at_most(2)).await;
+    let (mut client, connection) = http2_client(served.connect().await).await;
+    client.send_request(get("/")).await.unwrap();
+    let _other = served.accepted().await;
+    let (_newcomer, reserved) = served.is_reserved(ADDRESSES[0]).await;
+    assert!(!reserved);
+    let ended = soon("the client is told", connection).await.unwrap();
+    assert!(ended.is_ok(), "{ended:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn requests_that_wait_for_their_client_give_way_and_not_those_of_a_proxy() {
+    let upload = "POST /upload HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf";
+    let untaken = "GET /large HTTP/1.1\r\nhost: a\r\n\r\n";
+    for (proxies, gives_way) in [("none", true), ("127.0.0.1", false)] {
+        let clock = HeldClock::new();
+        let options = ConnectionOptions {
+            trusted_proxies: proxies.parse().unwrap(),
+            ..at_most(2)
+        };
+        let served = Served::start(Protocol::Any, options).await;
+        let mut old = Vec::new();
+        for request in [upload, untaken] {
+            let mut stream = served.accepted().await;
+            stream.write_all(request.as_bytes()).await.unwrap();
+            old.push(stream);
+        }
+        old[1].read_exact(&mut [0]).await.unwrap();
+        let (_early, reserved) = served.is_reserved(ADDRESSES[0]).await;
+        assert!(reserved, "it may be on its way");
+        for _ in 0..8 {
+            advance(SECOND).await;
+            served.is_reserved([127, 0, 0, 1]).await;
+        }
+        let (_newcomer, reserved) = served.is_reserved(ADDRESSES[0]).await;
+        assert_eq!(reserved, !gives_way, "{proxies}");
+        if gives_way {
+            read_to_end(&mut old[0]).await;
+        }
+        assert!(served.counts_closed("displaced", usize::from(gives_way)));
+        drop(clock);
+    }
+}
+
+#[tokio::test]
+async fn behind_a_proxy_connections_count_for_the_client_that_it_tells() {
+    let header = |client: u8| {
+        let start = &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..];
+        [start, &[192, 0, 2, client, 127, 0, 0, 1, 0, 1, 0, 2]].concat()
+    };
+    let options = ConnectionOptions {
+        trusted_proxies: "127.0.0.1".parse().unwrap(),
+        ..at_most(3)
+    };
+    let served = Served::start(Protocol::Any, options).await;
+    let mut open = Vec::new();
+    // All of one client, then one of another, then the first again, and the proxy itself.
+    for (client, expected) in [
+        (Some(1), "false"),
+        (Some(1), "false"),
+        (Some(1), "false"),
+        (Some(1), "true"),
+        (Some(2), "false"),
+        (Some(2), "true"),
+        (None, "false"),
+        (None, "true"),
+    ] {
+        let mut stream = served.connect().await;
+        if let Some(client) = client {
+            stream.write_all(&header(client)).await.unwrap();
+        }
+        let reserved = ask(&mut stream, "/reserved", "").await;
+        assert_eq!(reserved, expected, "{client:?}");
+        open.push(stream);
+    }
+    read_to_end(&mut open[0]).await;
+    read_to_end(&mut open[1]).await;
 }
 
 #[tokio::test(start_paused = true)]

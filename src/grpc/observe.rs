@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http_body_util::BodyExt;
-use hyper::body::{Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
@@ -22,6 +22,7 @@ use super::call::{Call, Noted};
 use super::state::GrpcState;
 use super::{methods, reflection, services, status};
 use crate::connections::HealthOnly;
+use crate::connections::RequestBody;
 use crate::error::ServiceError;
 use crate::inflight::{Purpose, Waiter};
 use crate::quote::quoted;
@@ -37,8 +38,12 @@ type Caught = CatchPanic<Routes, Panicked>;
 /// All methods, wrapped in the middleware.
 pub fn observed(
     state: GrpcState,
-) -> impl Service<Request<Incoming>, Response = Response<ObservedBody>, Error = Infallible, Future: Send>
-+ Clone {
+) -> impl Service<
+    Request<RequestBody>,
+    Response = Response<ObservedBody>,
+    Error = Infallible,
+    Future: Send,
+> + Clone {
     let routes: Caught = CatchPanic::custom(services::routes(&state), Panicked);
     service_fn(move |request| observe(state.clone(), routes.clone(), request))
 }
@@ -47,7 +52,7 @@ pub fn observed(
 async fn observe(
     state: GrpcState,
     routes: Caught,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Response<ObservedBody>, Infallible> {
     let headers = request.headers();
     let method = methods::find(request.uri().path());
@@ -109,7 +114,7 @@ async fn observe(
 async fn answer(
     state: &GrpcState,
     routes: Caught,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     method: &str,
     call: Call,
 ) -> Result<Response<Body>, ServiceError> {

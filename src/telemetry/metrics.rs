@@ -402,18 +402,21 @@ pub enum CloseReason {
     Idle,
     /// It did not take its responses.
     Stalled,
-    /// There are as many connections as there may be.
+    /// There are as many connections as there may be, and it was reserved for health checks.
     OverMaximum,
+    /// There are as many connections as there may be, and it gave way to one of a client that holds fewer.
+    Displaced,
     /// It was reserved for health checks, and its time was up.
     Reserved,
 }
 
 impl CloseReason {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::FirstRequest,
         Self::Idle,
         Self::Stalled,
         Self::OverMaximum,
+        Self::Displaced,
         Self::Reserved,
     ];
 
@@ -424,6 +427,7 @@ impl CloseReason {
                 Self::Idle => "idle",
                 Self::Stalled => "stalled",
                 Self::OverMaximum => "over_maximum",
+                Self::Displaced => "displaced",
                 Self::Reserved => "reserved",
             },
         }

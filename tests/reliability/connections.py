@@ -17,6 +17,8 @@ FIRST_REQUEST_WITHIN = 75  # seconds
 UNFINISHED_BODY_WITHIN = 30  # seconds
 GRACE = 5  # seconds
 MOST_CONNECTIONS = 64
+HOLDER = "127.0.0.9"
+OTHERS = ["127.0.0.2", "127.0.0.3"]
 
 
 def silent(context: Context) -> list[Figure]:
@@ -76,10 +78,37 @@ def too_many(context: Context) -> list[Figure]:
     ]
 
 
-def _status(server: Server, request: bytes) -> int:
+def held_by_one(context: Context) -> list[Figure]:
+    """All of `max_connections` are held by one client: others are answered all the same."""
+    server = context.server
+    classify = texts.short()[0]
+    with contextlib.ExitStack() as stack:
+        for number in range(2 * MOST_CONNECTIONS):
+            connection = socket.create_connection(server.http, 5, (HOLDER, 0))
+            stack.enter_context(connection)
+            # Some say nothing, some half a header, and some were answered.
+            with contextlib.suppress(OSError):
+                connection.sendall((b"", b"GET /health/live HTTP/1.1\r\nhost: loc", get("/health/live"))[number % 3])
+        time.sleep(1)
+        failed = {source: sum(_status(server, classify, source) != 200 for _ in range(20)) for source in OTHERS}
+        kept = [stack.enter_context(Connection(server.http, source, timeout=2)) for source in OTHERS for _ in range(8)]
+        lost = 0
+        for _ in range(3):
+            for connection in kept:
+                with contextlib.suppress(Failed, OSError):
+                    lost += connection.exchange(classify).status != 200
+                    continue
+                lost += 1
+    return [
+        Figure("requests of others that fail", sum(failed.values()), 0, f"of {20 * len(OTHERS)}"),
+        Figure("the same, on connections that they keep", lost, 0, f"of {3 * len(kept)}"),
+    ]
+
+
+def _status(server: Server, request: bytes, source: str = "127.0.0.1") -> int:
     """The status of a request on a new connection; 0 if it is closed without an answer."""
     try:
-        with Connection(server.http, timeout=2) as connection:
+        with Connection(server.http, source, timeout=2) as connection:
             return connection.exchange(request).status
     except (Failed, OSError):
         return 0
@@ -87,5 +116,6 @@ def _status(server: Server, request: bytes) -> int:
 
 CASES = [
     Case("more than max_connections", too_many, ("--max-connections", str(MOST_CONNECTIONS))),
+    Case("max_connections held by one client", held_by_one, ("--max-connections", str(MOST_CONNECTIONS))),
     Case("connections without a request", silent, in_short=False),
 ]

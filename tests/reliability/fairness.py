@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Optional
 
 import texts
 from background import task
 from case import Case, Context
 from client import post
 from figures import CaseError, Figure, percentile
-from load import Loop, closed_loop
+from load import Loop, closed_loop, throughput
 from server import Server
 
 VICTIM = ["127.0.0.1"]
@@ -20,6 +21,7 @@ LONGEST_TIMEOUT = 300_000  # milliseconds
 # Asks for windows like those of long texts, whose answers tell how long such batches take.
 WITNESS = ["127.0.0.200"]
 UNDER_WAY = 1.5  # seconds
+MOST_IN_FLIGHT = 1000
 
 
 def beside(flood: Sequence[bytes], sources: Sequence[str], context: Context) -> list[Figure]:
@@ -45,8 +47,28 @@ def beside(flood: Sequence[bytes], sources: Sequence[str], context: Context) -> 
     ]
 
 
-def _short_requests(server: Server, seconds: float) -> Loop:
-    with task(closed_loop, server.http, _short, VICTIM) as victim:
+def many_in_flight(context: Context) -> list[Figure]:
+    """Requests of 2 kB beside a thousand of 16 KiB, all in flight at once: what waits is what is beside the models."""
+    server = context.server
+    seconds = context.pick(4, 10)
+    alone = _short_requests(server, seconds / 2, _medium)
+    before = server.batches()
+    flood = [post("/classify", {"text": texts.text(16 << 10, seed)}) for seed in range(8)]
+    with task(throughput, server.http, flood, MOST_IN_FLIGHT, 60, ONE_CLIENT[0], nice=5):
+        time.sleep(UNDER_WAY)
+        victim = _short_requests(server, seconds, _medium)
+        longest = _longest_batch(before, server.batches(), victim.longest_batch)
+    p99_alone = percentile(alone.latencies, 0.99)
+    bar = p99_alone + 2 * longest + context.pick(0.2, 0)
+    note = f"alone {p99_alone * 1000:.1f}, longest batch {longest * 1000:.1f}, n {len(victim.latencies)}"
+    return [
+        Figure("requests of 2 kB, p99", percentile(victim.latencies, 0.99) * 1000, bar * 1000, "ms", note=note),
+        Figure("requests of 2 kB that fail", victim.failed, 0, note=f"{dict(victim.statuses)}"),
+    ]
+
+
+def _short_requests(server: Server, seconds: float, requests: Optional[Sequence[bytes]] = None) -> Loop:
+    with task(closed_loop, server.http, requests or _short, VICTIM) as victim:
         time.sleep(seconds)
         return victim.stop()
 
@@ -71,6 +93,7 @@ def _flood(*requests: bytes, sources: Sequence[str] = ONE_CLIENT) -> Callable[[C
 
 # With the flood's timeout: an order by deadlines would favour whoever has less time.
 _short = texts.short(x_request_timeout_ms=LONGEST_TIMEOUT)
+_medium = [post("/classify", {"text": texts.text(2000, seed)}) for seed in range(16)]
 _tags = [post("/tag", {"text": texts.text(100, seed)}) for seed in range(16)]
 
 CASES = [
@@ -104,5 +127,6 @@ CASES = [
     ),
     Case("beside one 128 KiB text, repeated", _flood(texts.single(texts.LONGEST_TEXT_BYTES)), in_short=False),
     Case("beside one 16 kB text, repeated", _flood(texts.single(16_000)), in_short=False),
+    Case("beside 1,000 requests of 16 KiB", many_in_flight, in_short=False),
     Case("beside 64 connections on another model", _flood(*_tags, sources=EIGHT_CLIENTS * 8)),
 ]

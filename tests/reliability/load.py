@@ -251,21 +251,26 @@ class _Generator:
 
 
 def throughput(
-    _stop: Any, address: tuple[str, int], requests: Sequence[bytes], connections: int, seconds: float
+    stop: Any,
+    address: tuple[str, int],
+    requests: Sequence[bytes],
+    connections: int,
+    seconds: float,
+    source: str = "127.0.0.1",
 ) -> float:
     """Requests per second that a closed loop of many connections gets answered, by any status."""
     selector = select.epoll()
     chance = random.Random(0)
     sockets = {}
     for _ in range(connections):
-        connection = socket.create_connection(address, client.ANSWERED_WITHIN)
+        connection = socket.create_connection(address, client.ANSWERED_WITHIN, (source, 0))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection, select.EPOLLIN)
         sockets[connection.fileno()] = connection
-        connection.send(chance.choice(requests))
+        connection.sendall(chance.choice(requests))
     answered = 0
     start = time.perf_counter()
-    while time.perf_counter() < start + seconds:
+    while time.perf_counter() < start + seconds and not stop.is_set():
         for descriptor, _ in selector.poll(0.1):
             connection = sockets[descriptor]
             data = connection.recv(1 << 16)
@@ -273,7 +278,7 @@ def throughput(
                 raise Failed("closed")
             # Answers of a few hundred bytes arrive whole.
             answered += 1
-            connection.send(chance.choice(requests))
+            connection.sendall(chance.choice(requests))
     elapsed = time.perf_counter() - start
     for connection in sockets.values():
         connection.close()
