@@ -19,6 +19,7 @@ pub mod eval;
 mod executor;
 pub mod export;
 pub mod fields;
+mod files;
 pub mod grpc;
 pub mod heads;
 pub mod http;

@@ -8,6 +8,7 @@ use super::BenchError;
 use crate::engine::fuse_for_cpu;
 use crate::export::graph::products::Products;
 use crate::export::graph::{LAYOUT_KEY, TASK_KEY};
+use crate::files;
 use crate::heads::qa_bounds::WINDOW_TOKENS;
 use crate::model_config::ModelConfig;
 use crate::model_folder::{Content, FoundModel};
@@ -71,7 +72,8 @@ impl Subject {
         };
         let config =
             ModelConfig::from_folder(&folder.path).map_err(|error| failed(error.to_string()))?;
-        let bytes = std::fs::read(graph).map_err(|error| failed(error.to_string()))?;
+        let bytes =
+            files::read(graph, files::most::GRAPH).map_err(|error| failed(error.to_string()))?;
         let model = onnx::Model::decode(bytes.as_slice())
             .map_err(|error| failed(format!("its graph is not an ONNX graph: {error}")))?;
         let says = |key: &str| {

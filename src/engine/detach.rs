@@ -5,13 +5,13 @@
 //! them as part of a message. The file is read field by field: decoding and encoding it would drop the fields that
 //! [`onnx`] does not define.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 use prost::encoding::encode_varint;
 
+use crate::files;
 use crate::onnx::{self, DataLocation, DataType, StringEntry};
 
 /// Tensors of fewer bytes stay in the graph: a reference would cost every session more than it saves.
@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path) -> io::Result<Detached> {
     // ONNX Runtime refuses weights behind links that lead out of the graph's folder, and model caches are full of such
     // links.
     let real = path.canonicalize()?;
-    let file = File::open(&real)?;
+    let file = files::open(&real)?;
     let end = file.metadata()?.len();
     let mut walk = Walk {
         source: BufReader::new(file),

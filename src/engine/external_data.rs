@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use bytemuck::Pod;
 
 use super::EngineError;
+use crate::files;
 use crate::onnx;
 
 /// The files of a graph's tensors, each opened once.
@@ -40,11 +41,23 @@ impl<'a> ExternalData<'a> {
         })
     }
 
+    /// Checks the file that holds a tensor's values, for ONNX Runtime, which opens it itself.
+    ///
+    /// # Errors
+    /// If the tensor names no regular file in the graph's folder.
+    pub fn check(&self, tensor: &onnx::Tensor) -> Result<(), EngineError> {
+        let path = self.path(tensor)?;
+        files::check(&path).map_err(|error| EngineError::Load {
+            reason: error.to_string(),
+            path,
+        })
+    }
+
     /// The file that holds a tensor's values.
     ///
     /// # Errors
     /// If the tensor names no file in the graph's folder.
-    pub fn path(&self, tensor: &onnx::Tensor) -> Result<PathBuf, EngineError> {
+    fn path(&self, tensor: &onnx::Tensor) -> Result<PathBuf, EngineError> {
         let folder = self.graph_path.parent().unwrap_or(Path::new(""));
         let file = file_of(tensor).map_err(|reason| self.damaged(tensor, &reason))?;
         Ok(folder.join(file))
@@ -61,7 +74,7 @@ impl<'a> ExternalData<'a> {
     /// Checks the length against the file's size before allocating, so that a false length can't exhaust memory.
     fn read<T: Pod>(&mut self, path: &Path, place: &DataPlace) -> IoResult<Vec<T>> {
         if !self.files.contains_key(path) {
-            self.files.insert(path.to_path_buf(), File::open(path)?);
+            self.files.insert(path.to_path_buf(), files::open(path)?);
         }
         let Some(file) = self.files.get_mut(path) else {
             return Err(ErrorKind::NotFound.into());

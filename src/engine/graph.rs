@@ -10,7 +10,7 @@ use prost::Message as _;
 use super::description::Description;
 use super::sessions::{SessionGraph, Sessions, usable_device};
 use super::signature::{ConcludedTask, OutputRows, Signature};
-use super::weights::{read_external, read_linear};
+use super::weights::{check_external, read_external, read_linear};
 use super::{Device, EngineError, Layout, Runtime, TensorInfo};
 use crate::export::Precision;
 use crate::export::graph::{FusedGraph, TASK_KEY};
@@ -66,6 +66,7 @@ impl Graph {
         let model = fused.map_or(&description.model, |fused| &fused.model);
         let file = &description.file;
         let (sessions, weights) = if device.is_gpu() {
+            check_external(model, &file.path)?;
             (NonZeroUsize::MIN, vec![])
         } else {
             let weights = read_external(model, &file.path, &runtime.weights)?;

@@ -28,9 +28,7 @@ pub fn read_external(
     in_use: &SharedWeights,
 ) -> Result<Vec<SharedWeight>, EngineError> {
     let mut data = ExternalData::beside(graph_path);
-    let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
-    let external = initializers.filter(|tensor| tensor.data_location() == DataLocation::External);
-    let weights = external.map(|tensor| {
+    let weights = external(model).map(|tensor| {
         let value = match tensor.data_type() {
             DataType::Float => shared::<f32>(tensor, &mut data, in_use)?,
             DataType::Float16 => shared::<f16>(tensor, &mut data, in_use)?,
@@ -38,13 +36,28 @@ pub fn read_external(
             DataType::Uint8 => shared::<u8>(tensor, &mut data, in_use)?,
             _ => {
                 // ONNX Runtime reads these tensors itself.
-                data.path(tensor)?;
+                data.check(tensor)?;
                 return Ok(None);
             }
         };
         Ok(Some((tensor.name.clone(), value)))
     });
     weights.filter_map(Result::transpose).collect()
+}
+
+/// Checks the files with the weights that the graph stores externally, for a session that reads them itself.
+///
+/// # Errors
+/// If one is not a regular file in the graph's folder.
+pub fn check_external(model: &onnx::Model, graph_path: &Path) -> Result<(), EngineError> {
+    let data = ExternalData::beside(graph_path);
+    external(model).try_for_each(|tensor| data.check(tensor))
+}
+
+/// The weights that the graph stores externally.
+fn external(model: &onnx::Model) -> impl Iterator<Item = &onnx::Tensor> {
+    let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
+    initializers.filter(|tensor| tensor.data_location() == DataLocation::External)
 }
 
 /// Reads the weights of linear layers that are not part of their graph.

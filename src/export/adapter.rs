@@ -7,6 +7,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::checkpoint::is_checkpoint;
+use crate::files;
 use crate::quote::quoted;
 
 /// The file that marks a folder as an adapter; a model has none.
@@ -114,10 +115,10 @@ pub fn warn_of_unapplied(checkpoint: impl fmt::Display, has: impl Fn(&str) -> bo
 /// # Errors
 /// [`AdapterError`], if it does.
 pub fn refuse(folder: &Path) -> Result<(), AdapterError> {
-    if is_checkpoint(folder) || !is_adapter(|file| folder.join(file).is_file()) {
+    if is_checkpoint(folder) || !is_adapter(|file| folder.join(file).exists()) {
         return Ok(());
     }
-    let json = std::fs::read(folder.join(ADAPTER_CONFIG)).unwrap_or_default();
+    let json = files::read(&folder.join(ADAPTER_CONFIG), files::most::NOTE).unwrap_or_default();
     Err(AdapterError::from_config(&json))
 }
 

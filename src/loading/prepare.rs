@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::load_error::LoadError;
 use crate::convert::{ExportOptions, ExportReport, ExportRequest, export};
 use crate::export::GRAPH_FILE;
+use crate::files;
 use crate::model_folder::ModelFolder;
 
 /// The folder for exports, inside the checkpoint's folder.
@@ -41,7 +42,8 @@ pub fn prepare(
     );
     let is_current = |path: &Path| {
         path.join(GRAPH_FILE).is_file()
-            && std::fs::read_to_string(path.join(SOURCE)).is_ok_and(|text| text == source)
+            && files::read_text(&path.join(SOURCE), files::most::NOTE)
+                .is_ok_and(|text| text == source)
     };
     if is_current(&kept) {
         return Ok(PreparedCheckpoint {
@@ -71,7 +73,7 @@ pub fn prepare(
         options,
     })?;
     tell(folder, &report, started.elapsed().as_millis());
-    let marked = std::fs::write(path.join(SOURCE), source);
+    let marked = files::replace(&path.join(SOURCE), source.as_bytes());
     if let Err(error) = marked.as_ref()
         && temporary.is_none()
     {
@@ -86,7 +88,7 @@ pub fn prepare(
 /// Creates the folder, and invalidates the export in it until the next one is complete.
 fn writable(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join(SOURCE), "")
+    files::replace(&folder.join(SOURCE), b"")
 }
 
 fn tell(folder: &ModelFolder, report: &ExportReport, milliseconds: u128) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::entries::{self, Entries};
 use super::error::{CONFIG_FILE, ConfigError};
 use super::labels;
+use crate::files;
 use crate::heads::classify::ProblemType;
 use crate::task::{Architecture, Task};
 
@@ -42,7 +43,7 @@ impl ModelConfig {
     /// # Errors
     /// [`ConfigError`] if it is missing, can't be read, is not a JSON object, or has a value that can't be used.
     pub fn from_folder(folder: &Path) -> Result<Self, ConfigError> {
-        match std::fs::read(folder.join(CONFIG_FILE)) {
+        match files::read(&folder.join(CONFIG_FILE), files::most::CONFIG) {
             Ok(json) => Self::parse(&json),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ConfigError::Missing),
             Err(error) => Err(ConfigError::Read(error)),

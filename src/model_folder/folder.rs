@@ -167,7 +167,7 @@ fn numbered(folder: &Path, name: &str) -> Vec<ModelFolder> {
 
 /// The runnable content of a folder. `None` without a tokenizer.
 fn content(folder: &Path, graph: Option<&Path>) -> Option<Content> {
-    let holds = |files: &[&str]| files.iter().any(|file| folder.join(file).is_file());
+    let holds = |files: &[&str]| files.iter().any(|file| folder.join(file).exists());
     // An adapter is not a model, but it is listed so that loading can explain the problem.
     let adapter = || is_adapter(|file| holds(&[file])).then_some(Content::Checkpoint);
     if !holds(&["tokenizer.json", "vocab.txt"]) {
@@ -191,7 +191,7 @@ pub fn usual_graph(folder: &Path) -> Option<PathBuf> {
         folder.join(GRAPH_FILE),
         folder.join("onnx").join(GRAPH_FILE),
     ];
-    usual.into_iter().find(|file| file.is_file())
+    usual.into_iter().find(|file| file.exists())
 }
 
 /// Graphs with any other name, such as the `model_quantized.onnx` that Optimum writes.

@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::hub::ModelReference;
 use crate::task::Task;
 
@@ -152,7 +153,8 @@ impl Provenance {
     /// Reads source.json from a model folder. `None` if it is missing or unreadable.
     #[must_use]
     pub fn read(folder: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(folder.join(SOURCE_FILE)).ok()?).ok()
+        let note = files::read(&folder.join(SOURCE_FILE), files::most::NOTE);
+        serde_json::from_slice(&note.ok()?).ok()
     }
 
     /// Writes source.json into a model folder.

@@ -13,6 +13,7 @@ use super::settings_error::{SettingsError, SettingsMistake};
 use super::version::{Address, Version};
 use crate::export::PrecisionChoice;
 use crate::fields::{Aggregation, Count, Level, ScoreFunction, Threshold};
+use crate::files;
 use crate::heads::qa_bounds::{BoundError, WINDOW_TOKENS, check_stride, check_top_k};
 use crate::limits::Limits;
 use crate::suggest::suggestion;
@@ -172,7 +173,7 @@ impl ModelSettings {
         let mut merged = Table::new();
         for folder in folders {
             let path = folder.join(SETTINGS_FILE);
-            match std::fs::read_to_string(&path) {
+            match files::read_text(&path, files::most::SETTINGS) {
                 Ok(text) => {
                     let table = parse(&text).map_err(|mistake| SettingsError::Invalid {
                         path: path.clone(),

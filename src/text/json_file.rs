@@ -6,10 +6,11 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::error::TokenizerError;
+use crate::files;
 
 /// Returns the text of a file without its byte order mark; `None` if the file does not exist.
 pub(super) fn read_file(path: &Path) -> Result<Option<String>, TokenizerError> {
-    match std::fs::read_to_string(path) {
+    match files::read_text(path, files::most::TOKENIZER) {
         Ok(text) => Ok(Some(match text.strip_prefix('\u{feff}') {
             Some(text) => text.to_owned(),
             None => text,

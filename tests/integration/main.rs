@@ -21,6 +21,8 @@ mod hub;
 mod hub_server;
 mod huggingface;
 mod memory;
+#[cfg(unix)]
+mod model_files;
 mod offsets;
 mod oip;
 mod openapi;

@@ -46,5 +46,5 @@ pub(super) fn find_weights(folder: &Path) -> Option<(PathBuf, CheckpointLayout)>
     WEIGHTS
         .iter()
         .map(|(name, layout)| (folder.join(name), *layout))
-        .find(|(path, _)| path.is_file())
+        .find(|(path, _)| path.exists())
 }

@@ -13,6 +13,7 @@ use super::tensor::{NumberType, StoredTensor, Tensors};
 use super::weights_error::WeightsError;
 use super::{safetensors, shards, torch};
 use crate::export::ExportError;
+use crate::files;
 use crate::model_config::ModelShape;
 
 impl CheckpointFormat {
@@ -74,7 +75,7 @@ impl Checkpoint {
                 let index = shards::Index::read(&path).map_err(|error| error.at(&path))?;
                 for shard in index.shards() {
                     let path = folder.join(shard);
-                    if !path.is_file() {
+                    if !path.exists() {
                         let reason = format!(
                             "it names the shard `{shard}`, which does not exist; the checkpoint needs all of its shards"
                         );
@@ -157,7 +158,7 @@ impl Checkpoint {
         format: CheckpointFormat,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), ExportError> {
-        let file = File::open(&path).map_err(|error| WeightsError::Read(error).at(&path))?;
+        let file = files::open(&path).map_err(|error| WeightsError::Read(error).at(&path))?;
         let tensors = format.tensors(&file).map_err(|error| error.at(&path))?;
         let index = self.files.len();
         self.files.push(WeightsFile { path, file });

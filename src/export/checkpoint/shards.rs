@@ -1,14 +1,13 @@
 //! Reads the index of a sharded checkpoint: which file holds which tensor.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Component, Path};
 
 use serde::Deserialize;
 
 use super::weights_error::WeightsError;
 use crate::export::ExportError;
+use crate::files;
 
 /// An index names every tensor once; an ELECTRA model has a few hundred.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -22,15 +21,7 @@ pub(super) struct Index {
 impl Index {
     /// Reads an index and checks that each shard is a file in the index's folder.
     pub(super) fn read(path: &Path) -> Result<Self, WeightsError> {
-        let mut text = Vec::new();
-        File::open(path)?
-            .take(MAX_INDEX_BYTES + 1)
-            .read_to_end(&mut text)?;
-        if text.len() as u64 > MAX_INDEX_BYTES {
-            return Err(
-                format!("it has more than {MAX_INDEX_BYTES} bytes; it is not an index").into(),
-            );
-        }
+        let text = files::read(path, MAX_INDEX_BYTES)?;
         let index: Self = serde_json::from_slice(&text)
             .map_err(|error| format!("it is not an index of shards: {error}"))?;
         if let Some(shard) = index
