@@ -110,7 +110,8 @@ pub fn build(config: &Config) -> Result<App, StartError> {
     let manager = Manager::new(
         config.models.clone(),
         Arc::clone(&registry),
-        loader,
+        Arc::new(loader),
+        config.load_timeout,
         metrics.clone(),
         task_routes(config.grpc.is_some()),
     );

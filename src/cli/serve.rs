@@ -52,7 +52,14 @@ async fn serve(config: &Config) -> Result<(), CliError> {
         // A partial download is kept, and the next start resumes it.
         () = &mut shutdown => return Ok(()),
     }
-    let app = app::build(config).map_err(CliError::failed)?;
+    // Reading the repository may take long too, such as on a network share.
+    let to_build = config.clone();
+    let app = tokio::select! {
+        built = tokio::task::spawn_blocking(move || app::build(&to_build)) => {
+            built.map_err(CliError::failed)?.map_err(CliError::failed)?
+        }
+        () = &mut shutdown => return Ok(()),
+    };
     let listeners = listen(config).await?;
     app.run(listeners, shutdown).await.map_err(CliError::failed)
 }

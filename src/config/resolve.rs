@@ -169,6 +169,11 @@ impl Resolver {
             max_queue: self.value("max_queue_ms", parse::milliseconds, Duration::from_secs(1)),
             batch_tokens: self.value("batch_tokens", |text| parse::count(text).map(Some), None),
             precision: self.value("precision", parse::precision, PrecisionChoice::Auto),
+            load_timeout: self.value(
+                "load_timeout_ms",
+                parse::milliseconds,
+                Duration::from_mins(5),
+            ),
             watch_interval: self.value(
                 "watch_interval_ms",
                 parse::interval,

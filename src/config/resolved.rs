@@ -38,6 +38,8 @@ pub struct Config {
     pub precision: PrecisionChoice,
     /// The time between polls of the model repository. `None` for no polling.
     pub watch_interval: Option<Duration>,
+    /// A load that takes longer fails.
+    pub load_timeout: Duration,
     pub limits: Limits,
     /// The most bytes that all requests may hold together.
     pub max_inflight_bytes: NonZeroUsize,

@@ -141,6 +141,13 @@ pub const SETTINGS: &[Setting] = &[
         "The precision that checkpoints in the repository are exported to: auto, fp32, fp16 or int8",
     ),
     setting(
+        "load_timeout_ms",
+        "load-timeout-ms",
+        "MILLISECONDS",
+        "300000",
+        "Time to load a model, in milliseconds; a load that takes longer fails",
+    ),
+    setting(
         "watch_interval_ms",
         "watch-interval-ms",
         "MILLISECONDS",

@@ -1,9 +1,11 @@
 //! The error of models that can't be loaded.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
 
+use super::attempts::Refusal;
 use crate::convert::ConvertError;
 use crate::engine::EngineError;
 use crate::heads::qa_bounds::BoundError;
@@ -59,6 +61,27 @@ pub enum LoadError {
         folder: PathBuf,
         error: std::io::Error,
     },
+    /// The load took too long.
+    #[error("The load took longer than load_timeout_ms = {} ms. Raise it if the model is that large.", .0.as_millis())]
+    TimedOut(Duration),
+    /// An earlier load of the same version took too long, and goes on.
+    #[error(
+        "An earlier load of this version took longer than load_timeout_ms and has not ended. No other is begun until it \
+         ends, or the server is started again."
+    )]
+    Unended,
+    /// Several earlier loads took too long, and go on.
+    #[error(
+        "Several loads took longer than load_timeout_ms and have not ended. No other is begun until one of them ends, or the \
+         server is started again."
+    )]
+    TooManyUnended,
+    /// A part of the server or of a library panicked on the model's files.
+    #[error("The load panicked: {message} ({place}).")]
+    Panicked { message: String, place: String },
+    /// The operating system can't start a thread for the load.
+    #[error("No thread can be started for the load: {0}.")]
+    Thread(std::io::Error),
     /// The graph loads but does not run.
     #[error("The model loads but does not run: {0}")]
     WarmUp(#[source] InferenceError),
@@ -103,6 +126,16 @@ pub enum Mismatch {
     /// A model that scores tokens, whose graph scores whole texts.
     #[error("The task {0} needs scores of tokens but the graph gives scores of a whole text")]
     TextRows(Task),
+}
+
+impl From<Refusal> for LoadError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unended => Self::Unended,
+            Refusal::TooManyUnended => Self::TooManyUnended,
+            Refusal::Thread(error) => Self::Thread(error),
+        }
+    }
 }
 
 fn names(graphs: &[PathBuf]) -> String {

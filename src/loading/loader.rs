@@ -8,7 +8,7 @@ use super::load_error::{LoadError, Mismatch};
 use super::prepare::prepare;
 use super::task;
 use super::warm_up::WarmUp;
-use crate::batch::{QueueOptions, Scheduler};
+use crate::batch::{BatchSizing, QueueOptions, Scheduler};
 use crate::convert::ExportOptions;
 use crate::engine::{Device, EngineOptions, Graph, PaddedInput, Runtime};
 use crate::export::{GRAPH_FILE, PrecisionChoice};
@@ -39,16 +39,49 @@ pub struct Loader {
     pub scheduler: Arc<Scheduler>,
 }
 
-impl Loader {
-    /// Loads, checks and warms up one model. Blocks. `predecessor` is the loaded model that this one will replace, if
-    /// any.
+/// Loads one model.
+pub trait Load: Send + Sync {
+    /// Loads, checks and warms up one model. Blocks. `predecessor` describes the loaded model that this one will
+    /// replace, if any.
     ///
     /// # Errors
     /// If the folder's files are invalid, contradict each other or can't be exported, or if the graph does not run.
-    pub fn load(
+    fn load(
         &self,
         folder: &ModelFolder,
-        predecessor: Option<&LoadedModel>,
+        predecessor: Option<&Predecessor>,
+    ) -> Result<LoadedModel, LoadError>;
+
+    /// The device that the configuration names.
+    fn device(&self) -> Device;
+}
+
+/// What is known of a loaded model, without a reference to it: a load that hangs must not keep its memory.
+#[derive(Clone, Debug)]
+pub struct Predecessor {
+    info: ModelInfo,
+    sizing: BatchSizing,
+}
+
+impl Predecessor {
+    #[must_use]
+    pub fn of(model: &LoadedModel) -> Self {
+        Self {
+            info: model.info.clone(),
+            sizing: model.sizing,
+        }
+    }
+}
+
+impl Load for Loader {
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn load(
+        &self,
+        folder: &ModelFolder,
+        predecessor: Option<&Predecessor>,
     ) -> Result<LoadedModel, LoadError> {
         let settings = folder.settings()?;
         let prepared;
@@ -125,7 +158,9 @@ impl Loader {
             queue,
         })
     }
+}
 
+impl Loader {
     /// The options for exporting a checkpoint.
     fn export(&self, settings: &ModelSettings) -> ExportOptions {
         ExportOptions {

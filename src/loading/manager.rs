@@ -3,24 +3,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use super::attempts::{Attempts, Ended};
 use super::load_error::LoadError;
-use super::loader::Loader;
+use super::loader::{Load, Predecessor};
 use super::watch::{Change, Snapshot, changes};
 use crate::engine::Device;
 use crate::model_folder::{FoundModel, ModelFolder, ScanError, Version, scan};
+use crate::panics::Panic;
 use crate::registry::{DefaultModel, LoadedModel, ModelInfo, ModelState, Registry};
 use crate::task::Task;
 use crate::telemetry::metrics::{Metrics, ModelDescription};
 
-/// Loads and unloads the models of one repository, one at a time, on its caller's thread.
+/// A load that takes longer than this is no longer waited for: others go on beside it.
+const SLOW_AFTER: Duration = Duration::from_secs(10);
+/// The most loads that others go on beside. Each may hold a model's memory.
+const MOST_SLOW: usize = 4;
+
+/// A version of a model, by the model's name.
+type Key = (String, Version);
+
+/// Loads and unloads the models of one repository, one after another. Each load has a thread of its own.
 pub struct Manager {
     path: PathBuf,
     registry: Arc<Registry>,
-    loader: Loader,
+    loader: Arc<dyn Load>,
+    /// The loads in progress.
+    attempts: Attempts<Key, Result<LoadedModel, LoadError>>,
+    /// Their folders, and when they began.
+    loading: BTreeMap<Key, (ModelFolder, Instant)>,
+    slow_after: Duration,
     metrics: Metrics,
     /// The routes of each task, as named in metrics.
     routes: Vec<(Task, String)>,
@@ -70,13 +85,14 @@ pub struct Released {
 }
 
 impl Manager {
-    /// A manager for a repository whose models are listed in `registry`. Each model's `metrics` show the `routes` of
-    /// its task from the start.
+    /// A manager for a repository whose models are listed in `registry`. A load fails after `timeout`. Each model's
+    /// `metrics` show the `routes` of its task from the start.
     #[must_use]
     pub fn new(
         path: PathBuf,
         registry: Arc<Registry>,
-        loader: Loader,
+        loader: Arc<dyn Load>,
+        timeout: Duration,
         metrics: Metrics,
         routes: Vec<(Task, String)>,
     ) -> Self {
@@ -84,6 +100,9 @@ impl Manager {
             path,
             registry,
             loader,
+            attempts: Attempts::new(timeout),
+            loading: BTreeMap::new(),
+            slow_after: SLOW_AFTER,
             metrics,
             routes,
             tried: Snapshot::new(),
@@ -99,7 +118,19 @@ impl Manager {
     ///
     /// # Errors
     /// Only if the device that the configuration names does not work.
-    pub fn load_all(&mut self, mut wanted: impl FnMut(&str) -> bool) -> Result<(), DeviceFailure> {
+    pub fn load_all(&mut self, wanted: impl FnMut(&str) -> bool) -> Result<(), DeviceFailure> {
+        self.begin_all(wanted)?;
+        while self.is_loading() {
+            self.finish_oldest()?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::load_all`], but does not wait for slow loads: [`Self::finish`] does what is left.
+    ///
+    /// # Errors
+    /// As for [`Self::load_all`].
+    pub fn begin_all(&mut self, mut wanted: impl FnMut(&str) -> bool) -> Result<(), DeviceFailure> {
         for model in self.take_snapshot().unwrap_or_default() {
             // The highest version first, because it is the one that serves.
             for folder in model.versions.iter().rev() {
@@ -108,24 +139,50 @@ impl Manager {
                 }
             }
         }
-        for task in Task::ALL {
-            if let DefaultModel::Known(model) = self.registry.default_model(task) {
-                tracing::info!(%task, %model, "default model");
-            }
-        }
         Ok(())
     }
 
     /// Marks the initial load as done: each model has been loaded or has failed.
     pub fn settle(&self) {
+        for task in Task::ALL {
+            if let DefaultModel::Known(model) = self.registry.default_model(task) {
+                tracing::info!(%task, %model, "default model");
+            }
+        }
         self.registry.mark_settled();
     }
 
-    /// Loads a model's versions that are not loaded or whose files have changed since.
+    /// Whether any load is in progress.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        !self.loading.is_empty()
+    }
+
+    /// Whether a load of this model is in progress.
+    #[must_use]
+    pub fn is_loading_model(&self, name: &str) -> bool {
+        self.loading.keys().any(|(model, _)| model == name)
+    }
+
+    /// Puts models into service whose slow loads have ended since the last call.
     ///
     /// # Errors
-    /// If there is no such model, the folder can't be read, or the model's highest version can't be loaded.
-    pub fn load(&mut self, name: &str) -> Result<(), ReloadError> {
+    /// As for [`Self::load_all`].
+    pub fn finish(&mut self) -> Result<(), DeviceFailure> {
+        let ended = self.attempts.take_ended();
+        let finished = ended
+            .into_iter()
+            .map(|(key, ended)| self.complete(&key, ended));
+        // All of them, whatever the first ones say.
+        finished.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// Begins to load a model's versions that are not loaded or whose files have changed since. Returns the model's
+    /// name. If [`Self::is_loading_model`] says so, a load goes on; [`Self::outcome`] is what comes of it.
+    ///
+    /// # Errors
+    /// If there is no such model, or the folder can't be read.
+    pub fn load(&mut self, name: &str) -> Result<Arc<str>, ReloadError> {
         let found = self.take_snapshot()?;
         let name = self.registry.find(name).ok_or(ReloadError::NotFound)?;
         let model = found
@@ -144,7 +201,20 @@ impl Manager {
                 let _ = self.load_version(folder);
             }
         }
-        let problem = self.registry.status(&name).and_then(|status| {
+        Ok(name)
+    }
+
+    /// Whether a model's highest version could be loaded.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn outcome(&self, name: &str) -> Result<(), ReloadError> {
+        let problem = self.registry.status(name).and_then(|status| {
+            if matches!(status.state, ModelState::Unloaded) {
+                let reason =
+                    "It was unloaded meanwhile, or its electra.toml selects none of its versions.";
+                return Some(reason.to_owned());
+            }
             let (_, highest) = status.versions.into_iter().next_back()?;
             highest.problem
         });
@@ -262,18 +332,92 @@ impl Manager {
         Ok(found)
     }
 
-    /// Loads one version and puts it into service.
+    /// Loads one version and puts it into service. If that takes long, the load goes on when this returns, and
+    /// [`Self::finish`] does the rest.
     fn load_version(&mut self, folder: &ModelFolder) -> Result<(), DeviceFailure> {
-        let started = Instant::now();
-        let (model, version) = (folder.name.as_str(), folder.version);
-        let key = (folder.name.clone(), version);
-        self.tried.insert(key, folder.fingerprint());
-        self.registry.mark_loading(folder);
-        let state = self.registry.state(model);
+        let key = (folder.name.clone(), folder.version);
+        if self.attempts.is_running(&key) {
+            // If the files have changed since it began, the next poll finds that.
+            return Ok(());
+        }
+        while self.loading.len() >= MOST_SLOW {
+            self.finish_oldest()?;
+        }
+        let state = self.registry.state(&folder.name);
         let serving = state.as_ref().and_then(ModelState::model);
-        let outcome = self.loader.load(folder, serving.map(AsRef::as_ref));
-        // Drops the reference to the serving version, so that its memory can be freed once it is replaced.
+        let predecessor = serving.map(|model| Predecessor::of(model));
         drop(state);
+        let (loader, to_load) = (Arc::clone(&self.loader), folder.clone());
+        let files = folder.fingerprint();
+        let begun = self.attempts.begin(key.clone(), "electra-load", move || {
+            loader.load(&to_load, predecessor.as_ref())
+        });
+        if let Err(refusal) = begun {
+            // Its files do not count as tried, so that polls try them again.
+            self.refuse(folder, &refusal.into());
+            return Ok(());
+        }
+        self.tried.insert(key.clone(), files);
+        self.registry.mark_loading(folder);
+        self.loading
+            .insert(key.clone(), (folder.clone(), Instant::now()));
+        match self.attempts.wait(&key, self.slow_after) {
+            Some(ended) => self.complete(&key, ended),
+            None => {
+                let seconds = self.slow_after.as_secs();
+                tracing::warn!(model = %key.0, version = %key.1, seconds, "slow load, going on with others beside it");
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for the load that has been in progress for longest.
+    fn finish_oldest(&mut self) -> Result<(), DeviceFailure> {
+        let Some(key) = self.attempts.oldest() else {
+            self.loading.clear();
+            return Ok(());
+        };
+        match self.attempts.wait(&key, Duration::MAX) {
+            Some(ended) => self.complete(&key, ended),
+            None => Ok(()),
+        }
+    }
+
+    /// Records that no load was begun. Polls repeat this, so the log says it once.
+    fn refuse(&mut self, folder: &ModelFolder, error: &LoadError) {
+        let reason = error.to_string();
+        let known = self.registry.status(&folder.name).is_some_and(|status| {
+            let mut versions = status.versions.into_iter();
+            versions.any(|(version, state)| {
+                version == folder.version && state.problem.as_ref() == Some(&reason)
+            })
+        });
+        if known {
+            return;
+        }
+        tracing::error!(model = folder.name, version = %folder.version, error = %reason, "model failed to load");
+        self.registry.mark_failed(folder, reason);
+        self.update_metrics(&folder.name);
+    }
+
+    /// Puts a version into service, or records why it can't be.
+    fn complete(
+        &mut self,
+        key: &Key,
+        ended: Ended<Result<LoadedModel, LoadError>>,
+    ) -> Result<(), DeviceFailure> {
+        let Some((folder, started)) = self.loading.remove(key) else {
+            return Ok(());
+        };
+        let folder = &folder;
+        let outcome = match ended {
+            Ended::Finished(outcome) => outcome,
+            Ended::Panicked(Panic { message, place }) => {
+                Err(LoadError::Panicked { message, place })
+            }
+            Ended::TimedOut => Err(LoadError::TimedOut(self.attempts.timeout())),
+        };
+        let (model, version) = (folder.name.as_str(), folder.version);
         let milliseconds = started.elapsed().as_millis();
         let result = match outcome {
             Ok(loaded) => {
@@ -290,7 +434,7 @@ impl Manager {
             Err(source) => {
                 tracing::error!(model, %version, error = %source, "model failed to load");
                 self.registry.mark_failed(folder, source.to_string());
-                let device = self.loader.device;
+                let device = self.loader.device();
                 if source.is_device() && device != Device::Auto {
                     Err(DeviceFailure { device, source })
                 } else {
@@ -303,7 +447,10 @@ impl Manager {
     }
 
     fn unload_version(&mut self, name: &str, version: Version) {
-        self.tried.remove(&(name.to_owned(), version));
+        let key = (name.to_owned(), version);
+        self.tried.remove(&key);
+        self.attempts.abandon(&key);
+        self.loading.remove(&key);
         self.leaving
             .extend(self.registry.mark_unloaded(name, version));
         self.metrics.forget_load(name, version);
@@ -365,3 +512,6 @@ fn undescribed(name: &str, task: Option<Task>) -> ModelDescription {
         device: String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Loads models and keeps the registry in step with the model repository's folder.
 
+mod attempts;
 mod load_error;
 mod loader;
 mod manager;

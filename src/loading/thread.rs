@@ -1,6 +1,7 @@
 //! The manager's thread: loads all models, then executes commands and polls the folder.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,10 +9,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::manager::{DeviceFailure, Manager, ReloadError};
+use crate::panics::{Panic, caught};
 use crate::registry::{Commands, ControlError, ModelCommand};
 
-/// How often models out of service are checked for unanswered requests.
-const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
+/// Takes the result of a command.
+type Reply = oneshot::Sender<Result<(), ControlError>>;
+
+/// How often slow loads are checked, and models out of service for unanswered requests.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// mimalloc returns memory to the system at its first check after the memory has been free for a second.
 const PURGE_DELAY: Duration = Duration::from_millis(1100);
@@ -32,21 +37,50 @@ impl Manager {
         let (failed, failure) = oneshot::channel();
         thread::Builder::new()
             .name("electra-loader".to_owned())
-            .spawn(move || match self.load_all(|_| !stopping()) {
-                Ok(()) => {
-                    self.settle();
-                    yield_to_requests();
-                    self.serve(&commands, interval);
+            .spawn(move || {
+                // Loads that begin later inherit the priority.
+                let begun = surviving("initial load", || self.begin_all(|_| !stopping()));
+                yield_to_requests();
+                match begun {
+                    Some(Err(error)) => drop(failed.send(error)),
+                    Some(Ok(())) | None => self.serve(&commands, interval, failed),
                 }
-                Err(error) => drop(failed.send(error)),
             })?;
         Ok(failure)
     }
 
-    fn serve(&mut self, commands: &Commands, interval: Option<Duration>) {
+    /// Executes commands until nobody can send more. If the device fails during the initial load, that ends it too.
+    fn serve(
+        &mut self,
+        commands: &Commands,
+        interval: Option<Duration>,
+        failed: oneshot::Sender<DeviceFailure>,
+    ) {
+        let mut initial = Some(failed);
+        // Requesters of models whose load goes on.
+        let mut waiting: Vec<(Arc<str>, Reply)> = Vec::new();
         let mut last_poll = Instant::now();
         let mut released: Option<Instant> = None;
         loop {
+            let finished = surviving("load", || self.finish()).unwrap_or(Ok(()));
+            if !self.is_loading() {
+                // Later failures of the device are reported like any other reason, in the registry.
+                if let Some(failed) = initial.take() {
+                    if let Err(failure) = finished {
+                        drop(failed.send(failure));
+                        return;
+                    }
+                    self.settle();
+                }
+            } else if initial.is_some()
+                && let Err(failure) = finished
+            {
+                drop(initial.take().map(|failed| failed.send(failure)));
+                return;
+            }
+            for (name, reply) in waiting.extract_if(.., |(name, _)| !self.is_loading_model(name)) {
+                let _ = reply.send(self.outcome(&name).map_err(ControlError::from));
+            }
             let left = self.release();
             if left.freed_any {
                 released = Some(Instant::now());
@@ -57,30 +91,35 @@ impl Manager {
             }
             // The interval runs from poll to poll, regardless of commands in between.
             let until_poll = interval.map(|interval| interval.saturating_sub(last_poll.elapsed()));
-            let until_release = left.some_in_use.then_some(RELEASE_INTERVAL);
+            let until_release = left.some_in_use.then_some(CHECK_INTERVAL);
             let until_purge =
                 released.map(|released| PURGE_DELAY.saturating_sub(released.elapsed()));
-            let waits = [until_poll, until_release, until_purge];
+            let until_loaded = self.is_loading().then_some(CHECK_INTERVAL);
+            let waits = [until_poll, until_release, until_purge, until_loaded];
             let command = match waits.into_iter().flatten().min() {
                 Some(patience) => commands.recv_timeout(patience),
                 None => commands.recv().map_err(RecvTimeoutError::from),
             };
             match command {
                 // If the requester is gone, the result is discarded.
-                Ok(ModelCommand::Load(name, done)) => {
-                    let outcome = self.load(&name).map_err(|error| match error {
-                        ReloadError::NotFound => ControlError::NotFound,
-                        error => ControlError::Failed(error.to_string()),
-                    });
-                    let _ = done.send(outcome);
+                Ok(ModelCommand::Load(name, reply)) => {
+                    match surviving("load", || self.load(&name)) {
+                        Some(Ok(name)) => waiting.push((name, reply)),
+                        Some(Err(error)) => drop(reply.send(Err(error.into()))),
+                        None => drop(reply.send(Err(panicked()))),
+                    }
                 }
-                Ok(ModelCommand::Unload(name, done)) => {
-                    let found = self.unload(&name);
-                    let _ = done.send(found.then_some(()).ok_or(ControlError::NotFound));
+                Ok(ModelCommand::Unload(name, reply)) => {
+                    let outcome = match surviving("unload", || self.unload(&name)) {
+                        Some(true) => Ok(()),
+                        Some(false) => Err(ControlError::NotFound),
+                        None => Err(panicked()),
+                    };
+                    let _ = reply.send(outcome);
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if interval.is_some_and(|interval| last_poll.elapsed() >= interval) {
-                        self.follow();
+                        surviving("poll", || self.follow());
                         last_poll = Instant::now();
                     }
                 }
@@ -88,6 +127,34 @@ impl Manager {
             }
         }
     }
+}
+
+impl From<ReloadError> for ControlError {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::NotFound => Self::NotFound,
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Does a piece of work. If it panics, the log says so, and this thread goes on: without it, no model would ever be
+/// loaded or unloaded again.
+fn surviving<T>(what: &str, work: impl FnOnce() -> T) -> Option<T> {
+    caught(work)
+        .inspect_err(|Panic { message, place }| {
+            tracing::error!(
+                what,
+                message,
+                place,
+                "the loading thread panicked and goes on"
+            );
+        })
+        .ok()
+}
+
+fn panicked() -> ControlError {
+    ControlError::Failed("The server failed unexpectedly; its log says where.".to_owned())
 }
 
 /// Lowers this thread's priority, so that loading a model does not slow down the workers.
@@ -108,5 +175,16 @@ fn purge() {
         .map(thread::JoinHandle::join);
     if let Err(error) = ended {
         tracing::debug!(%error, "starting the thread that purges memory failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_panics_does_not_end_the_thread() {
+        assert_eq!(surviving("work", || 1), Some(1));
+        assert_eq!(surviving("work", || -> u8 { panic!("broken") }), None);
     }
 }

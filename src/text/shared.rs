@@ -2,7 +2,7 @@
 //! have the same.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::definition;
 use super::error::TokenizerError;
@@ -34,9 +34,8 @@ impl SharedTokenizers {
     ) -> Result<Arc<Tokenizer>, TokenizerError> {
         let definition = definition::read(folder)?;
         let text = definition.json.to_string();
-        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        in_use.retain(|known| known.tokenizer.strong_count() > 0);
-        let known = in_use
+        let known = self
+            .in_use()
             .iter()
             .filter(|known| known.definition == text && known.max_tokens == definition.max_tokens)
             .filter_map(|known| known.tokenizer.upgrade())
@@ -44,17 +43,25 @@ impl SharedTokenizers {
         if let Some(tokenizer) = known {
             return Ok(tokenizer);
         }
+        // Without the lock: other loads must not wait for this one.
         let tokenizer = Tokenizer::from_definition(&definition, &text)?;
         let tokenizer = Arc::new(match rows {
             Some(rows) => tokenizer.for_rows(rows)?,
             None => tokenizer,
         });
-        in_use.push(TokenizerInUse {
+        self.in_use().push(TokenizerInUse {
             definition: text,
             max_tokens: definition.max_tokens,
             tokenizer: Arc::downgrade(&tokenizer),
         });
         Ok(tokenizer)
+    }
+
+    /// The tokenizers in use; others are forgotten.
+    fn in_use(&self) -> MutexGuard<'_, Vec<TokenizerInUse>> {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|known| known.tokenizer.strong_count() > 0);
+        in_use
     }
 }
 

@@ -171,6 +171,7 @@ pub fn config(models: &Path) -> Config {
         max_queue: Duration::from_secs(1),
         batch_tokens: NonZeroUsize::new(512),
         precision: PrecisionChoice::Auto,
+        load_timeout: Duration::from_mins(5),
         watch_interval: None,
         limits: Limits::default(),
         max_inflight_bytes: NonZeroUsize::new(128 << 20).expect("128 MiB"),
