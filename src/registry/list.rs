@@ -97,7 +97,9 @@ impl Registry {
             .collect()
     }
 
-    /// The model that a task's route uses if the request names none. Unloaded models are skipped.
+    /// The model that a task's route uses if the request names none: the first of those that serve. If none serves, the
+    /// first that loads or failed to load, else the first that is unloaded. Models that electra.toml gives the route are
+    /// first, then the others, by name.
     #[must_use]
     pub fn default_model(&self, task: Task) -> DefaultModel {
         default_model(&self.read(), task)
@@ -211,19 +213,26 @@ impl Registry {
 
 /// See [`Registry::default_model`].
 fn default_model(models: &BTreeMap<Arc<str>, ModelEntry>, task: Task) -> DefaultModel {
-    for route in [Some(true), None] {
-        for (name, entry) in models.iter().filter(|(_, entry)| entry.route == route) {
-            match (entry.task(None), entry.state(None)) {
-                (_, Some(ModelState::Unloaded) | None) => {}
-                (Some(found), _) if found == task => return DefaultModel::Known(Arc::clone(name)),
-                (None, Some(ModelState::Loading)) => {
-                    return DefaultModel::Pending(Arc::clone(name));
-                }
-                _ => {}
-            }
+    let candidates = || {
+        let of_route = |route| models.iter().filter(move |(_, entry)| entry.route == route);
+        of_route(Some(true)).chain(of_route(None))
+    };
+    let does_task = |entry: &ModelEntry| entry.task(None) == Some(task);
+    let serves = |entry: &ModelEntry| matches!(entry.state(None), Some(ModelState::Ready(_)));
+    let is_unloaded = |entry: &ModelEntry| matches!(entry.state(None), Some(ModelState::Unloaded));
+    let known = |name: &Arc<str>| DefaultModel::Known(Arc::clone(name));
+    if let Some((name, _)) = candidates().find(|(_, entry)| serves(entry) && does_task(entry)) {
+        return known(name);
+    }
+    for (name, entry) in candidates().filter(|(_, entry)| !is_unloaded(entry)) {
+        match (entry.task(None), entry.state(None)) {
+            (Some(found), _) if found == task => return known(name),
+            (None, Some(ModelState::Loading)) => return DefaultModel::Pending(Arc::clone(name)),
+            _ => {}
         }
     }
-    DefaultModel::None
+    let unloaded = candidates().find(|(_, entry)| does_task(entry));
+    unloaded.map_or(DefaultModel::None, |(name, _)| known(name))
 }
 
 fn by_address(models: &BTreeMap<Arc<str>, ModelEntry>, address: &str) -> Lookup {

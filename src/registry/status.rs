@@ -24,9 +24,9 @@ pub struct ModelStatus {
 /// The model that a route uses if the request names none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DefaultModel {
-    /// The model that electra.toml assigns to the route, or else the first by name with the task, whatever its state.
+    /// A model that serves, if any with the task does.
     Known(Arc<str>),
-    /// Unknown until this model is loaded: only its graph tells its task.
+    /// None serves, and it is unknown until this model is loaded, whose task only its graph tells.
     Pending(Arc<str>),
     /// No model has the task.
     None,

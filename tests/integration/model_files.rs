@@ -60,6 +60,35 @@ async fn a_named_pipe_is_refused_by_name_and_never_opened() {
 }
 
 #[tokio::test]
+async fn a_model_that_sorts_first_takes_the_route_only_once_it_serves() {
+    let folder = repository(&[CLASSIFIER]);
+    let mut config = config(folder.path());
+    config.watch_interval = Some(std::time::Duration::from_millis(10));
+    let server = Server::start(config).await;
+    let by_default = async || {
+        let answer = server.ask("/classify", &json!({"text": "a"})).await;
+        answer["model"].as_str().map(str::to_owned)
+    };
+    let whole = exported(CLASSIFIER, Precision::Fp32);
+    let broken = folder.path().join(".new");
+    copy_folder(&whole, &broken);
+    std::fs::write(broken.join("model.onnx"), "noise").expect("a file");
+    std::fs::rename(&broken, folder.path().join("aaa")).expect("a folder");
+    reason(&server, "aaa").await;
+    assert_eq!(by_default().await.as_deref(), Some(CLASSIFIER));
+    std::fs::copy(
+        whole.join("model.onnx"),
+        folder.path().join("aaa/model.onnx"),
+    )
+    .expect("a copy");
+    eventually("it takes the route", async || {
+        let name = by_default().await;
+        (name.as_deref() == Some("aaa")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn links_to_files_are_followed() {
     // As Kubernetes mounts a volume: links to a folder whose name begins with dots.
     let folder = tempfile::tempdir().expect("a folder");

@@ -265,7 +265,7 @@ async fn models_are_unloaded_and_loaded_by_request() {
     let refusal = server.refused(asked(), 503, "model_unloaded").await;
     assert!(refusal["error"].to_string().contains("/load"), "{refusal}");
     let by_default = server.post("/classify", &json!({"text": "a"}));
-    server.refused(by_default, 404, "model_not_found").await;
+    server.refused(by_default, 503, "model_unloaded").await;
     let (_, report) = server
         .send(server.get(&format!("/models/{CLASSIFIER}")))
         .await;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model_folder::Content;
+use crate::service::testing::Fixture;
 
 fn model(name: &str, versions: &[&str], settings: &str) -> FoundModel {
     let folder = |version: &&str| ModelFolder {
@@ -53,8 +54,37 @@ fn is(name: &str) -> DefaultModel {
     DefaultModel::Known(name.into())
 }
 
+#[tokio::test]
+async fn only_a_model_that_serves_takes_a_route_from_one_that_serves() {
+    let fixture = Fixture::new(Task::Tag);
+    let models = fixture.service.registry();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("electra.toml"), "task = \"tag\"").unwrap();
+    std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+    let mut first = model("a", &["1"], "");
+    folder.path().clone_into(&mut first.versions[0].path);
+    models.add(&first, false);
+    assert_eq!(models.default_model(Task::Tag), is("model"));
+    models.declare(&first.versions[0]);
+    assert_eq!(models.default_model(Task::Tag), is("model"));
+    fail(models, "a", "1");
+    assert_eq!(models.default_model(Task::Tag), is("model"));
+    // What electra.toml says chooses among those that serve.
+    models.add(&model("a", &["1"], "route = true"), false);
+    assert_eq!(models.default_model(Task::Tag), is("model"));
+    let serving = models.state("model").unwrap().model().unwrap().clone();
+    models.mark_loaded(&first.versions[0], serving);
+    assert_eq!(models.default_model(Task::Tag), is("a"));
+    // While it is loaded again, and if that fails, it serves.
+    models.mark_loading(&first.versions[0]);
+    fail(models, "a", "1");
+    assert_eq!(models.default_model(Task::Tag), is("a"));
+    models.mark_unloaded("a", Version::ONLY);
+    assert_eq!(models.default_model(Task::Tag), is("model"));
+}
+
 #[test]
-fn the_first_by_name_is_a_routes_default_even_if_it_failed() {
+fn if_no_model_serves_the_first_by_name_is_a_routes_default() {
     let models = registry(&[
         ("b", Some(Task::Qa)),
         ("a", Some(Task::Tag)),
@@ -67,6 +97,9 @@ fn the_first_by_name_is_a_routes_default_even_if_it_failed() {
     models.mark_unloaded("b", Version::ONLY);
     assert_eq!(models.default_model(Task::Qa), is("c"));
     models.remove("c", Version::ONLY);
+    // An unloaded model is the last choice, so that the error names it.
+    assert_eq!(models.default_model(Task::Qa), is("b"));
+    models.remove("b", Version::ONLY);
     assert_eq!(models.default_model(Task::Qa), DefaultModel::None);
 }
 
