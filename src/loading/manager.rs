@@ -47,8 +47,8 @@ pub struct Manager {
     unloaded: BTreeSet<String>,
     /// The description of each model in metrics.
     described: BTreeMap<String, ModelDescription>,
-    /// Whether the last poll failed. Avoids repeating the warning.
-    is_unreadable: bool,
+    /// How many polls in a row have found the repository empty or unreadable.
+    lost_polls: u32,
     /// Models out of service that still have requests to answer.
     leaving: Vec<Arc<LoadedModel>>,
 }
@@ -109,7 +109,7 @@ impl Manager {
             before: Snapshot::new(),
             unloaded: BTreeSet::new(),
             described: BTreeMap::new(),
-            is_unreadable: false,
+            lost_polls: 0,
             leaving: Vec::new(),
         }
     }
@@ -240,16 +240,13 @@ impl Manager {
         let last = self.before.clone();
         let found = match self.take_snapshot() {
             Ok(found) => found,
-            Err(reason) => {
-                // If the folder can't be read, no model is unloaded.
-                if !self.is_unreadable {
-                    tracing::warn!(%reason, "the model repository can't be read");
-                }
-                self.is_unreadable = true;
-                return;
-            }
+            Err(reason) => return self.lose(&reason),
         };
-        self.is_unreadable = false;
+        if self.lost_polls > 0 {
+            self.lost_polls = 0;
+            self.registry.set_lost(None);
+            tracing::info!("the model repository can be read again");
+        }
         let folders: BTreeMap<_, _> = found
             .iter()
             .flat_map(|model| &model.versions)
@@ -299,6 +296,23 @@ impl Manager {
         }
     }
 
+    /// Keeps all models in service, because the repository is empty or can't be read: its volume may have gone. Like a
+    /// change, this counts once two polls have found it.
+    fn lose(&mut self, reason: &ScanError) {
+        self.lost_polls = self.lost_polls.saturating_add(1);
+        if self.lost_polls == 1 {
+            tracing::warn!(%reason, "the model repository is empty or can't be read: its models stay in service");
+        }
+        if self.lost_polls == 2 {
+            let found = match reason {
+                ScanError::Empty { .. } => "has no models any more".to_owned(),
+                ScanError::Unreadable { source, .. } => format!("can't be read: {source}"),
+            };
+            let reason = format!("the models folder {found}; the models in memory still answer");
+            self.registry.set_lost(Some(reason));
+        }
+    }
+
     /// Frees models that have answered their last accepted request.
     ///
     /// Models are dropped on this thread because it allocated them: mimalloc defers frees from other threads to the
@@ -314,11 +328,14 @@ impl Manager {
     }
 
     /// Lists the repository's models, and keeps a snapshot of their files.
+    ///
+    /// # Errors
+    /// If the repository can't be read, or is empty while models serve.
     fn take_snapshot(&mut self) -> Result<Vec<FoundModel>, ScanError> {
         let found = match scan(&self.path) {
             Ok(found) => found,
-            // An operator may remove the last model on purpose.
-            Err(ScanError::Empty { .. }) => Vec::new(),
+            // The last model may be removed on purpose, once it is unloaded.
+            Err(ScanError::Empty { .. }) if !self.registry.serves_any() => Vec::new(),
             Err(error) => return Err(error),
         };
         for model in &found {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::watch::{Receiver, Sender};
 
@@ -19,6 +19,8 @@ pub struct Registry {
     models: RwLock<BTreeMap<Arc<str>, ModelEntry>>,
     /// Whether the initial load is done: each model has been loaded or has failed.
     settled: AtomicBool,
+    /// What happened to the repository, if it is empty or can't be read. The models in memory still serve.
+    lost: Mutex<Option<String>>,
     /// Notified after each change is visible.
     changed: Sender<()>,
 }
@@ -115,6 +117,29 @@ impl Registry {
     pub fn mark_settled(&self) {
         self.settled.store(true, Ordering::Release);
         self.changed.send_replace(());
+    }
+
+    /// Records that the repository is empty or can't be read, with the reason, or that it is there again.
+    pub fn set_lost(&self, reason: Option<String>) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        *lost = reason;
+        drop(lost);
+        self.changed.send_replace(());
+    }
+
+    /// Why the models in memory are not those of the repository, if it is empty or can't be read.
+    #[must_use]
+    pub fn lost(&self) -> Option<String> {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.clone()
+    }
+
+    /// Whether any model answers requests.
+    #[must_use]
+    pub fn serves_any(&self) -> bool {
+        let models = self.read();
+        let mut states = models.values().filter_map(|entry| entry.state(None));
+        states.any(|state| state.model().is_some())
     }
 
     /// Notifies of each change from now on.

@@ -7,8 +7,9 @@ use crate::error::ServiceError;
 use crate::registry::ModelState;
 
 impl Service {
-    /// The server is ready if it is not draining, and every model present at startup is loaded or was unloaded on
-    /// request. Models added later do not affect readiness.
+    /// The server is ready if it is not draining, some model serves, every model present at startup is loaded, was
+    /// unloaded on request or removed from the repository, and the repository is there. Models added later do not affect
+    /// readiness otherwise.
     ///
     /// # Errors
     /// The reason, naming models that are loading or failed to load.
@@ -36,12 +37,16 @@ impl Service {
                 }
             }
         }
-        if loading.is_empty() {
+        let reason = if !loading.is_empty() {
+            format!("loading {}", loading.join(", "))
+        } else if let Some(lost) = self.registry().lost() {
+            lost
+        } else if !self.registry().serves_any() {
+            "no model is loaded".to_owned()
+        } else {
             return Ok(());
-        }
-        Err(ServiceError::NotReady {
-            reason: format!("loading {}", loading.join(", ")),
-        })
+        };
+        Err(ServiceError::NotReady { reason })
     }
 
     /// Makes the server not ready. Requests already accepted are still answered.
@@ -80,6 +85,7 @@ impl Service {
 
 #[cfg(test)]
 mod tests {
+    use crate::model_folder::Version;
     use crate::service::testing::{Fixture, fail, loading_service};
     use crate::task::Task;
 
@@ -91,6 +97,24 @@ mod tests {
         assert!(reason(&service).contains("loading `a`, `b`"));
         fail(&service, "a", "it is broken");
         assert!(reason(&service).contains("`a`") && reason(&service).contains("it is broken"));
+    }
+
+    #[tokio::test]
+    async fn a_server_without_its_repository_or_without_models_is_not_ready() {
+        let fixture = Fixture::new(Task::Tag);
+        let registry = fixture.service.registry();
+        let mut changes = fixture.service.model_changes();
+        registry.set_lost(Some("the folder is empty".to_owned()));
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        let reason = fixture.service.readiness().unwrap_err().to_string();
+        assert!(reason.contains("the folder is empty"), "{reason}");
+        registry.set_lost(None);
+        assert!(changes.has_changed().unwrap());
+        assert_eq!(fixture.service.readiness(), Ok(()));
+        registry.mark_unloaded("model", Version::ONLY);
+        let reason = fixture.service.readiness().unwrap_err().to_string();
+        assert!(reason.contains("no model is loaded"), "{reason}");
     }
 
     #[tokio::test]

@@ -88,6 +88,71 @@ async fn a_model_that_sorts_first_takes_the_route_only_once_it_serves() {
     .await;
 }
 
+/// The status of /health/ready, and its reason.
+async fn readiness(server: &Server) -> (u16, String) {
+    let response = server.get("/health/ready").send().await;
+    let response = response.expect("an answer");
+    let status = response.status().as_u16();
+    (status, response.text().await.expect("text"))
+}
+
+#[tokio::test]
+async fn an_emptied_repository_stays_in_service_and_is_not_ready() {
+    let folder = repository(&[CLASSIFIER, "qa-plain"]);
+    let models = folder.path().join("models");
+    std::fs::create_dir(&models).expect("a folder");
+    for name in [CLASSIFIER, "qa-plain"] {
+        std::fs::rename(folder.path().join(name), models.join(name)).expect("a folder");
+    }
+    let mut config = config(&models);
+    config.watch_interval = Some(std::time::Duration::from_millis(10));
+    let server = Server::start(config).await;
+    let status_is = async |wanted: u16, part: &str| {
+        eventually(&format!("readiness is {wanted} {part}"), async || {
+            let (status, reason) = readiness(&server).await;
+            (status == wanted && reason.contains(part)).then_some(())
+        })
+        .await;
+    };
+    let question = json!({"question": "who?", "context": "a b c"});
+    let away = folder.path().join("away");
+    for empty in [true, false] {
+        std::fs::rename(&models, &away).expect("a folder");
+        if empty {
+            std::fs::create_dir(&models).expect("a folder");
+        }
+        let reason = if empty {
+            "has no models"
+        } else {
+            "can't be read"
+        };
+        status_is(503, reason).await;
+        server.ask("/classify", &json!({"text": "a"})).await;
+        server.ask("/qa", &question).await;
+        if empty {
+            std::fs::remove_dir(&models).expect("a folder");
+        }
+        std::fs::rename(&away, &models).expect("a folder");
+        status_is(200, "").await;
+    }
+    // One folder of several is its owner's to remove.
+    std::fs::rename(models.join(CLASSIFIER), folder.path().join("gone")).expect("a folder");
+    eventually("it is unloaded", async || {
+        let (status, _) = server
+            .send(server.get(&format!("/models/{CLASSIFIER}")))
+            .await;
+        (status.as_u16() == 404).then_some(())
+    })
+    .await;
+    assert_eq!(readiness(&server).await.0, 200);
+    // Nothing serves.
+    let unload = server.post("/v2/repository/models/qa-plain/unload", &json!({}));
+    assert_eq!(server.send(unload).await.0.as_u16(), 200);
+    let (status, reason) = readiness(&server).await;
+    assert_eq!(status, 503);
+    assert!(reason.contains("no model is loaded"), "{reason}");
+}
+
 #[tokio::test]
 async fn links_to_files_are_followed() {
     // As Kubernetes mounts a volume: links to a folder whose name begins with dots.
