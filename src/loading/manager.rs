@@ -12,7 +12,7 @@ use super::load_error::LoadError;
 use super::loader::{Load, Predecessor};
 use super::watch::{Change, Snapshot, changes};
 use crate::engine::Device;
-use crate::model_folder::{FoundModel, ModelFolder, ScanError, Version, scan};
+use crate::model_folder::{Address, FoundModel, ModelFolder, ScanError, Version, scan};
 use crate::panics::Panic;
 use crate::registry::{DefaultModel, LoadedModel, ModelInfo, ModelState, Registry};
 use crate::task::Task;
@@ -181,13 +181,19 @@ impl Manager {
     /// name. If [`Self::is_loading_model`] says so, a load goes on; [`Self::outcome`] is what comes of it.
     ///
     /// # Errors
-    /// If there is no such model, or the folder can't be read.
+    /// If there is no such model or version, or the folder can't be read.
     pub fn load(&mut self, name: &str) -> Result<Arc<str>, ReloadError> {
         let found = self.take_snapshot()?;
+        let asked = Address::from(name).version;
         let name = self.registry.find(name).ok_or(ReloadError::NotFound)?;
         let model = found
             .iter()
             .find(|model| *model.name == *name)
+            .filter(|model| {
+                let is_asked = |found: Version| asked.is_none_or(|version| version == found);
+                let mut versions = model.versions.iter();
+                versions.any(|folder| is_asked(folder.version))
+            })
             .ok_or(ReloadError::NotFound)?;
         self.unloaded.remove(&*name);
         for folder in model.versions.iter().rev() {
@@ -222,11 +228,16 @@ impl Manager {
     }
 
     /// Takes all versions of a model out of service. Its memory is freed once the last accepted request is answered.
-    /// Returns whether there is such a model.
+    /// Returns whether there is such a model, and the version that the name may have.
     pub fn unload(&mut self, name: &str) -> bool {
         let Some(status) = self.registry.status(name) else {
             return false;
         };
+        let asked = Address::from(name).version;
+        let mut versions = status.versions.iter();
+        if asked.is_some_and(|asked| versions.all(|(version, _)| *version != asked)) {
+            return false;
+        }
         self.unloaded.insert(status.name.to_string());
         for (version, _) in status.versions {
             self.unload_version(&status.name, version);

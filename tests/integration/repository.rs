@@ -293,10 +293,14 @@ async fn models_are_unloaded_and_loaded_by_request() {
         StatusCode::OK
     );
     for action in ["load", "unload"] {
-        server
-            .refused(control(action, "none"), 404, "model_not_found")
-            .await;
+        for missing in ["none", &format!("{CLASSIFIER}@7")] {
+            server
+                .refused(control(action, missing), 404, "model_not_found")
+                .await;
+        }
     }
+    let by_version = control("load", &format!("{CLASSIFIER}@1"));
+    assert_eq!(server.send(by_version).await.0, StatusCode::OK);
     std::fs::write(folder.path().join("qa-plain/config.json"), "{").expect("a file");
     let broken = server
         .refused(control("load", "qa-plain"), 503, "model_unavailable")
