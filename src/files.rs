@@ -14,7 +14,7 @@ pub mod most {
     /// electra.toml.
     pub const SETTINGS: u64 = 1 << 20;
     /// tokenizer.json and vocab.txt; vocabularies of 250,000 tokens take 17 MB.
-    pub const TOKENIZER: u64 = 32 << 20;
+    pub const TOKENIZER: u64 = 20 << 20;
     /// A graph, where its weights are read too.
     pub const GRAPH: u64 = 4 << 30;
     /// The small files beside them.

@@ -9,13 +9,21 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use prost::Message as _;
-use prost::encoding::encode_varint;
+use prost::encoding::{decode_varint, encode_varint};
 
 use crate::files;
 use crate::onnx::{self, DataLocation, DataType, StringEntry};
 
 /// Tensors of fewer bytes stay in the graph: a reference would cost every session more than it saves.
 const WORTH_DETACHING: u64 = 1024;
+
+/// The largest cost of a graph besides its tensors, see [`cost`]. The operators of a large model cost 3 MB.
+const MOST_STRUCTURE: u64 = 8 << 20;
+
+/// A message counts as so many of these bytes at least. ONNX Runtime takes up to 1,200 bytes for an empty one.
+const LEAST_MESSAGE: u64 = 32;
+/// How deep messages are counted within messages. Operators within operators are some six levels apart.
+const DEEPEST: usize = 32;
 
 /// Field numbers on the path from a model to its tensors: the graph, and its initializers.
 const TO_TENSORS: [u64; 2] = [7, 5];
@@ -51,6 +59,7 @@ pub(super) fn read(path: &Path) -> io::Result<Detached> {
         position: 0,
         name: real.file_name().and_then(|name| name.to_str()),
         detached: false,
+        structure: 0,
     };
     let bytes = walk.message(end, &TO_TENSORS)?;
     // If all weights are in external files, those are beside the link.
@@ -75,6 +84,8 @@ struct Walk<'p, R> {
     name: Option<&'p str>,
     /// Whether any weights were left out.
     detached: bool,
+    /// Bytes besides tensors so far.
+    structure: u64,
 }
 
 impl<R: Read + Seek> Walk<'_, R> {
@@ -92,11 +103,25 @@ impl<R: Read + Seek> Walk<'_, R> {
                 encode_varint(key, &mut kept);
                 encode_varint(message.len() as u64, &mut kept);
                 kept.extend(message);
+                self.count_structure(LEAST_MESSAGE)?;
             } else {
+                let before = kept.len();
                 self.copy(key, end, &mut kept)?;
+                self.count_structure(cost(&kept[before..], DEEPEST).unwrap_or_default())?;
             }
         }
         Ok(kept)
+    }
+
+    /// Counts bytes that take more memory once they are parsed.
+    fn count_structure(&mut self, bytes: u64) -> io::Result<()> {
+        self.structure = self.structure.saturating_add(bytes);
+        if self.structure > MOST_STRUCTURE {
+            return Err(damaged(
+                "it has far more operators and names than any model needs".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// Reads a tensor that ends at `end`. If it is large, a reference replaces its data.
@@ -201,6 +226,35 @@ impl<R: Read + Seek> Walk<'_, R> {
     }
 }
 
+/// The cost of some fields, whatever their names: what parsing them takes beyond the bytes of texts and numbers. `None` if
+/// these bytes are not fields. A text that happens to read as fields costs somewhat more than it should.
+fn cost(mut fields: &[u8], depth: usize) -> Option<u64> {
+    let mut sum = 0;
+    while !fields.is_empty() {
+        let key = decode_varint(&mut fields).ok()?;
+        let skipped = match key & 7 {
+            VARINT => {
+                decode_varint(&mut fields).ok()?;
+                0
+            }
+            EIGHT_BYTES => 8,
+            FOUR_BYTES => 4,
+            LENGTH_DELIMITED => {
+                let length = usize::try_from(decode_varint(&mut fields).ok()?).ok()?;
+                let inner = fields.get(..length)?;
+                let deeper = depth.checked_sub(1);
+                let deeper = deeper.and_then(|depth| cost(inner, depth));
+                sum += deeper.unwrap_or_default().max(LEAST_MESSAGE);
+                length
+            }
+            _ => return None,
+        };
+        fields = fields.get(skipped..)?;
+        sum += 2;
+    }
+    Some(sum)
+}
+
 /// The fields that locate a tensor's external data.
 fn reference(file: &str, offset: u64, length: u64) -> onnx::Tensor {
     let entry = |key: &str, value: String| StringEntry {
@@ -273,5 +327,29 @@ mod tests {
     fn a_graph_without_large_weights_of_its_own_is_kept_to_the_byte() {
         let path = other_graph("torch-discriminator-int32/model.onnx");
         assert_eq!(read(&path).unwrap().bytes, std::fs::read(&path).unwrap());
+    }
+
+    #[test]
+    fn graphs_of_operators_without_content_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        // Operators, and tensors, of two bytes each.
+        let empty = |field: u8| {
+            [field, 0].repeat(usize::try_from(MOST_STRUCTURE / LEAST_MESSAGE + 1).unwrap())
+        };
+        let within = |field: u8, content: &[u8]| {
+            let mut message = vec![field];
+            encode_varint(content.len() as u64, &mut message);
+            message.extend(content);
+            message
+        };
+        // Operators, tensors, an operator's attributes, and the operators of an attribute's graph.
+        let attributes = within(0x0a, &empty(0x2a));
+        let inner = within(0x0a, &within(0x2a, &within(0x32, &empty(0x0a))));
+        for content in [empty(0x0a), empty(0x2a), attributes, inner] {
+            std::fs::write(&path, within(0x3a, &content)).unwrap();
+            let reason = read(&path).err().unwrap().to_string();
+            assert!(reason.contains("far more operators"), "{reason}");
+        }
     }
 }

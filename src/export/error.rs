@@ -64,6 +64,17 @@ pub enum ExportError {
         /// One sentence per tensor.
         mistakes: Vec<String>,
     },
+    /// Few bytes are claimed to be many numbers.
+    #[error(
+        "the checkpoint's tensors have {numbers} numbers, more than twice the {bytes} bytes of its files: they share storages, \
+         or nearly all of their heads are pruned"
+    )]
+    Inflated {
+        /// Of all tensors that the graph needs.
+        numbers: u64,
+        /// Of all weights files.
+        bytes: u64,
+    },
     /// The checkpoint can be exported, but not in this precision.
     #[error("the checkpoint can't be exported in {precision}: {reason}")]
     Precision {

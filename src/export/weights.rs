@@ -241,11 +241,25 @@ pub fn check(recipes: &[Recipe], checkpoint: &Checkpoint) -> Result<(), ExportEr
             Some(_) => None,
         })
         .collect();
-    if mistakes.is_empty() {
-        Ok(())
-    } else {
-        Err(ExportError::Tensors { mistakes })
+    if !mistakes.is_empty() {
+        return Err(ExportError::Tensors { mistakes });
     }
+    check_size(recipes, checkpoint)
+}
+
+/// Refuses tensors that are much larger than their files: those that share a storage, and those of pruned heads. So
+/// memory, and the data file, stay within a small multiple of the checkpoint's size.
+fn check_size(recipes: &[Recipe], checkpoint: &Checkpoint) -> Result<(), ExportError> {
+    let numbers = recipes.iter().flat_map(Recipe::sources).map(|(_, shape)| {
+        let sizes = shape.into_iter();
+        sizes.fold(1, usize::saturating_mul)
+    });
+    let numbers = numbers.fold(0, usize::saturating_add) as u64;
+    let bytes = checkpoint.bytes();
+    if numbers <= bytes.saturating_mul(2) {
+        return Ok(());
+    }
+    Err(ExportError::Inflated { numbers, bytes })
 }
 
 /// Buffers of old checkpoints, whose contents a model computes itself.

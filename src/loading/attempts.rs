@@ -142,21 +142,17 @@ impl<K: Ord + Clone, T: Send + 'static> Attempts<K, T> {
     }
 
     fn end(&mut self, key: &K, outcome: Option<Result<T, Panic>>) -> Ended<T> {
+        let Some(outcome) = outcome else {
+            self.abandon(key);
+            return Ended::TimedOut;
+        };
+        if let Some(attempt) = self.running.remove(key) {
+            // It has sent its outcome, so it ends now. After that, its memory is free for other threads.
+            let _ = attempt.thread.join();
+        }
         match outcome {
-            Some(outcome) => {
-                if let Some(attempt) = self.running.remove(key) {
-                    // It has sent its outcome, so it ends now. After that, its memory is free for other threads.
-                    let _ = attempt.thread.join();
-                }
-                match outcome {
-                    Ok(value) => Ended::Finished(value),
-                    Err(panic) => Ended::Panicked(panic),
-                }
-            }
-            None => {
-                self.abandon(key);
-                Ended::TimedOut
-            }
+            Ok(value) => Ended::Finished(value),
+            Err(panic) => Ended::Panicked(panic),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::convert::ConvertError;
 use crate::engine::EngineError;
 use crate::heads::qa_bounds::BoundError;
 use crate::inference::InferenceError;
-use crate::model_config::ConfigError;
+use crate::model_config::{ConfigError, MOST_LABELS};
 use crate::model_folder::SettingsError;
 use crate::task::{NotServed, Task};
 use crate::text::TokenizerError;
@@ -120,6 +120,11 @@ pub enum Mismatch {
         wanted: usize,
         width: usize,
     },
+    /// The graph gives more scores than any model has labels.
+    #[error(
+        "the graph gives {width} scores, more than the {MOST_LABELS} labels that a model can have"
+    )]
+    TooWide { width: usize },
     /// A classifier whose graph scores tokens.
     #[error("The task classify needs scores of a text but the graph gives scores of its tokens")]
     TokenRows,

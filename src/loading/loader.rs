@@ -14,7 +14,7 @@ use crate::engine::{Device, EngineOptions, Graph, PaddedInput, Runtime};
 use crate::export::{GRAPH_FILE, PrecisionChoice};
 use crate::heads::scheme::Scheme;
 use crate::limits::Limits;
-use crate::model_config::{ModelConfig, default_label};
+use crate::model_config::{MOST_LABELS, ModelConfig, default_label};
 use crate::model_folder::{Content, ModelFolder, ModelSettings, Provenance};
 use crate::registry::{LoadedModel, ModelInfo};
 use crate::task::Task;
@@ -211,6 +211,9 @@ fn labels(task: Task, named: Option<Vec<String>>, width: usize) -> Result<Vec<St
     let wanted = match task {
         Task::Discriminate => 1,
         Task::Qa => 2,
+        Task::Classify | Task::Tag if width > MOST_LABELS => {
+            return Err(Mismatch::TooWide { width });
+        }
         Task::Classify | Task::Tag => {
             // If config.json has no names, these are transformers' default names.
             let labels = named.unwrap_or_else(|| (0..width).map(default_label).collect());
@@ -270,6 +273,8 @@ mod tests {
             (Task::Tag, names(3), 2),
             (Task::Qa, None, 3),
             (Task::Discriminate, None, 2),
+            // What a graph only claims.
+            (Task::Classify, None, 1 << 50),
         ] {
             assert!(labels(task, named, width).is_err(), "{task}");
         }

@@ -389,14 +389,12 @@ impl Manager {
         self.registry.mark_loading(folder);
         self.loading
             .insert(key.clone(), (folder.clone(), Instant::now()));
-        match self.attempts.wait(&key, self.slow_after) {
-            Some(ended) => self.complete(&key, ended),
-            None => {
-                let seconds = self.slow_after.as_secs();
-                tracing::warn!(model = %key.0, version = %key.1, seconds, "slow load, going on with others beside it");
-                Ok(())
-            }
+        if let Some(ended) = self.attempts.wait(&key, self.slow_after) {
+            return self.complete(&key, ended);
         }
+        let seconds = self.slow_after.as_secs();
+        tracing::warn!(model = %key.0, version = %key.1, seconds, "slow load, going on with others beside it");
+        Ok(())
     }
 
     /// Waits for the load that has been in progress for longest.

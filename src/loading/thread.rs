@@ -63,20 +63,15 @@ impl Manager {
         let mut released: Option<Instant> = None;
         loop {
             let finished = surviving("load", || self.finish()).unwrap_or(Ok(()));
-            if !self.is_loading() {
-                // Later failures of the device are reported like any other reason, in the registry.
-                if let Some(failed) = initial.take() {
-                    if let Err(failure) = finished {
-                        drop(failed.send(failure));
-                        return;
-                    }
-                    self.settle();
-                }
-            } else if initial.is_some()
-                && let Err(failure) = finished
+            if let Err(failure) = finished
+                && let Some(failed) = initial.take()
             {
-                drop(initial.take().map(|failed| failed.send(failure)));
+                drop(failed.send(failure));
                 return;
+            }
+            // From here on, failures of the device are reported like any other reason, in the registry.
+            if !self.is_loading() && initial.take().is_some() {
+                self.settle();
             }
             for (name, reply) in waiting.extract_if(.., |(name, _)| !self.is_loading_model(name)) {
                 let _ = reply.send(self.outcome(&name).map_err(ControlError::from));

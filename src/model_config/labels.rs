@@ -6,8 +6,8 @@ use super::entries::{Entries, refused};
 use super::error::ConfigError;
 
 const IDS: &str = "id2label";
-/// Far above any real model's number of labels. Bounds the names that `num_labels` generates.
-const MOST_LABELS: usize = 1 << 16;
+/// Far above any real model's number of labels. Bounds the default names that are generated.
+pub const MOST_LABELS: usize = 1 << 16;
 
 /// As in transformers, `id2label` takes precedence over `num_labels`; `_num_labels` and `label2id` are ignored. An
 /// empty `id2label` counts as absent.

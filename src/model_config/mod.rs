@@ -11,7 +11,7 @@ mod shape;
 
 pub use config_json::ModelConfig;
 pub use error::{CONFIG_FILE, ConfigError};
-pub use labels::default_label;
+pub use labels::{MOST_LABELS, default_label};
 pub use shape::ModelShape;
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use super::error::ConfigError;
 use crate::activation::Activation;
 use crate::quote::quoted;
 
+/// Far above any real model; ELECTRA large has 24. A graph takes some 20 kB for each layer, whatever its weights.
+const MOST_LAYERS: usize = 512;
 const PRUNED_HEADS: &str = "pruned_heads";
 
 /// The sizes of an ELECTRA model, by their names in transformers' `ElectraConfig`.
@@ -65,11 +67,17 @@ impl ModelShape {
             let reason = format!("is {said}, but the weights have {layers} layers");
             return Err(ConfigError::value("num_hidden_layers", reason));
         }
+        let default = if layers > 0 { layers } else { 12 };
+        let num_hidden_layers = num_hidden_layers.unwrap_or(default);
+        if num_hidden_layers > MOST_LAYERS {
+            let reason = format!("is {num_hidden_layers}, but must be at most {MOST_LAYERS}");
+            return Err(ConfigError::value("num_hidden_layers", reason));
+        }
         let shape = Self {
             vocab_size: size("vocab_size", (WORDS, 0), 30_522)?,
             embedding_size: size("embedding_size", (WORDS, 1), 128)?,
             hidden_size: size("hidden_size", (FIRST_OUTPUT, 0), 256)?,
-            num_hidden_layers: num_hidden_layers.unwrap_or(if layers > 0 { layers } else { 12 }),
+            num_hidden_layers,
             num_attention_heads: entries.count("num_attention_heads", 1)?.unwrap_or(4),
             intermediate_size: size("intermediate_size", (FIRST_OUTPUT, 1), 1024)?,
             hidden_act: activation(entries)?,
@@ -152,7 +160,7 @@ const FIRST_OUTPUT: &str = "electra.encoder.layer.0.output.dense.weight";
 
 /// Number of encoder layers with tensors, up to the first gap.
 fn layers(tensor: &TensorShape<'_>) -> usize {
-    (0..1 << 24)
+    (0..=MOST_LAYERS)
         .take_while(|layer| {
             tensor(&format!(
                 "electra.encoder.layer.{layer}.output.dense.weight"

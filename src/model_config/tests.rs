@@ -82,6 +82,27 @@ fn what_config_json_leaves_out_the_tensors_tell() {
 }
 
 #[test]
+fn a_graph_is_never_built_for_more_layers_than_there_can_be() {
+    let million = r#"{"num_hidden_layers": 1000000}"#;
+    let error = shape_with(million, &[]).unwrap_err();
+    assert!(
+        error.contains("is 1000000, but must be at most 512"),
+        "{error}"
+    );
+    assert!(shape_with(r#"{"num_hidden_layers": 24}"#, &[]).is_ok());
+    // Beside a graph.
+    let config = ModelConfig::parse(million.as_bytes()).unwrap();
+    assert!(config.shape().is_err());
+    // Layers without content take a hundred bytes each in a file, and a graph of them some 20,000.
+    let names: Vec<String> = (0..513)
+        .map(|layer| format!("electra.encoder.layer.{layer}.output.dense.weight"))
+        .collect();
+    let tensors: Vec<_> = names.iter().map(|name| (name.as_str(), [0, 0])).collect();
+    let error = shape_with("{}", &tensors).unwrap_err();
+    assert!(error.contains("at most 512"), "{error}");
+}
+
+#[test]
 fn a_written_config_tells_all_that_the_graph_was_built_with() {
     let config = parse(
         r#"{"architectures": ["ElectraForPreTraining"], "pruned_heads": {"0": [1]}, "custom": [1]}"#,

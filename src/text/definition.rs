@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::added_tokens::{add_token, is_added};
+use super::bounds;
 use super::error::TokenizerError;
 use super::json_file::{object, read_file};
 use super::tokenizer_config::TokenizerConfig;
@@ -37,6 +38,8 @@ pub(super) fn read(folder: &Path) -> Result<Definition, TokenizerError> {
         (object(&text, &tokenizer_json)?.into(), tokenizer_json)
     } else if let Some(text) = read_file(&vocab_txt)? {
         config.check_class()?;
+        let lines = text.bytes().filter(|byte| matches!(byte, b'\n' | b'\r'));
+        bounds::check_tokens(lines.count()).map_err(|reason| invalid(&vocab_txt, reason))?;
         let unknown = config.special_token("unk_token", "[UNK]");
         (wordpiece_definition(&text, &unknown), vocab_txt)
     } else {
@@ -49,7 +52,9 @@ pub(super) fn read(folder: &Path) -> Result<Definition, TokenizerError> {
     json["padding"] = Value::Null;
     config.overrule_normalizer(&mut json)?;
     let overrules = config.lists_added_tokens();
-    for token in config.added_tokens(folder)? {
+    let added = config.added_tokens(folder)?;
+    bounds::check(&json, added.len()).map_err(|reason| invalid(&source, reason))?;
+    for token in added {
         // As in transformers, tokenizer.json takes precedence over added_tokens.json, the older of the two.
         if overrules || !is_added(&json, &token["content"]) {
             add_token(&mut json, token);
@@ -63,4 +68,11 @@ pub(super) fn read(folder: &Path) -> Result<Definition, TokenizerError> {
         source,
         max_tokens,
     })
+}
+
+fn invalid(path: &Path, reason: String) -> TokenizerError {
+    TokenizerError::Invalid {
+        path: path.to_owned(),
+        reason,
+    }
 }

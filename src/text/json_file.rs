@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::bounds;
 use super::error::TokenizerError;
 use crate::files;
 
@@ -24,8 +25,10 @@ pub(super) fn read_file(path: &Path) -> Result<Option<String>, TokenizerError> {
 }
 
 pub(super) fn object(text: &str, path: &Path) -> Result<Map<String, Value>, TokenizerError> {
-    serde_json::from_str(text).map_err(|error| TokenizerError::Invalid {
+    let invalid = |reason: String| TokenizerError::Invalid {
         path: path.to_owned(),
-        reason: format!("it is not a JSON object: {error}"),
-    })
+        reason,
+    };
+    bounds::check_values(text).map_err(invalid)?;
+    serde_json::from_str(text).map_err(|error| invalid(format!("it is not a JSON object: {error}")))
 }

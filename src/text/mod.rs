@@ -1,6 +1,7 @@
 //! Converts text to tokens and back: tokenizer, windows over long texts, offsets into the text as it was sent.
 
 mod added_tokens;
+mod bounds;
 mod cost;
 mod definition;
 mod error;

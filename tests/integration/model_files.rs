@@ -26,6 +26,17 @@ async fn reason(server: &Server, name: &str) -> String {
     .await
 }
 
+/// Waits until the good model answers. It sorts last, so it loads last.
+async fn until_classified(server: &Server) {
+    eventually("the good model answers", async || {
+        let (status, _) = server
+            .send(server.post("/classify", &json!({"text": "a"})))
+            .await;
+        status.is_success().then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_named_pipe_is_refused_by_name_and_never_opened() {
     let folder = repository(&[CLASSIFIER]);
@@ -54,9 +65,7 @@ async fn a_named_pipe_is_refused_by_name_and_never_opened() {
             assert!(reason.contains(part), "{name}: {reason}");
         }
     }
-    server
-        .ask("/classify", &json!({"text": "a", "model": CLASSIFIER}))
-        .await;
+    until_classified(&server).await;
 }
 
 #[tokio::test]
@@ -86,6 +95,49 @@ async fn a_model_that_sorts_first_takes_the_route_only_once_it_serves() {
         (name.as_deref() == Some("aaa")).then_some(())
     })
     .await;
+}
+
+/// Changes keys of the config.json in a folder.
+fn configure(folder: &Path, changes: &serde_json::Value) {
+    let path = folder.join("config.json");
+    let text = std::fs::read(&path).expect("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let entries = config.as_object_mut().expect("an object");
+    entries.extend(changes.as_object().expect("an object").clone());
+    std::fs::write(&path, config.to_string()).expect("config.json");
+}
+
+#[tokio::test]
+async fn sizes_that_a_model_only_claims_take_no_memory() {
+    let folder = repository(&[CLASSIFIER]);
+    let claims = [
+        json!({"num_hidden_layers": 16_000_000}),
+        json!({"hidden_size": 16_000_000}),
+        json!({"hidden_size": 16_000_000, "num_attention_heads": 16_000_000, "pruned_heads": {"0": [0]}}),
+        json!({"vocab_size": 16_000_000, "max_position_embeddings": 16_000_000}),
+        json!({"intermediate_size": 16_000_000, "type_vocab_size": 16_000_000}),
+        json!({"id2label": null, "num_labels": 65_536}),
+    ];
+    for (index, claim) in claims.iter().enumerate() {
+        let model = folder.path().join(format!("a{index}"));
+        copy_folder(&checkpoint(CLASSIFIER), &model);
+        configure(&model, claim);
+    }
+    // A graph beside a config.json that is not its own.
+    let graph = folder.path().join("graph");
+    copy_folder(&exported("qa-plain", Precision::Fp32), &graph);
+    configure(&graph, &claims[0]);
+    let server = Server::start_unready(config(folder.path())).await;
+    for index in 0..claims.len() {
+        reason(&server, &format!("a{index}")).await;
+    }
+    let question = json!({"question": "who?", "context": "a b c", "model": "graph"});
+    eventually("the graph serves", async || {
+        let (status, _) = server.send(server.post("/qa", &question)).await;
+        status.is_success().then_some(())
+    })
+    .await;
+    until_classified(&server).await;
 }
 
 /// The status of /health/ready, and its reason.

@@ -20,8 +20,10 @@ enum Axis {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pruned {
     axis: Axis,
-    /// For each head, whether the tensor contains it.
-    kept: Vec<bool>,
+    /// The heads that the tensor does not contain.
+    without: BTreeSet<usize>,
+    /// All heads.
+    heads: usize,
     head_size: usize,
     /// Shape with all heads.
     pub(super) shape: Vec<usize>,
@@ -31,18 +33,16 @@ pub(super) struct Pruned {
 
 impl Pruned {
     fn new(axis: Axis, pruned: &BTreeSet<usize>, shape: &ModelShape, full: Vec<usize>) -> Self {
-        let kept: Vec<bool> = (0..shape.num_attention_heads)
-            .map(|head| !pruned.contains(&head))
-            .collect();
         let along = match axis {
             Axis::Rows => 0,
             Axis::Columns => full.len() - 1,
         };
         let mut stored_shape = full.clone();
-        stored_shape[along] = kept.iter().filter(|kept| **kept).count() * shape.head_size();
+        stored_shape[along] = (shape.num_attention_heads - pruned.len()) * shape.head_size();
         Self {
             axis,
-            kept,
+            without: pruned.clone(),
+            heads: shape.num_attention_heads,
             head_size: shape.head_size(),
             shape: full,
             stored_shape,
@@ -61,7 +61,8 @@ impl Pruned {
         };
         let mut blocks = values.chunks(block.max(1));
         for _ in 0..rows {
-            for kept in &self.kept {
+            for head in 0..self.heads {
+                let kept = !self.without.contains(&head);
                 match kept.then(|| blocks.next()).flatten() {
                     Some(block) => restored.extend_from_slice(block),
                     None => restored.resize(restored.len() + block, 0.0),
@@ -104,7 +105,8 @@ mod tests {
     fn pruned(axis: Axis, full: Vec<usize>) -> Pruned {
         Pruned {
             axis,
-            kept: vec![true, false, true],
+            without: BTreeSet::from([1]),
+            heads: 3,
             head_size: 2,
             stored_shape: Vec::new(),
             shape: full,

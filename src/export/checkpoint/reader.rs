@@ -141,6 +141,13 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Size of all weights files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let sizes = self.files.iter().map(|found| found.file.metadata());
+        sizes.flatten().map(|metadata| metadata.len()).sum()
+    }
+
     /// Tensors that are ignored because another tensor has the same name, apart from wrappers and old spellings.
     #[must_use]
     pub fn shadowed(&self) -> &[String] {

@@ -8,6 +8,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::export::checkpoint::is_checkpoint;
+use crate::export::data_file::Float;
+use crate::export::weights::{LinearRecipe, Recipe, check};
+use crate::model_config::ModelConfig;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
@@ -361,4 +364,35 @@ proptest! {
             Err(error) => prop_assert!(error.to_string().contains("pytorch_model.bin")),
         }
     }
+}
+
+#[test]
+fn pruned_heads_that_inflate_a_checkpoint_are_refused() {
+    let width = 1 << 20;
+    let attention = "electra.encoder.layer.0.attention";
+    let names = ["query", "key", "value"].map(|part| format!("{attention}.self.{part}"));
+    let mut tensors = vec![(format!("{attention}.output.dense.weight"), vec![width, 0])];
+    for name in &names {
+        tensors.push((format!("{name}.weight"), vec![0, width]));
+        tensors.push((format!("{name}.bias"), vec![0]));
+    }
+    let tensors: Vec<_> = tensors
+        .iter()
+        .map(|(name, shape)| (name.as_str(), Dtype::F32, shape.clone(), Vec::new()))
+        .collect();
+    let (_folder, opened) = checkpoint(&tensors);
+    let mut opened = opened.unwrap();
+    let config =
+        r#"{"hidden_size": 1048576, "num_hidden_layers": 1, "pruned_heads": {"0": [0, 1, 2, 3]}}"#;
+    let config = ModelConfig::parse(config.as_bytes()).unwrap();
+    let shape = ModelShape::new(&config, &|name| opened.shape(name)).unwrap();
+    opened.restore_pruned_heads(&shape).unwrap();
+    let linear = LinearRecipe::from_layer(names[0].clone(), width, width);
+    let recipe = Recipe::Linear {
+        linear,
+        weight: Float::Single,
+        bias: Float::Single,
+    };
+    let error = check(&[recipe], &opened).unwrap_err();
+    assert!(matches!(error, ExportError::Inflated { .. }), "{error}");
 }
