@@ -1,6 +1,5 @@
 //! What happens on one connection, and whether its peer is overdue. Takes the time as a value, and does no I/O.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -63,6 +62,17 @@ pub enum Overdue {
     Lifetime,
 }
 
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A request.
+    Quiet,
+    /// Its peer, to send the rest of its requests or to take their answers.
+    Waiting,
+    /// This server.
+    Busy,
+}
+
 /// What to do with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -78,6 +88,8 @@ pub enum Verdict {
 pub struct Activity {
     opened: Instant,
     is_http2: bool,
+    /// Whether requests of several clients come over it, so that those of one don't decide about it.
+    is_shared: bool,
     started: u64,
     /// Requests whose headers were read and whose responses were not taken whole.
     in_progress: usize,
@@ -97,6 +109,7 @@ impl Activity {
         Self {
             opened: now,
             is_http2: false,
+            is_shared: false,
             started: 0,
             in_progress: 0,
             quiet_since: now,
@@ -105,6 +118,11 @@ impl Activity {
             unsent: Vec::new(),
             closing_since: None,
         }
+    }
+
+    /// The peer is a proxy, which sends requests of several clients.
+    pub fn share(&mut self) {
+        self.is_shared = true;
     }
 
     /// The headers of a request were read. Returns the request's number on this connection.
@@ -160,22 +178,28 @@ impl Activity {
         self.closing_since.get_or_insert(now);
     }
 
-    /// Whether no request is in progress, and all answers have been sent.
-    pub fn is_quiet(&self) -> bool {
-        self.in_progress == 0 && self.unwritable_since.is_none()
+    pub fn standing(&self, now: Instant) -> Standing {
+        if self.in_progress == 0 && self.unwritable_since.is_none() {
+            Standing::Quiet
+        } else if self.waits_for_peer(now) && !self.is_shared {
+            Standing::Waiting
+        } else {
+            Standing::Busy
+        }
     }
 
     /// Whether each request has waited for a while for the peer to send more of it or to take its answer. A socket that
     /// takes nothing holds up all of them.
-    pub fn waits_for_peer(&self, now: Instant) -> bool {
+    fn waits_for_peer(&self, now: Instant) -> bool {
         let is_long = |since: &Instant| *since + WAITING <= now;
         if self.unwritable_since.as_ref().is_some_and(is_long) {
             return true;
         }
-        let waits = self.untaken.iter().chain(&self.unsent);
-        let waits = waits.filter(|(_, since)| is_long(since));
-        let requests: BTreeSet<_> = waits.map(|(request, _)| request).collect();
-        self.in_progress > 0 && requests.len() >= self.in_progress
+        let untaken = || self.untaken.iter().filter(|(_, since)| is_long(since));
+        let unsent = self.unsent.iter().filter(|(_, since)| is_long(since));
+        let only_unsent =
+            unsent.filter(|(request, _)| untaken().all(|(other, _)| other != request));
+        self.in_progress > 0 && untaken().count() + only_unsent.count() >= self.in_progress
     }
 
     /// Whether the peer is overdue, or when to look again.
@@ -331,22 +355,42 @@ mod tests {
         let now = Instant::now();
         let mut activity = Activity::new(now);
         let soon = now + WAITING;
-        assert!(activity.is_quiet() && !activity.waits_for_peer(soon));
+        assert_eq!(activity.standing(soon), Standing::Quiet);
         let (one, other) = (activity.start_request(true), activity.start_request(true));
         activity.expect(one, now);
         activity.offer(one, now);
-        assert!(!activity.is_quiet() && !activity.waits_for_peer(soon));
+        assert_eq!(activity.standing(soon), Standing::Busy);
         activity.offer(other, now);
-        assert!(activity.waits_for_peer(soon));
-        assert!(!activity.waits_for_peer(soon - Duration::from_millis(1)));
+        assert_eq!(activity.standing(soon), Standing::Waiting);
+        let earlier = soon - Duration::from_millis(1);
+        assert_eq!(activity.standing(earlier), Standing::Busy);
         activity.resume(other);
-        assert!(!activity.waits_for_peer(soon));
+        assert_eq!(activity.standing(soon), Standing::Busy);
         activity.end_request(other, now);
-        assert!(activity.waits_for_peer(soon));
+        assert_eq!(activity.standing(soon), Standing::Waiting);
         activity.resume(one);
         activity.receive(one);
-        assert!(!activity.waits_for_peer(soon));
+        assert_eq!(activity.standing(soon), Standing::Busy);
         activity.set_writable(false, now);
-        assert!(activity.waits_for_peer(soon));
+        assert_eq!(activity.standing(soon), Standing::Waiting);
+        activity.end_request(one, now);
+        assert_eq!(activity.standing(earlier), Standing::Busy);
+        assert_eq!(activity.standing(soon), Standing::Waiting);
+        activity.set_writable(true, now);
+        assert_eq!(activity.standing(soon), Standing::Quiet);
+    }
+
+    #[test]
+    fn a_shared_connection_waits_for_none_of_its_clients() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        activity.share();
+        let request = activity.start_request(false);
+        activity.expect(request, now);
+        activity.set_writable(false, now);
+        assert_eq!(activity.standing(now + WAITING), Standing::Busy);
+        activity.set_writable(true, now);
+        activity.end_request(request, now);
+        assert_eq!(activity.standing(now), Standing::Quiet);
     }
 }

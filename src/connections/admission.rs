@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::activity::{Overdue, Patience};
 use super::files;
 use super::places::{PlaceId, Places};
+use super::record::Record;
 use super::trusted_proxies::TrustedProxies;
 use crate::client::Client;
 use crate::telemetry::metrics::{CloseReason, Metrics};
@@ -43,8 +44,8 @@ pub struct HealthOnly;
 pub struct Connections(Arc<Shared>);
 
 struct Shared {
-    /// The lock is held for a few instructions, twice per request.
-    usual: Mutex<Places<oneshot::Sender<()>>>,
+    /// The lock is taken when a connection opens, tells its client, or closes, and never for a request.
+    usual: Mutex<Places<Occupant>>,
     /// How to end each of the reserved connections, oldest first.
     reserved: Mutex<VecDeque<oneshot::Sender<()>>>,
     max_connections: usize,
@@ -53,6 +54,13 @@ struct Shared {
     over_maximum: OnceAMinute,
     displacements: OnceAMinute,
     accept_failures: OnceAMinute,
+}
+
+/// A connection that holds a place.
+struct Occupant {
+    record: Record,
+    /// Tells it to give way.
+    end: oneshot::Sender<()>,
 }
 
 impl Connections {
@@ -81,30 +89,36 @@ impl Connections {
     }
 
     /// Admits a connection, if only for health checks.
-    pub(super) fn admit(&self, peer: IpAddr) -> Admission {
+    pub(super) fn admit(&self, peer: IpAddr, record: &Record) -> Admission {
         // On whose behalf a proxy connects is not known yet.
         let may_displace = !self.trusted_proxies().trust(Some(peer));
-        match self.take_place(peer.into(), may_displace) {
+        match self.take_place(peer.into(), record, may_displace) {
             Some(place) => Admission::Usual(place),
             None => Admission::Reserved(self.reserve()),
         }
     }
 
     /// Takes a place, if there is one. It may be that of a client that holds more.
-    fn take_place(&self, client: Client, may_displace: bool) -> Option<Place> {
+    fn take_place(&self, client: Client, record: &Record, may_displace: bool) -> Option<Place> {
         let (end, needed) = oneshot::channel();
+        let newcomer = Occupant {
+            record: record.clone(),
+            end,
+        };
         let mut places = self.places();
-        let (taken, displaced) = match places.take(client, end) {
+        let (taken, displaced) = match places.take(client, newcomer) {
             Ok(id) => (Some(id), None),
             Err(_) if !may_displace => (None, None),
-            Err(end) => match places.displace_for(client) {
-                Some(displaced) => (places.take(client, end).ok(), Some(displaced)),
-                None => (None, None),
-            },
+            Err(newcomer) => {
+                match places.displace_for(client, |occupant| occupant.record.standing()) {
+                    Some(displaced) => (places.take(client, newcomer).ok(), Some(displaced)),
+                    None => (None, None),
+                }
+            }
         };
         drop(places);
         if let Some(displaced) = displaced {
-            let _ = displaced.end.send(());
+            let _ = displaced.connection.end.send(());
             self.0.metrics.connection_closed(CloseReason::Displaced);
             if let Some(connections) = self.0.displacements.count() {
                 tracing::warn!(
@@ -116,14 +130,14 @@ impl Connections {
                 );
             }
         }
-        let seat = Seat {
+        Some(Place {
             id: taken?,
             connections: self.clone(),
-        };
-        Some(Place { seat, needed })
+            needed,
+        })
     }
 
-    fn places(&self) -> MutexGuard<'_, Places<oneshot::Sender<()>>> {
+    fn places(&self) -> MutexGuard<'_, Places<Occupant>> {
         self.0.usual.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -180,47 +194,15 @@ pub enum Admission {
 
 /// One connection's place among all, until it is dropped.
 pub struct Place {
-    seat: Seat,
+    id: PlaceId,
+    connections: Connections,
     /// Completes if the connection is to give way.
     needed: oneshot::Receiver<()>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.seat.places().release(self.seat.id);
-    }
-}
-
-/// Tells what the connection of a place does.
-#[derive(Clone)]
-pub struct Seat {
-    id: PlaceId,
-    connections: Connections,
-}
-
-impl Seat {
-    /// A request's headers were read. It is in progress until the value is dropped.
-    pub fn start_request(&self) -> InUse {
-        self.places().start_request(self.id);
-        InUse(self.clone())
-    }
-
-    /// Says whether all requests in progress wait for the peer.
-    pub fn set_waiting(&self, waiting: bool) {
-        self.places().set_waiting(self.id, waiting);
-    }
-
-    fn places(&self) -> MutexGuard<'_, Places<oneshot::Sender<()>>> {
-        self.connections.places()
-    }
-}
-
-/// A request in progress on the connection of a place.
-pub struct InUse(Seat);
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        self.0.places().end_request(self.0.id);
+        self.connections.places().release(self.id);
     }
 }
 
@@ -236,20 +218,12 @@ impl Admission {
         }
     }
 
-    /// `None` on a reserved connection.
-    pub fn seat(&self) -> Option<Seat> {
-        match self {
-            Self::Usual(place) => Some(place.seat.clone()),
-            Self::Reserved(_) => None,
-        }
-    }
-
     /// The connection comes from a trusted proxy, and has told for which client.
-    pub fn belongs_to(&mut self, client: Client, connections: &Connections) {
+    pub fn belongs_to(&mut self, client: Client, record: &Record, connections: &Connections) {
         match self {
-            Self::Usual(place) => place.seat.places().belongs_to(place.seat.id, client),
+            Self::Usual(place) => connections.places().belongs_to(place.id, client),
             Self::Reserved(_) => {
-                if let Some(place) = connections.take_place(client, true) {
+                if let Some(place) = connections.take_place(client, record, true) {
                     *self = Self::Usual(place);
                 }
             }

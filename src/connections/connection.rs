@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tower::{Service, ServiceExt};
 
-use super::activity::{Overdue, Verdict};
-use super::admission::{Admission, Connections, HealthOnly, Seat};
+use super::activity::{Overdue, Standing, Verdict};
+use super::admission::{Admission, Connections, HealthOnly};
 use super::forwarded;
 use super::proxy_protocol::{self, Beginning};
 use super::record::Record;
@@ -31,6 +31,7 @@ pub struct Connection {
     pub stream: TcpStream,
     pub peer: IpAddr,
     pub admission: Admission,
+    pub record: Record,
     pub connections: Connections,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
@@ -50,22 +51,20 @@ impl Connection {
         if let Err(error) = self.stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let record = Record::new();
         let Some((read, peer)) = self.begin().await else {
             return;
         };
+        let record = self.record;
         let transport = Transport::new(self.stream, read, record.clone());
         let reset_on_close = transport.reset_on_close();
         let is_reserved = self.admission.is_reserved();
         let patience = self.admission.patience();
         let requests = record.clone();
         let connections = self.connections.clone();
-        let seat = self.admission.seat();
-        // A proxy's connection carries requests of others too.
-        let may_be_cut = !connections.trusted_proxies().trust(Some(peer));
-        let in_use = seat.clone();
+        if connections.trusted_proxies().trust(Some(peer)) {
+            record.share();
+        }
         let service = service_fn(move |request: Request<Incoming>| {
-            let in_use = in_use.as_ref().map(Seat::start_request);
             let in_progress = requests.start_request(request.version() == Version::HTTP_2);
             let receiving = in_progress.receiving();
             let mut request = request.map(|body| RequestBody::new(body, receiving));
@@ -77,9 +76,7 @@ impl Connection {
             let answer = service.clone().oneshot(request);
             async move {
                 let response = answer.await?;
-                Ok::<_, Infallible>(
-                    response.map(|body| ResponseBody::new(body, in_progress, in_use)),
-                )
+                Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, in_progress)))
             }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(transport), service));
@@ -115,15 +112,15 @@ impl Connection {
                 }
                 () = sleep_until(look_at) => {}
             }
-            let waits = may_be_cut && record.waits_for_peer();
-            if is_leaving && (waits || record.is_quiet()) {
-                if waits {
-                    reset_on_close.set();
+            if is_leaving {
+                match record.standing() {
+                    Standing::Quiet => return,
+                    Standing::Waiting => {
+                        reset_on_close.set();
+                        return;
+                    }
+                    Standing::Busy => {}
                 }
-                return;
-            }
-            if let Some(seat) = &seat {
-                seat.set_waiting(waits);
             }
             match record.verdict(patience) {
                 Verdict::LookAt(time) => look_at = time,
@@ -175,7 +172,9 @@ impl Connection {
                 return None;
             }
         };
-        self.admission.belongs_to(peer.into(), &self.connections);
+        let client = peer.into();
+        self.admission
+            .belongs_to(client, &self.record, &self.connections);
         Some((read, peer))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::activity::{Activity, Patience, Verdict};
+use super::activity::{Activity, Patience, Standing, Verdict};
 
 /// A connection's activity. Clones are of the same connection. The lock is held for a few instructions, some times per
 /// request and per frame, never per byte.
@@ -35,14 +35,13 @@ impl Record {
         self.lock().close(Instant::now());
     }
 
-    /// Whether all requests have waited for the peer for a while.
-    pub fn waits_for_peer(&self) -> bool {
-        self.lock().waits_for_peer(Instant::now())
+    /// The peer is a proxy, which sends requests of several clients.
+    pub fn share(&self) {
+        self.lock().share();
     }
 
-    /// Whether no request is in progress, and all answers have been sent.
-    pub fn is_quiet(&self) -> bool {
-        self.lock().is_quiet()
+    pub fn standing(&self) -> Standing {
+        self.lock().standing(Instant::now())
     }
 
     pub fn verdict(&self, patience: &Patience) -> Verdict {

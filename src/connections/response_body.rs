@@ -5,7 +5,6 @@ use std::task::{Context, Poll, ready};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 
-use super::admission::InUse;
 use super::record::InProgress;
 
 /// The most bytes given to the protocol at once. It holds them, so one response that is not taken holds no more there.
@@ -23,17 +22,15 @@ pub struct ResponseBody<B> {
     in_progress: InProgress,
     /// Whether the peer is to take what was given last.
     is_offered: bool,
-    _in_use: Option<InUse>,
 }
 
 impl<B> ResponseBody<B> {
-    pub fn new(inner: B, in_progress: InProgress, in_use: Option<InUse>) -> Self {
+    pub fn new(inner: B, in_progress: InProgress) -> Self {
         Self {
             inner,
             rest: Bytes::new(),
             in_progress,
             is_offered: false,
-            _in_use: in_use,
         }
     }
 

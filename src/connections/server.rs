@@ -18,6 +18,7 @@ use tower::Service;
 
 use super::admission::Connections;
 use super::connection::Connection;
+use super::record::Record;
 use super::request_body::RequestBody;
 
 /// The interval of HTTP/2 keep-alive pings.
@@ -102,10 +103,12 @@ pub async fn serve<S, B>(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let record = Record::new();
                 let connection = Connection {
                     stream,
                     peer: peer.ip(),
-                    admission: connections.admit(peer.ip()),
+                    admission: connections.admit(peer.ip(), &record),
+                    record,
                     connections: connections.clone(),
                     stopping: stopping.subscribe(),
                 };

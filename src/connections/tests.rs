@@ -534,10 +534,7 @@ async fn requests_that_wait_for_their_client_give_way_and_not_those_of_a_proxy()
         old[1].read_exact(&mut [0]).await.unwrap();
         let (_early, reserved) = served.is_reserved(ADDRESSES[0]).await;
         assert!(reserved, "it may be on its way");
-        for _ in 0..8 {
-            advance(SECOND).await;
-            served.is_reserved([127, 0, 0, 1]).await;
-        }
+        advance(SECOND).await;
         let (_newcomer, reserved) = served.is_reserved(ADDRESSES[0]).await;
         assert_eq!(reserved, !gives_way, "{proxies}");
         if gives_way {

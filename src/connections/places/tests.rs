@@ -1,86 +1,116 @@
 //! Tests of [`super`]: connections that come, work, wait and go in any order.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::Standing::{Busy, Quiet, Waiting};
 use super::*;
 
 fn client(number: u8) -> Client {
     Client::V4(Ipv4Addr::new(10, 0, 0, number))
 }
 
+/// A connection whose number identifies it.
+type Numbered = (usize, Standing);
+
+/// Opens connections of a client, of which each has its place in the list as its number.
+fn open(places: &mut Places<Numbered>, number: u8, standings: &[Standing]) -> Vec<PlaceId> {
+    let connections = standings.iter().copied().enumerate();
+    let taken = connections.map(|connection| places.take(client(number), connection).unwrap());
+    taken.collect()
+}
+
 /// Places of which a client holds all.
-fn full(most: usize) -> (Places<usize>, Vec<PlaceId>) {
-    let mut places = Places::new(most);
-    let held = (0..most).map(|number| places.take(client(1), number).unwrap());
-    let held = held.collect();
+fn full(standings: &[Standing]) -> (Places<Numbered>, Vec<PlaceId>) {
+    let mut places = Places::new(standings.len());
+    let held = open(&mut places, 1, standings);
     (places, held)
 }
 
+/// The connection that gives way to one of this client, and how many were looked at.
+fn looked_at(places: &mut Places<Numbered>, number: u8) -> (Option<(Client, usize)>, usize) {
+    let looks = Cell::new(0);
+    let found = places.displace_for(client(number), |(_, standing)| {
+        looks.set(looks.get() + 1);
+        *standing
+    });
+    let found = found.map(|displaced| (displaced.client, displaced.connection.0));
+    (found, looks.get())
+}
+
 /// The connection that gives way to one of this client.
-fn displaced(places: &mut Places<usize>, number: u8) -> Option<usize> {
-    places
-        .displace_for(client(number))
-        .map(|displaced| displaced.end)
+fn displaced(places: &mut Places<Numbered>, number: u8) -> Option<usize> {
+    let (found, _) = looked_at(places, number);
+    found.map(|(_, connection)| connection)
 }
 
 #[test]
 fn the_oldest_quiet_connection_gives_way_first_and_then_those_that_wait() {
-    let (mut places, held) = full(6);
-    places.start_request(held[0]);
-    places.start_request(held[1]);
-    places.start_request(held[2]);
-    places.set_waiting(held[2], true);
-    places.start_request(held[3]);
-    places.end_request(held[3]);
-    assert_eq!(displaced(&mut places, 2), Some(3));
-    assert_eq!(displaced(&mut places, 2), Some(4));
-    assert_eq!(displaced(&mut places, 2), Some(5));
-    assert_eq!(displaced(&mut places, 2), Some(2));
+    let (mut places, _) = full(&[Busy, Waiting, Quiet, Busy, Quiet, Waiting, Quiet]);
+    for quiet in [2, 4, 6] {
+        assert_eq!(displaced(&mut places, 2), Some(quiet));
+    }
+    let mut waiting = [1, 5].map(|_| displaced(&mut places, 2));
+    waiting.sort_unstable();
+    assert_eq!(waiting, [Some(1), Some(5)]);
     // The server works for the others.
     assert_eq!(displaced(&mut places, 2), None);
 }
 
 #[test]
-fn a_request_that_goes_on_waits_no_longer() {
-    let (mut places, held) = full(2);
-    for place in &held {
-        places.start_request(*place);
-        places.set_waiting(*place, true);
+fn a_newcomer_looks_at_few_connections_and_the_next_one_at_others() {
+    const SHARE: usize = LOOKS / 2;
+    for quiet in [0, 1, SHARE - 1, SHARE, 3 * SHARE - 1, 4 * SHARE - 1] {
+        let mut standings = [Busy; 4 * SHARE];
+        standings[quiet] = Quiet;
+        let (mut places, _) = full(&standings);
+        for _ in 0..quiet / SHARE {
+            assert_eq!(looked_at(&mut places, 2), (None, SHARE));
+        }
+        let found = Some((client(1), quiet));
+        assert_eq!(looked_at(&mut places, 2), (found, quiet % SHARE + 1));
     }
-    places.set_waiting(held[0], false);
-    // Another request on the same connection.
-    places.start_request(held[1]);
-    assert_eq!(displaced(&mut places, 2), None);
-    places.end_request(held[1]);
-    assert_eq!(displaced(&mut places, 2), None);
-    places.end_request(held[1]);
-    assert_eq!(displaced(&mut places, 2), Some(1));
+}
+
+#[test]
+fn busy_connections_of_one_client_do_not_protect_those_of_others() {
+    let mut places = Places::new(9 * LOOKS);
+    open(&mut places, 1, &[Busy; 4 * LOOKS]);
+    open(&mut places, 2, &[Busy; 3 * LOOKS]);
+    open(&mut places, 3, &[Quiet; 2 * LOOKS]);
+    for quiet in 0..3 {
+        let found = Some((client(3), quiet));
+        assert_eq!(looked_at(&mut places, 4), (found, LOOKS * 3 / 4 + 1));
+    }
+    let mut places = Places::new(4 * LOOKS);
+    for number in 5..100 {
+        open(&mut places, number, &[Busy; 2]);
+    }
+    assert_eq!(looked_at(&mut places, 4), (None, LOOKS));
 }
 
 #[test]
 fn nobody_gives_way_to_a_client_that_holds_as_many_or_one_fewer() {
     let mut places = Places::new(5);
-    for (number, count) in [(1, 3), (2, 2)] {
-        for _ in 0..count {
-            places.take(client(number), 0).unwrap();
-        }
-    }
-    assert_eq!(places.take(client(3), 0), Err(0));
+    open(&mut places, 1, &[Quiet; 3]);
+    open(&mut places, 2, &[Quiet; 2]);
+    assert!(places.take(client(3), (0, Quiet)).is_err());
     assert_eq!(displaced(&mut places, 1), None);
     assert_eq!(displaced(&mut places, 2), None);
-    let one = places.displace_for(client(3)).unwrap();
+    let one = places.displace_for(client(3), |(_, standing)| *standing);
+    let one = one.unwrap();
     assert_eq!((one.client, one.left), (client(1), 2));
-    places.take(client(3), 0).unwrap();
+    places.take(client(3), (0, Quiet)).unwrap();
     assert_eq!(displaced(&mut places, 3), None);
 }
 
 #[test]
 fn few_leave_at_a_time() {
-    let (mut places, held) = full(3 * MOST_LEAVING);
+    let (mut places, held) = full(&[Quiet; 3 * MOST_LEAVING]);
     for _ in 0..MOST_LEAVING {
         assert!(displaced(&mut places, 2).is_some());
     }
@@ -91,8 +121,7 @@ fn few_leave_at_a_time() {
 
 #[test]
 fn a_connection_counts_for_whom_it_turns_out_to_be() {
-    let (mut places, held) = full(4);
-    places.start_request(held[0]);
+    let (mut places, held) = full(&[Busy, Quiet, Quiet, Quiet]);
     for place in &held[..3] {
         places.belongs_to(*place, client(2));
     }
@@ -106,19 +135,16 @@ enum Step {
     Open(u8),
     /// The rest choose one of the open connections.
     Release(usize),
-    Start(usize),
-    End(usize),
-    Wait(usize, bool),
+    Turn(usize, Standing),
     Tell(usize, u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let standing = prop_oneof![Just(Quiet), Just(Waiting), Just(Busy)];
     prop_oneof![
         6 => (1..5_u8).prop_map(Step::Open),
         2 => any::<usize>().prop_map(Step::Release),
-        4 => any::<usize>().prop_map(Step::Start),
-        4 => any::<usize>().prop_map(Step::End),
-        2 => any::<(usize, bool)>().prop_map(|(index, waits)| Step::Wait(index, waits)),
+        6 => (any::<usize>(), standing).prop_map(|(index, standing)| Step::Turn(index, standing)),
         1 => (any::<usize>(), 1..5_u8).prop_map(|(index, client)| Step::Tell(index, client)),
     ]
 }
@@ -128,22 +154,11 @@ struct Known {
     place: PlaceId,
     number: usize,
     client: u8,
-    requests: usize,
-    waits: bool,
+    standing: Standing,
 }
 
-impl Known {
-    fn standing(&self) -> Standing {
-        match (self.requests, self.waits) {
-            (0, _) => Standing::Quiet,
-            (_, true) => Standing::Waiting,
-            (_, false) => Standing::Busy,
-        }
-    }
-}
-
-/// The connection that is to give way to one of `newcomer`, found by looking at all.
-fn expected(known: &[Known], newcomer: u8) -> Option<usize> {
+/// Of which client a connection is to give way to one of `newcomer`, and what it waits for, found by looking at all.
+fn expected(known: &[Known], newcomer: u8) -> Option<(u8, Standing)> {
     let mut counts = BTreeMap::<u8, usize>::new();
     for connection in known {
         *counts.entry(connection.client).or_default() += 1;
@@ -151,58 +166,52 @@ fn expected(known: &[Known], newcomer: u8) -> Option<usize> {
     let own = counts.get(&newcomer).copied().unwrap_or_default();
     let may = known
         .iter()
-        .filter(|connection| connection.standing() != Standing::Busy);
+        .filter(|connection| connection.standing != Busy && counts[&connection.client] >= own + 2);
     let first = may.max_by_key(|connection| {
-        let order = (connection.standing(), connection.place);
-        let count = counts[&connection.client];
-        (count, connection.client, std::cmp::Reverse(order))
+        let is_quiet = connection.standing == Quiet;
+        (counts[&connection.client], connection.client, is_quiet)
     })?;
-    (counts[&first.client] >= own + 2).then_some(first.number)
+    Some((first.client, first.standing))
 }
 
 proptest! {
     #[test]
     fn places_are_never_exceeded_and_the_right_one_gives_way(
-        most in 1_usize..8, steps in vec(step(), 0..100),
+        most in 1_usize..12, steps in vec(step(), 0..150),
     ) {
         let mut places = Places::new(most);
         let mut known: Vec<Known> = Vec::new();
-        for (number, step) in steps.into_iter().enumerate() {
+        let mut opened = 0;
+        for step in steps {
             let open = known.len().max(1);
             let at = |index: usize| index % open;
             match step {
                 Step::Open(newcomer) => {
-                    if places.take(client(newcomer), number).is_err() {
-                        prop_assert_eq!(known.len(), most);
-                        let found = displaced(&mut places, newcomer);
-                        prop_assert_eq!(found, expected(&known, newcomer));
-                        let Some(found) = found else { continue };
-                        let index = known.iter().position(|one| one.number == found).unwrap();
-                        places.release(known.remove(index).place);
-                        prop_assert!(places.take(client(newcomer), number).is_ok());
-                    }
-                    let place = PlaceId(places.last);
-                    known.push(Known { place, number, client: newcomer, requests: 0, waits: false });
+                    opened += 1;
+                    let place = match places.take(client(newcomer), opened) {
+                        Ok(place) => place,
+                        Err(_) => {
+                            prop_assert_eq!(known.len(), most);
+                            let expected = expected(&known, newcomer);
+                            let found = places.displace_for(client(newcomer), |number| {
+                                known.iter().find(|one| one.number == *number).unwrap().standing
+                            });
+                            let found = found.map(|found| found.connection);
+                            let index = known.iter().position(|one| Some(one.number) == found);
+                            let found = index.map(|index| known.remove(index));
+                            let seen = found.as_ref().map(|one| (one.client, one.standing));
+                            prop_assert_eq!(seen, expected);
+                            let Some(found) = found else { continue };
+                            places.release(found.place);
+                            places.take(client(newcomer), opened).unwrap()
+                        }
+                    };
+                    let number = opened;
+                    known.push(Known { place, number, client: newcomer, standing: Quiet });
                 }
                 _ if known.is_empty() => {}
                 Step::Release(index) => places.release(known.remove(at(index)).place),
-                Step::Start(index) => {
-                    let index = at(index);
-                    (known[index].requests, known[index].waits) = (known[index].requests + 1, false);
-                    places.start_request(known[index].place);
-                }
-                Step::End(index) => {
-                    let one = &mut known[at(index)];
-                    if one.requests > 0 {
-                        one.requests -= 1;
-                        places.end_request(one.place);
-                    }
-                }
-                Step::Wait(index, waits) => {
-                    let one = &mut known[at(index)];
-                    one.waits = waits;
-                    places.set_waiting(one.place, waits);
-                }
+                Step::Turn(index, standing) => known[at(index)].standing = standing,
                 Step::Tell(index, number) => {
                     let one = &mut known[at(index)];
                     one.client = number;
@@ -216,6 +225,6 @@ proptest! {
             places.release(one.place);
         }
         prop_assert!(places.held.is_empty() && places.clients.is_empty());
-        prop_assert!(places.yielding.is_empty());
+        prop_assert!(places.by_number.is_empty());
     }
 }
