@@ -34,3 +34,4 @@ class Case:
     run: Callable[[Context], list[Figure]]
     settings: tuple[str, ...] = ()
     in_short: bool = True
+    program: str = ""  # that has to be installed

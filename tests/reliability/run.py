@@ -9,6 +9,7 @@ See README.md in this folder.
 import argparse
 import os
 import resource
+import shutil
 import sys
 import time
 
@@ -19,6 +20,7 @@ import fairness
 import load
 import memory
 import overload
+import rolling
 import server
 import texts
 import threads
@@ -33,6 +35,7 @@ GROUPS = {
     "threads": threads.CASES,
     "memory": memory.CASES,
     "connections": connections.CASES,
+    "rolling": rolling.CASES,
 }
 
 # A failing case is measured again so often. The short form runs where other programs have the cores too.
@@ -52,7 +55,11 @@ def main() -> None:
     rows: list[tuple[str, Figure]] = []
     for group in options.only:
         for case in GROUPS[group]:
-            if (case.in_short or not options.short) and options.case in case.name:
+            if options.case not in case.name or (options.short and not case.in_short):
+                continue
+            if case.program and shutil.which(case.program, path=server.PATH) is None:
+                print(f"{case.name}\n  SKIPPED: {case.program} is not installed", flush=True)
+            else:
                 rows += [(f"{group}: {case.name}", figure) for figure in measured(case, options.short)]
     failed = sum(not figure.passes for _, figure in rows)
     print(f"\n{table(rows)}\n\n{len(rows)} figures in {time.monotonic() - began:.0f} s, {failed} failed")
