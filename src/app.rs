@@ -3,14 +3,16 @@
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::batch::{Scheduler, SchedulerOptions};
 use crate::config::Config;
@@ -25,9 +27,17 @@ use crate::loading::{DeviceFailure, Loader, Manager};
 use crate::model_folder::{ScanError, scan};
 use crate::registry::{Commands, Control, Registry};
 use crate::service::Service;
+use crate::stage::Stage;
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 use crate::text::SharedTokenizers;
+
+/// How long open connections may bring requests that are on their way when the server closes. HTTP/1 has no way to
+/// refuse them, so their clients could not know whether they were answered. HTTP/2 says goodbye meanwhile.
+const CLOSING: Duration = Duration::from_millis(100);
+
+/// The time to end everything that waits for no answer, if the server is to end at once.
+const ENDING: Duration = Duration::from_millis(250);
 
 /// Why the server does not start.
 #[derive(Debug, Error)]
@@ -57,6 +67,9 @@ pub enum RunError {
     /// Requests were still unanswered when the drain timeout ended.
     #[error("Stopped with requests unanswered after {} ms. Raise --drain-timeout-ms to wait longer.", .0.as_millis())]
     DrainTimeout(Duration),
+    /// Requests were still unanswered when a second signal came.
+    #[error("Stopped by a second signal with requests unanswered.")]
+    Hurried,
 }
 
 /// The sockets that a server listens on.
@@ -190,7 +203,7 @@ impl App {
     pub async fn serve_loaded(
         self,
         listeners: Listeners,
-        shutdown: impl Future<Output = ()> + Send,
+        signals: impl Stream<Item = ()> + Send,
     ) -> Result<(), RunError> {
         let running = Running {
             service: self.service,
@@ -199,21 +212,21 @@ impl App {
             connections: self.connections,
             inflight: self.inflight,
             scheduler: self.scheduler,
-            stop: watch::Sender::new(false),
         };
         let no_failure = std::future::pending();
-        running.serve(listeners, shutdown, no_failure).await
+        running.serve(listeners, signals, no_failure).await
     }
 
-    /// Serves on the listeners until `shutdown` completes. Loads models meanwhile, and reloads those that change later.
-    /// Then answers accepted requests, until the drain timeout at most.
+    /// Serves on the listeners until the first signal. Loads models meanwhile, and reloads those that change later.
+    /// Then stops in the stages of [`Stage`]: answers accepted requests, until the drain timeout at most. A second
+    /// signal ends it at once.
     ///
     /// # Errors
-    /// If a server task or the configured device fails, or if the drain timeout ends with requests unanswered.
+    /// If a server task or the configured device fails, or if it ends with requests unanswered.
     pub async fn run(
         self,
         listeners: Listeners,
-        shutdown: impl Future<Output = ()> + Send,
+        signals: impl Stream<Item = ()> + Send,
     ) -> Result<(), RunError> {
         let Self {
             service,
@@ -226,10 +239,10 @@ impl App {
             inflight,
             watch_interval,
         } = self;
-        let stop = watch::Sender::new(false);
-        let stopped = stop.subscribe();
+        let stage = service.stage();
+        let is_stopping = move || *stage.borrow() > Stage::Serving;
         let manager = manager.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let failed = manager.start(commands, watch_interval, move || *stopped.borrow())?;
+        let failed = manager.start(commands, watch_interval, is_stopping)?;
         let running = Running {
             service,
             metrics,
@@ -237,9 +250,8 @@ impl App {
             connections,
             inflight,
             scheduler,
-            stop,
         };
-        running.serve(listeners, shutdown, failure(failed)).await
+        running.serve(listeners, signals, failure(failed)).await
     }
 }
 
@@ -251,45 +263,76 @@ struct Running {
     connections: Connections,
     inflight: InflightBytes,
     scheduler: Arc<Scheduler>,
-    stop: watch::Sender<bool>,
 }
 
 impl Running {
-    /// Serves until `shutdown` or `failure` completes, then answers accepted requests.
+    /// Serves until the first signal or `failure`, then answers accepted requests.
     async fn serve(
         self,
         listeners: Listeners,
-        shutdown: impl Future<Output = ()> + Send,
+        signals: impl Stream<Item = ()> + Send,
         failure: impl Future<Output = RunError>,
     ) -> Result<(), RunError> {
-        let patience = self.timeouts.drain;
+        let mut signals = pin!(signals);
         let mut servers = self.start(listeners);
         let outcome = tokio::select! {
-            () = shutdown => Ok(()),
+            () = signal(signals.as_mut()) => Ok(()),
             failed = failure => Err(failed),
             Some(ended) = servers.join_next() => {
                 return ended.map_err(|error| io::Error::other(error).into());
             }
         };
-        tracing::info!("stopping: answering accepted requests");
-        self.service.start_draining();
-        let _ = self.stop.send(true);
-        let drain = async {
-            let mut finished = Ok(());
-            while let Some(ended) = servers.join_next().await {
-                finished = finished.and(ended.map_err(io::Error::other));
+        let ended = tokio::select! {
+            ended = self.stop(&mut servers, outcome.is_ok()) => ended,
+            () = signal(signals) => Err(RunError::Hurried),
+        };
+        let ended = match ended {
+            Err(RunError::Hurried | RunError::DrainTimeout(_)) => {
+                // Ends what waits for no answer. What is left then is unanswered.
+                self.service.enter(Stage::Draining);
+                match timeout(ENDING, joined(&mut servers)).await {
+                    Ok(joined) => joined.map_err(RunError::from),
+                    Err(_) => ended,
+                }
             }
-            // Does not wait for a model that is still loading.
-            self.scheduler.drained().await;
-            finished
+            ended => ended,
         };
-        let Ok(finished) = timeout(patience, drain).await else {
-            servers.abort_all();
-            return outcome.and(Err(RunError::DrainTimeout(patience)));
-        };
-        finished?;
-        tracing::info!("stopped");
-        outcome
+        if ended.is_ok() {
+            tracing::info!("stopped");
+        }
+        outcome.and(ended)
+    }
+
+    /// Goes through the stages of the stop. Returns once everything is answered.
+    async fn stop(&self, servers: &mut JoinSet<()>, may_delay: bool) -> Result<(), RunError> {
+        self.service.enter(Stage::Leaving);
+        let delay = self.timeouts.shutdown_delay;
+        // A server that has never been ready has no clients that would have to leave.
+        if may_delay && !delay.is_zero() && self.service.registry().is_settled() {
+            let delay_ms = delay.as_millis();
+            tracing::info!(delay_ms, "stopping: not ready, still taking requests");
+            sleep(delay).await;
+        }
+        tracing::info!("stopping: answering accepted requests");
+        let patience = self.timeouts.drain;
+        let deadline = Instant::now() + patience;
+        let drained = timeout_at(deadline, async {
+            self.service.enter(Stage::Closing);
+            // Ends early if no connection is open.
+            let closed = timeout(CLOSING.min(patience / 2), joined(servers)).await;
+            self.service.enter(Stage::Draining);
+            match closed {
+                Ok(joined) => joined,
+                Err(_) => joined(servers).await,
+            }
+        });
+        match drained.await {
+            Ok(joined) => joined?,
+            Err(_) => return Err(RunError::DrainTimeout(patience)),
+        }
+        // Work that nobody waits for may still run. A model that is still loading is not waited for.
+        let _ = timeout_at(deadline, self.scheduler.drained()).await;
+        Ok(())
     }
 
     /// Starts a task per listener.
@@ -301,9 +344,9 @@ impl Running {
             self.timeouts,
             self.inflight.clone(),
         );
-        let stopped = || until_true(self.stop.subscribe());
+        let stage = || self.service.stage();
         let connections = || self.connections.clone();
-        servers.spawn(http::serve(listeners.http, connections(), http, stopped()));
+        servers.spawn(http::serve(listeners.http, connections(), http, stage()));
         if let Some(listener) = listeners.grpc {
             let grpc = GrpcState {
                 service: self.service.clone(),
@@ -311,15 +354,25 @@ impl Running {
                 timeouts: self.timeouts,
                 inflight: self.inflight.clone(),
             };
-            servers.spawn(grpc::serve(listener, connections(), grpc, stopped()));
+            servers.spawn(grpc::serve(listener, connections(), grpc, stage()));
         }
         servers
     }
 }
 
-async fn until_true(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone, and with it everyone who would wait for an answer.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
+/// Completes at the next signal.
+async fn signal(mut signals: Pin<&mut impl Stream<Item = ()>>) {
+    if signals.next().await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Returns once all servers have ended. May be dropped and called again.
+async fn joined(servers: &mut JoinSet<()>) -> io::Result<()> {
+    while let Some(ended) = servers.join_next().await {
+        ended.map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 /// Completes only if loading failed in a way that stops the server.

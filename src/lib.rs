@@ -37,6 +37,7 @@ mod panics;
 mod quote;
 pub mod registry;
 pub mod service;
+pub mod stage;
 mod suggest;
 pub mod task;
 pub mod telemetry;

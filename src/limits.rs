@@ -28,7 +28,9 @@ pub struct Timeouts {
     pub request: Duration,
     /// The longest timeout that a request may ask for.
     pub max_request: Duration,
-    /// Time to answer accepted requests after the server was told to stop.
+    /// How long a server that was told to stop still takes requests.
+    pub shutdown_delay: Duration,
+    /// Time to answer accepted requests after that.
     pub drain: Duration,
 }
 
@@ -37,6 +39,7 @@ impl Default for Timeouts {
         Self {
             request: Duration::from_secs(30),
             max_request: Duration::from_mins(5),
+            shutdown_delay: Duration::ZERO,
             drain: Duration::from_secs(30),
         }
     }

@@ -2,31 +2,37 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::advance;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::*;
 use crate::connections::ConnectionOptions;
 use crate::service::testing::Fixture;
-use crate::testing::eventually;
+use crate::testing::{HeldClock, eventually, soon};
 
 const BODY: &str = r#"{"text": "fox"}"#;
 
 /// A server over the hand-made model, and the way to stop it.
 struct Started {
     address: std::net::SocketAddr,
-    stop: oneshot::Sender<()>,
+    signals: mpsc::UnboundedSender<()>,
     ended: JoinHandle<Result<(), RunError>>,
 }
 
 async fn start(fixture: &Fixture, drain: Duration) -> Started {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
     let timeouts = Timeouts {
         drain,
         ..Timeouts::default()
     };
+    start_with(fixture, timeouts).await
+}
+
+async fn start_with(fixture: &Fixture, timeouts: Timeouts) -> Started {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (signals, received) = mpsc::unbounded_channel();
     let running = Running {
         service: fixture.service.clone(),
         metrics: fixture.metrics.clone(),
@@ -34,23 +40,27 @@ async fn start(fixture: &Fixture, drain: Duration) -> Started {
         connections: Connections::new(ConnectionOptions::default(), fixture.metrics.clone()),
         inflight: InflightBytes::new(1 << 20),
         scheduler: Arc::clone(&fixture.scheduler),
-        stop: watch::Sender::new(false),
     };
     let listeners = Listeners {
         http: listener,
         grpc: None,
     };
-    let shutdown = async move { drop(stopped.await) };
-    let ended = tokio::spawn(running.serve(listeners, shutdown, std::future::pending()));
+    let received = UnboundedReceiverStream::new(received);
+    let ended = tokio::spawn(running.serve(listeners, received, std::future::pending()));
     Started {
         address,
-        stop,
+        signals,
         ended,
     }
 }
 
 async fn ask(address: std::net::SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
+    send(&mut stream).await;
+    stream
+}
+
+async fn send(stream: &mut TcpStream) {
     let length = BODY.len();
     let head = format!(
         "POST /tag HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {length}"
@@ -59,7 +69,6 @@ async fn ask(address: std::net::SocketAddr) -> TcpStream {
         .write_all(format!("{head}\r\n\r\n{BODY}").as_bytes())
         .await
         .unwrap();
-    stream
 }
 
 #[tokio::test]
@@ -68,12 +77,12 @@ async fn what_was_accepted_is_answered_before_the_server_ends() {
     fixture.model.shut();
     let Started {
         address,
-        stop,
+        signals,
         ended,
     } = start(&fixture, Duration::from_mins(1)).await;
     let mut accepted = ask(address).await;
     fixture.model.until_begun(1).await;
-    stop.send(()).unwrap();
+    signals.send(()).unwrap();
     // The listener closes while the request is still computed.
     eventually("the listener closes", async || {
         TcpStream::connect(address).await.is_err()
@@ -94,12 +103,12 @@ async fn draining_ends_when_its_time_is_over() {
     fixture.model.shut();
     let Started {
         address,
-        stop,
+        signals,
         ended,
     } = start(&fixture, Duration::from_millis(20)).await;
     let _accepted = ask(address).await;
     fixture.model.until_begun(1).await;
-    stop.send(()).unwrap();
+    signals.send(()).unwrap();
     assert!(matches!(
         ended.await.unwrap(),
         Err(RunError::DrainTimeout(_))
@@ -113,7 +122,7 @@ async fn a_client_that_hangs_up_is_not_computed_for() {
     fixture.model.shut();
     let Started {
         address,
-        stop,
+        signals,
         ended,
     } = start(&fixture, Duration::from_mins(1)).await;
     let mut first = ask(address).await;
@@ -121,7 +130,7 @@ async fn a_client_that_hangs_up_is_not_computed_for() {
     drop(ask(address).await);
     fixture.until_counted(r#"code="499""#).await;
     fixture.model.open();
-    stop.send(()).unwrap();
+    signals.send(()).unwrap();
     let mut answer = String::new();
     first.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
@@ -144,6 +153,135 @@ async fn a_connection_that_never_brings_its_headers_is_closed() {
     let mut rest = Vec::new();
     let closed = timeout(Duration::from_mins(2), stream.read_to_end(&mut rest)).await;
     assert!(closed.is_ok(), "the connection is still open");
+}
+
+/// A server whose stop takes requests for so long, and which has been ready.
+async fn start_delayed(fixture: &Fixture, shutdown_delay: Duration) -> Started {
+    fixture.service.registry().mark_settled();
+    let timeouts = Timeouts {
+        shutdown_delay,
+        ..Timeouts::default()
+    };
+    start_with(fixture, timeouts).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_stop_is_not_ready_at_once_and_takes_requests_for_so_long() {
+    let clock = HeldClock::new();
+    let fixture = Fixture::new(Task::Tag);
+    let delay = Duration::from_secs(5);
+    let started = start_delayed(&fixture, delay).await;
+    started.signals.send(()).unwrap();
+    eventually("it is not ready", async || {
+        fixture.service.readiness().is_err()
+    })
+    .await;
+    for _ in 0..2 {
+        let mut stream = ask(started.address).await;
+        let mut answer = String::new();
+        soon("an answer", stream.read_to_string(&mut answer))
+            .await
+            .unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        advance(delay.mul_f64(0.49)).await;
+    }
+    assert!(!started.ended.is_finished());
+    let _idle = TcpStream::connect(started.address).await.unwrap();
+    eventually("it ends", async || {
+        advance(Duration::from_millis(1)).await;
+        started.ended.is_finished()
+    })
+    .await;
+    started.ended.await.unwrap().unwrap();
+    drop(clock);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_still_loads_stops_without_the_delay() {
+    let clock = HeldClock::new();
+    let fixture = Fixture::new(Task::Tag);
+    let timeouts = Timeouts {
+        shutdown_delay: Duration::from_mins(1),
+        ..Timeouts::default()
+    };
+    let started = start_with(&fixture, timeouts).await;
+    started.signals.send(()).unwrap();
+    soon("it ends", started.ended).await.unwrap().unwrap();
+    drop(clock);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_signal_ends_the_stop_at_once() {
+    let clock = HeldClock::new();
+    for (delay, is_busy) in [(60, false), (60, true), (0, true)] {
+        let fixture = Fixture::new(Task::Tag);
+        fixture.model.shut();
+        let started = start_delayed(&fixture, Duration::from_secs(delay)).await;
+        let idle = TcpStream::connect(started.address).await.unwrap();
+        let mut busy = None;
+        if is_busy {
+            busy = Some(ask(started.address).await);
+            fixture.model.until_begun(1).await;
+        }
+        let start = Instant::now();
+        started.signals.send(()).unwrap();
+        eventually("it stops", async || fixture.service.readiness().is_err()).await;
+        started.signals.send(()).unwrap();
+        eventually("it ends", async || {
+            advance(Duration::from_millis(10)).await;
+            started.ended.is_finished()
+        })
+        .await;
+        assert!(start.elapsed() < Duration::from_secs(1));
+        let ended = started.ended.await.unwrap();
+        if is_busy {
+            assert!(matches!(ended, Err(RunError::Hurried)), "{ended:?}");
+        } else {
+            ended.unwrap();
+        }
+        fixture.model.open();
+        drop((idle, busy));
+    }
+    drop(clock);
+}
+
+#[tokio::test]
+async fn connections_without_a_request_do_not_fail_even_the_shortest_drain() {
+    let fixture = Fixture::new(Task::Tag);
+    let started = start(&fixture, Duration::from_millis(1)).await;
+    let mut half = TcpStream::connect(started.address).await.unwrap();
+    half.write_all(b"POST /tag HTTP/1.1\r\nhost: a\r\n")
+        .await
+        .unwrap();
+    started.signals.send(()).unwrap();
+    soon("it ends", started.ended).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_on_its_way_is_answered_when_the_server_closes() {
+    let clock = HeldClock::new();
+    let fixture = Fixture::new(Task::Tag);
+    let started = start(&fixture, Duration::from_mins(1)).await;
+    let mut stream = TcpStream::connect(started.address).await.unwrap();
+    started.signals.send(()).unwrap();
+    eventually("the listener closes", async || {
+        TcpStream::connect(started.address).await.is_err()
+    })
+    .await;
+    send(&mut stream).await;
+    let mut answer = String::new();
+    soon("an answer", stream.read_to_string(&mut answer))
+        .await
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    eventually("it ends", async || {
+        advance(Duration::from_millis(10)).await;
+        started.ended.is_finished()
+    })
+    .await;
+    started.ended.await.unwrap().unwrap();
+    drop(clock);
 }
 
 #[test]

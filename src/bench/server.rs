@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
@@ -70,10 +71,10 @@ impl OwnServer {
             grpc: Some(grpc_listener),
         };
         let (stop, stopped) = oneshot::channel();
-        let shutdown = async move {
+        let signal = stream::once(async {
             let _ = stopped.await;
-        };
-        let running = runtime.spawn(app.serve_loaded(listeners, shutdown));
+        });
+        let running = runtime.spawn(app.serve_loaded(listeners, signal));
         Ok(Self {
             http,
             grpc,

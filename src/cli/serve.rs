@@ -1,8 +1,7 @@
 //! `electra serve`.
 
-use std::future::Future;
-
 use clap::Args;
+use futures_util::{Stream, StreamExt};
 use tokio::net::TcpListener;
 use tokio::runtime;
 
@@ -22,7 +21,7 @@ pub struct ServeArguments {
     settings: Settings<AllSettings>,
 }
 
-/// Serves until SIGTERM or an interrupt, then answers accepted requests.
+/// Serves until SIGTERM or an interrupt, then answers accepted requests. A second one ends it at once.
 ///
 /// # Errors
 /// If the server did not start, or ended early.
@@ -42,15 +41,14 @@ pub fn run(arguments: &ServeArguments) -> Result<(), CliError> {
 
 async fn serve(config: &Config) -> Result<(), CliError> {
     // Installed first, so that a signal during the start is not lost.
-    let shutdown = shutdown_signal().map_err(CliError::failed)?;
-    tokio::pin!(shutdown);
+    let mut signals = stop_signals().map_err(CliError::failed)?;
     let models = config.clone();
     tokio::select! {
         pulled = tokio::task::spawn_blocking(move || pull_all(&models)) => {
             pulled.map_err(CliError::failed)??;
         }
         // A partial download is kept, and the next start resumes it.
-        () = &mut shutdown => return Ok(()),
+        Some(()) = signals.next() => return Ok(()),
     }
     // Reading the repository may take long too, such as on a network share.
     let to_build = config.clone();
@@ -61,7 +59,7 @@ async fn serve(config: &Config) -> Result<(), CliError> {
         () = &mut shutdown => return Ok(()),
     };
     let listeners = listen(config).await?;
-    app.run(listeners, shutdown).await.map_err(CliError::failed)
+    app.run(listeners, signals).await.map_err(CliError::failed)
 }
 
 /// Binds all ports or none.
@@ -113,24 +111,26 @@ fn pull_all(config: &Config) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Completes at the first SIGTERM or SIGINT.
+/// Each SIGTERM and SIGINT.
 #[cfg(unix)]
-fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+fn stop_signals() -> std::io::Result<impl Stream<Item = ()> + Send + Unpin> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    Ok(futures_util::stream::poll_fn(move |context| {
+        let received = terminate.poll_recv(context);
+        if received.is_ready() {
+            return received;
         }
-    })
+        interrupt.poll_recv(context)
+    }))
 }
 
-/// Completes at the first interrupt.
+/// Each interrupt.
 #[cfg(not(unix))]
-fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
+fn stop_signals() -> std::io::Result<impl Stream<Item = ()> + Send + Unpin> {
+    let interrupts = futures_util::stream::unfold((), |()| async {
+        tokio::signal::ctrl_c().await.ok().map(|()| ((), ()))
+    });
+    Ok(Box::pin(interrupts))
 }

@@ -35,6 +35,8 @@ pub enum ValueError {
     Interval(String),
     #[error("`{0}` is not a time; give milliseconds, a whole number from 1 to {max}", max = u32::MAX)]
     Milliseconds(String),
+    #[error("`{0}` is not a delay; give milliseconds, a whole number from 0 to {max}", max = u32::MAX)]
+    Delay(String),
     #[error("`{0}` does not say who may set priorities; give any or admin")]
     PriorityAccess(String),
     #[error("`{0}` is not a log format; give text or json")]
@@ -119,6 +121,14 @@ pub fn milliseconds(text: &str) -> Result<Duration, ValueError> {
     match text.parse::<u32>() {
         Ok(whole @ 1..) => Ok(Duration::from_millis(u64::from(whole))),
         _ => Err(ValueError::Milliseconds(text.to_owned())),
+    }
+}
+
+/// Milliseconds, or 0 for no delay.
+pub fn delay(text: &str) -> Result<Duration, ValueError> {
+    match text.parse::<u32>() {
+        Ok(whole) => Ok(Duration::from_millis(u64::from(whole))),
+        Err(_) => Err(ValueError::Delay(text.to_owned())),
     }
 }
 

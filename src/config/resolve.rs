@@ -202,6 +202,11 @@ impl Resolver {
                     parse::milliseconds,
                     timeouts.max_request,
                 ),
+                shutdown_delay: self.value(
+                    "shutdown_delay_ms",
+                    parse::delay,
+                    timeouts.shutdown_delay,
+                ),
                 drain: self.value("drain_timeout_ms", parse::milliseconds, timeouts.drain),
             },
             connections: ConnectionOptions {

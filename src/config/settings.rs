@@ -211,11 +211,18 @@ pub const SETTINGS: &[Setting] = &[
         "Proxies that are believed when they say who their client is: addresses, networks as 10.0.0.0/8, or unix",
     )),
     setting(
+        "shutdown_delay_ms",
+        "shutdown-delay-ms",
+        "MILLISECONDS",
+        "0",
+        "Time after SIGTERM in which the server is not ready but still takes requests, in milliseconds",
+    ),
+    setting(
         "drain_timeout_ms",
         "drain-timeout-ms",
         "MILLISECONDS",
         "30000",
-        "Time to answer accepted requests after SIGTERM, in milliseconds",
+        "Time to answer accepted requests after that, in milliseconds",
     ),
     setting(
         "priorities",

@@ -12,6 +12,11 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 /// How long a request may wait for its peer before its connection may give way to another client's.
 const WAITING: Duration = Duration::from_secs(1);
+/// The same once the server drains: as long as the end of the last response may take to reach the socket.
+const ENDING: Duration = Duration::from_millis(100);
+
+/// [`Patience::stalled`] once the server drains.
+const STALLED_WHILE_DRAINING: Duration = Duration::from_secs(10);
 
 /// How long a connection waits for its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +86,8 @@ pub enum Verdict {
     Close(Overdue),
     /// End it without another word, because the peer does not listen. `None` if it was asked to close before.
     Drop(Option<Overdue>),
+    /// End it, because the server drains and no request is in progress. What was written still reaches the peer.
+    End,
 }
 
 /// The requests of a connection, and what waits for its peer.
@@ -102,6 +109,8 @@ pub struct Activity {
     /// The requests of whose body the server has read all that the peer has sent, each with the time since when.
     unsent: Vec<(u64, Instant)>,
     closing_since: Option<Instant>,
+    /// Since when the server drains.
+    draining_since: Option<Instant>,
 }
 
 impl Activity {
@@ -117,6 +126,7 @@ impl Activity {
             untaken: Vec::new(),
             unsent: Vec::new(),
             closing_since: None,
+            draining_since: None,
         }
     }
 
@@ -202,13 +212,30 @@ impl Activity {
         self.in_progress > 0 && untaken().count() + only_unsent.count() >= self.in_progress
     }
 
+    /// The server drains: only requests in progress are left to answer.
+    pub fn drain(&mut self, now: Instant) {
+        self.close(now);
+        self.draining_since.get_or_insert(now);
+    }
+
+    /// Whether a request came by HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        self.is_http2
+    }
+
+    /// Whether the connection is to close, and has no request in progress.
+    pub fn is_ending(&self) -> bool {
+        self.closing_since.is_some() && self.in_progress == 0
+    }
+
     /// Whether the peer is overdue, or when to look again.
     pub fn verdict(&self, patience: &Patience, now: Instant) -> Verdict {
         let untaken = self.untaken.iter().map(|(_, since)| *since);
         let stalled = untaken.chain(self.unwritable_since).min();
-        let stalled = stalled.map(|since| since + patience.stalled);
+        let stalled = stalled.map(|since| since + self.stalled_patience(patience));
         let closing = self.closing_since.filter(|_| self.in_progress == 0);
-        let closing = closing.map(|since| since + CLOSING);
+        let closing = closing.map(|since| since.max(self.quiet_since) + CLOSING);
+        let ending = self.ending_due();
         let lifetime = patience.lifetime.map(|lifetime| self.opened + lifetime);
         let is_past = |time: &Instant| *time <= now;
         if stalled.as_ref().is_some_and(is_past) {
@@ -216,6 +243,9 @@ impl Activity {
         }
         if lifetime.as_ref().is_some_and(is_past) {
             return Verdict::Drop(Some(Overdue::Lifetime));
+        }
+        if ending.as_ref().is_some_and(is_past) {
+            return Verdict::End;
         }
         if closing.as_ref().is_some_and(is_past) {
             return Verdict::Drop(None);
@@ -230,10 +260,32 @@ impl Activity {
                 overdue => Verdict::Close(overdue),
             };
         }
-        let times = [stalled, lifetime, closing, request.map(|(due, _)| due)];
+        let request = request.map(|(due, _)| due);
+        let times = [stalled, lifetime, ending, closing, request];
         let next = times.into_iter().flatten().min();
         let latest = now + LOOK_INTERVAL;
         Verdict::LookAt(next.map_or(latest, |next| next.min(latest)))
+    }
+
+    fn stalled_patience(&self, patience: &Patience) -> Duration {
+        match self.draining_since {
+            Some(_) => patience.stalled.min(STALLED_WHILE_DRAINING),
+            None => patience.stalled,
+        }
+    }
+
+    /// When the connection ends because the server drains. `None` while a request is in progress, or the socket takes
+    /// no bytes of a response.
+    fn ending_due(&self) -> Option<Instant> {
+        let draining_since = self.draining_since?;
+        if self.in_progress > 0 || self.unwritable_since.is_some() {
+            return None;
+        }
+        Some(if self.started == 0 {
+            draining_since
+        } else {
+            draining_since.max(self.quiet_since + ENDING)
+        })
     }
 
     /// When the next request is due. `None` while one is in progress, or if no other will be taken.
@@ -337,6 +389,46 @@ mod tests {
             watch(&activity, &Patience::USUAL, now),
             (5, Verdict::Drop(None))
         );
+    }
+
+    #[test]
+    fn a_connection_without_a_request_ends_as_soon_as_the_server_drains() {
+        let now = Instant::now();
+        let later = now + 1000 * SECOND;
+        let silent = Activity::new(now);
+        let mut idle = Activity::new(now);
+        let request = idle.start_request(true);
+        idle.end_request(request, now);
+        for mut activity in [silent, idle] {
+            activity.drain(later);
+            assert_eq!(activity.verdict(&Patience::USUAL, later), Verdict::End);
+        }
+        let mut busy = Activity::new(now);
+        let request = busy.start_request(true);
+        busy.drain(now);
+        let (_, verdict) = watch(&busy, &Patience::USUAL, now);
+        assert!(matches!(verdict, Verdict::LookAt(_)), "{verdict:?}");
+        // The end of its response is still to be written.
+        busy.end_request(request, later);
+        let ends = Verdict::LookAt(later + ENDING);
+        assert_eq!(busy.verdict(&Patience::USUAL, later), ends);
+        let end = busy.verdict(&Patience::USUAL, later + ENDING);
+        assert_eq!(end, Verdict::End);
+        busy.set_writable(false, later);
+        let (_, verdict) = watch(&busy, &Patience::USUAL, later + ENDING);
+        assert_eq!(verdict, Verdict::Drop(None), "it was asked to close");
+    }
+
+    #[test]
+    fn a_peer_has_less_time_to_take_a_response_once_the_server_drains() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        let request = activity.start_request(true);
+        activity.offer(request, now);
+        let stalled = Verdict::Drop(Some(Overdue::Stalled));
+        assert_eq!(watch(&activity, &Patience::USUAL, now), (30, stalled));
+        activity.drain(now + SECOND);
+        assert_eq!(watch(&activity, &Patience::USUAL, now), (10, stalled));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::HeaderMap;
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -25,6 +25,7 @@ use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use super::transport::Transport;
 use crate::client::Client;
+use crate::stage::Stage;
 
 /// An accepted connection.
 pub struct Connection {
@@ -33,12 +34,14 @@ pub struct Connection {
     pub admission: Admission,
     pub record: Record,
     pub connections: Connections,
-    /// Turns true when the server stops.
-    pub stopping: watch::Receiver<bool>,
+    pub stage: watch::Receiver<Stage>,
 }
 
 impl Connection {
-    /// Serves until the connection closes.
+    /// Serves until the connection closes. Once the server stops, each request is the last of its connection: HTTP/1
+    /// says `connection: close`, HTTP/2 sends a GOAWAY, which leaves time for requests that are on their way. A
+    /// connection that has brought no request yet is not told before its first one, because its client would take a
+    /// new connection that closes for one that failed.
     pub async fn serve<S, B>(mut self, builder: &Builder<TokioExecutor>, service: S)
     where
         S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
@@ -64,8 +67,13 @@ impl Connection {
         if connections.trusted_proxies().trust(Some(peer)) {
             record.share();
         }
+        let stage = self.stage.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let in_progress = requests.start_request(request.version() == Version::HTTP_2);
+            let is_http2 = request.version() == Version::HTTP_2;
+            let in_progress = requests.start_request(is_http2);
+            if is_http2 && is_stopping(&stage) {
+                requests.alert();
+            }
             let receiving = in_progress.receiving();
             let mut request = request.map(|body| RequestBody::new(body, receiving));
             let client = client(peer, request.headers(), &connections);
@@ -74,13 +82,18 @@ impl Connection {
                 request.extensions_mut().insert(HealthOnly);
             }
             let answer = service.clone().oneshot(request);
+            let stage = stage.clone();
             async move {
-                let response = answer.await?;
+                let mut response = answer.await?;
+                if !is_http2 && is_stopping(&stage) {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
                 Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, in_progress)))
             }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(transport), service));
-        let mut is_stopping = false;
+        let (mut is_told, mut is_draining) = (false, false);
         let mut is_leaving = false;
         let mut look_at = Instant::now();
         loop {
@@ -92,13 +105,8 @@ impl Connection {
                     }
                     return;
                 }
-                // An error means that the sender is gone, and with it the server.
-                _ = self.stopping.wait_for(|stopping| *stopping), if !is_stopping => {
-                    is_stopping = true;
-                    record.close();
-                    connection.as_mut().graceful_shutdown();
-                    continue;
-                }
+                Ok(()) = self.stage.changed() => {}
+                () = record.alerted() => {}
                 () = self.admission.is_needed(), if !is_leaving => {
                     if is_reserved {
                         return;
@@ -122,6 +130,20 @@ impl Connection {
                     Standing::Busy => {}
                 }
             }
+            let stage = *self.stage.borrow_and_update();
+            if stage >= Stage::Draining && !is_draining {
+                (is_told, is_draining) = (true, true);
+                record.drain();
+                connection.as_mut().graceful_shutdown();
+                // The protocol may have a last word.
+                look_at = Instant::now();
+                continue;
+            }
+            if stage > Stage::Serving && !is_told && record.speaks_http2() {
+                is_told = true;
+                record.close();
+                connection.as_mut().graceful_shutdown();
+            }
             match record.verdict(patience) {
                 Verdict::LookAt(time) => look_at = time,
                 Verdict::Close(overdue) => {
@@ -138,6 +160,7 @@ impl Connection {
                     reset_on_close.set();
                     return;
                 }
+                Verdict::End => return,
             }
         }
     }
@@ -154,8 +177,9 @@ impl Connection {
         let header = timeout(patience.first_request, header);
         let header = tokio::select! {
             header = header => header,
-            _ = self.stopping.wait_for(|stopping| *stopping) => return None,
             () = self.admission.is_needed() => return None,
+            // An error means that the sender is gone, and with it the server.
+            _ = self.stage.wait_for(|stage| *stage >= Stage::Draining) => return None,
         };
         let (read, peer) = match header {
             Ok(Ok(Beginning::Request(read))) => (read, self.peer),
@@ -177,6 +201,10 @@ impl Connection {
             .belongs_to(client, &self.record, &self.connections);
         Some((read, peer))
     }
+}
+
+fn is_stopping(stage: &watch::Receiver<Stage>) -> bool {
+    *stage.borrow() > Stage::Serving
 }
 
 /// Who sent a request: the peer, or for a trusted proxy the client that it tells of.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::activity::{Activity, Patience, Standing, Verdict};
@@ -9,11 +10,20 @@ use super::activity::{Activity, Patience, Standing, Verdict};
 /// A connection's activity. Clones are of the same connection. The lock is held for a few instructions, some times per
 /// request and per frame, never per byte.
 #[derive(Clone)]
-pub struct Record(Arc<Mutex<Activity>>);
+pub struct Record(Arc<Shared>);
+
+struct Shared {
+    activity: Mutex<Activity>,
+    /// Told of what the connection can't wait for until it is looked at next.
+    urgent: Notify,
+}
 
 impl Record {
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Activity::new(Instant::now()))))
+        Self(Arc::new(Shared {
+            activity: Mutex::new(Activity::new(Instant::now())),
+            urgent: Notify::new(),
+        }))
     }
 
     /// A request's headers were read. It is in progress until the value is dropped.
@@ -44,12 +54,35 @@ impl Record {
         self.lock().standing(Instant::now())
     }
 
+    /// The server drains.
+    pub fn drain(&self) {
+        self.lock().drain(Instant::now());
+    }
+
+    /// Whether a request came by HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        self.lock().speaks_http2()
+    }
+
     pub fn verdict(&self, patience: &Patience) -> Verdict {
         self.lock().verdict(patience, Instant::now())
     }
 
+    /// The connection is to be looked at.
+    pub fn alert(&self) {
+        self.0.urgent.notify_one();
+    }
+
+    /// Completes once the connection is to be looked at.
+    pub async fn alerted(&self) {
+        self.0.urgent.notified().await;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Activity> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .activity
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,7 +120,13 @@ impl InProgress {
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.record.lock().end_request(self.request, Instant::now());
+        let mut activity = self.record.lock();
+        activity.end_request(self.request, Instant::now());
+        let is_ending = activity.is_ending();
+        drop(activity);
+        if is_ending {
+            self.record.alert();
+        }
     }
 }
 

@@ -1,10 +1,9 @@
-//! Accepts connections until the server stops, then waits until the open ones are answered.
+//! Accepts connections until the server closes, then waits until the open ones are answered.
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::pin::pin;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +11,16 @@ use hyper::body::{Body, Bytes};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::admission::Connections;
 use super::connection::Connection;
 use super::record::Record;
 use super::request_body::RequestBody;
+use crate::stage::Stage;
 
 /// The interval of HTTP/2 keep-alive pings.
 const PING_INTERVAL: Duration = Duration::from_mins(1);
@@ -53,6 +54,9 @@ const SOCKET_SEND_BUFFER: usize = 256 << 10;
 /// The wait after the system runs out of file descriptors, until some connections have ended.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// The most connections that the system holds for the server to accept. tokio's listeners ask for so many.
+const BACKLOG: usize = 1024;
+
 /// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -72,13 +76,13 @@ impl Protocol {
     }
 }
 
-/// Serves until `stop` completes. Then stops accepting connections, and returns once the open ones are answered.
+/// Serves until [`Stage::Closing`]. Then accepts no more connections, and returns once the open ones have ended.
 pub async fn serve<S, B>(
     listener: TcpListener,
     protocol: Protocol,
     connections: Connections,
     service: S,
-    stop: impl Future<Output = ()> + Send,
+    mut stage: watch::Receiver<Stage>,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + Sync + 'static,
@@ -94,31 +98,33 @@ pub async fn serve<S, B>(
     }
     let builder = Arc::new(builder(protocol));
     let open = connections.metrics().open_connections(protocol.label());
-    let stopping = watch::Sender::new(false);
-    let mut stop = pin!(stop);
+    let tasks = TaskTracker::new();
+    let stages = stage.clone();
+    let start = |stream: TcpStream, peer: SocketAddr| {
+        let record = Record::new();
+        let connection = Connection {
+            stream,
+            peer: peer.ip(),
+            admission: connections.admit(peer.ip(), &record),
+            record,
+            connections: connections.clone(),
+            stage: stages.clone(),
+        };
+        let counted = open.count();
+        let (builder, service) = (Arc::clone(&builder), service.clone());
+        tasks.spawn(async move {
+            connection.serve(&builder, service).await;
+            drop(counted);
+        });
+    };
     loop {
         let accepted = tokio::select! {
-            () = &mut stop => break,
+            // An error means that the sender is gone, and with it the server.
+            _ = stage.wait_for(|stage| *stage >= Stage::Closing) => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let record = Record::new();
-                let connection = Connection {
-                    stream,
-                    peer: peer.ip(),
-                    admission: connections.admit(peer.ip(), &record),
-                    record,
-                    connections: connections.clone(),
-                    stopping: stopping.subscribe(),
-                };
-                let counted = open.count();
-                let (builder, service) = (Arc::clone(&builder), service.clone());
-                tokio::spawn(async move {
-                    connection.serve(&builder, service).await;
-                    drop(counted);
-                });
-            }
+            Ok((stream, peer)) => start(stream, peer),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 connections.accept_failed(&error);
@@ -126,10 +132,27 @@ pub async fn serve<S, B>(
             }
         }
     }
-    drop(listener);
-    stopping.send_replace(true);
-    // Completes once every connection has dropped its receiver.
-    stopping.closed().await;
+    // Their clients count as connected, and may have sent requests.
+    for (stream, peer) in backlog(listener) {
+        start(stream, peer);
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// Closes a listener. Returns the connections that the system has established and nobody has accepted, which would be
+/// reset otherwise.
+fn backlog(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else {
+        return Vec::new();
+    };
+    let accept = || {
+        let (stream, peer) = listener.accept()?;
+        stream.set_nonblocking(true)?;
+        Ok::<_, io::Error>((TcpStream::from_std(stream)?, peer))
+    };
+    // The listener does not block, so the first error says that there are no more.
+    std::iter::from_fn(|| accept().ok()).take(BACKLOG).collect()
 }
 
 fn builder(protocol: Protocol) -> Builder<TokioExecutor> {

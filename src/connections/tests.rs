@@ -14,13 +14,14 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 use tower::service_fn;
 
 use super::*;
 use crate::client::Client;
+use crate::stage::Stage;
 use crate::telemetry::metrics::Metrics;
 use crate::testing::{HeldClock, eventually, soon};
 
@@ -37,7 +38,7 @@ struct Served {
     metrics: Metrics,
     /// Has a clone in each body at `/large`.
     held: Arc<()>,
-    stop: oneshot::Sender<()>,
+    stage: watch::Sender<Stage>,
     ended: JoinHandle<()>,
 }
 
@@ -47,10 +48,7 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let metrics = Metrics::new("1.2.3");
         let connections = Connections::new(options, metrics.clone());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let stopped = async {
-            let _ = stopped.await;
-        };
+        let (stage, stages) = watch::channel(Stage::default());
         let held = Arc::new(());
         let holding = Arc::clone(&held);
         let service = service_fn(move |request: Request<RequestBody>| {
@@ -62,12 +60,12 @@ impl Served {
                 Ok::<_, Infallible>(answer)
             }
         });
-        let ended = tokio::spawn(serve(listener, protocol, connections, service, stopped));
+        let ended = tokio::spawn(serve(listener, protocol, connections, service, stages));
         Self {
             address,
             metrics,
             held,
-            stop,
+            stage,
             ended,
         }
     }
@@ -665,24 +663,187 @@ async fn a_proxy_that_sends_half_a_header_is_waited_for_75_seconds() {
     drop(clock);
 }
 
+/// The beginning of an HTTP/2 connection: the preface, and empty settings.
+const BEGIN_HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
 #[tokio::test(start_paused = true)]
-async fn connections_without_a_request_do_not_hold_up_a_stop() {
+async fn connections_without_a_request_end_at_once_when_the_server_drains() {
     let clock = HeldClock::new();
-    let served = Served::usual(Protocol::Http2).await;
-    let _silent = served.connect().await;
-    let (mut client, _connection) = http2_client(served.connect().await).await;
-    client.send_request(get("/")).await.unwrap();
-    let mut half = served.connect().await;
-    half.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n")
+    for protocol in [Protocol::Any, Protocol::Http2] {
+        let served = Served::usual(protocol).await;
+        let mut open = Vec::new();
+        for begin in [b"", &BEGIN_HTTP2[..12], BEGIN_HTTP2] {
+            let mut stream = served.accepted().await;
+            stream.write_all(begin).await.unwrap();
+            open.push(stream);
+        }
+        if protocol == Protocol::Any {
+            for begin in ["GET / HTT", "GET / HTTP/1.1\r\nhost:"] {
+                let mut stream = served.accepted().await;
+                stream.write_all(begin.as_bytes()).await.unwrap();
+                open.push(stream);
+            }
+            let mut idle = served.accepted().await;
+            ask(&mut idle, "/", "").await;
+            open.push(idle);
+            let mut half = served.accepted().await;
+            ask(&mut half, "/", "").await;
+            half.write_all(b"GET / HTT").await.unwrap();
+            open.push(half);
+        }
+        // It answers no ping, so it does not take part in a graceful end.
+        let mut deaf = served.accepted().await;
+        deaf.write_all(&[BEGIN_HTTP2, b"\0\0\x03\x01\x05\0\0\0\x01\x82\x84\x86"].concat())
+            .await
+            .unwrap();
+        let mut answer = [0; 9];
+        deaf.read_exact(&mut answer).await.unwrap();
+        let (mut client, _connection) = http2_client(served.accepted().await).await;
+        client.send_request(get("/")).await.unwrap();
+        advance(SECOND).await;
+        served.stage.send_replace(Stage::Draining);
+        // The clock stands still.
+        soon("the server ends", served.ended).await.unwrap();
+        drop((open, deaf, client));
+    }
+    drop(clock);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_progress_is_answered_before_its_connection_ends() {
+    let clock = HeldClock::new();
+    let served = Served::usual(Protocol::Any).await;
+    let mut http1 = served.accepted().await;
+    http1
+        .write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
         .await
         .unwrap();
-    served.stop.send(()).unwrap();
+    let mut first = [0];
+    http1.read_exact(&mut first).await.unwrap();
+    let (mut client, _connection) = http2_client(served.accepted().await).await;
+    let http2 = client.send_request(get("/slow")).await.unwrap();
+    for stage in [Stage::Leaving, Stage::Closing, Stage::Draining] {
+        served.stage.send_replace(stage);
+    }
+    let bodies = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        let (_, body) = tokio::join!(http1.read_to_end(&mut bytes), http2.into_body().collect(),);
+        (bytes, body.unwrap().to_bytes())
+    });
     let start = Instant::now();
     eventually("the server ends", async || {
         advance(SECOND).await;
         served.ended.is_finished()
     })
     .await;
-    assert!(start.elapsed() <= 10 * SECOND, "{:?}", start.elapsed());
+    assert!(start.elapsed() >= SLOW, "{:?}", start.elapsed());
+    let (bytes, body) = bodies.await.unwrap();
+    assert_eq!(body, "beginend");
+    assert!(bytes.ends_with(b"3\r\nend\r\n0\r\n\r\n"));
     drop(clock);
+}
+
+#[tokio::test]
+async fn a_server_that_leaves_answers_one_more_request_of_each_http1_connection() {
+    let served = Served::usual(Protocol::Any).await;
+    let mut idle = served.connect().await;
+    ask(&mut idle, "/", "").await;
+    served.stage.send_replace(Stage::Leaving);
+    let new = served.connect().await;
+    for mut stream in [idle, new] {
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        soon("an end", stream.read_to_string(&mut answer))
+            .await
+            .unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    served.stage.send_replace(Stage::Draining);
+    soon("the server ends", served.ended).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_leaves_says_goodbye_over_http2_and_answers_what_is_on_its_way() {
+    let clock = HeldClock::new();
+    for protocol in [Protocol::Any, Protocol::Http2] {
+        let served = Served::usual(protocol).await;
+        let (mut used, told) = http2_client(served.accepted().await).await;
+        used.send_request(get("/")).await.unwrap();
+        let slow = used.send_request(get("/slow")).await.unwrap();
+        let (mut unused, untold) = http2_client(served.accepted().await).await;
+        // Its first request follows so closely that the client does not know of the stop.
+        let mut late = served.accepted().await;
+        let request = |stream| {
+            let head = b"\0\0\x03\x01\x05\0\0\0";
+            [&head[..], &[stream], b"\x82\x84\x86"].concat()
+        };
+        late.write_all(&[BEGIN_HTTP2, &request(1)].concat())
+            .await
+            .unwrap();
+        let mut answer = [0; 256];
+        let _ = late.read(&mut answer).await.unwrap();
+        served.stage.send_replace(Stage::Leaving);
+        late.write_all(&request(3)).await.unwrap();
+        eventually("the second request is answered", async || {
+            let read = late.read(&mut answer).await.unwrap();
+            answer[..read].windows(9).any(|frame| {
+                // The headers of stream 3.
+                frame[3] == 1 && frame[5..] == [0, 0, 0, 3]
+            })
+        })
+        .await;
+        // Streams go on, and no others begin.
+        eventually("the client is told", async || {
+            used.ready().await.is_err() || used.send_request(get("/")).await.is_err()
+        })
+        .await;
+        // A connection is told with its first request.
+        let response = unused.send_request(get("/")).await.unwrap();
+        assert_eq!(response.status(), 200);
+        drop(response);
+        soon("the connection ends", untold).await.unwrap().unwrap();
+        let body = tokio::spawn(slow.into_body().collect());
+        eventually("the body ends", async || {
+            advance(SECOND).await;
+            body.is_finished()
+        })
+        .await;
+        assert_eq!(body.await.unwrap().unwrap().to_bytes(), "beginend");
+        soon("the connection ends", told).await.unwrap().unwrap();
+        served.stage.send_replace(Stage::Draining);
+        soon("the server ends", served.ended).await.unwrap();
+    }
+    drop(clock);
+}
+
+#[tokio::test]
+async fn connections_that_nobody_has_accepted_are_served_when_the_server_closes() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let streams: Vec<_> = (0..3)
+        .map(|_| std::net::TcpStream::connect(address).unwrap())
+        .collect();
+    let listener = TcpListener::from_std(listener).unwrap();
+    let metrics = Metrics::new("1.2.3");
+    let connections = Connections::new(ConnectionOptions::default(), metrics);
+    let service = service_fn(|request| {
+        let answer = answer(&request, &Arc::new(()));
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let (stage, stages) = watch::channel(Stage::Closing);
+    let ended = tokio::spawn(serve(listener, Protocol::Any, connections, service, stages));
+    for stream in streams {
+        stream.set_nonblocking(true).unwrap();
+        let mut stream = TcpStream::from_std(stream).unwrap();
+        assert_eq!(ask(&mut stream, "/", "").await, "");
+    }
+    let refused = std::net::TcpStream::connect(address);
+    assert!(refused.is_err(), "{refused:?}");
+    stage.send_replace(Stage::Draining);
+    soon("the server ends", ended).await.unwrap();
 }

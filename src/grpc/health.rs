@@ -49,13 +49,14 @@ impl Health for HealthAdapter {
     }
 }
 
-/// Sends each change of status until the client disconnects or the server drains. Draining is the last change sent.
+/// Sends each change of status until the client disconnects or the server drains. That it stops is the last change sent.
 async fn watch(
     service: Service,
     name: String,
     statuses: mpsc::Sender<Result<HealthCheckResponse, Status>>,
 ) {
     let mut models = service.model_changes();
+    let mut stage = service.stage();
     let mut told = None;
     loop {
         let status = health(&service, &name).unwrap_or(SERVICE_UNKNOWN);
@@ -72,7 +73,7 @@ async fn watch(
         }
         tokio::select! {
             changed = models.changed() => if changed.is_err() { return },
-            () = service.until_draining() => {}
+            changed = stage.changed() => if changed.is_err() { return },
             () = statuses.closed() => return,
         }
     }

@@ -1,20 +1,20 @@
 //! Serves gRPC on a listener.
 
-use std::future::Future;
-
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::observe;
 use super::state::GrpcState;
 use crate::connections::{self, Connections, Protocol};
+use crate::stage::Stage;
 
-/// Serves until `stop` completes. Returns once all accepted calls are answered.
+/// Serves until the server closes. Returns once all accepted calls are answered.
 pub async fn serve(
     listener: TcpListener,
     connections: Connections,
     state: GrpcState,
-    stop: impl Future<Output = ()> + Send,
+    stages: watch::Receiver<Stage>,
 ) {
     let service = observe::observed(state);
-    connections::serve(listener, Protocol::Http2, connections, service, stop).await;
+    connections::serve(listener, Protocol::Http2, connections, service, stages).await;
 }

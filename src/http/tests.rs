@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::inflight::InflightBytes;
 use crate::limits::{Limits, Timeouts};
 use crate::service::testing::{EXECUTOR_SLOTS, Fixture, fail, loading_service};
+use crate::stage::Stage;
 use crate::task::Task;
 use crate::testing::{HeldClock, eventually, soon};
 
@@ -251,7 +252,7 @@ async fn a_stopping_server_refuses_new_requests() {
     let fixture = Fixture::new(Task::Tag);
     let state = state(&fixture);
     assert_eq!(send(&state, get("/health/ready")).await.status, 200);
-    fixture.service.start_draining();
+    fixture.service.enter(Stage::Draining);
     let read = refused(&state, post("/tag", r#"{"text": "a"}"#), 503, "draining").await;
     assert!(read.headers.contains_key("retry-after"));
     refused(&state, get("/health/ready"), 503, "draining").await;

@@ -1,4 +1,4 @@
-//! The service: the models, the limits of requests, and whether the server is draining.
+//! The service: the models, the limits of requests, and how far its stop has come.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::executor::Executor;
 use crate::limits::Limits;
 use crate::quote::quoted;
 use crate::registry::{Control, LoadedModel, Lookup, ModelState, Registry};
+use crate::stage::Stage;
 use crate::task::Task;
 
 /// Answers requests. Cheap to clone.
@@ -27,7 +28,7 @@ pub(super) struct Shared {
     executor: Executor,
     gate: Gate,
     priorities: PriorityAccess,
-    pub(super) draining: watch::Sender<bool>,
+    pub(super) stage: watch::Sender<Stage>,
 }
 
 /// The model that a request names. It is looked up once, so that metrics name the model that answers.
@@ -58,7 +59,7 @@ impl Service {
                 executor,
                 gate,
                 priorities,
-                draining: watch::Sender::new(false),
+                stage: watch::Sender::default(),
             }),
         }
     }

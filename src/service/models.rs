@@ -236,6 +236,7 @@ impl From<&crate::engine::TensorInfo> for TensorReport {
 mod tests {
     use super::*;
     use crate::service::testing::{Fixture, fail, loading_service};
+    use crate::stage::Stage;
 
     #[tokio::test]
     async fn a_loaded_model_is_described_in_full() {
@@ -263,7 +264,7 @@ mod tests {
         let fixture = Fixture::new(Task::Tag);
         let refusal = fixture.service.load_model("model").await.unwrap_err();
         assert_eq!(refusal.code(), "draining");
-        fixture.service.start_draining();
+        fixture.service.enter(Stage::Draining);
         for outcome in [
             fixture.service.load_model("model").await,
             fixture.service.unload_model("model").await,

@@ -5,18 +5,17 @@ use tokio::sync::watch;
 use super::Service;
 use crate::error::ServiceError;
 use crate::registry::ModelState;
+use crate::stage::Stage;
 
 impl Service {
-    /// The server is ready if it is not draining, some model serves, every model present at startup is loaded, was
+    /// The server is ready if it is not stopping, some model serves, every model present at startup is loaded, was
     /// unloaded on request or removed from the repository, and the repository is there. Models added later do not affect
     /// readiness otherwise.
     ///
     /// # Errors
     /// The reason, naming models that are loading or failed to load.
     pub fn readiness(&self) -> Result<(), ServiceError> {
-        if self.is_draining() {
-            return Err(ServiceError::Draining);
-        }
+        self.refuse_when_stopping()?;
         let mut loading = Vec::new();
         let starting = !self.registry().is_settled();
         for status in self.registry().statuses() {
@@ -49,22 +48,46 @@ impl Service {
         Err(ServiceError::NotReady { reason })
     }
 
-    /// Makes the server not ready. Requests already accepted are still answered.
-    pub fn start_draining(&self) {
-        self.shared.draining.send_replace(true);
+    /// Moves the stop on to a stage, for everything that looks at [`Self::stage`]. It never goes back.
+    pub fn enter(&self, stage: Stage) {
+        self.shared.stage.send_if_modified(|current| {
+            let is_later = stage > *current;
+            if is_later {
+                *current = stage;
+            }
+            is_later
+        });
     }
 
-    /// Whether the server is shutting down.
+    /// How far the server's stop has come.
+    #[must_use]
+    pub fn stage(&self) -> watch::Receiver<Stage> {
+        self.shared.stage.subscribe()
+    }
+
+    /// Whether new requests are refused.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        *self.shared.draining.borrow()
+        *self.shared.stage.borrow() >= Stage::Draining
     }
 
     /// Completes once the server starts to drain.
     pub async fn until_draining(&self) {
-        let mut draining = self.shared.draining.subscribe();
+        let mut stage = self.stage();
         // This fails only without a sender, and this service holds one.
-        let _ = draining.wait_for(|draining| *draining).await;
+        let _ = stage.wait_for(|stage| *stage >= Stage::Draining).await;
+    }
+
+    /// A server that stops is not ready, though it may still take requests.
+    pub(super) fn refuse_when_stopping(&self) -> Result<(), ServiceError> {
+        if self.is_stopping() {
+            return Err(ServiceError::Draining);
+        }
+        Ok(())
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.shared.stage.borrow() > Stage::Serving
     }
 
     /// Whether a model answers requests, by its name or alias, with or without a version. `None` if there is no such
@@ -72,11 +95,11 @@ impl Service {
     #[must_use]
     pub fn is_answering(&self, model: &str) -> Option<bool> {
         let state = self.registry().state(model)?;
-        Some(state.model().is_some() && !self.is_draining())
+        Some(state.model().is_some() && !self.is_stopping())
     }
 
-    /// Notified of every change that affects [`Self::readiness`] or [`Self::is_answering`], except draining (see
-    /// [`Self::until_draining`]).
+    /// Notified of every change that affects [`Self::readiness`] or [`Self::is_answering`], except the stop (see
+    /// [`Self::stage`]).
     #[must_use]
     pub fn model_changes(&self) -> watch::Receiver<()> {
         self.registry().changes()
@@ -85,6 +108,7 @@ impl Service {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::model_folder::Version;
     use crate::service::testing::{Fixture, fail, loading_service};
     use crate::task::Task;
@@ -92,8 +116,7 @@ mod tests {
     #[test]
     fn ready_is_when_every_model_is_loaded_and_nothing_stops() {
         let service = loading_service(&["a", "b"]);
-        let reason =
-            |service: &crate::service::Service| service.readiness().unwrap_err().to_string();
+        let reason = |service: &Service| service.readiness().unwrap_err().to_string();
         assert!(reason(&service).contains("loading `a`, `b`"));
         fail(&service, "a", "it is broken");
         assert!(reason(&service).contains("`a`") && reason(&service).contains("it is broken"));
@@ -118,10 +141,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_loaded_server_is_ready_until_it_drains() {
-        let fixture = Fixture::new(Task::Tag);
-        assert_eq!(fixture.service.readiness(), Ok(()));
-        fixture.service.start_draining();
-        assert_eq!(fixture.service.readiness().unwrap_err().code(), "draining");
+    async fn a_loaded_server_is_ready_until_it_stops_and_refuses_once_it_drains() {
+        let service = &Fixture::new(Task::Tag).service;
+        let states = |service: &Service| {
+            let readiness = [
+                service.readiness(),
+                service.model_readiness("model"),
+                service.endpoint_health("model"),
+            ];
+            let ready = readiness.map(|readiness| readiness.is_ok());
+            (ready, service.is_answering("model"), service.is_draining())
+        };
+        assert_eq!(states(service), ([true; 3], Some(true), false));
+        for (stage, is_draining) in [
+            (Stage::Leaving, false),
+            (Stage::Closing, false),
+            (Stage::Draining, true),
+            // There is no way back.
+            (Stage::Serving, true),
+        ] {
+            service.enter(stage);
+            let expected = ([false; 3], Some(false), is_draining);
+            assert_eq!(states(service), expected, "{stage:?}");
+        }
     }
 }

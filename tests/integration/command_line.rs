@@ -242,11 +242,7 @@ fn sigterm_ends_the_process_cleanly_and_health_tells() {
         assert_eq!(status.code(), Some(expected));
     };
     health(0);
-    let killed = Command::new("kill")
-        .args(["-TERM", &server.process.id().to_string()])
-        .status()
-        .expect("kill");
-    assert!(killed.success());
-    assert_eq!(server.process.wait().expect("an end").code(), Some(0));
+    server.terminate();
+    assert_eq!(server.exit_code(), Some(0));
     health(1);
 }

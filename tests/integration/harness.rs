@@ -18,6 +18,7 @@ use electra_server::engine::Device;
 use electra_server::export::{Precision, PrecisionChoice};
 use electra_server::limits::{Limits, Timeouts};
 use electra_server::telemetry::tracing::{LogFormat, LogOptions};
+use futures_util::stream;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -222,10 +223,10 @@ impl Server {
         };
         let listeners = Listeners { http, grpc };
         let (stop, stopped) = oneshot::channel::<()>();
-        let shutdown = async move {
+        let signal = stream::once(async {
             let _ = stopped.await;
-        };
-        let running = tokio::spawn(app.run(listeners, shutdown));
+        });
+        let running = tokio::spawn(app.run(listeners, signal));
         let client = Client::builder().no_proxy().build().expect("a client");
         Self {
             address,
@@ -449,6 +450,22 @@ impl ServerProcess {
         arguments: &[&str],
         change: impl FnOnce(Command) -> Command,
     ) -> Self {
+        let (started, log) = Self::spawn(models, arguments, change);
+        // Said once loading is done.
+        log.line_with("default model");
+        started
+    }
+
+    /// As [`Self::start`], without waiting for its models.
+    pub fn start_unready(models: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(models, arguments, |command| command).0
+    }
+
+    fn spawn(
+        models: &Path,
+        arguments: &[&str],
+        change: impl FnOnce(Command) -> Command,
+    ) -> (Self, Log) {
         let models = models.to_str().expect("UTF-8");
         let own_ports = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
         let always = [&["serve", "--models", models], own_ports.as_slice()].concat();
@@ -466,9 +483,21 @@ impl ServerProcess {
         };
         started.address = log.listening("listening for HTTP");
         started.grpc = log.listening("listening for gRPC");
-        // Said once loading is done.
-        log.line_with("default model");
-        started
+        (started, log)
+    }
+
+    /// Sends SIGTERM.
+    #[cfg(unix)]
+    pub fn terminate(&self) {
+        let killed = Command::new("kill")
+            .args(["-TERM", &self.process.id().to_string()])
+            .status();
+        assert!(killed.expect("kill").success());
+    }
+
+    /// Waits until the process has ended, and returns its exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.process.wait().expect("an end").code()
     }
 }
 

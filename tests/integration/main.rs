@@ -31,6 +31,8 @@ mod parity;
 mod quoting;
 mod repository;
 mod routes;
+#[cfg(unix)]
+mod stop;
 mod tagging;
 #[cfg(target_os = "linux")]
 mod threads;

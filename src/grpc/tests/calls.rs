@@ -358,10 +358,10 @@ async fn a_stopping_server_answers_what_it_accepted_and_takes_nothing_new() {
         async move { client.tag(tag("fox")).await }
     });
     fixture.model.until_begun(1).await;
-    fixture.service.start_draining();
+    fixture.service.enter(Stage::Draining);
     let status = served.client().tag(tag("a")).await.unwrap_err();
     expect(&status, Code::Unavailable, "draining");
-    served.stop.send(()).unwrap();
+    served.stop.send(Stage::Draining).unwrap();
     fixture.model.open();
     let answer = accepted.await.unwrap().unwrap().into_inner();
     assert_eq!(answer.results[0].entities.len(), 1);

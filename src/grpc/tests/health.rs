@@ -58,7 +58,7 @@ async fn a_loaded_server_and_its_models_serve_until_it_stops() {
     let mut unknown = Watch::start(&served, "other").await;
     unknown.expect(ServiceUnknown).await;
 
-    fixture.service.start_draining();
+    fixture.service.enter(Stage::Draining);
     for name in names {
         assert_eq!(check(&served, name).await.unwrap(), NotServing, "{name}");
     }
@@ -68,7 +68,7 @@ async fn a_loaded_server_and_its_models_serve_until_it_stops() {
         expect(&end, Code::Unavailable, "draining");
     }
     // Watches that are still open do not delay shutdown.
-    served.stop.send(()).unwrap();
+    served.stop.send(Stage::Draining).unwrap();
     served.ended.await.unwrap();
 }
 
@@ -89,7 +89,7 @@ async fn a_watch_tells_of_changes_alone() {
     registry.remove("model", version);
     // The server is ready without a model that it should have, so its watch has received nothing.
     model.expect(ServiceUnknown).await;
-    fixture.service.start_draining();
+    fixture.service.enter(Stage::Draining);
     whole.expect(NotServing).await;
 }
 

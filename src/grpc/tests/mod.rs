@@ -5,13 +5,12 @@ mod health;
 mod reflection;
 mod streams;
 
-use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -24,6 +23,7 @@ use crate::inflight::InflightBytes;
 use crate::limits::{Limits, Timeouts};
 use crate::service::Service;
 use crate::service::testing::Fixture;
+use crate::stage::Stage;
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 
@@ -34,7 +34,8 @@ const USUAL_TIME: Duration = Duration::from_millis(20);
 struct Served {
     channel: Channel,
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    /// Apart from the service's, so that a test can look at the one without the other.
+    stop: watch::Sender<Stage>,
     ended: JoinHandle<()>,
 }
 
@@ -42,7 +43,7 @@ impl Served {
     async fn start(service: &Service, metrics: &Metrics, timeouts: Timeouts) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (stop, stages) = watch::channel(Stage::default());
         let state = GrpcState {
             service: service.clone(),
             metrics: metrics.clone(),
@@ -50,13 +51,12 @@ impl Served {
             inflight: InflightBytes::new(64 << 20),
         };
         // If a test keeps only its client, the server keeps running.
-        let stopped = async move {
-            if stopped.await.is_err() {
-                pending::<()>().await;
-            }
-        };
+        let kept = stop.clone();
         let connections = Connections::new(ConnectionOptions::default(), metrics.clone());
-        let ended = tokio::spawn(serve(listener, connections, state, stopped));
+        let ended = tokio::spawn(async move {
+            serve(listener, connections, state, stages).await;
+            drop(kept);
+        });
         Self {
             channel: connect(address).await,
             address,

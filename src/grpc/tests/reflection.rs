@@ -75,7 +75,7 @@ async fn a_client_that_keeps_asking_does_not_keep_the_server() {
     let answers = client.server_reflection_info(questions).await.unwrap();
     let mut answers = answers.into_inner();
     assert!(answers.next().await.unwrap().is_ok());
-    fixture.service.start_draining();
-    served.stop.send(()).unwrap();
+    fixture.service.enter(Stage::Draining);
+    served.stop.send(Stage::Draining).unwrap();
     served.ended.await.unwrap();
 }

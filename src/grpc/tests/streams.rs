@@ -168,8 +168,8 @@ async fn a_stopping_server_answers_what_it_read_and_ends_the_stream() {
         requests.send(numbered(number)).await.unwrap();
     }
     fixture.until_queued(2).await;
-    fixture.service.start_draining();
-    served.stop.send(()).unwrap();
+    fixture.service.enter(Stage::Draining);
+    served.stop.send(Stage::Draining).unwrap();
     fixture.model.open();
     let (found, end) = read(responses).await;
     assert_eq!(found, [1, 2, 3]);

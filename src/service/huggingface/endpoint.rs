@@ -38,9 +38,7 @@ impl Service {
     /// # Errors
     /// The reason, if it does not.
     pub fn endpoint_health(&self, name: &str) -> Result<(), ServiceError> {
-        if self.is_draining() {
-            return Err(ServiceError::Draining);
-        }
+        self.refuse_when_stopping()?;
         self.loaded_model(name).map(|_| ())
     }
 

@@ -9,6 +9,7 @@ use super::*;
 use crate::error::ServiceError;
 use crate::service::json;
 use crate::service::testing::{Fixture, MAX_TOKENS, context};
+use crate::stage::Stage;
 use crate::task::Task;
 use crate::text::windows::Window;
 
@@ -404,7 +405,7 @@ async fn an_endpoint_says_what_it_is_and_whether_it_answers() {
     );
     let missing = service.endpoint_health("none").unwrap_err();
     assert_eq!(missing.code(), "model_not_found");
-    service.start_draining();
+    service.enter(Stage::Draining);
     assert_eq!(
         service.endpoint_health("model"),
         Err(ServiceError::Draining)

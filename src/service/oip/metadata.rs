@@ -174,9 +174,7 @@ impl Service {
     /// # Errors
     /// The reason, if it cannot.
     pub fn model_readiness(&self, address: &str) -> Result<(), ServiceError> {
-        if self.is_draining() {
-            return Err(ServiceError::Draining);
-        }
+        self.refuse_when_stopping()?;
         self.loaded_model(address).map(drop)
     }
 
