@@ -56,7 +56,7 @@ async fn serve(config: &Config) -> Result<(), CliError> {
         built = tokio::task::spawn_blocking(move || app::build(&to_build)) => {
             built.map_err(CliError::failed)?.map_err(CliError::failed)?
         }
-        () = &mut shutdown => return Ok(()),
+        Some(()) = signals.next() => return Ok(()),
     };
     let listeners = listen(config).await?;
     app.run(listeners, signals).await.map_err(CliError::failed)
