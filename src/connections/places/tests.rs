@@ -188,24 +188,23 @@ proptest! {
             match step {
                 Step::Open(newcomer) => {
                     opened += 1;
-                    let place = match places.take(client(newcomer), opened) {
-                        Ok(place) => place,
-                        Err(_) => {
-                            prop_assert_eq!(known.len(), most);
-                            let expected = expected(&known, newcomer);
-                            let found = places.displace_for(client(newcomer), |number| {
-                                known.iter().find(|one| one.number == *number).unwrap().standing
-                            });
-                            let found = found.map(|found| found.connection);
-                            let index = known.iter().position(|one| Some(one.number) == found);
-                            let found = index.map(|index| known.remove(index));
-                            let seen = found.as_ref().map(|one| (one.client, one.standing));
-                            prop_assert_eq!(seen, expected);
-                            let Some(found) = found else { continue };
-                            places.release(found.place);
-                            places.take(client(newcomer), opened).unwrap()
-                        }
-                    };
+                    let mut taken = places.take(client(newcomer), opened);
+                    if taken.is_err() {
+                        prop_assert_eq!(known.len(), most);
+                        let expected = expected(&known, newcomer);
+                        let found = places.displace_for(client(newcomer), |number| {
+                            known.iter().find(|one| one.number == *number).unwrap().standing
+                        });
+                        let found = found.map(|found| found.connection);
+                        let index = known.iter().position(|one| Some(one.number) == found);
+                        let found = index.map(|index| known.remove(index));
+                        let seen = found.as_ref().map(|one| (one.client, one.standing));
+                        prop_assert_eq!(seen, expected);
+                        let Some(found) = found else { continue };
+                        places.release(found.place);
+                        taken = places.take(client(newcomer), opened);
+                    }
+                    let place = taken.unwrap();
                     let number = opened;
                     known.push(Known { place, number, client: newcomer, standing: Quiet });
                 }
