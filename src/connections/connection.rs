@@ -5,26 +5,23 @@ use std::error::Error;
 use std::net::IpAddr;
 use std::pin::pin;
 
-use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
+use hyper::body::{Body, Bytes};
 use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::activity::{Overdue, Standing, Verdict};
-use super::admission::{Admission, Connections, HealthOnly};
-use super::forwarded;
+use super::admission::{Admission, Connections};
 use super::proxy_protocol::{self, Beginning};
 use super::record::Record;
 use super::request_body::RequestBody;
-use super::response_body::ResponseBody;
+use super::requests::Requests;
 use super::transport::Transport;
-use crate::client::Client;
 use crate::stage::Stage;
 
 /// An accepted connection.
@@ -62,36 +59,17 @@ impl Connection {
         let reset_on_close = transport.reset_on_close();
         let is_reserved = self.admission.is_reserved();
         let patience = self.admission.patience();
-        let requests = record.clone();
-        let connections = self.connections.clone();
-        if connections.trusted_proxies().trust(Some(peer)) {
+        if self.connections.trusted_proxies().trust(Some(peer)) {
             record.share();
         }
-        let stage = self.stage.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let is_http2 = request.version() == Version::HTTP_2;
-            let in_progress = requests.start_request(is_http2);
-            if is_http2 && is_stopping(&stage) {
-                requests.alert();
-            }
-            let receiving = in_progress.receiving();
-            let mut request = request.map(|body| RequestBody::new(body, receiving));
-            let client = client(peer, request.headers(), &connections);
-            request.extensions_mut().insert(client);
-            if is_reserved {
-                request.extensions_mut().insert(HealthOnly);
-            }
-            let answer = service.clone().oneshot(request);
-            let stage = stage.clone();
-            async move {
-                let mut response = answer.await?;
-                if !is_http2 && is_stopping(&stage) {
-                    let close = HeaderValue::from_static("close");
-                    response.headers_mut().insert(CONNECTION, close);
-                }
-                Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, in_progress)))
-            }
-        });
+        let requests = Requests {
+            peer,
+            is_reserved,
+            record: record.clone(),
+            connections: self.connections.clone(),
+            stage: self.stage.clone(),
+        };
+        let service = service_fn(move |request| requests.answer(service.clone(), request));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(transport), service));
         let (mut is_told, mut is_draining) = (false, false);
         let mut is_leaving = false;
@@ -201,19 +179,4 @@ impl Connection {
             .belongs_to(client, &self.record, &self.connections);
         Some((read, peer))
     }
-}
-
-fn is_stopping(stage: &watch::Receiver<Stage>) -> bool {
-    *stage.borrow() > Stage::Serving
-}
-
-/// Who sent a request: the peer, or for a trusted proxy the client that it tells of.
-fn client(peer: IpAddr, headers: &HeaderMap, connections: &Connections) -> Client {
-    let trusted = connections.trusted_proxies();
-    let forwarded = if trusted.trust(Some(peer)) {
-        forwarded::client(headers, trusted)
-    } else {
-        None
-    };
-    forwarded.unwrap_or(peer).into()
 }

@@ -10,6 +10,7 @@ mod places;
 mod proxy_protocol;
 mod record;
 mod request_body;
+mod requests;
 mod response_body;
 mod server;
 mod transport;
