@@ -80,6 +80,11 @@ class Connection:
         body = b"".join(piece for piece in pieces if keep)
         return Answer(int(head[9:12]), head, body)
 
+    def send(self, request: bytes) -> None:
+        """Sends a request whose answer is not waited for."""
+        self._deadline = time.monotonic() + self._timeout
+        self._send(request)
+
     def _send(self, request: bytes) -> None:
         rest = memoryview(request)
         while rest:

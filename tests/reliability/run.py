@@ -22,6 +22,7 @@ import memory
 import overload
 import rolling
 import server
+import soak
 import texts
 import threads
 from case import ALLOWANCE_BYTES, INFLIGHT_BYTES, Case, Context
@@ -36,6 +37,7 @@ GROUPS = {
     "memory": memory.CASES,
     "connections": connections.CASES,
     "rolling": rolling.CASES,
+    "soak": soak.CASES,
 }
 
 # A failing case is measured again so often. The short form runs where other programs have the cores too.

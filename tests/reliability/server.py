@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
@@ -43,6 +44,15 @@ def binary() -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target")).resolve() / "release" / "electra"
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What a server takes of the machine."""
+
+    resident: int  # bytes of memory
+    descriptors: int
+    threads: int
+
+
 class Server:
     """A running server with one worker."""
 
@@ -64,6 +74,12 @@ class Server:
     def resident(self) -> int:
         """Resident memory, in bytes."""
         return self._memory("VmRSS")
+
+    def usage(self) -> Usage:
+        """What it takes now."""
+        descriptors = len(os.listdir(f"/proc/{self._process.pid}/fd"))
+        threads = len(os.listdir(f"/proc/{self._process.pid}/task"))
+        return Usage(self.resident(), descriptors, threads)
 
     def reset_peak(self) -> None:
         """Makes `peak` count from now on."""
