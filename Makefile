@@ -10,7 +10,7 @@ export PYTHON
 
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help serve build check test test-clients test-reliability bench bench-peers lint lint-deploy runtime prerequisites clean
+.PHONY: help serve build check test test-clients test-reliability fuzz bench bench-peers lint lint-deploy runtime prerequisites clean
 # In the order written, so that missing prerequisites are reported before any download.
 .NOTPARALLEL:
 
@@ -48,6 +48,10 @@ ifndef ELECTRA_BINARY
 	$(CARGO) build --release --locked
 endif
 	@$(PYTHON) tests/reliability/run.py $(ARGS)
+
+fuzz: prerequisites runtime ## Fuzz what reads requests and files, [TIME=1m] each: tests/fuzz/README.md
+	@scripts/check_prerequisites.sh cplusplus
+	@CARGO='$(CARGO)' $(PYTHON) tests/fuzz/run.py $(if $(TIME),--time $(TIME)) $(if $(RUNS),--runs $(RUNS)) $(TARGET)
 
 bench: prerequisites ## Micro-benchmarks of everything around the models
 	$(CARGO) bench --locked

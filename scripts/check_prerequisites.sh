@@ -1,6 +1,6 @@
 #!/bin/sh
 # Reports all missing prerequisites of the build at once, each with the command that installs it. Usage:
-#   check_prerequisites.sh [cargo] [linker] [python] [lints]
+#   check_prerequisites.sh [cargo] [linker] [cplusplus] [python] [lints]
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -63,6 +63,12 @@ check_linker() {
     command -v cc >/dev/null ||
         missing "cc, the C compiler that links Rust's programs" \
             "$(by_system build-essential gcc base-devel 'xcode-select --install' 'gcc or clang, with a cc command')"
+}
+
+check_cplusplus() {
+    command -v c++ >/dev/null ||
+        missing "c++, the C++ compiler that builds libFuzzer" \
+            "$(by_system g++ gcc-c++ base-devel 'xcode-select --install' 'g++ or clang, with a c++ command')"
 }
 
 check_python() {

@@ -84,7 +84,7 @@ if why=$(scripts/install_requirements.sh "$tools" scripts/lint-requirements.txt 
     run kubernetes-validate lint_kubernetes
     run hadolint "$tools/bin/hadolint" --no-color Dockerfile
     if [ -x "$tools/bin/shellcheck" ]; then
-        run shellcheck "$tools/bin/shellcheck" scripts/*.sh .ci/run
+        run shellcheck "$tools/bin/shellcheck" scripts/*.sh tests/fuzz/*.sh .ci/run
     else
         skipped shellcheck "no wheel for this platform"
     fi

@@ -20,6 +20,8 @@ mod executor;
 pub mod export;
 pub mod fields;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod grpc;
 pub mod heads;
 pub mod http;
@@ -41,7 +43,8 @@ pub mod stage;
 mod suggest;
 pub mod task;
 pub mod telemetry;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code))]
 mod testing;
 pub mod text;
 mod text_file;

@@ -19,7 +19,8 @@ mod tensor_info;
 mod tensors;
 mod weights;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) mod testing;
 
 use std::fmt;

@@ -4,6 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::description::Description;
+use super::external_data::ExternalData;
+use super::weights::check_external;
 use super::{Precision, Runtime, RuntimeError};
 use crate::export::{GRAPH_FILE, export_graph};
 
@@ -61,4 +64,24 @@ fn tell_skipped() {
         let _ = std::io::stderr().write_all(message.as_bytes());
         told.push(test);
     }
+}
+
+/// Reads and describes a graph as far as is possible without ONNX Runtime.
+pub fn describe(path: &Path) {
+    let Ok(description) = Description::read(path) else {
+        return;
+    };
+    let _ = description.first_output_dimension();
+    let _ = check_external(&description.model, path);
+    let mut data = ExternalData::beside(&description.file.path);
+    for tensor in description
+        .model
+        .graph
+        .iter()
+        .flat_map(|graph| &graph.initializer)
+    {
+        let _ = data.values::<f32>(tensor);
+        let _ = data.values::<i8>(tensor);
+    }
+    let _ = description.fused();
 }

@@ -15,6 +15,8 @@ mod state;
 mod status;
 mod stream;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -22,6 +22,8 @@ mod server;
 mod state;
 mod tasks;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -16,7 +16,7 @@ use super::{HttpState, router};
 use crate::client::Client;
 use crate::inflight::InflightBytes;
 use crate::limits::{Limits, Timeouts};
-use crate::service::testing::{EXECUTOR_SLOTS, Fixture, fail, loading_service};
+use crate::service::testing::{EXECUTOR_SLOTS, Fault, Fixture, fail, loading_service};
 use crate::stage::Stage;
 use crate::task::Task;
 use crate::testing::{HeldClock, eventually, soon};
@@ -476,6 +476,43 @@ async fn a_panic_is_an_internal_error_that_says_nothing() {
     assert_eq!(response.status(), 500);
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     assert!(!String::from_utf8_lossy(&body).contains("secret"));
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_fails_its_own_requests_and_is_counted() {
+    for fault in [Fault::Panic, Fault::Error] {
+        let fixture = Fixture::new(Task::Tag);
+        let state = Arc::new(state(&fixture));
+        let ask = |text: &str| {
+            let state = Arc::clone(&state);
+            let request = post("/tag", json!({"text": text}).to_string());
+            tokio::spawn(async move { send(&state, request).await })
+        };
+        fixture.model.shut();
+        let running = ask("fox");
+        fixture.model.until_begun(1).await;
+        let together = [ask("a"), ask("the"), ask("over")];
+        fixture.until_queued(3).await;
+        fixture.model.fail_next(fault);
+        fixture.model.open();
+        for failed in together {
+            let read = failed.await.unwrap();
+            assert_eq!(
+                (read.status, read.body["code"].as_str()),
+                (500, Some("internal"))
+            );
+            assert!(!read.text.contains("told to"), "{}", read.text);
+        }
+        assert_eq!(running.await.unwrap().status, 200);
+        assert_eq!(ask("fox").await.unwrap().status, 200);
+        let metrics = send(&state, get("/metrics")).await.text;
+        for (code, count) in [(500, 3), (200, 2)] {
+            let labels = format!("{{route=\"/tag\",model=\"model\",code=\"{code}\"}}");
+            let line = format!("electra_requests_total{labels} {count}\n");
+            assert!(metrics.contains(&line), "{fault:?}: {metrics}");
+        }
+        assert_eq!(state.inflight.held(), 0);
+    }
 }
 
 /// The state of a server in which the requests of one client may hold `bytes`.

@@ -19,7 +19,8 @@ mod tag;
 mod timings;
 mod windowed;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) mod testing;
 
 pub use classify::{Classification, ClassifyInput, ClassifyRequest, LabelScore};

@@ -44,7 +44,14 @@ pub const EXECUTOR_SLOTS: usize = 2;
 /// Longest sequence that the model accepts.
 pub const MAX_TOKENS: usize = 12;
 
-/// Computes logits by simple rules, see [`logits`]. Can be blocked, to keep requests waiting.
+/// What a batch of the fake model does in place of answering.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    Panic,
+    Error,
+}
+
+/// Computes logits by simple rules, see [`logits`]. Can be blocked, to keep requests waiting, and told to fail.
 pub struct HandMade {
     task: Task,
     /// Number of sequences that have begun to run.
@@ -53,6 +60,8 @@ pub struct HandMade {
     pub runs: AtomicUsize,
     shut: Mutex<bool>,
     opened: Condvar,
+    /// Of the next batch to begin.
+    fault: Mutex<Option<Fault>>,
 }
 
 impl HandMade {
@@ -64,6 +73,7 @@ impl HandMade {
             runs: AtomicUsize::new(0),
             shut: Mutex::new(false),
             opened: Condvar::new(),
+            fault: Mutex::new(None),
         }
     }
 
@@ -79,6 +89,11 @@ impl HandMade {
         *self.shut.lock().unwrap() = true;
     }
 
+    /// Makes the next batch to begin fail.
+    pub fn fail_next(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = Some(fault);
+    }
+
     /// Lets blocked runs continue.
     pub fn open(&self) {
         *self.shut.lock().unwrap() = false;
@@ -88,6 +103,7 @@ impl HandMade {
 
 impl Model for HandMade {
     fn run(&self, batch: &[&Sequence], _: Cores) -> Result<Vec<Vec<f32>>, InferenceError> {
+        let fault = self.fault.lock().unwrap().take();
         self.begun.send_modify(|begun| *begun += batch.len());
         let mut shut = self.shut.lock().unwrap();
         while *shut {
@@ -95,6 +111,11 @@ impl Model for HandMade {
         }
         drop(shut);
         self.runs.fetch_add(batch.len(), Ordering::SeqCst);
+        match fault {
+            Some(Fault::Panic) => panic!("told to"),
+            Some(Fault::Error) => return Err(InferenceError::model("told to")),
+            None => {}
+        }
         Ok(batch
             .iter()
             .map(|sequence| logits(self.task, &sequence.ids))

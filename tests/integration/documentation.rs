@@ -192,6 +192,7 @@ fn every_link_leads_somewhere() {
             "deploy/README.md",
             "models/README.md",
             "tests/clients/README.md",
+            "tests/fuzz/README.md",
             "tests/reliability/README.md",
             "bench/peers/README.md",
         ]

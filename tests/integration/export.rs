@@ -10,7 +10,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Server, checkpoint, config, copy_folder, export_request, exported, file_names,
+    Server, checkpoint, config, copy_folder, electra, export_request, exported, file_names, stderr,
 };
 
 /// Rewrites a checkpoint's weights, tensor by tensor. `None` removes a tensor.
@@ -36,6 +36,31 @@ pub fn rewrite(
     });
     let written = safetensors::serialize(views, None).expect("safetensors");
     std::fs::write(path, written).expect("a file");
+}
+
+/// A file may have four blocks, and writing more fails as on a full disk.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_named_and_leaves_nothing_behind() {
+    let output = tempfile::tempdir().expect("a folder");
+    let program = electra(&["export"]);
+    let script = "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\"";
+    let run = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(program.get_program())
+        .arg("export")
+        .arg(checkpoint("discriminator-plain"))
+        .arg("--output")
+        .arg(output.path())
+        .args(["--precision", "fp32"])
+        .output()
+        .expect("a run");
+    let said = stderr(&run);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    for part in ["model.onnx.data", "File too large"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(file_names(output.path()), Vec::<String>::new());
 }
 
 /// Exports a changed copy of a checkpoint, and returns the refusal.

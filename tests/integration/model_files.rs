@@ -6,7 +6,9 @@ use electra_server::export::Precision;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
 
-use crate::harness::{Server, checkpoint, config, copy_folder, eventually, exported, repository};
+use crate::harness::{
+    Server, checkpoint, config, copy_folder, eventually, exported, project, repository,
+};
 
 const CLASSIFIER: &str = "sequence-three-labels";
 
@@ -66,6 +68,71 @@ async fn a_named_pipe_is_refused_by_name_and_never_opened() {
         }
     }
     until_classified(&server).await;
+}
+
+/// Files that can be opened, and fail to be read: as on a disk with errors.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_can_not_be_read_fails_its_own_model_by_name() {
+    let folder = repository(&[CLASSIFIER]);
+    let graph = exported("qa-plain", Precision::Fp32);
+    let weights = checkpoint("qa-plain");
+    let mut bad = Vec::new();
+    for (source, file) in [
+        (&graph, "model.onnx"),
+        (&graph, "model.onnx.data"),
+        (&graph, "config.json"),
+        (&graph, "tokenizer.json"),
+        (&graph, "tokenizer_config.json"),
+        (&graph, "electra.toml"),
+        (&weights, "model.safetensors"),
+        (&weights, "config.json"),
+    ] {
+        let name = format!("a{}", bad.len());
+        copy_folder(source, &folder.path().join(&name));
+        let path = folder.path().join(&name).join(file);
+        let _ = std::fs::remove_file(&path);
+        // A regular file, at whose start no memory is mapped.
+        std::os::unix::fs::symlink("/proc/self/mem", &path).expect("a link");
+        bad.push((name, file));
+    }
+    let server = Server::start_unready(config(folder.path())).await;
+    for (name, file) in bad {
+        let reason = reason(&server, &name).await;
+        assert!(reason.contains(file), "{name}: {reason}");
+    }
+    until_classified(&server).await;
+}
+
+/// A graph with fewer rows of weights than the tokenizer has tokens, which nothing tells before it runs.
+#[tokio::test]
+async fn a_batch_that_onnx_runtime_fails_is_answered_500_and_the_model_serves_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("rows");
+    std::fs::create_dir(&model).expect("a folder");
+    let fuzz = project().join("tests/fuzz");
+    // 16 rows.
+    std::fs::copy(fuzz.join("corpus/graph/small"), model.join("model.onnx")).expect("a graph");
+    let mut words = vec!["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fox"];
+    let more: Vec<String> = (6..=16).map(|id| format!("word{id}")).collect();
+    words.extend(more.iter().map(String::as_str));
+    std::fs::write(model.join("vocab.txt"), words.join("\n")).expect("a vocabulary");
+    let config_json = json!({
+        "architectures": ["ElectraForTokenClassification"],
+        "model_type": "electra",
+        "vocab_size": 17,
+        "id2label": {"0": "O", "1": "A", "2": "B"},
+    });
+    std::fs::write(model.join("config.json"), config_json.to_string()).expect("a configuration");
+    let server = Server::start(config(folder.path())).await;
+    for _ in 0..2 {
+        let beyond = server.post("/tag", &json!({"text": "fox word16"}));
+        server.refused(beyond, 500, "internal").await;
+        server.ask("/tag", &json!({"text": "fox word15"})).await;
+    }
+    let metrics = server.metrics().await;
+    let line = "electra_requests_total{route=\"/tag\",model=\"rows\",code=\"500\"} 2\n";
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `inference.GRPCInferenceService`: the Open Inference Protocol (v2) over gRPC.
 
-mod infer;
+pub(super) mod infer;
 mod metadata;
 mod parameters;
 
