@@ -29,8 +29,8 @@ pub async fn read(
     if declared.is_some_and(|length| length > limit && (expects_continue || length > discarded)) {
         return Err(too_large);
     }
-    let most = declared.unwrap_or(limit).min(limit);
-    let mut kept = Kept::new(budget, most);
+    let declared = declared.filter(|length| *length <= limit);
+    let mut kept = Kept::new(budget, declared, limit);
     let mut length = 0_usize;
     let mut progress = Progress::start();
     let mut chunks = body.into_data_stream();
@@ -50,7 +50,7 @@ pub async fn read(
         if length <= limit {
             kept.add(&chunk)?;
         } else {
-            kept = Kept::new(budget, 0);
+            kept = Kept::new(budget, None, 0);
         }
     }
     if length > limit {
@@ -60,30 +60,42 @@ pub async fn read(
     }
 }
 
-/// What has arrived of a body. Holds the bytes of its whole buffer.
+/// What has arrived of a body, and the bytes that this takes of memory.
 struct Kept {
     bytes: Vec<u8>,
     hold: Hold,
-    /// The length that the body is expected to have at most.
+    /// The length that the body says it has.
+    declared: Option<usize>,
+    /// The length that it has at most.
     most: usize,
 }
 
 impl Kept {
-    fn new(budget: &ClientBytes, most: usize) -> Self {
+    fn new(budget: &ClientBytes, declared: Option<usize>, most: usize) -> Self {
         Self {
             bytes: Vec::new(),
             hold: budget.empty(),
+            declared,
             most,
         }
     }
 
-    /// Doubles the buffer if it is full, so that a body is copied a bounded number of times.
     fn add(&mut self, chunk: &[u8]) -> Result<(), ServiceError> {
         let needed = self.bytes.len() + chunk.len();
-        if needed > self.bytes.capacity() {
-            let room = (2 * self.bytes.capacity()).min(self.most).max(needed);
-            self.hold.resize(room)?;
-            self.bytes.reserve_exact(room - self.bytes.len());
+        match self.declared {
+            // The system gives memory as it is written to, so what has not arrived takes none. A buffer that grew would
+            // be copied, and its former places take as much memory again until the allocator gives it back.
+            Some(declared) if needed <= declared => {
+                self.hold.grow(chunk.len())?;
+                self.bytes.reserve_exact(declared - self.bytes.len());
+            }
+            // Doubles the buffer if it is full, so that a body is copied a bounded number of times.
+            _ if needed > self.bytes.capacity() => {
+                let room = (2 * self.bytes.capacity()).min(self.most).max(needed);
+                self.hold.resize(room)?;
+                self.bytes.reserve_exact(room - self.bytes.len());
+            }
+            _ => {}
         }
         self.bytes.extend_from_slice(chunk);
         Ok(())
@@ -184,25 +196,27 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_are_held_as_they_arrive_until_the_body_is_dropped() {
-        let (budget, client) = budget(100);
-        let (chunk, chunks) = tokio::sync::mpsc::channel(1);
-        let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(chunks));
-        let reading = tokio::spawn(async move {
-            // What it declares is not reserved.
-            read(&declared("90"), body, 200, 200, &client).await
-        });
-        let is_held = async |bytes| {
-            eventually("the bytes are held", async || budget.held() == bytes).await;
-        };
-        for held in [10, 20, 40, 40, 80] {
-            chunk.send(Ok::<_, io::Error>(CHUNK)).await.unwrap();
-            is_held(held).await;
+        // What a body declares is not reserved. What has no declared length is held with the room of its buffer.
+        for (headers, expected) in [
+            (declared("90"), [10, 20, 30, 40, 50]),
+            (declared("20"), [10, 20, 40, 40, 80]),
+            (HeaderMap::new(), [10, 20, 40, 40, 80]),
+        ] {
+            let (budget, client) = budget(100);
+            let (chunk, chunks) = tokio::sync::mpsc::channel(1);
+            let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(chunks));
+            let reading =
+                tokio::spawn(async move { read(&headers, body, 200, 200, &client).await });
+            for held in expected {
+                chunk.send(Ok::<_, io::Error>(CHUNK)).await.unwrap();
+                eventually("the bytes are held", async || budget.held() == held).await;
+            }
+            drop(chunk);
+            let bytes = reading.await.unwrap().unwrap();
+            assert_eq!((bytes.len(), budget.held()), (50, expected[4]));
+            drop(bytes);
+            assert_eq!(budget.held(), 0);
         }
-        drop(chunk);
-        let bytes = reading.await.unwrap().unwrap();
-        assert_eq!((bytes.len(), budget.held()), (50, 80));
-        drop(bytes);
-        assert_eq!(budget.held(), 0);
     }
 
     #[tokio::test]
