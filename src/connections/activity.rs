@@ -10,10 +10,11 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a connection that is asked to close may take, once it has no request in progress.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// How long a request may wait for its peer before its connection may give way to another client's.
-const WAITING: Duration = Duration::from_secs(1);
 /// The same once the server drains: as long as the end of the last response may take to reach the socket.
 const ENDING: Duration = Duration::from_millis(100);
+
+/// How long a request may wait for its peer before its connection may give way to another client's.
+const WAITING: Duration = Duration::from_secs(1);
 
 /// [`Patience::stalled`] once the server drains.
 const STALLED_WHILE_DRAINING: Duration = Duration::from_secs(10);
