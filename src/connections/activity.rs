@@ -107,7 +107,7 @@ pub struct Activity {
     unwritable_since: Option<Instant>,
     /// The requests whose response has a frame that the peer has not taken, each with the time since when.
     untaken: Vec<(u64, Instant)>,
-    /// The requests of whose body the server has read all that the peer has sent, each with the time since when.
+    /// The requests whose body has not come whole, each with the time since when the server waits for it.
     unsent: Vec<(u64, Instant)>,
     closing_since: Option<Instant>,
     /// Since when the server drains.
@@ -169,12 +169,12 @@ impl Activity {
         self.untaken.retain(|(number, _)| *number != request);
     }
 
-    /// The peer is to send more of the request's body.
+    /// The peer is to send the rest of the request's body.
     pub fn expect(&mut self, request: u64, now: Instant) {
         self.unsent.push((request, now));
     }
 
-    /// The peer has sent more, or the body is not read any more.
+    /// The body has come whole, or is not read any more.
     pub fn receive(&mut self, request: u64) {
         self.unsent.retain(|(number, _)| *number != request);
     }
@@ -199,18 +199,20 @@ impl Activity {
         }
     }
 
-    /// Whether each request has waited for a while for the peer to send more of it or to take its answer. A socket that
-    /// takes nothing holds up all of them.
+    /// Whether each request waits for the peer to send the rest of it or to take its answer, and one of them has for a
+    /// while. More requests, or a byte now and then, change nothing about that. A socket that takes nothing holds up all
+    /// of them.
     fn waits_for_peer(&self, now: Instant) -> bool {
-        let is_long = |since: &Instant| *since + WAITING <= now;
-        if self.unwritable_since.as_ref().is_some_and(is_long) {
+        let is_long = |since: Instant| since + WAITING <= now;
+        if self.unwritable_since.is_some_and(is_long) {
             return true;
         }
-        let untaken = || self.untaken.iter().filter(|(_, since)| is_long(since));
-        let unsent = self.unsent.iter().filter(|(_, since)| is_long(since));
-        let only_unsent =
-            unsent.filter(|(request, _)| untaken().all(|(other, _)| other != request));
-        self.in_progress > 0 && untaken().count() + only_unsent.count() >= self.in_progress
+        let is_untaken = |request| self.untaken.iter().any(|(other, _)| *other == request);
+        let unsent = self.unsent.iter();
+        let only_unsent = unsent.filter(|(request, _)| !is_untaken(*request)).count();
+        let mut waits = self.untaken.iter().chain(&self.unsent);
+        self.untaken.len() + only_unsent >= self.in_progress
+            && waits.any(|(_, since)| is_long(*since))
     }
 
     /// The server drains: only requests in progress are left to answer.
@@ -461,6 +463,12 @@ mod tests {
         assert_eq!(activity.standing(soon), Standing::Busy);
         activity.end_request(other, now);
         assert_eq!(activity.standing(soon), Standing::Waiting);
+        // Another request that does not come whole is no news.
+        let third = activity.start_request(true);
+        assert_eq!(activity.standing(soon), Standing::Busy);
+        activity.expect(third, soon);
+        assert_eq!(activity.standing(soon), Standing::Waiting);
+        activity.end_request(third, soon);
         activity.resume(one);
         activity.receive(one);
         assert_eq!(activity.standing(soon), Standing::Busy);

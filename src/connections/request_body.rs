@@ -1,4 +1,4 @@
-//! A request's body that notes whether the peer is to send more of it.
+//! A request's body that notes whether the peer is to send the rest of it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -28,7 +28,11 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = Pin::new(&mut self.inner).poll_frame(context);
-        self.receiving.set_waiting(frame.is_pending());
+        match &frame {
+            Poll::Pending => self.receiving.set_waiting(true),
+            Poll::Ready(Some(Ok(_))) if !self.inner.is_end_stream() => {}
+            Poll::Ready(_) => self.receiving.set_waiting(false),
+        }
         frame
     }
 

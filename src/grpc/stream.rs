@@ -116,10 +116,12 @@ impl<M: TaskMessage> Exchange<M> {
         let mut draining = std::pin::pin!(service.until_draining());
         let responses = self.responses.clone();
         let mut input = StreamState::Open;
+        // A response that the client has no room for yet, and what its request holds until then.
+        let mut ready = None;
         loop {
             let is_open = matches!(input, StreamState::Open);
             let is_waiting = self.waiting.is_some();
-            if self.in_flight.is_empty() && !is_open && !is_waiting {
+            if self.in_flight.is_empty() && ready.is_none() && !is_open && !is_waiting {
                 return match input {
                     StreamState::Broken(error) => Err(End::Stream(error)),
                     StreamState::Open | StreamState::Ended => Ok(()),
@@ -138,14 +140,18 @@ impl<M: TaskMessage> Exchange<M> {
                     // Others of its client wait behind it, so one that gets no room ends its stream.
                     self.begin(held.map_err(|full| End::Stream(full.into()))?);
                 }
-                outcome = next(&mut self.in_flight) => {
+                outcome = next(&mut self.in_flight), if ready.is_none() => {
                     self.in_flight.pop_front();
-                    let (response, _held) = outcome.unwrap_or_else(|failed| (Err(lost(failed)), None));
-                    let response = response.map_err(End::Request)?;
-                    if responses.send(Ok(response)).await.is_err() {
-                        return Err(End::ClientGone);
+                    let (response, held) = outcome.unwrap_or_else(|failed| (Err(lost(failed)), None));
+                    ready = Some((response.map_err(End::Request)?, held));
+                }
+                // Meanwhile a request that waits keeps its limit.
+                slot = responses.reserve(), if ready.is_some() => {
+                    let slot = slot.map_err(|_| End::ClientGone)?;
+                    if let Some((response, _held)) = ready.take() {
+                        slot.send(Ok(response));
+                        self.answered += 1;
                     }
-                    self.answered += 1;
                 }
             }
         }

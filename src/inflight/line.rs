@@ -22,8 +22,8 @@ pub struct Place {
     number: u64,
 }
 
-/// Waiting requests and answers. Clients take turns; each is served in order of arrival, answers first, because they
-/// free what their requests hold. `W` is how to tell who waits.
+/// Waiting requests and answers. Clients take turns; each is served in order of arrival, answers first. `W` is how to tell
+/// who waits.
 #[derive(Debug)]
 pub struct Line<W> {
     clients: HashMap<Client, BTreeMap<Place, Waiting<W>>>,

@@ -83,6 +83,19 @@ impl InflightBytes {
         }
     }
 
+    /// Makes a change that may leave bytes to those who wait, and gives them these.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let State { ledger, line } = &mut *state;
+        let granted = line.advance(|client, bytes| ledger.take(client, bytes));
+        drop(state);
+        for (client, bytes, waiting) in granted {
+            // If it does not wait any more, the hold is dropped, and so given back.
+            let _ = waiting.send(Hold::of(self.of(client), bytes));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,25 +141,24 @@ impl ClientBytes {
         if bytes == 0 {
             return;
         }
-        let mut state = self.budget.lock();
-        let State { ledger, line } = &mut *state;
-        ledger.give(self.client, bytes);
-        let granted = line.advance(|client, bytes| ledger.take(client, bytes));
-        drop(state);
-        for (client, bytes, waiting) in granted {
-            // If it does not wait any more, the hold is dropped, and so given back.
-            let _ = waiting.send(Hold::of(self.budget.of(client), bytes));
-        }
+        self.budget
+            .change(|state| state.ledger.give(self.client, bytes));
     }
 
     fn refuse(&self) -> Full {
         if let Some(refused) = self.budget.0.refusals.count() {
-            let ledger = &self.budget.lock().ledger;
+            let state = self.budget.lock();
+            let (held, held_by_client, max_inflight_bytes) = (
+                state.ledger.held(),
+                state.ledger.held_by(self.client),
+                state.ledger.capacity(),
+            );
+            drop(state);
             tracing::warn!(
                 refused,
-                held = ledger.held(),
-                held_by_client = ledger.held_by(self.client),
-                max_inflight_bytes = ledger.capacity(),
+                held,
+                held_by_client,
+                max_inflight_bytes,
                 "requests refused: those being answered hold what their clients may have of max_inflight_bytes"
             );
         }

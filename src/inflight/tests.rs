@@ -131,6 +131,22 @@ async fn who_has_gone_is_passed_over_and_what_it_got_is_given_back() {
     assert_eq!(budget.held(), 0);
 }
 
+#[tokio::test]
+async fn who_leaves_the_line_lets_those_behind_have_their_turn() {
+    let (budget, one, _) = budget(133);
+    let hold = one.reserve(90).unwrap();
+    let (mut much, mut little) = (one.waiter(Purpose::Request), one.waiter(Purpose::Request));
+    assert!(is_pending(&mut much, 100).await);
+    assert!(is_pending(&mut little, 10).await);
+    // The end of a stream needs nothing, so it waits for nobody.
+    let mut end = one.waiter(Purpose::Request);
+    assert!(matches!(poll(&mut end, 0).await, Poll::Ready(Ok(_))));
+    drop(much);
+    assert_eq!(granted(&mut little).await.bytes(), 10);
+    drop(hold);
+    assert_eq!(budget.held(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_forever() {
     let (budget, one, _) = budget(133);

@@ -65,11 +65,11 @@ impl Waiter {
         Poll::Pending
     }
 
-    /// Leaves the line. What was granted meanwhile is given back.
+    /// Leaves the line, in which those behind may have their turn now. What was granted meanwhile is given back.
     fn leave(&mut self) {
         if let Some(InLine { place, granted, .. }) = self.waiting.take() {
             let ClientBytes { budget, client } = &self.client;
-            budget.lock().line.leave(*client, place);
+            budget.change(|state| state.line.leave(*client, place));
             drop(granted);
         }
     }
@@ -83,6 +83,10 @@ impl Drop for Waiter {
 
 /// Takes the bytes, or a place in the line.
 fn join(of: &ClientBytes, purpose: Purpose, bytes: usize) -> Result<Hold, InLine> {
+    if bytes == 0 {
+        // Such as the end of a stream.
+        return Ok(of.empty());
+    }
     let mut state = of.budget.lock();
     let bytes = bytes.min(state.ledger.most());
     let has_turn = !state.line.has_before(of.client, purpose);
