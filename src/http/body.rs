@@ -9,6 +9,10 @@ use tokio_stream::StreamExt;
 use crate::error::ServiceError;
 use crate::inflight::{ClientBytes, Hold, Progress};
 
+/// The bytes that are read of a body before other connections of the thread have their turn. Otherwise, a burst of large
+/// bodies is read whole, one after another, and a health check waits for all of them.
+const LET_OTHERS_AFTER: usize = 64 << 10;
+
 /// Reads a body of at most `limit` bytes. A longer body is drained up to `discarded` bytes before it is refused: a client
 /// that writes the whole body before it reads then sees the error, not a broken connection.
 ///
@@ -32,6 +36,7 @@ pub async fn read(
     let declared = declared.filter(|length| *length <= limit);
     let mut kept = Kept::new(budget, declared, limit);
     let mut length = 0_usize;
+    let mut since_others = 0_usize;
     let mut progress = Progress::start();
     let mut chunks = body.into_data_stream();
     loop {
@@ -51,6 +56,11 @@ pub async fn read(
             kept.add(&chunk)?;
         } else {
             kept = Kept::new(budget, None, 0);
+        }
+        since_others += chunk.len();
+        if since_others >= LET_OTHERS_AFTER {
+            since_others = 0;
+            tokio::task::yield_now().await;
         }
     }
     if length > limit {
@@ -217,6 +227,28 @@ mod tests {
             drop(bytes);
             assert_eq!(budget.held(), 0);
         }
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_while_a_large_body_is_read() {
+        let (_, client) = budget(1 << 20);
+        let part = Bytes::from(vec![b'a'; 16 << 10]);
+        let parts = tokio_stream::iter((0..16).map(move |_| Ok::<_, io::Error>(part.clone())));
+        let headers = HeaderMap::new();
+        let mut reading = std::pin::pin!(read(
+            &headers,
+            Body::from_stream(parts),
+            1 << 20,
+            0,
+            &client
+        ));
+        let mut turns = 0;
+        let whole = std::future::poll_fn(|context| {
+            turns += 1;
+            reading.as_mut().poll(context)
+        });
+        assert_eq!(whole.await.unwrap().len(), 256 << 10);
+        assert_eq!(turns, 5);
     }
 
     #[tokio::test]
