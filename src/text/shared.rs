@@ -34,13 +34,15 @@ impl SharedTokenizers {
     ) -> Result<Arc<Tokenizer>, TokenizerError> {
         let definition = definition::read(folder)?;
         let text = definition.json.to_string();
-        let known = self
-            .in_use()
-            .iter()
-            .filter(|known| known.definition == text && known.max_tokens == definition.max_tokens)
-            .filter_map(|known| known.tokenizer.upgrade())
-            .find(|tokenizer| tokenizer.is_for_rows(rows));
-        if let Some(tokenizer) = known {
+        let max_tokens = definition.max_tokens;
+        let known = |in_use: &[TokenizerInUse]| {
+            in_use
+                .iter()
+                .filter(|known| known.definition == text && known.max_tokens == max_tokens)
+                .filter_map(|known| known.tokenizer.upgrade())
+                .find(|tokenizer| tokenizer.is_for_rows(rows))
+        };
+        if let Some(tokenizer) = known(&self.in_use()) {
             return Ok(tokenizer);
         }
         // Without the lock: other loads must not wait for this one.
@@ -49,9 +51,14 @@ impl SharedTokenizers {
             Some(rows) => tokenizer.for_rows(rows)?,
             None => tokenizer,
         });
-        self.in_use().push(TokenizerInUse {
+        let mut in_use = self.in_use();
+        // Another load may have added an equal one meanwhile.
+        if let Some(other) = known(&in_use) {
+            return Ok(other);
+        }
+        in_use.push(TokenizerInUse {
             definition: text,
-            max_tokens: definition.max_tokens,
+            max_tokens,
             tokenizer: Arc::downgrade(&tokenizer),
         });
         Ok(tokenizer)
@@ -97,6 +104,27 @@ mod tests {
         assert_eq!((first.max_tokens(512), shorter.max_tokens(512)), (512, 16));
         drop((first, same, shorter));
         shared.of_folder(folders[2].path(), None).unwrap();
+        assert_eq!(shared.in_use.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn equal_definitions_loaded_at_the_same_time_are_one_tokenizer() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "a\nb");
+        let shared = SharedTokenizers::default();
+        let start = std::sync::Barrier::new(8);
+        let tokenizers = std::thread::scope(|scope| {
+            let loads = [(); 8].map(|()| {
+                scope.spawn(|| {
+                    start.wait();
+                    shared.of_folder(folder.path(), None).unwrap()
+                })
+            });
+            loads.map(|load| load.join().unwrap())
+        });
+        for tokenizer in &tokenizers {
+            assert!(Arc::ptr_eq(tokenizer, &tokenizers[0]));
+        }
         assert_eq!(shared.in_use.lock().unwrap().len(), 1);
     }
 }
