@@ -64,16 +64,16 @@ pub enum LoadError {
     /// The load took too long.
     #[error("The load took longer than load_timeout_ms = {} ms. Raise it if the model is that large.", .0.as_millis())]
     TimedOut(Duration),
-    /// An earlier load of the same version took too long, and goes on.
+    /// An earlier load of the same version was given up and goes on.
     #[error(
-        "An earlier load of this version took longer than load_timeout_ms and has not ended. No other is begun until it \
-         ends, or the server is started again."
+        "An earlier load of this version was given up (it took too long, or the model was unloaded) and has not ended. No \
+         other is begun until it ends, or the server is started again."
     )]
     Unended,
-    /// Several earlier loads took too long, and go on.
+    /// Several earlier loads were given up and go on.
     #[error(
-        "Several loads took longer than load_timeout_ms and have not ended. No other is begun until one of them ends, or the \
-         server is started again."
+        "Several loads were given up (they took too long, or their models were unloaded) and have not ended. No other is \
+         begun until one of them ends, or the server is started again."
     )]
     TooManyUnended,
     /// A part of the server or of a library panicked on the model's files.
