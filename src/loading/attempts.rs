@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::panics::{Panic, caught};
 
-/// The most abandoned attempts. Each holds a thread, and the memory that it has taken so far.
+/// While this many abandoned attempts have not ended, no other is begun. Attempts in progress may still be abandoned, so
+/// there can be more. Each holds a thread, and the memory that it has taken so far.
 const MOST_ABANDONED: usize = 4;
 
 /// Attempts in progress, and those that were abandoned and have not ended.
