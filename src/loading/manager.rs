@@ -43,6 +43,10 @@ pub struct Manager {
     tried: Snapshot,
     /// The repository at the last poll.
     before: Snapshot,
+    /// The folders of the versions in it.
+    folders: BTreeMap<Key, ModelFolder>,
+    /// Versions in it whose folders are empty or can't be read, and how many polls in a row have found that.
+    lost: BTreeMap<Key, u32>,
     /// Models that an operator unloaded. They stay unloaded until an operator loads them.
     unloaded: BTreeSet<String>,
     /// The description of each model in metrics.
@@ -107,6 +111,8 @@ impl Manager {
             routes,
             tried: Snapshot::new(),
             before: Snapshot::new(),
+            folders: BTreeMap::new(),
+            lost: BTreeMap::new(),
             unloaded: BTreeSet::new(),
             described: BTreeMap::new(),
             lost_polls: 0,
@@ -215,15 +221,17 @@ impl Manager {
     /// # Errors
     /// The reason why not.
     pub fn outcome(&self, name: &str) -> Result<(), ReloadError> {
-        let problem = self.registry.status(name).and_then(|status| {
-            if matches!(status.state, ModelState::Unloaded) {
-                let reason =
-                    "It was unloaded meanwhile, or its electra.toml selects none of its versions.";
-                return Some(reason.to_owned());
-            }
-            let (_, highest) = status.versions.into_iter().next_back()?;
-            highest.problem
-        });
+        let Some(status) = self.registry.status(name) else {
+            // Its folder was removed while it loaded.
+            return Err(ReloadError::NotFound);
+        };
+        if matches!(status.state, ModelState::Unloaded) {
+            let reason =
+                "It was unloaded meanwhile, or its electra.toml selects none of its versions.";
+            return Err(ReloadError::Model(reason.to_owned()));
+        }
+        let highest = status.versions.into_iter().next_back();
+        let problem = highest.and_then(|(_, highest)| highest.problem);
         problem.map_or(Ok(()), |problem| Err(ReloadError::Model(problem)))
     }
 
@@ -253,11 +261,12 @@ impl Manager {
             Ok(found) => found,
             Err(reason) => return self.lose(&reason),
         };
-        if self.lost_polls > 0 {
-            self.lost_polls = 0;
-            self.registry.set_lost(None);
+        // It may also be empty because the last model was unloaded.
+        if self.lost_polls > 0 && !found.is_empty() {
             tracing::info!("the model repository can be read again");
         }
+        self.lost_polls = 0;
+        self.report_lost();
         let folders: BTreeMap<_, _> = found
             .iter()
             .flat_map(|model| &model.versions)
@@ -284,7 +293,7 @@ impl Manager {
                 }
                 Change::Remove(name, version) => {
                     // A version that electra.toml no longer selects is unloaded only once a higher one is loaded.
-                    let is_there = folders.contains_key(&(name.clone(), version));
+                    let is_there = self.before.contains_key(&(name.clone(), version));
                     if !is_there || self.has_higher(&name, version) {
                         self.unload_version(&name, version);
                         tracing::info!(model = name, %version, "version unloaded");
@@ -324,6 +333,36 @@ impl Manager {
         }
     }
 
+    /// Counts a poll for each version whose folder is empty or can't be read. The second reports it in the log and, if the
+    /// model was there at the start, as the reason why the server is not ready.
+    fn report_lost(&mut self) {
+        for ((model, version), polls) in &mut self.lost {
+            *polls = polls.saturating_add(1);
+            if *polls == 2 {
+                tracing::warn!(model, %version, "the model's folder is empty or can't be read: the model stays in service");
+            }
+        }
+        let statuses = self.registry.statuses();
+        let is_lost = |name: &str| {
+            let mut lost = self.lost.iter();
+            lost.any(|((model, _), polls)| model == name && *polls >= 2)
+        };
+        let names: Vec<String> = statuses
+            .iter()
+            .filter(|status| status.required && is_lost(&status.name))
+            .map(|status| format!("`{}`", status.name))
+            .collect();
+        let reason = (!names.is_empty()).then(|| {
+            format!(
+                "the folder of {} is empty or can't be read; what is in memory still answers",
+                names.join(", ")
+            )
+        });
+        if self.registry.lost() != reason {
+            self.registry.set_lost(reason);
+        }
+    }
+
     /// Frees models that have answered their last accepted request.
     ///
     /// Models are dropped on this thread because it allocated them: mimalloc defers frees from other threads to the
@@ -338,7 +377,8 @@ impl Manager {
         }
     }
 
-    /// Lists the repository's models, and keeps a snapshot of their files.
+    /// Lists the repository's models, and keeps a snapshot of their files. A version whose folder is empty or can't be read
+    /// stays in the snapshot as it was, unless it was unloaded.
     ///
     /// # Errors
     /// If the repository can't be read, or is empty while models serve.
@@ -352,11 +392,33 @@ impl Manager {
         for model in &found {
             self.registry.add(model, false);
         }
-        self.before = found
+        let key = |folder: &ModelFolder| (folder.name.clone(), folder.version);
+        let mut folders: BTreeMap<Key, ModelFolder> = found
             .iter()
             .flat_map(|model| &model.versions)
-            .map(|folder| ((folder.name.clone(), folder.version), folder.fingerprint()))
+            .map(|folder| (key(folder), folder.clone()))
             .collect();
+        let mut now: Snapshot = folders
+            .iter()
+            .map(|(key, folder)| (key.clone(), folder.fingerprint()))
+            .collect();
+        let mut lost = BTreeMap::new();
+        for (key, folder) in std::mem::take(&mut self.folders) {
+            if folders.contains_key(&key) || !folder.is_lost() || self.is_unloaded(&key) {
+                continue;
+            }
+            if let Some(files) = self.before.remove(&key) {
+                now.insert(key.clone(), files);
+                lost.insert(key.clone(), self.lost.remove(&key).unwrap_or(0));
+                folders.insert(key, folder);
+            }
+        }
+        for ((model, version), _) in self.lost.iter().filter(|(_, polls)| **polls >= 2) {
+            if folders.contains_key(&(model.clone(), *version)) {
+                tracing::info!(model, %version, "the model's folder can be read again");
+            }
+        }
+        (self.before, self.folders, self.lost) = (now, folders, lost);
         Ok(found)
     }
 
@@ -481,6 +543,12 @@ impl Manager {
             .extend(self.registry.mark_unloaded(name, version));
         self.metrics.forget_load(name, version);
         self.update_metrics(name);
+    }
+
+    /// Whether a version is neither in service, nor loads, nor failed to load.
+    fn is_unloaded(&self, (name, version): &Key) -> bool {
+        let state = self.registry.state(&format!("{name}@{version}"));
+        state.is_none_or(|state| matches!(state, ModelState::Unloaded))
     }
 
     /// Whether a higher version of the model is loaded.

@@ -250,6 +250,14 @@ impl ModelFolder {
         config.task().or_else(|| self.settings().ok()?.task)
     }
 
+    /// Whether its folder, or its model's, is there but empty or unreadable, as if its volume had gone. Otherwise, a folder
+    /// without a model has lost it on purpose.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        let mut folders = self.parent.iter().chain([&self.path]);
+        folders.any(|folder| holds_nothing(folder))
+    }
+
     /// The fingerprint of its current files. Ignores hidden folders, since exports of a checkpoint are stored in one.
     /// Includes hidden files, since copy programs use such names for incomplete files.
     #[must_use]
@@ -270,6 +278,19 @@ impl Fingerprint {
     #[must_use]
     pub fn of(name: &str) -> Self {
         Self(vec![(name.into(), 0, None)])
+    }
+}
+
+/// Whether a folder is there, but nothing in it can be read.
+fn holds_nothing(folder: &Path) -> bool {
+    let is_gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    // A link to a folder that is gone is still there.
+    if folder.symlink_metadata().is_err_and(is_gone) {
+        return false;
+    }
+    match std::fs::read_dir(folder) {
+        Ok(entries) => !entries.flatten().any(|entry| entry.path().exists()),
+        Err(error) => error.kind() != io::ErrorKind::NotADirectory,
     }
 }
 

@@ -19,7 +19,8 @@ pub struct Registry {
     models: RwLock<BTreeMap<Arc<str>, ModelEntry>>,
     /// Whether the initial load is done: each model has been loaded or has failed.
     settled: AtomicBool,
-    /// What happened to the repository, if it is empty or can't be read. The models in memory still serve.
+    /// What happened to the repository or the folder of a model, if it is empty or can't be read. The models in memory
+    /// still serve.
     lost: Mutex<Option<String>>,
     /// Notified after each change is visible.
     changed: Sender<()>,
@@ -119,7 +120,8 @@ impl Registry {
         self.changed.send_replace(());
     }
 
-    /// Records that the repository is empty or can't be read, with the reason, or that it is there again.
+    /// Records that the repository or a model's folder is empty or can't be read, with the reason, or that it is there
+    /// again.
     pub fn set_lost(&self, reason: Option<String>) {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         *lost = reason;
@@ -127,7 +129,7 @@ impl Registry {
         self.changed.send_replace(());
     }
 
-    /// Why the models in memory are not those of the repository, if it is empty or can't be read.
+    /// Why the models in memory are not those of the repository, if it or a model's folder is empty or can't be read.
     #[must_use]
     pub fn lost(&self) -> Option<String> {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);

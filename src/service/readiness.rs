@@ -9,8 +9,8 @@ use crate::stage::Stage;
 
 impl Service {
     /// The server is ready if it is not stopping, some model serves, every model present at startup is loaded, was
-    /// unloaded on request or removed from the repository, and the repository is there. Models added later do not affect
-    /// readiness otherwise.
+    /// unloaded on request or removed from the repository, and the repository and the folders of those models are
+    /// neither empty nor unreadable. Models added later do not affect readiness otherwise.
     ///
     /// # Errors
     /// The reason, naming models that are loading or failed to load.

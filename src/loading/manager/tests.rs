@@ -148,6 +148,74 @@ fn a_model_that_is_unloaded_while_it_loads_is_not_put_into_service() {
     assert!(fixture.manager.outcome("hangs").is_err());
 }
 
+#[test]
+fn a_model_that_is_removed_while_it_loads_is_not_found() {
+    let mut fixture = Fixture::new(&["hangs", "refused"], LONG);
+    fixture.manager.slow_after = Duration::ZERO;
+    fixture.manager.begin_all(|name| name == "hangs").unwrap();
+    std::fs::remove_dir_all(fixture.folder.path().join("hangs")).unwrap();
+    fixture.manager.follow();
+    assert!(fixture.manager.is_loading_model("hangs"));
+    fixture.manager.follow();
+    assert!(!fixture.manager.is_loading_model("hangs"));
+    let outcome = fixture.manager.outcome("hangs");
+    assert!(matches!(outcome, Err(ReloadError::NotFound)));
+}
+
+#[test]
+fn a_model_whose_folder_is_emptied_stays_until_it_is_back_or_removed() {
+    let mut fixture = Fixture::new(&["hangs", "refused"], LONG);
+    fixture.manager.slow_after = Duration::ZERO;
+    fixture.manager.begin_all(|name| name == "hangs").unwrap();
+    let folder = fixture.folder.path().join("hangs");
+    let empty = || {
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+    };
+    let away = fixture.folder.path().join(".away");
+    std::fs::rename(&folder, &away).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    fixture.manager.follow();
+    assert_eq!(fixture.registry.lost(), None);
+    for _ in 0..3 {
+        fixture.manager.follow();
+        let lost = fixture.registry.lost().unwrap();
+        assert!(lost.contains("the folder of `hangs` is empty"), "{lost}");
+        assert!(fixture.manager.is_loading_model("hangs"));
+    }
+    // It is back.
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::rename(&away, &folder).unwrap();
+    for _ in 0..3 {
+        fixture.manager.follow();
+        assert_eq!(fixture.registry.lost(), None);
+        assert!(fixture.manager.is_loading_model("hangs"));
+    }
+    // The folder itself is removed.
+    empty();
+    fixture.manager.follow();
+    fixture.manager.follow();
+    assert!(fixture.registry.lost().is_some());
+    std::fs::remove_dir(&folder).unwrap();
+    fixture.manager.follow();
+    assert_eq!(fixture.registry.lost(), None);
+    assert!(fixture.manager.is_loading_model("hangs"));
+    fixture.manager.follow();
+    assert!(fixture.registry.status("hangs").is_none());
+}
+
+#[test]
+fn a_folder_that_has_other_files_left_is_no_model_any_more() {
+    let mut fixture = Fixture::new(&["hangs", "refused"], LONG);
+    fixture.manager.slow_after = Duration::ZERO;
+    fixture.manager.begin_all(|name| name == "hangs").unwrap();
+    std::fs::remove_file(fixture.folder.path().join("hangs/model.onnx")).unwrap();
+    fixture.manager.follow();
+    fixture.manager.follow();
+    assert!(fixture.registry.status("hangs").is_none());
+    assert_eq!(fixture.registry.lost(), None);
+}
+
 #[tokio::test]
 async fn the_loading_thread_outlives_loads_that_panic_or_hang() {
     let mut fixture = Fixture::new(&["hangs", "panics", "refused"], LONG);

@@ -159,3 +159,37 @@ fn nothing_to_serve_says_what_to_do() {
         "{error}"
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn a_folder_is_lost_if_nothing_in_it_can_be_read() {
+    let repository = tempfile::tempdir().unwrap();
+    let at = |path: &str| repository.path().join(path);
+    let is_lost = |path: &str, parent: Option<&str>| {
+        let folder = ModelFolder {
+            name: "a".to_owned(),
+            version: Version::ONLY,
+            path: at(path),
+            parent: parent.map(at),
+            content: Content::Checkpoint,
+        };
+        folder.is_lost()
+    };
+    let link = |to: &str, path: &str| std::os::unix::fs::symlink(at(to), at(path)).unwrap();
+    assert!(!is_lost("a", None));
+    std::fs::create_dir(at("a")).unwrap();
+    assert!(is_lost("a", None));
+    // The version's folder is gone, but from a model's folder that is empty.
+    assert!(is_lost("a/1", Some("a")));
+    link("none", "a/vocab.txt");
+    assert!(is_lost("a", None));
+    std::fs::write(at("a/config.json"), "").unwrap();
+    assert!(!is_lost("a", None));
+    assert!(!is_lost("a/1", Some("a")));
+    std::fs::create_dir(at("a/1")).unwrap();
+    assert!(is_lost("a/1", Some("a")));
+    link("none", "link");
+    assert!(is_lost("link", None));
+    std::fs::write(at("file"), "").unwrap();
+    assert!(!is_lost("file", None));
+}
