@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use prost::Message as _;
-use prost::encoding::{decode_varint, encode_varint};
+use prost::encoding::encode_varint;
 
 use crate::files;
 use crate::onnx::{self, DataLocation, DataType, StringEntry};
@@ -22,7 +22,8 @@ const MOST_STRUCTURE: u64 = 8 << 20;
 
 /// A message counts as so many of these bytes at least. ONNX Runtime takes up to 1,200 bytes for an empty one.
 const LEAST_MESSAGE: u64 = 32;
-/// How deep messages are counted within messages. Operators within operators are some six levels apart.
+/// How deep messages are counted within messages. Operators within operators are some six levels apart. Parsers go
+/// deeper, so a message below counts as the worst that its bytes can be.
 const DEEPEST: usize = 32;
 
 /// Field numbers on the path from a model to its tensors: the graph, and its initializers.
@@ -34,6 +35,8 @@ const RAW_DATA: u64 = 9;
 const VARINT: u64 = 0;
 const EIGHT_BYTES: u64 = 1;
 const LENGTH_DELIMITED: u64 = 2;
+const START_GROUP: u64 = 3;
+const END_GROUP: u64 = 4;
 const FOUR_BYTES: u64 = 5;
 
 /// A graph's file without its large weights.
@@ -107,7 +110,7 @@ impl<R: Read + Seek> Walk<'_, R> {
             } else {
                 let before = kept.len();
                 self.copy(key, end, &mut kept)?;
-                self.count_structure(cost(&kept[before..], DEEPEST).unwrap_or_default())?;
+                self.count_structure(cost(&kept[before..], DEEPEST))?;
             }
         }
         Ok(kept)
@@ -137,6 +140,10 @@ impl<R: Read + Seek> Walk<'_, R> {
                 self.seek(self.position + length)?;
             } else {
                 self.copy(key, end, &mut kept)?;
+                // Such as the entries of `external_data`, and texts.
+                if key & 7 == LENGTH_DELIMITED {
+                    self.count_structure(LEAST_MESSAGE)?;
+                }
             }
         }
         let Some((offset, length)) = data else {
@@ -226,33 +233,59 @@ impl<R: Read + Seek> Walk<'_, R> {
     }
 }
 
-/// The cost of some fields, whatever their names: what parsing them takes beyond the bytes of texts and numbers. `None` if
-/// these bytes are not fields. A text that happens to read as fields costs somewhat more than it should.
-fn cost(mut fields: &[u8], depth: usize) -> Option<u64> {
-    let mut sum = 0;
-    while !fields.is_empty() {
-        let key = decode_varint(&mut fields).ok()?;
+/// The cost of some fields, whatever their names: what parsing them takes beyond the bytes of texts and numbers. A text
+/// may read as fields too, up to some byte, and then costs somewhat more than it should. Fields before a damaged one
+/// count, because a parser allocates them before it finds the damage.
+fn cost(mut fields: &[u8], depth: usize) -> u64 {
+    let mut sum = 0_u64;
+    while let Some(key) = take_varint(&mut fields) {
         let skipped = match key & 7 {
+            // No field has the number 0.
+            _ if key >> 3 == 0 => break,
             VARINT => {
-                decode_varint(&mut fields).ok()?;
+                if take_varint(&mut fields).is_none() {
+                    break;
+                }
                 0
             }
             EIGHT_BYTES => 8,
             FOUR_BYTES => 4,
+            // The fields of a group follow its key.
+            START_GROUP | END_GROUP => 0,
             LENGTH_DELIMITED => {
-                let length = usize::try_from(decode_varint(&mut fields).ok()?).ok()?;
-                let inner = fields.get(..length)?;
-                let deeper = depth.checked_sub(1);
-                let deeper = deeper.and_then(|depth| cost(inner, depth));
-                sum += deeper.unwrap_or_default().max(LEAST_MESSAGE);
+                let Some(length) = take_varint(&mut fields) else {
+                    break;
+                };
+                // Parsers may read a field that is too long before they refuse it.
+                let length =
+                    usize::try_from(length).map_or(fields.len(), |it| it.min(fields.len()));
+                let inner = &fields[..length];
+                let inner = match depth.checked_sub(1) {
+                    Some(depth) => cost(inner, depth),
+                    // At worst, these are messages of two bytes.
+                    None => (inner.len() as u64 / 2).saturating_mul(LEAST_MESSAGE + 2),
+                };
+                sum = sum.saturating_add(inner.max(LEAST_MESSAGE));
                 length
             }
-            _ => return None,
+            _ => break,
         };
-        fields = fields.get(skipped..)?;
-        sum += 2;
+        sum = sum.saturating_add(2);
+        fields = fields.get(skipped..).unwrap_or_default();
     }
-    Some(sum)
+    sum
+}
+
+/// Takes a number off the start of `bytes`, as leniently as parsers do: they drop bits beyond the 64th, which
+/// [`prost`] refuses.
+fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let length = bytes.iter().take(10).position(|byte| *byte < 0x80)? + 1;
+    let (number, rest) = bytes.split_at(length);
+    *bytes = rest;
+    let digits = number.iter().zip((0_u32..64).step_by(7));
+    Some(digits.fold(0, |value, (byte, shift)| {
+        value | u64::from(byte & 0x7f) << shift
+    }))
 }
 
 /// The fields that locate a tensor's external data.
@@ -346,10 +379,37 @@ mod tests {
         // Operators, tensors, an operator's attributes, and the operators of an attribute's graph.
         let attributes = within(0x0a, &empty(0x2a));
         let inner = within(0x0a, &within(0x2a, &within(0x32, &empty(0x0a))));
-        for content in [empty(0x0a), empty(0x2a), attributes, inner] {
-            std::fs::write(&path, within(0x3a, &content)).unwrap();
-            let reason = read(&path).err().unwrap().to_string();
-            assert!(reason.contains("far more operators"), "{reason}");
+        let beside = |content: &[u8]| within(0x0a, &[content, &empty(0x2a)].concat());
+        let after = |content: &[u8]| within(0x0a, &[&empty(0x2a), content].concat());
+        let mut deep = empty(0x0a);
+        for _ in 0..DEEPEST + 4 {
+            deep = within(0x0a, &deep);
+        }
+        let contents = [
+            empty(0x0a),
+            empty(0x2a),
+            attributes,
+            inner,
+            // A group that is not defined, and a number of more than 64 bits, both of which parsers accept.
+            beside(&[0xa3, 0x06, 0xa4, 0x06]),
+            beside(&[
+                0xa0, 0x06, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+            ]),
+            // What no parser accepts, but only once it has read all else: a type, and a length.
+            after(&[0xa7, 0x06]),
+            after(&[0xa2, 0x06, 0x7f]),
+            deep,
+            // A tensor's external data, and its texts.
+            within(0x2a, &empty(0x6a)),
+            within(0x2a, &empty(0x32)),
+        ];
+        for (index, content) in contents.iter().enumerate() {
+            std::fs::write(&path, within(0x3a, content)).unwrap();
+            let reason = read(&path).err().map(|error| error.to_string());
+            let refused = reason
+                .as_ref()
+                .is_some_and(|it| it.contains("far more operators"));
+            assert!(refused, "{index}: {reason:?}");
         }
     }
 }
