@@ -1,5 +1,7 @@
 //! Refuses tokenizer definitions that would take far more memory or time than their size accounts for.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 /// Far above real vocabularies, of which the largest have some 250,000 tokens. Each takes some 500 bytes.
@@ -32,8 +34,8 @@ pub(super) fn check(definition: &Value, added: usize) -> Result<(), String> {
             "its post-processor has {bytes} bytes, and at most {MOST_POST_PROCESSOR_BYTES} are supported"
         ));
     }
-    let rules = ["normalizer", "pre_tokenizer", "decoder"].map(|key| growth(&definition[key]));
-    let growth = rules.into_iter().fold(1, usize::saturating_mul);
+    let rules = ["normalizer", "pre_tokenizer", "decoder"].map(|key| &definition[key]);
+    let growth = product(rules)?;
     if growth > MOST_GROWTH {
         return Err(format!(
             "its rules can make a text {growth} times as long, and at most {MOST_GROWTH} times is supported"
@@ -79,32 +81,57 @@ fn length(list: &Value) -> usize {
     }
 }
 
-/// How many times as long a rule can make a text, leaving out rules that only add to its length. Rules of a sequence
-/// multiply.
-fn growth(rule: &Value) -> usize {
-    match rule["type"].as_str() {
-        Some("Sequence") => {
-            let lists = ["normalizers", "pretokenizers", "decoders"];
-            let rules = lists
-                .iter()
-                .filter_map(|key| rule[key].as_array())
-                .flatten();
-            rules.map(growth).fold(1, usize::saturating_mul)
-        }
-        Some("Replace") => {
-            let content = rule["content"].as_str().map_or(0, str::len);
-            match rule["pattern"]["String"].as_str().map_or(0, str::len) {
-                // An expression, which may match at every position.
-                0 => content.saturating_add(1),
-                pattern => content.div_ceil(pattern).max(1),
-            }
-        }
-        // Each byte may become a character of two bytes.
-        Some("ByteLevel") => 2,
-        // A table of SentencePiece, which few characters use.
-        Some("Precompiled") => 4,
-        _ => 1,
+/// How many times as long a sequence of rules can make a text.
+fn product<'r>(rules: impl IntoIterator<Item = &'r Value>) -> Result<usize, String> {
+    rules.into_iter().try_fold(1, |product: usize, rule| {
+        Ok(product.saturating_mul(growth(rule)?))
+    })
+}
+
+/// How many times as long a rule can make a text, leaving out rules that only add to its length.
+///
+/// A rule's members tell what it is: the tokenizers crate reads rules without a type too, and ignores other members.
+fn growth(rule: &Value) -> Result<usize, String> {
+    let lists = ["normalizers", "pretokenizers", "decoders"];
+    let rules = lists.iter().filter_map(|key| rule[key].as_array());
+    let mut growth = product(rules.flatten())?;
+    if let Some(charsmap) = rule["precompiled_charsmap"].as_str() {
+        growth = growth.saturating_mul(longest_replacement(charsmap)?);
     }
+    if let (Some(content), Some(pattern)) = (rule["content"].as_str(), rule.get("pattern")) {
+        growth = growth.saturating_mul(match pattern["String"].as_str().map_or(0, str::len) {
+            // An expression, which may match at every position.
+            0 => content.len().saturating_add(1),
+            pattern => content.len().div_ceil(pattern).max(1),
+        });
+    }
+    if rule["type"] == "ByteLevel" {
+        // Each byte may become a character of two bytes.
+        growth = growth.saturating_mul(2);
+    }
+    Ok(growth)
+}
+
+/// The length of the longest replacement in a precompiled table, which replaces characters of at least one byte.
+/// The table is a trie, after its length in bytes, and the replacements, each up to a NUL. That of XLM-RoBERTa replaces
+/// a ligature by 33 bytes.
+fn longest_replacement(charsmap: &str) -> Result<usize, String> {
+    let table = BASE64_STANDARD
+        .decode(charsmap)
+        .map_err(|error| format!("its precompiled_charsmap is not Base64: {error}"))?;
+    let Some((length, rest)) = table.split_first_chunk() else {
+        return Ok(1);
+    };
+    // Memory for the trie is reserved before it is read.
+    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let Some(replacements) = rest.get(length / 4 * 4..).filter(|_| length <= rest.len()) else {
+        return Err(format!(
+            "its precompiled_charsmap claims a trie of {length} bytes, but only {} are left",
+            rest.len()
+        ));
+    };
+    let lengths = replacements.split(|byte| *byte == 0).map(<[u8]>::len);
+    Ok(lengths.max().unwrap_or_default().max(1))
 }
 
 #[cfg(test)]
@@ -135,6 +162,36 @@ mod tests {
             {"type": "Precompiled", "precompiled_charsmap": ""},
             {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]}});
         assert_eq!(refusal(&usual), None);
+    }
+
+    #[test]
+    fn tables_of_long_replacements_are_refused() {
+        let table = |claimed: u32, rest: &[u8]| {
+            let table = [&claimed.to_le_bytes(), rest].concat();
+            let table = BASE64_STANDARD.encode(table);
+            json!({"type": "Precompiled", "precompiled_charsmap": table})
+        };
+        let replacements = |length: usize| [&[1; 400], &*vec![b'b'; length], b"\0c\0"].concat();
+        let refusal = |rule: Value| refusal(&json!({"normalizer": rule}));
+        assert_eq!(refusal(table(400, &replacements(MOST_GROWTH))), None);
+        let reason = refusal(table(400, &replacements(MOST_GROWTH + 1))).unwrap();
+        assert!(reason.contains("257 times as long"), "{reason}");
+        // The tokenizers crate reads a trie of whole numbers only.
+        assert!(refusal(table(403, &replacements(MOST_GROWTH + 1))).is_some());
+        assert_eq!(refusal(table(8, &[0; 8])), None);
+        let reason = refusal(table(u32::MAX, &[0; 8])).unwrap();
+        assert!(reason.contains("a trie of 4294967295 bytes"), "{reason}");
+        let other = json!({"type": "Precompiled", "precompiled_charsmap": "?"});
+        assert!(refusal(other).unwrap().contains("not Base64"));
+        // Those of XLM-RoBERTa.
+        let usual = json!({"type": "Sequence", "normalizers": [table(400, &replacements(33)),
+            {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]});
+        assert_eq!(refusal(usual), None);
+        // The tokenizers crate reads rules without a type too.
+        let double = json!({"pattern": {"String": "a"}, "content": "aa"});
+        assert!(refusal(json!({"normalizers": vec![double; 9]})).is_some());
+        let both = json!({"type": "Replace", "pattern": {"Regex": ""}, "content": "a".repeat(256), "decoders": []});
+        assert!(refusal(both).is_some());
     }
 
     #[test]
