@@ -259,6 +259,36 @@ async fn connections_without_a_request_do_not_fail_even_the_shortest_drain() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_whose_body_does_not_end_holds_up_no_stop() {
+    let clock = HeldClock::new();
+    let fixture = Fixture::new(Task::Tag);
+    let started = start(&fixture, Duration::from_mins(1)).await;
+    let mut half = TcpStream::connect(started.address).await.unwrap();
+    half.write_all(
+        b"POST /tag HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n\
+          content-length: 30\r\n\r\n{",
+    )
+    .await
+    .unwrap();
+    // The server says that it reads the body.
+    half.read_exact(&mut [0]).await.unwrap();
+    let start = Instant::now();
+    started.signals.send(()).unwrap();
+    eventually("it ends", async || {
+        advance(Duration::from_millis(10)).await;
+        started.ended.is_finished()
+    })
+    .await;
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let mut answer = String::new();
+    half.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("HTTP/1.1 503"), "{answer}");
+    started.ended.await.unwrap().unwrap();
+    drop(clock);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_on_its_way_is_answered_when_the_server_closes() {
     let clock = HeldClock::new();
     let fixture = Fixture::new(Task::Tag);

@@ -21,6 +21,8 @@ pub struct CountedBody<B> {
     message: Framing,
     progress: Progress,
     stalled: Pin<Box<Sleep>>,
+    /// When the server no longer waits for the rest of a single request, because it stops. Streams end by themselves.
+    late: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Data that has arrived and is not yet held.
     arrived: Option<Bytes>,
     /// Whether it waits for room.
@@ -28,7 +30,12 @@ pub struct CountedBody<B> {
 }
 
 impl<B> CountedBody<B> {
-    pub fn new(inner: B, budget: &ClientBytes, is_stream: bool) -> Self {
+    pub fn new(
+        inner: B,
+        budget: &ClientBytes,
+        is_stream: bool,
+        late: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         let progress = Progress::start();
         Self {
             inner,
@@ -36,6 +43,7 @@ impl<B> CountedBody<B> {
             hold: budget.empty(),
             message: Framing::default(),
             stalled: Box::pin(sleep_until(progress.deadline())),
+            late: (!is_stream).then(|| Box::pin(late) as _),
             progress,
             arrived: None,
             is_waiting: false,
@@ -66,7 +74,17 @@ impl<B> CountedBody<B> {
         self.stalled.as_mut().reset(self.progress.deadline());
     }
 
-    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Status> {
+    /// Why the rest of the body, which has not arrived, is not waited for any longer.
+    fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<Status> {
+        if let Some(late) = &mut self.late
+            && late.as_mut().poll(context).is_ready()
+        {
+            self.late = None;
+            return Poll::Ready(ServiceError::Draining.into());
+        }
+        if self.message.incomplete() == 0 {
+            return Poll::Pending;
+        }
         let stalled = self.stalled.as_mut().poll(context);
         stalled.map(|()| ServiceError::BodyStalled.into())
     }
@@ -110,10 +128,7 @@ where
                     );
                 }
                 Poll::Pending => {
-                    if this.message.incomplete() == 0 {
-                        return Poll::Pending;
-                    }
-                    let refused = ready!(this.poll_stalled(context));
+                    let refused = ready!(this.poll_given_up(context));
                     return Poll::Ready(Some(Err(refused)));
                 }
             }

@@ -125,7 +125,9 @@ async fn answer(
     }
     let is_stream = methods::is_stream(method);
     let budget = call.inflight().clone();
-    let request = request.map(|body| Body::new(CountedBody::new(body, &budget, is_stream)));
+    let service = state.service.clone();
+    let late = async move { service.until_bodies_are_late().await };
+    let request = request.map(|body| Body::new(CountedBody::new(body, &budget, is_stream, late)));
     let mut request = if methods::is_reflection(method) {
         reflection::until_draining(request, state.service.clone())
     } else {

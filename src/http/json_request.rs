@@ -83,12 +83,14 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
         };
         let (parts, body) = request.into_parts();
         let budget = state.inflight.of(context.client);
-        let body = timeout_at(
-            context.deadline,
-            body::read(&parts.headers, body, limit, discarded, &budget),
-        )
-        .await
-        .map_err(|_| ServiceError::DeadlineExceeded)??;
+        let reading = body::read(&parts.headers, body, limit, discarded, &budget);
+        let body = tokio::select! {
+            biased;
+            body = timeout_at(context.deadline, reading) => {
+                body.map_err(|_| ServiceError::DeadlineExceeded)??
+            }
+            () = state.service.until_bodies_are_late() => return Err(ServiceError::Draining),
+        };
         Ok(Self {
             headers: parts.headers,
             body,

@@ -8,8 +8,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
-use tokio::time::advance;
+use tokio::time::{Instant, advance, sleep};
+use tokio_stream::StreamExt;
 use tower::ServiceExt;
 
 use super::{HttpState, router};
@@ -585,4 +585,26 @@ async fn a_request_is_held_while_it_waits() {
     assert!((text.len()..100 * text.len()).contains(&held), "{held}");
     waiting.abort();
     eventually("it is given back", async || state.inflight.held() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_end_is_given_up_a_second_after_the_server_drains() {
+    // A few bytes and silence, and bytes that keep arriving fast enough.
+    for pause in [Duration::from_hours(1), Duration::from_millis(10)] {
+        let fixture = Fixture::new(Task::Tag);
+        let state = state(&fixture);
+        let started = Instant::now();
+        let bytes = tokio_stream::iter(0..).then(move |_| async move {
+            sleep(pause).await;
+            Ok::<_, std::io::Error>(vec![b' '; 20])
+        });
+        let request = post("/tag", Body::from_stream(bytes));
+        let request = with(request, "x-request-timeout-ms", "300000");
+        let drain = async {
+            sleep(Duration::from_secs(3)).await;
+            fixture.service.enter(Stage::Draining);
+        };
+        tokio::join!(refused(&state, request, 503, "draining"), drain);
+        assert_eq!(started.elapsed().as_secs(), 4);
+    }
 }

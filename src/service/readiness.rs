@@ -1,11 +1,18 @@
 //! Whether the server is ready for requests, and the reason if not.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::Service;
 use crate::error::ServiceError;
 use crate::registry::ModelState;
 use crate::stage::Stage;
+
+/// How long the bodies of requests may still arrive once the server drains. Requests without a whole body are not accepted
+/// yet, so they must not delay the stop.
+const BODY_GRACE: Duration = Duration::from_secs(1);
 
 impl Service {
     /// The server is ready if it is not stopping, some model serves, every model present at startup is loaded, was
@@ -76,6 +83,12 @@ impl Service {
         let mut stage = self.stage();
         // This fails only without a sender, and this service holds one.
         let _ = stage.wait_for(|stage| *stage >= Stage::Draining).await;
+    }
+
+    /// Completes once the server drains and the time for bodies to arrive is over.
+    pub async fn until_bodies_are_late(&self) {
+        self.until_draining().await;
+        sleep(BODY_GRACE).await;
     }
 
     /// A server that stops is not ready, though it may still take requests.

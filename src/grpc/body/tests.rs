@@ -1,6 +1,6 @@
 //! Tests of bodies: what is held of messages, and what happens when the budget is full.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::time::Duration;
 
 use http_body_util::StreamBody;
@@ -39,10 +39,22 @@ fn body(
     mpsc::Sender<Vec<u8>>,
     CountedBody<impl Body<Data = Bytes, Error = Status> + Unpin>,
 ) {
+    late_body(client, is_stream, pending())
+}
+
+/// As [`body`], for a server that gives up bodies once `late` completes.
+fn late_body(
+    client: &ClientBytes,
+    is_stream: bool,
+    late: impl Future<Output = ()> + Send + 'static,
+) -> (
+    mpsc::Sender<Vec<u8>>,
+    CountedBody<impl Body<Data = Bytes, Error = Status> + Unpin>,
+) {
     let (sender, sent) = mpsc::channel::<Vec<u8>>(1);
     let frames = ReceiverStream::new(sent).map(|data| Ok(Frame::data(Bytes::from(data))));
     let frames: Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Status>> + Send>> = Box::pin(frames);
-    let counted = CountedBody::new(StreamBody::new(frames), client, is_stream);
+    let counted = CountedBody::new(StreamBody::new(frames), client, is_stream, late);
     (sender, counted)
 }
 
@@ -131,6 +143,30 @@ async fn a_message_may_not_stop_in_its_middle_but_a_stream_may_rest_between_mess
     let error = crate::grpc::status::error(&refused);
     assert_eq!(error, Some(&ServiceError::BodyStalled));
     assert_eq!(began.elapsed().as_secs(), 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_request_that_does_not_end_is_refused_once_bodies_are_late() {
+    let _clock = HeldClock::new();
+    let (budget, client) = budget();
+    // Nothing, half a message, and a message without the end of the stream.
+    for sent in [vec![], message(50)[..20].to_vec(), message(10)] {
+        let late = tokio::time::sleep(Duration::from_secs(1));
+        let (sender, mut single) = late_body(&client, false, late);
+        if !sent.is_empty() {
+            sender.send(sent).await.unwrap();
+            data(&mut single).await.unwrap();
+        }
+        assert!(is_pending(&mut single).await);
+        advance(Duration::from_millis(1001)).await;
+        let refused = data(&mut single).await.unwrap_err();
+        let error = crate::grpc::status::error(&refused);
+        assert_eq!(error, Some(&ServiceError::Draining));
+        drop(single);
+        assert_eq!(budget.held(), 0);
+    }
+    let (_sender, mut stream) = late_body(&client, true, std::future::ready(()));
+    assert!(is_pending(&mut stream).await, "streams end by themselves");
 }
 
 async fn is_pending<B: Body<Data = Bytes, Error = Status> + Unpin>(
