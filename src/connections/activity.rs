@@ -13,6 +13,9 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// The same once the server drains: as long as the end of the last response may take to reach the socket.
 const ENDING: Duration = Duration::from_millis(100);
 
+/// The same over HTTP/2, which holds the last bytes and the trailers until the peer has room for them: a round trip.
+const ENDING_HTTP2: Duration = Duration::from_secs(1);
+
 /// How long a request may wait for its peer before its connection may give way to another client's.
 const WAITING: Duration = Duration::from_secs(1);
 
@@ -191,7 +194,10 @@ impl Activity {
 
     pub fn standing(&self, now: Instant) -> Standing {
         if self.in_progress == 0 && self.unwritable_since.is_none() {
-            Standing::Quiet
+            match self.flushed_by() {
+                Some(time) if time > now => Standing::Busy,
+                _ => Standing::Quiet,
+            }
         } else if self.waits_for_peer(now) && !self.is_shared {
             Standing::Waiting
         } else {
@@ -240,6 +246,7 @@ impl Activity {
         let closing = closing.map(|since| since.max(self.quiet_since) + CLOSING);
         let ending = self.ending_due();
         let lifetime = patience.lifetime.map(|lifetime| self.opened + lifetime);
+        let flushed = self.flushed_by().filter(|time| *time > now);
         let is_past = |time: &Instant| *time <= now;
         if stalled.as_ref().is_some_and(is_past) {
             return Verdict::Drop(Some(Overdue::Stalled));
@@ -264,7 +271,7 @@ impl Activity {
             };
         }
         let request = request.map(|(due, _)| due);
-        let times = [stalled, lifetime, ending, closing, request];
+        let times = [stalled, lifetime, ending, closing, flushed, request];
         let next = times.into_iter().flatten().min();
         let latest = now + LOOK_INTERVAL;
         Verdict::LookAt(next.map_or(latest, |next| next.min(latest)))
@@ -284,11 +291,18 @@ impl Activity {
         if self.in_progress > 0 || self.unwritable_since.is_some() {
             return None;
         }
-        Some(if self.started == 0 {
-            draining_since
-        } else {
-            draining_since.max(self.quiet_since + ENDING)
-        })
+        let ending = match (self.started, self.is_http2) {
+            (0, _) => return Some(draining_since),
+            (_, true) => ENDING_HTTP2,
+            (_, false) => ENDING,
+        };
+        Some(draining_since.max(self.quiet_since + ending))
+    }
+
+    /// When the end of the last response has reached the peer, for a connection that is to close over HTTP/2.
+    fn flushed_by(&self) -> Option<Instant> {
+        let is_ending = self.is_http2 && self.is_ending();
+        is_ending.then(|| self.quiet_since + ENDING_HTTP2)
     }
 
     /// When the next request is due. `None` while one is in progress, or if no other will be taken.
@@ -413,13 +427,41 @@ mod tests {
         assert!(matches!(verdict, Verdict::LookAt(_)), "{verdict:?}");
         // The end of its response is still to be written.
         busy.end_request(request, later);
-        let ends = Verdict::LookAt(later + ENDING);
+        let ends = Verdict::LookAt(later + ENDING_HTTP2);
         assert_eq!(busy.verdict(&Patience::USUAL, later), ends);
-        let end = busy.verdict(&Patience::USUAL, later + ENDING);
+        let end = busy.verdict(&Patience::USUAL, later + ENDING_HTTP2);
         assert_eq!(end, Verdict::End);
         busy.set_writable(false, later);
-        let (_, verdict) = watch(&busy, &Patience::USUAL, later + ENDING);
+        let (_, verdict) = watch(&busy, &Patience::USUAL, later + ENDING_HTTP2);
         assert_eq!(verdict, Verdict::Drop(None), "it was asked to close");
+        let mut http1 = Activity::new(now);
+        let request = http1.start_request(false);
+        http1.drain(now);
+        http1.end_request(request, later);
+        let ends = Verdict::LookAt(later + ENDING);
+        assert_eq!(http1.verdict(&Patience::USUAL, later), ends);
+    }
+
+    #[test]
+    fn a_connection_that_gives_way_over_http2_has_time_for_the_end_of_its_last_response() {
+        let now = Instant::now();
+        for (is_http2, expected) in [(false, Standing::Quiet), (true, Standing::Busy)] {
+            let mut activity = Activity::new(now);
+            let request = activity.start_request(is_http2);
+            activity.end_request(request, now);
+            // Whether it is chosen to give way does not depend on the protocol.
+            assert_eq!(activity.standing(now), Standing::Quiet);
+            activity.close(now);
+            assert_eq!(activity.standing(now), expected);
+            assert_eq!(activity.standing(now + SECOND), Standing::Quiet);
+        }
+        let mut activity = Activity::new(now);
+        let request = activity.start_request(true);
+        activity.end_request(request, now);
+        activity.close(now);
+        // It is looked at when that time is over.
+        let look = activity.verdict(&Patience::USUAL, now);
+        assert_eq!(look, Verdict::LookAt(now + SECOND));
     }
 
     #[test]
