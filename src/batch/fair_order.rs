@@ -575,10 +575,11 @@ impl<M: Copy + Ord, E> ClientQueue<M, E> {
         Some((model, turn))
     }
 
-    /// The turn of the client's next sequence among the clients.
+    /// The turn of the client's next sequence among the clients. The next part of a request that ran dry is no first
+    /// sequence: else, many of an urgent flood would go ahead of a newcomer.
     fn turn(&self, next: &Entry<E>) -> Virtual {
         self.start
-            + if self.is_new {
+            + if self.is_new && next.is_first {
                 first_cost(next.weight)
             } else {
                 next.cost()

@@ -220,6 +220,25 @@ fn urgent_single_sequences_overtake() {
     assert_eq!(next(&mut order), Some((client(1), 20)));
 }
 
+#[test]
+fn a_request_that_ran_dry_does_not_go_ahead_of_a_newcomer() {
+    let mut order = Order::default();
+    let urgent: Vec<_> = (1..9)
+        .map(|number| (number, push(&mut order, number, 4.0, 1, 512)))
+        .collect();
+    // Another client keeps the device busy.
+    push(&mut order, 100, 1.0, 100, 512);
+    for _ in 0..20 {
+        next(&mut order);
+    }
+    push(&mut order, 200, 1.0, 1, 25);
+    for (number, request) in urgent {
+        add(&mut order, number, request, 8, 512);
+    }
+    let before = (0..9).take_while(|_| next(&mut order).is_some_and(|(_, item)| item != 25));
+    assert!(before.count() <= 1);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Push {
