@@ -1,8 +1,8 @@
 //! How many connections the process's file descriptors allow.
 
-/// Descriptors for everything else: 16 connections reserved for health checks, 32 that give way and are not closed yet,
+/// Descriptors for everything else: 16 connections reserved for health checks, 16 that give way and are not closed yet,
 /// and what models, the runtime and downloads open.
-const OTHERS: usize = 112;
+const OTHERS: usize = 80;
 
 /// Returns `wanted`, or less if the process may not open as many files. Raises the soft limit where that helps.
 #[cfg(unix)]
@@ -56,7 +56,7 @@ mod tests {
         for (wanted, open_files, expected) in [
             (4096, None, 4096),
             (4096, Some(20_000), 4096),
-            (4096, Some(1024), 912),
+            (4096, Some(1024), 944),
             (10, Some(1024), 10),
             (4096, Some(64), 16),
             (4096, Some(0), 1),

@@ -12,7 +12,7 @@ use super::activity::Standing;
 use crate::client::Client;
 
 /// Connections that gave way and are still open. With more, no other gives way, so that file descriptors suffice.
-const MOST_LEAVING: usize = 32;
+const MOST_LEAVING: usize = 16;
 
 /// The connections that are looked at for one newcomer. Their number bounds how long the others wait for the places.
 const LOOKS: usize = 64;
