@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -106,30 +106,21 @@ impl<K: Ord + Clone, T: Send + 'static> Attempts<K, T> {
         let attempt = self.running.get(key)?;
         let left = self.timeout.saturating_sub(attempt.started.elapsed());
         let outcome = match attempt.outcome.recv_timeout(patience.min(left)) {
-            Ok(outcome) => Ok(outcome),
-            Err(RecvTimeoutError::Disconnected) => Ok(Err(no_outcome())),
+            Ok(outcome) => Some(outcome),
+            Err(RecvTimeoutError::Disconnected) => Some(Err(no_outcome())),
             Err(RecvTimeoutError::Timeout) if attempt.started.elapsed() < self.timeout => {
                 return None;
             }
-            Err(RecvTimeoutError::Timeout) => Err(()),
+            Err(RecvTimeoutError::Timeout) => None,
         };
-        Some(self.end(key, outcome.ok()))
+        Some(self.end(key, outcome))
     }
 
     /// Returns the attempts that have ended since the last call.
     pub fn take_ended(&mut self) -> Vec<(K, Ended<T>)> {
         let keys: Vec<K> = self.running.keys().cloned().collect();
         let ended = keys.into_iter().filter_map(|key| {
-            let attempt = self.running.get(&key)?;
-            let outcome = match attempt.outcome.try_recv() {
-                Ok(outcome) => Some(outcome),
-                Err(TryRecvError::Disconnected) => Some(Err(no_outcome())),
-                Err(TryRecvError::Empty) if attempt.started.elapsed() < self.timeout => {
-                    return None;
-                }
-                Err(TryRecvError::Empty) => None,
-            };
-            let ended = self.end(&key, outcome);
+            let ended = self.wait(&key, Duration::ZERO)?;
             Some((key, ended))
         });
         ended.collect()

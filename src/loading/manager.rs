@@ -365,8 +365,8 @@ impl Manager {
 
     /// Frees models that have answered their last accepted request.
     ///
-    /// Models are dropped on this thread because it allocated them: mimalloc defers frees from other threads to the
-    /// owning thread.
+    /// Models are dropped on this thread, which then knows when there is memory to return to the system. The threads that
+    /// allocated them have ended, so mimalloc defers no frees to them.
     pub fn release(&mut self) -> Released {
         let before = self.leaving.len();
         // The registry has released these models, so nobody can get a new reference to them.

@@ -12,9 +12,8 @@ use crate::harness::{
 
 const CLASSIFIER: &str = "sequence-three-labels";
 
-/// Puts a named pipe that nobody writes to in a file's place.
+/// Makes a named pipe that nobody writes to.
 fn pipe(path: &Path) {
-    let _ = std::fs::remove_file(path);
     mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).expect("a named pipe");
 }
 
@@ -39,41 +38,9 @@ async fn until_classified(server: &Server) {
     .await;
 }
 
-#[tokio::test]
-async fn a_named_pipe_is_refused_by_name_and_never_opened() {
-    let folder = repository(&[CLASSIFIER]);
-    let graph = exported("qa-plain", Precision::Fp32);
-    let weights = checkpoint("qa-plain");
-    let mut bad = Vec::new();
-    for (source, file) in [
-        (&graph, "model.onnx"),
-        (&graph, "model.onnx.data"),
-        (&graph, "config.json"),
-        (&graph, "tokenizer.json"),
-        (&graph, "tokenizer_config.json"),
-        (&graph, "electra.toml"),
-        (&weights, "model.safetensors"),
-        (&weights, "config.json"),
-    ] {
-        let name = format!("a{}", bad.len());
-        copy_folder(source, &folder.path().join(&name));
-        pipe(&folder.path().join(&name).join(file));
-        bad.push((name, file));
-    }
-    let server = Server::start_unready(config(folder.path())).await;
-    for (name, file) in bad {
-        let reason = reason(&server, &name).await;
-        for part in [file, "it is not a regular file but a named pipe"] {
-            assert!(reason.contains(part), "{name}: {reason}");
-        }
-    }
-    until_classified(&server).await;
-}
-
-/// Files that can be opened, and fail to be read: as on a disk with errors.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_file_that_can_not_be_read_fails_its_own_model_by_name() {
+/// Serves a good model, and one for each kind of file, in whose place `replace` has put another. Each of these must fail
+/// by a reason that names the file and has `also` in it.
+async fn each_bad_file_fails_its_own_model(replace: impl Fn(&Path), also: &str) {
     let folder = repository(&[CLASSIFIER]);
     let graph = exported("qa-plain", Precision::Fp32);
     let weights = checkpoint("qa-plain");
@@ -92,16 +59,32 @@ async fn a_file_that_can_not_be_read_fails_its_own_model_by_name() {
         copy_folder(source, &folder.path().join(&name));
         let path = folder.path().join(&name).join(file);
         let _ = std::fs::remove_file(&path);
-        // A regular file, at whose start no memory is mapped.
-        std::os::unix::fs::symlink("/proc/self/mem", &path).expect("a link");
+        replace(&path);
         bad.push((name, file));
     }
     let server = Server::start_unready(config(folder.path())).await;
     for (name, file) in bad {
         let reason = reason(&server, &name).await;
-        assert!(reason.contains(file), "{name}: {reason}");
+        for part in [file, also] {
+            assert!(reason.contains(part), "{name}: {reason}");
+        }
     }
     until_classified(&server).await;
+}
+
+#[tokio::test]
+async fn a_named_pipe_is_refused_by_name_and_never_opened() {
+    each_bad_file_fails_its_own_model(pipe, "it is not a regular file but a named pipe").await;
+}
+
+/// Files that can be opened, and fail to be read: as on a disk with errors.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_can_not_be_read_fails_its_own_model_by_name() {
+    // A regular file, at whose start no memory is mapped.
+    let unreadable =
+        |path: &Path| std::os::unix::fs::symlink("/proc/self/mem", path).expect("a link");
+    each_bad_file_fails_its_own_model(unreadable, "").await;
 }
 
 /// A graph with fewer rows of weights than the tokenizer has tokens, which nothing tells before it runs.
