@@ -6,7 +6,8 @@
 //! priority, at both levels.
 //!
 //! First sequences are the exception: they count as equally long, so those of one weight run in the order in which they
-//! arrive. Otherwise, as long as short requests keep coming, one of medium length would be overtaken by all of them.
+//! arrive. Otherwise, as long as short requests keep coming, one of medium length would be overtaken by all of them. Those
+//! of a client that had nothing waiting count next to nothing, so it waits for what runs, whatever the others' weights.
 //!
 //! Pure: no locks, clocks or models.
 
@@ -18,8 +19,12 @@ use super::virtual_time::{Fluid, Virtual};
 use crate::client::Client;
 use crate::numbers::float;
 
-/// The tokens that a first sequence counts as when its turn is decided. It is charged what it has.
+/// The tokens that a first sequence counts as when its turn among its client's is decided. It is charged what it has.
 const FIRST_TOKENS: f64 = 64.0;
+/// The same among the clients, for a client that had nothing waiting. While many clients of a high weight share a device,
+/// each is near its next turn, so a newcomer that counted more would wait for several of them. It can't gain by that: its
+/// next turn is later by all that it is charged.
+const NEWCOMER_TOKENS: f64 = 1.0;
 /// The most tokens of a sequence, for estimates. ELECTRA's checkpoints have 512 positions.
 const LONGEST_SEQUENCE: f64 = 512.0;
 
@@ -183,6 +188,7 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
     /// The work that runs before that of a request which arrives now. An estimate: requests are grouped by size.
     pub fn ahead(&self, client: Client, estimate: Estimate) -> Ahead {
         let own = self.clients.get(&client);
+        let is_newcomer = own.is_none_or(|own| own.waiting.is_empty());
         let before = |share: Virtual, of_client: f64| {
             // By then the client has been served this much, and every other client as much or all that it has.
             let served = share + Virtual::cost(of_client, 1.0);
@@ -199,8 +205,13 @@ impl<M: Copy + Ord, E> FairOrder<M, E> {
         });
         let all = Virtual::cost(estimate.tokens, estimate.weight);
         let of_client = own.map_or(0.0, |own| own.backlog.tokens_within(all));
+        let share = if is_newcomer {
+            newcomer_cost(estimate.weight)
+        } else {
+            first
+        };
         Ahead {
-            of_first: before(first, firsts),
+            of_first: before(share, firsts),
             of_end: before(all, of_client.max(firsts)) + estimate.tokens,
         }
     }
@@ -580,7 +591,7 @@ impl<M: Copy + Ord, E> ClientQueue<M, E> {
     fn turn(&self, next: &Entry<E>) -> Virtual {
         self.start
             + if self.is_new && next.is_first {
-                first_cost(next.weight)
+                newcomer_cost(next.weight)
             } else {
                 next.cost()
             }
@@ -593,9 +604,14 @@ impl<E> Entry<E> {
     }
 }
 
-/// What a first sequence counts as when its turn is decided.
+/// What a first sequence counts as when its turn among its client's is decided.
 fn first_cost(weight: f64) -> Virtual {
     Virtual::cost(FIRST_TOKENS, weight)
+}
+
+/// The same for a client that had nothing waiting.
+fn newcomer_cost(weight: f64) -> Virtual {
+    Virtual::cost(NEWCOMER_TOKENS, weight)
 }
 
 impl RequestFlow {

@@ -34,7 +34,7 @@ impl Priority {
 pub enum PriorityAccess {
     #[default]
     Any,
-    /// Administrators, of whom there are none without keys.
+    /// Whoever has a key of the scope `admin`. Without keys that is nobody.
     Admin,
 }
 

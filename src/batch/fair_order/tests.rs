@@ -65,19 +65,26 @@ fn a_short_request_goes_ahead_of_the_rest_of_a_long_one() {
 
 #[test]
 fn a_short_request_waits_for_few_of_many_long_ones() {
-    let mut order = Order::default();
-    for number in 1..=8 {
-        push(&mut order, number, 1.0, 1000, 512);
+    // Also of urgent ones.
+    for (clients, weight) in [(8, 1.0), (8, 4.0), (64, 4.0)] {
+        let mut order = Order::default();
+        for number in 1..=clients {
+            push(&mut order, number, weight, 1000, 512);
+        }
+        // None is a newcomer any more.
+        parts(&mut order, 512 * u64::from(clients));
+        let mut waits = Vec::new();
+        for round in 0..200 {
+            // So much that the newcomer keeps within its part.
+            parts(&mut order, 512 * (1 + round % 5) * u64::from(clients) / 8);
+            push(&mut order, 100, 1.0, 1, 20);
+            let next = || next(&mut order);
+            let before = std::iter::from_fn(next).take_while(|(_, item)| *item != 20);
+            waits.push(before.count());
+        }
+        waits.sort_unstable();
+        assert!(waits[198] <= 1, "{clients} {weight}: {waits:?}");
     }
-    let mut waits = Vec::new();
-    for round in 0..200 {
-        parts(&mut order, 512 * (1 + round % 5));
-        push(&mut order, 9, 1.0, 1, 20);
-        let before = std::iter::from_fn(|| next(&mut order)).take_while(|(_, item)| *item != 20);
-        waits.push(before.count());
-    }
-    waits.sort_unstable();
-    assert!(waits[198] <= 1, "{waits:?}");
 }
 
 #[test]
