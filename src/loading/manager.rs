@@ -1,6 +1,6 @@
 //! Changes which models are loaded: all at the start, single ones on request, and those whose files changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::telemetry::metrics::{Metrics, ModelDescription};
 
 /// A load that takes longer than this is no longer waited for: others go on beside it.
 const SLOW_AFTER: Duration = Duration::from_secs(10);
-/// The most loads that others go on beside. Each may hold a model's memory.
+/// The most loads that others go on beside. Each may hold a model's memory. While there are so many, others wait.
 const MOST_SLOW: usize = 4;
 
 /// A version of a model, by the model's name.
@@ -35,6 +35,8 @@ pub struct Manager {
     attempts: Attempts<Key, Result<LoadedModel, LoadError>>,
     /// Their folders, and when they began.
     loading: BTreeMap<Key, (ModelFolder, Instant)>,
+    /// Versions that are loaded once one of those loads has ended.
+    queued: VecDeque<ModelFolder>,
     slow_after: Duration,
     metrics: Metrics,
     /// The routes of each task, as named in metrics.
@@ -63,6 +65,9 @@ pub enum ReloadError {
     /// There is no such model.
     #[error("there is no such model")]
     NotFound,
+    /// Its folder may come back, as that of a volume that is not mounted.
+    #[error("its folder is empty or can't be read; what is in memory of it still answers")]
+    Lost,
     /// The model repository can't be read.
     #[error(transparent)]
     Repository(#[from] ScanError),
@@ -106,6 +111,7 @@ impl Manager {
             loader,
             attempts: Attempts::new(timeout),
             loading: BTreeMap::new(),
+            queued: VecDeque::new(),
             slow_after: SLOW_AFTER,
             metrics,
             routes,
@@ -132,7 +138,8 @@ impl Manager {
         Ok(())
     }
 
-    /// As [`Self::load_all`], but does not wait for slow loads: [`Self::finish`] does what is left.
+    /// As [`Self::load_all`], but does not wait for slow loads, nor for those that wait for them: [`Self::finish`] does
+    /// what is left.
     ///
     /// # Errors
     /// As for [`Self::load_all`].
@@ -158,19 +165,20 @@ impl Manager {
         self.registry.mark_settled();
     }
 
-    /// Whether any load is in progress.
+    /// Whether any load is in progress or waits for others.
     #[must_use]
     pub fn is_loading(&self) -> bool {
-        !self.loading.is_empty()
+        !self.loading.is_empty() || !self.queued.is_empty()
     }
 
-    /// Whether a load of this model is in progress.
+    /// Whether a load of this model is in progress or waits for others.
     #[must_use]
     pub fn is_loading_model(&self, name: &str) -> bool {
         self.loading.keys().any(|(model, _)| model == name)
+            || self.queued.iter().any(|folder| folder.name == name)
     }
 
-    /// Puts models into service whose slow loads have ended since the last call.
+    /// Puts models into service whose slow loads have ended since the last call, and begins one that waited for that.
     ///
     /// # Errors
     /// As for [`Self::load_all`].
@@ -180,7 +188,9 @@ impl Manager {
             .into_iter()
             .map(|(key, ended)| self.complete(&key, ended));
         // All of them, whatever the first ones say.
-        finished.collect::<Vec<_>>().into_iter().collect()
+        let finished: Vec<_> = finished.collect();
+        finished.into_iter().collect::<Result<(), _>>()?;
+        self.begin_queued()
     }
 
     /// Begins to load a model's versions that are not loaded or whose files have changed since. Returns the model's
@@ -199,8 +209,15 @@ impl Manager {
                 let is_asked = |found: Version| asked.is_none_or(|version| version == found);
                 let mut versions = model.versions.iter();
                 versions.any(|folder| is_asked(folder.version))
-            })
-            .ok_or(ReloadError::NotFound)?;
+            });
+        let Some(model) = model else {
+            let is_lost = self.lost.keys().any(|(model, _)| *model == *name);
+            return Err(if is_lost {
+                ReloadError::Lost
+            } else {
+                ReloadError::NotFound
+            });
+        };
         self.unloaded.remove(&*name);
         for folder in model.versions.iter().rev() {
             let key = (model.name.clone(), folder.version);
@@ -305,6 +322,7 @@ impl Manager {
             for (version, _) in status.versions {
                 let key = (status.name.to_string(), version);
                 if !folders.contains_key(&key) && !last.contains_key(&key) {
+                    self.unqueue(&key);
                     self.leaving.extend(self.registry.remove(&key.0, version));
                     self.update_metrics(&key.0);
                     // A later model with this name is a different one, so it is loaded.
@@ -423,15 +441,19 @@ impl Manager {
     }
 
     /// Loads one version and puts it into service. If that takes long, the load goes on when this returns, and
-    /// [`Self::finish`] does the rest.
+    /// [`Self::finish`] does the rest. If too many take long, it is queued.
     fn load_version(&mut self, folder: &ModelFolder) -> Result<(), DeviceFailure> {
         let key = (folder.name.clone(), folder.version);
         if self.attempts.is_running(&key) {
             // If the files have changed since it began, the next poll finds that.
             return Ok(());
         }
-        while self.loading.len() >= MOST_SLOW {
-            self.finish_oldest()?;
+        self.unqueue(&key);
+        if self.loading.len() >= MOST_SLOW {
+            // Its files do not count as tried, so later polls name it again, as it is then.
+            self.registry.mark_loading(folder);
+            self.queued.push_back(folder.clone());
+            return Ok(());
         }
         let state = self.registry.state(&folder.name);
         let serving = state.as_ref().and_then(ModelState::model);
@@ -459,16 +481,33 @@ impl Manager {
         Ok(())
     }
 
-    /// Waits for the load that has been in progress for longest.
-    fn finish_oldest(&mut self) -> Result<(), DeviceFailure> {
-        let Some(key) = self.attempts.oldest() else {
-            self.loading.clear();
+    /// Loads the next queued version if there is room for it.
+    fn begin_queued(&mut self) -> Result<(), DeviceFailure> {
+        if self.loading.len() >= MOST_SLOW {
             return Ok(());
-        };
-        match self.attempts.wait(&key, Duration::MAX) {
-            Some(ended) => self.complete(&key, ended),
+        }
+        match self.queued.pop_front() {
+            Some(folder) => self.load_version(&folder),
             None => Ok(()),
         }
+    }
+
+    fn unqueue(&mut self, (name, version): &Key) {
+        self.queued
+            .retain(|folder| folder.name != *name || folder.version != *version);
+    }
+
+    /// Waits for the load that has been in progress for longest, and begins one that waited for that.
+    fn finish_oldest(&mut self) -> Result<(), DeviceFailure> {
+        match self.attempts.oldest() {
+            Some(key) => {
+                if let Some(ended) = self.attempts.wait(&key, Duration::MAX) {
+                    self.complete(&key, ended)?;
+                }
+            }
+            None => self.loading.clear(),
+        }
+        self.begin_queued()
     }
 
     /// Records that no load was begun. Polls repeat this, so the log says it once.
@@ -539,6 +578,7 @@ impl Manager {
         self.tried.remove(&key);
         self.attempts.abandon(&key);
         self.loading.remove(&key);
+        self.unqueue(&key);
         self.leaving
             .extend(self.registry.mark_unloaded(name, version));
         self.metrics.forget_load(name, version);

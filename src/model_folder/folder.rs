@@ -250,12 +250,17 @@ impl ModelFolder {
         config.task().or_else(|| self.settings().ok()?.task)
     }
 
-    /// Whether its folder, or its model's, is there but empty or unreadable, as if its volume had gone. Otherwise, a folder
-    /// without a model has lost it on purpose.
+    /// Whether its folder, its model's or its graph's is there but empty or unreadable, as if its volume had gone.
+    /// Otherwise, a folder without a model has lost it on purpose.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        let mut folders = self.parent.iter().chain([&self.path]);
-        folders.any(|folder| holds_nothing(folder))
+        let of_graph = match &self.content {
+            Content::Graph(file) => file.parent(),
+            _ => None,
+        };
+        let of_model = self.parent.as_deref();
+        let mut folders = of_model.into_iter().chain([&*self.path]).chain(of_graph);
+        folders.any(holds_nothing)
     }
 
     /// The fingerprint of its current files. Ignores hidden folders, since exports of a checkpoint are stored in one.

@@ -12,7 +12,8 @@ use crate::testing::{eventually, soon};
 
 const LONG: Duration = Duration::from_mins(1);
 
-/// Panics on models named `panics`, waits for the sender to be dropped on models named `hangs`, and refuses the others.
+/// Panics on models named `panics`, waits for the sender to be dropped on models whose names begin with `hangs`, and
+/// refuses the others.
 struct Fake(Mutex<Receiver<()>>);
 
 impl Load for Fake {
@@ -23,7 +24,7 @@ impl Load for Fake {
     ) -> Result<LoadedModel, LoadError> {
         match folder.name.as_str() {
             "panics" => panic!("no such piece"),
-            "hangs" => drop(self.0.lock().unwrap().recv()),
+            name if name.starts_with("hangs") => drop(self.0.lock().unwrap().recv()),
             _ => {}
         }
         Err(LoadError::UnknownTask)
@@ -115,6 +116,36 @@ fn a_slow_load_holds_up_no_other() {
 }
 
 #[test]
+fn slow_loads_hold_up_neither_unloads_nor_polls() {
+    let slow: Vec<String> = (0..MOST_SLOW + 3).map(|n| format!("hangs-{n}")).collect();
+    let names: Vec<&str> = slow.iter().map(String::as_str).collect();
+    let mut fixture = Fixture::new(&names, LONG);
+    fixture.manager.slow_after = Duration::ZERO;
+    fixture.manager.begin_all(|_| true).unwrap();
+    assert_eq!(fixture.manager.loading.len(), MOST_SLOW);
+    let waits = &slow[MOST_SLOW..];
+    for name in waits {
+        assert_eq!(fixture.reason(name), "loading");
+        assert!(fixture.manager.is_loading_model(name));
+    }
+    // One of those that wait is unloaded, another removed, and the third asked for again.
+    assert!(fixture.manager.unload(&waits[0]));
+    assert_eq!(fixture.reason(&waits[0]), "unloaded");
+    std::fs::remove_dir_all(fixture.folder.path().join(&waits[1])).unwrap();
+    fixture.manager.follow();
+    fixture.manager.follow();
+    assert!(fixture.registry.status(&waits[1]).is_none());
+    fixture.manager.load(&waits[2]).unwrap();
+    assert_eq!(fixture.manager.queued.len(), 1);
+    drop(fixture.end);
+    while fixture.manager.is_loading() {
+        fixture.manager.finish_oldest().unwrap();
+    }
+    assert!(reason(&fixture.registry, &waits[2]).contains("task is unknown"));
+    assert_eq!(reason(&fixture.registry, &waits[0]), "unloaded");
+}
+
+#[test]
 fn a_load_that_does_not_end_fails_by_name_and_is_not_begun_again() {
     let mut fixture = Fixture::new(&["hangs", "refused"], Duration::from_millis(1));
     fixture.manager.load_all(|_| true).unwrap();
@@ -181,6 +212,8 @@ fn a_model_whose_folder_is_emptied_stays_until_it_is_back_or_removed() {
         fixture.manager.follow();
         let lost = fixture.registry.lost().unwrap();
         assert!(lost.contains("the folder of `hangs` is empty"), "{lost}");
+        let loaded = fixture.manager.load("hangs");
+        assert!(matches!(loaded, Err(ReloadError::Lost)), "{loaded:?}");
         assert!(fixture.manager.is_loading_model("hangs"));
     }
     // It is back.

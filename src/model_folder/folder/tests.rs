@@ -188,6 +188,18 @@ fn a_folder_is_lost_if_nothing_in_it_can_be_read() {
     assert!(!is_lost("a/1", Some("a")));
     std::fs::create_dir(at("a/1")).unwrap();
     assert!(is_lost("a/1", Some("a")));
+    let mut folder = ModelFolder {
+        name: "a".to_owned(),
+        version: Version::ONLY,
+        path: at("a"),
+        parent: None,
+        content: Content::Graph(at("a/onnx/model.onnx")),
+    };
+    assert!(!folder.is_lost());
+    std::fs::create_dir(at("a/onnx")).unwrap();
+    assert!(folder.is_lost());
+    folder.content = Content::Graph(at("a/model.onnx"));
+    assert!(!folder.is_lost());
     link("none", "link");
     assert!(is_lost("link", None));
     std::fs::write(at("file"), "").unwrap();
