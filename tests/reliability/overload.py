@@ -16,6 +16,7 @@ SENTENCES_BYTES = 250
 CONNECTIONS = 64
 GOOD_WITHIN = 1.0  # seconds
 LOAD = "127.0.0.2"
+CLIENT = "127.0.0.1"
 # A refusal may cost so much more than a 404.
 REFUSAL_OVER_404 = 5e-6  # seconds
 # Where refusals alone would fill the core.
@@ -54,8 +55,8 @@ def refusals(context: Context) -> list[Figure]:
     one, list_of_256 = {"text": texts.text(100)}, {"text": [texts.text(20, seed) for seed in range(texts.MOST_INPUTS)]}
     blocker = [texts.largest(x_request_timeout_ms=300_000)]
     figures = []
-    # It keeps the worker busy, so that nothing else is accepted.
-    with task(closed_loop, server.http, blocker, [LOAD], nice=5) as busy:
+    # It fills its client's part of the queue. The requests are of the same client: one of another would be accepted.
+    with task(closed_loop, server.http, blocker, [CLIENT], nice=5) as busy:
         _wait_until_refused(server, post("/discriminate", one))
         for name, body in [("one text", one), ("256 texts", list_of_256)]:
             refused, missing = [], []
@@ -72,7 +73,7 @@ def refusals(context: Context) -> list[Figure]:
 
 def _wait_until_refused(server: Server, request: bytes) -> None:
     for _ in range(100):
-        if _run(closed_loop, server.http, [request], ["127.0.0.1"], 10).statuses[429] == 10:
+        if _run(closed_loop, server.http, [request], [CLIENT], 10).statuses[429] == 10:
             return
     raise CaseError("requests beside one that fills the queue are not refused")
 
@@ -82,7 +83,7 @@ def _cost(server: Server, request: bytes, status: int) -> float:
     count = 2000
     before = server.processor_seconds(without="electra-worker")
     # Several connections, as under load: with one, the server would mostly wake up and go to sleep.
-    loop = _run(closed_loop, server.http, [request], ["127.0.0.1"] * 16, count)
+    loop = _run(closed_loop, server.http, [request], [CLIENT] * 16, count)
     used = server.processor_seconds(without="electra-worker") - before
     if loop.statuses[status] < 0.95 * count:
         raise CaseError(f"expected {status}: {dict(loop.statuses)}")
