@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 
+use crate::access::{self, Door, Guard, KeyFile, KeyFileError};
 use crate::batch::{Scheduler, SchedulerOptions};
 use crate::config::Config;
 use crate::connections::Connections;
@@ -48,6 +51,9 @@ pub enum StartError {
     /// ONNX Runtime can't be loaded.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The file of keys can't be used.
+    #[error("The file of keys `{}` can't be used: {reason}.", .file.display())]
+    Keys { file: PathBuf, reason: KeyFileError },
     /// The operating system can't start more threads.
     #[error(
         "The threads that run models can't be started: {0}. Allow more threads, or set fewer --workers."
@@ -78,11 +84,15 @@ pub struct Listeners {
     pub http: TcpListener,
     /// `None` if gRPC is off.
     pub grpc: Option<TcpListener>,
+    /// `None` if administration has no listener of its own.
+    pub admin: Option<TcpListener>,
 }
 
 /// The parts of a server, wired but not running.
 pub struct App {
     service: Service,
+    guard: Guard,
+    key_file: KeyFile,
     metrics: Metrics,
     scheduler: Arc<Scheduler>,
     manager: Mutex<Manager>,
@@ -101,6 +111,13 @@ pub fn build(config: &Config) -> Result<App, StartError> {
     let registry = Arc::new(Registry::new(&scan(&config.models)?));
     let runtime = Runtime::load(config.onnxruntime_library.as_deref())?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    let (guard, key_file) =
+        access::guard(config.access.clone(), metrics.clone()).map_err(|reason| {
+            StartError::Keys {
+                file: config.access.key_file.clone().unwrap_or_default(),
+                reason,
+            }
+        })?;
     let workers = within_cores(config.workers);
     let options = SchedulerOptions {
         workers,
@@ -140,6 +157,8 @@ pub fn build(config: &Config) -> Result<App, StartError> {
     let connections = Connections::new(config.connections.clone(), metrics.clone());
     Ok(App {
         service,
+        guard,
+        key_file,
         connections,
         metrics,
         scheduler,
@@ -207,6 +226,8 @@ impl App {
     ) -> Result<(), RunError> {
         let running = Running {
             service: self.service,
+            guard: self.guard,
+            key_file: self.key_file,
             metrics: self.metrics,
             timeouts: self.timeouts,
             connections: self.connections,
@@ -230,6 +251,8 @@ impl App {
     ) -> Result<(), RunError> {
         let Self {
             service,
+            guard,
+            key_file,
             metrics,
             scheduler,
             manager,
@@ -245,6 +268,8 @@ impl App {
         let failed = manager.start(commands, watch_interval, is_stopping)?;
         let running = Running {
             service,
+            guard,
+            key_file,
             metrics,
             timeouts,
             connections,
@@ -258,6 +283,8 @@ impl App {
 /// The parts that a server keeps while it runs.
 struct Running {
     service: Service,
+    guard: Guard,
+    key_file: KeyFile,
     metrics: Metrics,
     timeouts: Timeouts,
     connections: Connections,
@@ -273,6 +300,9 @@ impl Running {
         signals: impl Stream<Item = ()> + Send,
         failure: impl Future<Output = RunError>,
     ) -> Result<(), RunError> {
+        warn_of_strangers(&listeners, &self.guard);
+        let follow_keys = self.key_file.clone().follow(self.guard.clone());
+        let _following = AbortOnDropHandle::new(tokio::spawn(follow_keys));
         let mut signals = pin!(signals);
         let mut servers = self.start(listeners);
         let outcome = tokio::select! {
@@ -340,16 +370,23 @@ impl Running {
         let mut servers = JoinSet::new();
         let http = HttpState::new(
             self.service.clone(),
+            self.guard.clone(),
             self.metrics.clone(),
             self.timeouts,
             self.inflight.clone(),
         );
         let stage = || self.service.stage();
         let connections = || self.connections.clone();
-        servers.spawn(http::serve(listeners.http, connections(), http, stage()));
+        let serve =
+            |listener, door| http::serve(listener, connections(), http.clone(), door, stage());
+        servers.spawn(serve(listeners.http, Door::Public));
+        if let Some(listener) = listeners.admin {
+            servers.spawn(serve(listener, Door::Admin));
+        }
         if let Some(listener) = listeners.grpc {
             let grpc = GrpcState {
                 service: self.service.clone(),
+                guard: self.guard.clone(),
                 metrics: self.metrics.clone(),
                 timeouts: self.timeouts,
                 inflight: self.inflight.clone(),
@@ -357,6 +394,31 @@ impl Running {
             servers.spawn(grpc::serve(listener, connections(), grpc, stage()));
         }
         servers
+    }
+}
+
+/// Says once if others than this machine can reach the server, and need no key.
+fn warn_of_strangers(listeners: &Listeners, guard: &Guard) {
+    if guard.has_keys() {
+        return;
+    }
+    let Listeners { http, grpc, admin } = listeners;
+    let all = [Some(http), grpc.as_ref(), admin.as_ref()];
+    let addresses = all
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it.local_addr().ok());
+    let open: Vec<String> = addresses
+        .filter(|address| !address.ip().is_loopback())
+        .map(|address| address.to_string())
+        .collect();
+    if !open.is_empty() {
+        let addresses = open.join(", ");
+        tracing::warn!(
+            %addresses,
+            "listening beyond this machine without keys: whoever reaches the server may use it. Set api_keys, \
+             or listen on 127.0.0.1"
+        );
     }
 }
 

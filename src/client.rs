@@ -1,4 +1,4 @@
-//! Who sent a request. Clients share a device fairly, whatever the number and size of their requests.
+//! Who sent a request: a key, else an address. Clients share a device fairly, whatever the number and size of their requests.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,10 +8,41 @@ pub enum Client {
     /// This process: the command line and the benchmark.
     #[default]
     Local,
+    /// Whoever holds a key of one name.
+    Key(KeyId),
     V4(Ipv4Addr),
     /// The first 64 bits of an IPv6 address, with the others zero. A host or a site usually has all the rest, so it
     /// would otherwise be as many clients as it likes.
     V6Network(Ipv6Addr),
+}
+
+/// Where a request came from, as its connection tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    pub client: Client,
+    /// Whether it is on this machine, and speaks for nobody else.
+    pub is_local: bool,
+}
+
+impl Default for Sender {
+    /// This process.
+    fn default() -> Self {
+        Self {
+            client: Client::Local,
+            is_local: true,
+        }
+    }
+}
+
+/// Identifies the name of a key. Never reused while the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(u32);
+
+impl KeyId {
+    #[must_use]
+    pub fn new(number: u32) -> Self {
+        Self(number)
+    }
 }
 
 impl From<SocketAddr> for Client {

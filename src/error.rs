@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::access::{Limited, Need, Refusal};
 use crate::batch::BatchError;
 use crate::heads::qa_bounds::BoundError;
 use crate::inflight::Full;
@@ -245,6 +246,23 @@ pub enum ServiceError {
         "The request's body stopped arriving, or arrives at less than 16 KiB in 10 s. Send it without pauses."
     )]
     BodyStalled,
+    /// A key is needed, and no valid one was sent.
+    #[error("{reason} Send a key of this server in the header `authorization: Bearer KEY`.")]
+    Unauthenticated {
+        /// What was sent instead, a sentence. Never the key.
+        reason: &'static str,
+    },
+    /// The key's limit is reached.
+    #[error(
+        "This key's limit of {} is reached. Try again in {} s.",
+        limit_of(*.limit),
+        seconds(*.retry_after)
+    )]
+    RateLimited {
+        limit: Limited,
+        /// Time until there is room.
+        retry_after: Duration,
+    },
     /// The client may not do this.
     #[error("This is not permitted: {reason}.")]
     PermissionDenied {
@@ -295,6 +313,48 @@ pub enum ServiceError {
 /// When to retry after [`ServiceError::Overloaded`]. Small requests leave within a second.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
+impl From<Refusal> for ServiceError {
+    fn from(refusal: Refusal) -> Self {
+        let denied = |reason: &str| Self::PermissionDenied {
+            reason: reason.to_owned(),
+        };
+        match refusal {
+            Refusal::NoKey => Self::Unauthenticated {
+                reason: "This server needs a key.",
+            },
+            Refusal::NotBearer => Self::Unauthenticated {
+                reason: "The header `authorization` is not `Bearer` and a key.",
+            },
+            Refusal::UnknownKey => Self::Unauthenticated {
+                reason: "There is no such key.",
+            },
+            Refusal::Scope(need) => denied(match need {
+                Need::Control => "this key lacks the scope `admin`; use one that has it",
+                Need::Metrics => "this key lacks the scope `metrics`; use one that has it",
+                Need::Infer | Need::Nothing => {
+                    "this key lacks the scope `infer`; use one that has it"
+                }
+            }),
+            Refusal::ControlOff => denied(
+                "models are not loaded or unloaded on request; start the server with model_control = \"on\" for that",
+            ),
+            Refusal::NotLocal => denied(
+                "without keys, models are loaded and unloaded only from the server's own machine or over admin_http; \
+                 ask there, or give the server keys",
+            ),
+            Refusal::Limited { limit, retry_after } => Self::RateLimited { limit, retry_after },
+        }
+    }
+}
+
+fn limit_of(limit: Limited) -> &'static str {
+    match limit {
+        Limited::Requests => "requests a second",
+        Limited::Tokens => "tokens a second",
+        Limited::Concurrent => "requests at a time",
+    }
+}
+
 impl From<Full> for ServiceError {
     fn from(Full: Full) -> Self {
         Self::Overloaded
@@ -331,9 +391,9 @@ impl ServiceError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::QueueFull { retry_after } | Self::DeadlineTooShort { retry_after, .. } => {
-                Some(*retry_after)
-            }
+            Self::QueueFull { retry_after }
+            | Self::DeadlineTooShort { retry_after, .. }
+            | Self::RateLimited { retry_after, .. } => Some(*retry_after),
             Self::Overloaded => Some(OVERLOAD_PAUSE),
             Self::NotReady { .. } | Self::Draining | Self::TooManyConnections => {
                 Some(Duration::from_secs(2))
@@ -368,7 +428,7 @@ impl ServiceError {
     fn row(&self) -> (&'static str, u16, GrpcStatus) {
         use GrpcStatus::{
             DeadlineExceeded, Internal, InvalidArgument, NotFound, PermissionDenied,
-            ResourceExhausted, Unavailable, Unimplemented,
+            ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
         };
         match self {
             Self::InvalidJson { .. } | Self::LoneSurrogate { .. } => {
@@ -377,6 +437,7 @@ impl ServiceError {
             Self::InvalidUtf8 { .. } => ("invalid_utf8", 400, InvalidArgument),
             Self::InvalidMessage { .. } => ("invalid_message", 400, InvalidArgument),
             Self::InvalidType { .. } => ("invalid_type", 400, InvalidArgument),
+            Self::Unauthenticated { .. } => ("unauthenticated", 401, Unauthenticated),
             Self::PermissionDenied { .. } => ("permission_denied", 403, PermissionDenied),
             Self::ModelNotFound { .. } | Self::NoModelForTask { .. } => {
                 ("model_not_found", 404, NotFound)
@@ -403,6 +464,7 @@ impl ServiceError {
             Self::QueueFull { .. } | Self::DeadlineTooShort { .. } => {
                 ("queue_full", 429, ResourceExhausted)
             }
+            Self::RateLimited { .. } => ("rate_limited", 429, ResourceExhausted),
             Self::Internal => ("internal", 500, Internal),
             Self::Overloaded | Self::TooManyConnections => ("overloaded", 503, Unavailable),
             Self::NotReady { .. } => ("not_ready", 503, Unavailable),
@@ -443,6 +505,8 @@ pub enum GrpcStatus {
     DeadlineExceeded,
     /// `NOT_FOUND`
     NotFound,
+    /// `UNAUTHENTICATED`
+    Unauthenticated,
     /// `PERMISSION_DENIED`
     PermissionDenied,
     /// `RESOURCE_EXHAUSTED`

@@ -1,6 +1,7 @@
 //! Micro-benchmarks of everything around the models, from a text to a batch's tensors and from logits to an answer's
-//! JSON, and of a fused graph's kernels.
+//! JSON, of a fused graph's kernels, and of letting requests in.
 
+mod access;
 mod batches;
 mod heads;
 mod json;
@@ -16,6 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
+    access::bench(&mut criterion);
     text::bench(&mut criterion);
     batches::bench(&mut criterion);
     heads::bench(&mut criterion);

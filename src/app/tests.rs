@@ -35,6 +35,8 @@ async fn start_with(fixture: &Fixture, timeouts: Timeouts) -> Started {
     let (signals, received) = mpsc::unbounded_channel();
     let running = Running {
         service: fixture.service.clone(),
+        guard: Guard::open(),
+        key_file: KeyFile::default(),
         metrics: fixture.metrics.clone(),
         timeouts,
         connections: Connections::new(ConnectionOptions::default(), fixture.metrics.clone()),
@@ -44,6 +46,7 @@ async fn start_with(fixture: &Fixture, timeouts: Timeouts) -> Started {
     let listeners = Listeners {
         http: listener,
         grpc: None,
+        admin: None,
     };
     let received = UnboundedReceiverStream::new(received);
     let ended = tokio::spawn(running.serve(listeners, received, std::future::pending()));

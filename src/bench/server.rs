@@ -26,7 +26,7 @@ pub fn build(config: &Config, subjects: &[Subject]) -> Result<(Runtime, App), Be
         .build()?;
     let app = {
         let _context = runtime.enter();
-        app::build(config)?
+        app::build(&config.clone().unguarded())?
     };
     let wanted = |name: &str| subjects.iter().any(|subject| subject.name == name);
     app.load(wanted).map_err(RunError::from)?;
@@ -69,6 +69,7 @@ impl OwnServer {
         let listeners = Listeners {
             http: http_listener,
             grpc: Some(grpc_listener),
+            admin: None,
         };
         let (stop, stopped) = oneshot::channel();
         let signal = stream::once(async {

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::error::CliError;
-use super::{bench, classify, discriminate, eval, export, health, models, pull, qa, serve, tag};
+use super::{
+    bench, classify, discriminate, eval, export, health, key, models, pull, qa, serve, tag,
+};
 
 /// Serves ELECTRA models: replaced-token detection, classification, tagging and question answering.
 #[derive(Debug, Parser)]
@@ -37,6 +39,8 @@ pub enum Command {
     Models(models::ModelsArguments),
     /// Measure throughput and latency of models under load, and compare them with this machine's limit
     Bench(bench::BenchArguments),
+    /// Make a key for a server that asks for one, and the line of it for the file of keys
+    Key(key::KeyArguments),
     /// Check whether a running server is ready: exit code 0 if it is, else 1
     Health(health::HealthArguments),
 }
@@ -55,6 +59,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),
     };
     match outcome {

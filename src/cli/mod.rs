@@ -10,6 +10,7 @@ pub mod eval;
 pub mod export;
 mod grid;
 pub mod health;
+pub mod key;
 pub mod lines;
 pub mod models;
 pub mod one_shot;

@@ -115,7 +115,7 @@ pub(super) fn start_with(
         .map_err(CliError::failed)?;
     let app = {
         let _context = runtime.enter();
-        app::build(&config).map_err(CliError::failed)?
+        app::build(&config.unguarded()).map_err(CliError::failed)?
     };
     Ok((runtime, app))
 }

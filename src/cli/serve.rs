@@ -69,20 +69,27 @@ async fn listen(config: &Config) -> Result<Listeners, CliError> {
         Some(address) => Some(bind(address, "grpc").await?),
         None => None,
     };
+    let admin = match &config.admin_http {
+        Some(address) => Some(bind(address, "admin_http").await?),
+        None => None,
+    };
     if let Ok(address) = http.local_addr() {
         ::tracing::info!(%address, workers = config.workers, "listening for HTTP");
     }
     if let Some(Ok(address)) = grpc.as_ref().map(TcpListener::local_addr) {
         ::tracing::info!(%address, "listening for gRPC");
     }
-    Ok(Listeners { http, grpc })
+    if let Some(Ok(address)) = admin.as_ref().map(TcpListener::local_addr) {
+        ::tracing::info!(%address, "listening for administration");
+    }
+    Ok(Listeners { http, grpc, admin })
 }
 
 async fn bind(address: &str, key: &str) -> Result<TcpListener, CliError> {
     TcpListener::bind(address).await.map_err(|error| {
-        let variable = key.to_uppercase();
+        let (flag, variable) = (key.replace('_', "-"), key.to_uppercase());
         CliError::Failed(format!(
-            "Can't listen on {address}: {error}. Set another address with --{key}, ELECTRA_{variable} or the key {key}."
+            "Can't listen on {address}: {error}. Set another address with --{flag}, ELECTRA_{variable} or the key {key}."
         ))
     })
 }

@@ -55,7 +55,10 @@ pub struct BenchSettings;
 
 impl SettingsSelection for BenchSettings {
     fn takes(key: &str) -> bool {
-        !matches!(key, "http" | "grpc" | "model")
+        !matches!(
+            key,
+            "http" | "grpc" | "admin_http" | "api_keys" | "model_control" | "model"
+        )
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
+use crate::access::Digest;
 use crate::batch::PriorityAccess;
 use crate::connections::{NotAProxy, TrustedProxies};
 use crate::engine::Device;
@@ -39,6 +40,12 @@ pub enum ValueError {
     Delay(String),
     #[error("`{0}` does not say who may set priorities; give any or admin")]
     PriorityAccess(String),
+    #[error("`{0}` does not say whether models are loaded and unloaded on request; give on or off")]
+    Switch(String),
+    #[error(
+        "it must be a key of visible ASCII characters without spaces, and not empty; unset it to serve without keys"
+    )]
+    ApiKey,
     #[error("`{0}` is not a log format; give text or json")]
     LogFormat(String),
     #[error(
@@ -143,6 +150,25 @@ pub fn priorities(text: &str) -> Result<PriorityAccess, ValueError> {
         "any" => Ok(PriorityAccess::Any),
         "admin" => Ok(PriorityAccess::Admin),
         _ => Err(ValueError::PriorityAccess(text.to_owned())),
+    }
+}
+
+/// A key: its hash. It comes in a header, so it must be text that a header can hold.
+pub fn api_key(text: &str) -> Result<Digest, ValueError> {
+    let is_key = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_key {
+        Ok(Digest::of(text.as_bytes()))
+    } else {
+        Err(ValueError::ApiKey)
+    }
+}
+
+/// `on` or `off`.
+pub fn switch(text: &str) -> Result<bool, ValueError> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(ValueError::Switch(text.to_owned())),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::parse::ValueError;
 use super::{Config, Mistake, SETTINGS, Setting, SettingsMistakes, memory, parse};
+use crate::access::{AccessOptions, Digest};
 use crate::batch::PriorityAccess;
 use crate::connections::ConnectionOptions;
 use crate::engine::Device;
@@ -16,6 +17,9 @@ use crate::limits::{Limits, Timeouts};
 use crate::suggest::suggestion;
 use crate::telemetry::tracing::{LogFormat, LogOptions};
 use crate::text_file;
+
+/// The variable of the key that may do everything. There is no flag for it, which others on the machine could read.
+const API_KEY: &str = "ELECTRA_API_KEY";
 
 /// Settings given as flags, not yet parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,7 +80,14 @@ pub fn resolve(
     let mut resolver = Resolver {
         given: BTreeMap::new(),
         mistakes: Vec::new(),
+        environment_key: None,
     };
+    if let Some(key) = environment(API_KEY) {
+        match parse::api_key(&key) {
+            Ok(digest) => resolver.environment_key = Some(digest),
+            Err(error) => resolver.mistake(API_KEY.to_owned(), error.to_string()),
+        }
+    }
     if let Some((path, text)) = file {
         resolver.read_file(path, text);
     }
@@ -99,6 +110,7 @@ pub fn resolve(
 struct Resolver {
     given: BTreeMap<&'static str, (String, String)>,
     mistakes: Vec<Mistake>,
+    environment_key: Option<Digest>,
 }
 
 impl Resolver {
@@ -140,10 +152,9 @@ impl Resolver {
     }
 
     fn resolve(mut self) -> Result<Config, SettingsMistakes> {
-        let limits = Limits::default();
         let timeouts = Timeouts::default();
         let connections = ConnectionOptions::default();
-        let bytes = |default: usize| NonZeroUsize::new(default).unwrap_or(NonZeroUsize::MIN);
+        let admin_http = self.value("admin_http", parse::address_or_off, None);
         let config = Config {
             models: self.value("models", parse::path, "models".into()),
             model: self.value("model", parse::origins, Vec::new()),
@@ -179,17 +190,7 @@ impl Resolver {
                 parse::interval,
                 Some(Duration::from_secs(2)),
             ),
-            limits: Limits {
-                max_body_bytes: self
-                    .value("max_body_bytes", parse::count, bytes(limits.max_body_bytes))
-                    .get(),
-                max_inputs: self
-                    .value("max_inputs", parse::count, bytes(limits.max_inputs))
-                    .get(),
-                max_text_bytes: self
-                    .value("max_text_bytes", parse::count, bytes(limits.max_text_bytes))
-                    .get(),
-            },
+            limits: self.limits(),
             max_inflight_bytes: self.value(
                 "max_inflight_bytes",
                 parse::count,
@@ -221,6 +222,8 @@ impl Resolver {
                     connections.trusted_proxies,
                 ),
             },
+            access: self.access(admin_http.is_some()),
+            admin_http,
             priorities: self.value("priorities", parse::priorities, PriorityAccess::Any),
             log: LogOptions {
                 format: self.value("log_format", parse::log_format, LogFormat::Text),
@@ -232,7 +235,7 @@ impl Resolver {
             },
         };
         self.check_timeouts(config.timeouts.request, config.timeouts.max_request);
-        self.check_addresses(&config.http, config.grpc.as_deref());
+        self.check_addresses(&config);
         if self.mistakes.is_empty() {
             Ok(config)
         } else {
@@ -260,6 +263,30 @@ impl Resolver {
         })
     }
 
+    fn limits(&mut self) -> Limits {
+        let limits = Limits::default();
+        Limits {
+            max_body_bytes: self
+                .value("max_body_bytes", parse::count, bytes(limits.max_body_bytes))
+                .get(),
+            max_inputs: self
+                .value("max_inputs", parse::count, bytes(limits.max_inputs))
+                .get(),
+            max_text_bytes: self
+                .value("max_text_bytes", parse::count, bytes(limits.max_text_bytes))
+                .get(),
+        }
+    }
+
+    fn access(&mut self, is_administration_apart: bool) -> AccessOptions {
+        AccessOptions {
+            environment_key: self.environment_key,
+            key_file: self.value("api_keys", |text| parse::path(text).map(Some), None),
+            model_control: self.value("model_control", parse::switch, false),
+            is_administration_apart,
+        }
+    }
+
     /// The default timeout of a request must not exceed the maximum.
     fn check_timeouts(&mut self, request: Duration, most: Duration) {
         if request <= most {
@@ -277,22 +304,38 @@ impl Resolver {
         self.mistake(source, reason);
     }
 
-    /// Two servers can't listen on one address, except on port 0, where each gets a port of its own.
-    fn check_addresses(&mut self, http: &str, grpc: Option<&str>) {
-        if grpc != Some(http) || http.ends_with(":0") {
-            return;
+    /// Two listeners can't have one address, except port 0, where each gets a port of its own.
+    fn check_addresses(&mut self, config: &Config) {
+        let addresses = [
+            ("http", Some(&config.http)),
+            ("grpc", config.grpc.as_ref()),
+            ("admin_http", config.admin_http.as_ref()),
+        ];
+        for (position, (key, address)) in addresses.iter().enumerate() {
+            let same = |(_, other): &&(_, Option<&String>)| other == address;
+            let Some(address) = address.filter(|address| !address.ends_with(":0")) else {
+                continue;
+            };
+            let Some((other, _)) = addresses[..position].iter().find(same) else {
+                continue;
+            };
+            let given = [*key, *other];
+            let given = given.iter().find_map(|key| self.given.get(key));
+            let source = given.map_or_else(|| (*key).to_owned(), |(source, _)| source.clone());
+            let reason = format!(
+                "{other} and {key} can't both listen on {address}; give one of them another port"
+            );
+            self.mistake(source, reason);
         }
-        let given = ["grpc", "http"]
-            .iter()
-            .find_map(|key| self.given.get(key).map(|(source, _)| source.clone()));
-        let reason =
-            format!("HTTP and gRPC can't both listen on {http}; give one of them another port");
-        self.mistake(given.unwrap_or_else(|| "grpc".to_owned()), reason);
     }
 
     fn mistake(&mut self, source: String, reason: String) {
         self.mistakes.push(Mistake { source, reason });
     }
+}
+
+fn bytes(default: usize) -> NonZeroUsize {
+    NonZeroUsize::new(default).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn scalar(value: &toml::Value) -> Option<String> {

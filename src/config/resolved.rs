@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::access::AccessOptions;
 use crate::batch::PriorityAccess;
 use crate::connections::ConnectionOptions;
 use crate::engine::Device;
@@ -23,6 +24,8 @@ pub struct Config {
     pub http: String,
     /// The address to listen on for gRPC, `HOST:PORT`. `None` if gRPC is off.
     pub grpc: Option<String>,
+    /// The address of the listener for administration. `None` if it has none of its own.
+    pub admin_http: Option<String>,
     pub device: Device,
     /// The ONNX Runtime library. Searched for if `None`.
     pub onnxruntime_library: Option<PathBuf>,
@@ -47,5 +50,17 @@ pub struct Config {
     /// Who may set a request's priority.
     pub priorities: PriorityAccess,
     pub connections: ConnectionOptions,
+    pub access: AccessOptions,
     pub log: LogOptions,
+}
+
+impl Config {
+    /// The same for a process that only this user can reach, which needs no keys.
+    #[must_use]
+    pub fn unguarded(self) -> Self {
+        Self {
+            access: AccessOptions::default(),
+            ..self
+        }
+    }
 }

@@ -92,6 +92,13 @@ pub const SETTINGS: &[Setting] = &[
         "Address to listen on for gRPC, as HOST:PORT, or off",
     ),
     setting(
+        "admin_http",
+        "admin-http",
+        "ADDRESS",
+        "off",
+        "Address of a listener for metrics and administration, as HOST:PORT; the others then have neither",
+    ),
+    setting(
         "device",
         "device",
         "DEVICE",
@@ -210,6 +217,20 @@ pub const SETTINGS: &[Setting] = &[
         "none",
         "Proxies that are believed when they say who their client is: addresses, networks as 10.0.0.0/8, or unix",
     )),
+    setting(
+        "api_keys",
+        "api-keys",
+        "FILE",
+        "none",
+        "The file of keys, as `electra key` prints them; requests then need one",
+    ),
+    setting(
+        "model_control",
+        "model-control",
+        "SWITCH",
+        "off",
+        "Whether models may be loaded and unloaded on request: on or off",
+    ),
     setting(
         "shutdown_delay_ms",
         "shutdown-delay-ms",

@@ -22,6 +22,11 @@ pub fn client(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
     }
 }
 
+/// Whether a request says that somebody else sent it.
+pub fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED) || headers.contains_key(&X_FORWARDED_FOR)
+}
+
 /// An element that decides tells no address.
 struct Unreadable;
 

@@ -14,7 +14,7 @@ use super::forwarded;
 use super::record::Record;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
-use crate::client::Client;
+use crate::client::Sender;
 use crate::stage::Stage;
 
 /// The requests of one connection.
@@ -48,8 +48,8 @@ impl Requests {
         }
         let receiving = in_progress.receiving();
         let mut request = request.map(|body| RequestBody::new(body, receiving));
-        let client = self.client(request.headers());
-        request.extensions_mut().insert(client);
+        let sender = self.sender(request.headers());
+        request.extensions_mut().insert(sender);
         if self.is_reserved {
             request.extensions_mut().insert(HealthOnly);
         }
@@ -65,15 +65,20 @@ impl Requests {
         }
     }
 
-    /// Who sent a request: the peer, or for a trusted proxy the client that it tells of.
-    fn client(&self, headers: &HeaderMap) -> Client {
+    /// Who sent a request: the peer, or for a trusted proxy the client that it tells of. A peer on this machine that
+    /// tells of a client, trusted or not, speaks for that one.
+    fn sender(&self, headers: &HeaderMap) -> Sender {
         let trusted = self.connections.trusted_proxies();
         let forwarded = if trusted.trust(Some(self.peer)) {
             forwarded::client(headers, trusted)
         } else {
             None
         };
-        forwarded.unwrap_or(self.peer).into()
+        let is_near = self.peer.to_canonical().is_loopback();
+        Sender {
+            client: forwarded.unwrap_or(self.peer).into(),
+            is_local: is_near && !forwarded::is_forwarded(headers),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, advance, sleep};
 use tower::service_fn;
 
 use super::*;
-use crate::client::Client;
+use crate::client::Sender;
 use crate::stage::Stage;
 use crate::telemetry::metrics::Metrics;
 use crate::testing::{HeldClock, eventually, soon};
@@ -171,7 +171,13 @@ fn answer(request: &Request<RequestBody>, held: &Arc<()>) -> Response<BoxBody<By
             let parts = tokio_stream::wrappers::ReceiverStream::new(receiver);
             StreamBody::new(parts).boxed()
         }
-        "/client" => text(format!("{:?}", request.extensions().get::<Client>())),
+        "/client" => text(format!(
+            "{:?}",
+            request
+                .extensions()
+                .get::<Sender>()
+                .map(|sender| sender.client)
+        )),
         "/reserved" => text(
             request
                 .extensions()

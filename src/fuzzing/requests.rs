@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
+use crate::access::Guard;
 use crate::batch::Priority;
 use crate::error::ServiceError;
 use crate::grpc;
@@ -31,6 +32,7 @@ static SERVED: LazyLock<Served> = LazyLock::new(|| {
             let fixture = Fixture::with(task, Limits::default(), QUEUE_CAPACITY);
             let state = HttpState::new(
                 fixture.service.clone(),
+                Guard::open(),
                 fixture.metrics.clone(),
                 Timeouts::default(),
                 InflightBytes::new(64 << 20),

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response};
 
+use crate::access::Requester;
 use crate::batch::{Priority, WhenFull};
-use crate::client::Client;
 use crate::error::ServiceError;
 use crate::inflight::{ClientBytes, Hold, InflightBytes};
 use crate::limits::Timeouts;
@@ -23,7 +23,7 @@ pub struct Call {
     arrived: Instant,
     /// How long the client waits for the whole call, if it sent a `grpc-timeout`.
     timeout: Option<Duration>,
-    client: Client,
+    requester: Requester,
     priority: Priority,
     timeouts: Timeouts,
     inflight: ClientBytes,
@@ -45,7 +45,7 @@ impl Call {
     /// # Errors
     /// [`ServiceError::InvalidHeader`] if the timeout or the priority is malformed.
     pub fn read(
-        client: Client,
+        requester: Requester,
         headers: &HeaderMap,
         timeouts: &Timeouts,
         now: Instant,
@@ -53,10 +53,10 @@ impl Call {
         Ok(Self {
             arrived: now,
             timeout: text(headers, TIMEOUT).map(timeout).transpose()?,
-            client,
             priority: context::priority(text(headers, context::PRIORITY))?,
             timeouts: *timeouts,
-            inflight: InflightBytes::unlimited().of(client),
+            inflight: InflightBytes::unlimited().of(requester.client()),
+            requester,
             noted: Arc::default(),
         })
     }
@@ -64,8 +64,13 @@ impl Call {
     /// The same call, whose messages are held in this budget.
     #[must_use]
     pub fn within(self, budget: &InflightBytes) -> Self {
-        let inflight = budget.of(self.client);
+        let inflight = budget.of(self.requester.client());
         Self { inflight, ..self }
+    }
+
+    /// Who sent it.
+    pub fn requester(&self) -> &Requester {
+        &self.requester
     }
 
     /// What its client may have of the budget.
@@ -95,7 +100,7 @@ impl Call {
             }
         };
         context
-            .from_client(self.client)
+            .sent_by(self.requester.clone())
             .holding(self.inflight.empty())
     }
 
@@ -117,7 +122,7 @@ impl Call {
         RequestContext {
             when_full: WhenFull::Wait,
             ..RequestContext::new(self.priority, deadline)
-                .from_client(self.client)
+                .sent_by(self.requester.clone())
                 .holding(held)
         }
     }
@@ -191,6 +196,7 @@ fn timeout(text: &str) -> Result<Duration, ServiceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Client;
 
     #[test]
     fn timeouts_have_digits_and_a_unit() {
@@ -230,7 +236,7 @@ mod tests {
             if let Some(value) = value {
                 headers.insert(TIMEOUT, value.parse().unwrap());
             }
-            Call::read(Client::Local, &headers, &timeouts, now).unwrap()
+            Call::read(Requester::default(), &headers, &timeouts, now).unwrap()
         };
         let usual = call(None).context();
         assert_eq!(usual.deadline, now + timeouts.request);

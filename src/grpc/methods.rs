@@ -3,6 +3,7 @@
 use super::proto::METHODS;
 use super::proto::electra::electra_server;
 use super::proto::inference::grpc_inference_service_server;
+use crate::access::Need;
 use crate::error::ServiceError;
 use crate::task::Task;
 
@@ -72,6 +73,17 @@ pub fn is_health(method: &str) -> bool {
     method.starts_with("/grpc.health.")
 }
 
+/// What a method needs of who calls it. Health checks of the Open Inference Protocol are as open as gRPC's own.
+pub fn need(method: &str) -> Need {
+    const OIP: &str = "/inference.GRPCInferenceService/";
+    match method.strip_prefix(OIP) {
+        Some("ServerLive" | "ServerReady" | "ModelReady") => Need::Nothing,
+        Some("RepositoryModelLoad" | "RepositoryModelUnload") => Need::Control,
+        None if is_health(method) => Need::Nothing,
+        _ => Need::Infer,
+    }
+}
+
 /// Whether a method takes or answers more than one message.
 pub fn is_stream(method: &str) -> bool {
     method.ends_with("Stream") || method.ends_with("/Watch") || is_reflection(method)
@@ -97,6 +109,26 @@ mod tests {
     }
 
     #[test]
+    fn health_checks_are_open_and_loading_is_administration() {
+        let of_need = |wanted: Need| {
+            let all = METHODS.iter().chain(COMMON_METHODS).copied();
+            all.filter(|method| need(method) == wanted)
+                .map(|method| method.rsplit('/').next().unwrap())
+                .collect::<Vec<_>>()
+        };
+        let mut open = of_need(Need::Nothing);
+        open.sort_unstable();
+        assert_eq!(
+            open,
+            ["Check", "ModelReady", "ServerLive", "ServerReady", "Watch"]
+        );
+        let mut control = of_need(Need::Control);
+        control.sort_unstable();
+        assert_eq!(control, ["RepositoryModelLoad", "RepositoryModelUnload"]);
+        assert!(of_need(Need::Metrics).is_empty());
+    }
+
+    #[test]
     fn methods_are_found_by_their_paths() {
         assert_eq!(
             find("/electra.v1.Electra/TagStream"),
@@ -108,6 +140,7 @@ mod tests {
         );
         let infer = find("/inference.GRPCInferenceService/ModelInfer").unwrap();
         assert!(runs_model(infer));
+        assert_eq!(need(infer), Need::Infer);
         for unknown in ["/electra.v1.Electra/Tags", "/", "/electra.v1.Electra/"] {
             assert_eq!(find(unknown).unwrap_err().code(), "route_not_found");
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
@@ -21,6 +21,8 @@ use super::body::{self, CountedBody};
 use super::call::{Call, Noted};
 use super::state::GrpcState;
 use super::{methods, reflection, services, status};
+use crate::access::{Credentials, Door, Guard, Origin, Permit, Requester};
+use crate::client::Sender;
 use crate::connections::{HealthOnly, RequestBody};
 use crate::error::ServiceError;
 use crate::inflight::{Purpose, Waiter};
@@ -62,6 +64,7 @@ async fn observe(
     let mut observed = Observed {
         recorder,
         call: None,
+        permit: None,
         matters: methods::runs_model(route),
         span: span.clone(),
     };
@@ -71,12 +74,15 @@ async fn observe(
         observed.finish(Some(response.status().as_u16()));
         return Ok(response);
     }
-    let client = request.extensions().get().copied().unwrap_or_default();
-    let call = Call::read(client, headers, &state.timeouts, Instant::now())
-        .map(|call| call.within(&state.inflight));
-    let answered = match method.and_then(|method| Ok((method, call?))) {
-        Ok((method, call)) => {
+    let admitted = method.and_then(|method| {
+        let (requester, permit) = admit(&state.guard, method, &request)?;
+        let call = Call::read(requester, headers, &state.timeouts, Instant::now())?;
+        Ok((method, call.within(&state.inflight), permit))
+    });
+    let answered = match admitted {
+        Ok((method, call, permit)) => {
             observed.call = Some(call.clone());
+            observed.permit = permit;
             answer(&state, routes, request, method, call)
                 .instrument(span)
                 .await
@@ -90,9 +96,10 @@ async fn observe(
             } else {
                 body
             };
-            let budget = state.inflight.of(client);
+            let waiter = |call: &Call| call.inflight().waiter(Purpose::Answer);
+            let streaming = observed.call.as_ref().filter(|_| methods::is_stream(route));
             ObservedBody {
-                waiter: methods::is_stream(route).then(|| budget.waiter(Purpose::Answer)),
+                waiter: streaming.map(waiter),
                 ..ObservedBody::of(body, Some(observed))
             }
         }),
@@ -106,6 +113,29 @@ async fn observe(
         response.headers_mut().insert(REQUEST_ID, id);
     }
     Ok(response)
+}
+
+/// Lets a call in, or says why not.
+fn admit(
+    guard: &Guard,
+    method: &str,
+    request: &Request<RequestBody>,
+) -> Result<(Requester, Option<Permit>), ServiceError> {
+    let need = methods::need(method);
+    if need.is_administration() && guard.is_administration_apart() {
+        return Err(ServiceError::RouteNotFound {
+            path: method.to_owned(),
+            hint: "It is served over HTTP on admin_http alone.".to_owned(),
+        });
+    }
+    let sender = request.extensions().get::<Sender>().copied();
+    let origin = Origin {
+        door: Door::Public,
+        sender: sender.unwrap_or_default(),
+    };
+    let header = request.headers().get(AUTHORIZATION);
+    let credentials = Credentials::read(header.map(HeaderValue::as_bytes));
+    Ok(guard.admit(need, origin, credentials)?)
 }
 
 /// Calls a method. tonic reports some refusals in the head of the response; they become errors here, so that all errors
@@ -198,6 +228,8 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 struct Observed {
     recorder: RequestRecorder,
     call: Option<Call>,
+    /// The call counts as in progress until its answer has been sent.
+    permit: Option<Permit>,
     matters: bool,
     span: Span,
 }

@@ -1,5 +1,6 @@
 //! State shared by the methods of all services.
 
+use crate::access::Guard;
 use crate::inflight::InflightBytes;
 use crate::limits::Timeouts;
 use crate::service::Service;
@@ -8,6 +9,7 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Clone)]
 pub struct GrpcState {
     pub service: Service,
+    pub guard: Guard,
     /// Metrics that count calls.
     pub metrics: Metrics,
     /// Default and maximum timeouts of requests.

@@ -62,6 +62,7 @@ fn code(status: GrpcStatus) -> Code {
         GrpcStatus::InvalidArgument => Code::InvalidArgument,
         GrpcStatus::DeadlineExceeded => Code::DeadlineExceeded,
         GrpcStatus::NotFound => Code::NotFound,
+        GrpcStatus::Unauthenticated => Code::Unauthenticated,
         GrpcStatus::PermissionDenied => Code::PermissionDenied,
         GrpcStatus::ResourceExhausted => Code::ResourceExhausted,
         GrpcStatus::Unimplemented => Code::Unimplemented,

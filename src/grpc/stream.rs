@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Response, Status, Streaming};
@@ -39,6 +39,7 @@ pub fn respond<M: TaskMessage>(
         call,
         responses,
         in_flight: VecDeque::with_capacity(IN_FLIGHT),
+        begun: 0,
         answered: 0,
     };
     tokio::spawn(exchange.run(requests));
@@ -58,6 +59,7 @@ struct Exchange<M: TaskMessage> {
     /// A request that is read and waits for room in the budget of bytes, and no further one is read meanwhile.
     waiting: Option<M>,
     room: Waiter,
+    begun: u64,
     answered: u64,
 }
 
@@ -128,10 +130,17 @@ impl<M: TaskMessage> Exchange<M> {
                 };
             }
             let has_room = self.in_flight.len() < IN_FLIGHT && !is_waiting;
+            // A stream that is beyond its key's limits is not read, so its client waits.
+            let paced = if is_open && has_room && self.begun > 0 {
+                self.call.requester().wait()
+            } else {
+                None
+            };
             tokio::select! {
                 () = responses.closed() => return Err(End::ClientGone),
                 () = &mut draining, if is_open => input = StreamState::Broken(ServiceError::Draining),
-                message = requests.message(), if is_open && has_room => match message {
+                () = sleep(paced.unwrap_or_default()), if paced.is_some() => {}
+                message = requests.message(), if is_open && has_room && paced.is_none() => match message {
                     Ok(Some(request)) => self.waiting = Some(request),
                     Ok(None) => input = StreamState::Ended,
                     Err(status) => input = StreamState::Broken(self.unreadable(&status)),
@@ -162,6 +171,10 @@ impl<M: TaskMessage> Exchange<M> {
         let Some(request) = self.waiting.take() else {
             return;
         };
+        if self.begun > 0 {
+            self.call.requester().charge_request();
+        }
+        self.begun += 1;
         let context = self.call.streamed(Instant::now(), held);
         let answer = answer_message(&self.service, &self.call, request, &context);
         let task = tokio::spawn(async move {

@@ -74,7 +74,7 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
             return Err(ServiceError::Draining);
         }
         let context = request_context(request.headers(), &state.timeouts, Instant::now())?
-            .from_client(request.extensions().get().copied().unwrap_or_default());
+            .sent_by(request.extensions().get().cloned().unwrap_or_default());
         check_media_type::<M>(request.headers())?;
         let limit = state.service.limits().max_body_bytes;
         let discarded = match request.extensions().get::<Decompressed>() {
@@ -82,7 +82,7 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
             None => DISCARDED_BYTES,
         };
         let (parts, body) = request.into_parts();
-        let budget = state.inflight.of(context.client);
+        let budget = state.inflight.of(context.client());
         let reading = body::read(&parts.headers, body, limit, discarded, &budget);
         let body = tokio::select! {
             biased;
@@ -111,7 +111,7 @@ impl<M> Received<M> {
         read: impl FnOnce(&[u8]) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<(T, RequestContext), ServiceError> {
         let Self { body, context, .. } = self;
-        let client = context.client;
+        let client = context.client();
         let (bytes, budget) = (body.len(), state.inflight.of(client));
         let work = move || {
             let held = budget.reserve(memory(&body))?;

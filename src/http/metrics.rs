@@ -7,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use tokio::time::Instant;
 
 use super::HttpState;
+use crate::client::Sender;
 use crate::error::ServiceError;
 use crate::service::cost;
 use crate::telemetry::metrics;
@@ -17,7 +18,8 @@ pub async fn metrics(
 ) -> Result<([(HeaderName, &'static str); 1], String), ServiceError> {
     http.metrics.set_inflight_bytes(http.inflight.held());
     let metrics = http.metrics.clone();
-    let client = request.extensions().get().copied().unwrap_or_default();
+    let sender = request.extensions().get::<Sender>().copied();
+    let client = sender.unwrap_or_default().client;
     let deadline = Instant::now() + http.timeouts.request;
     let encoded = http
         .scrapes

@@ -4,6 +4,7 @@ mod body;
 mod compression;
 mod context;
 mod docs;
+mod guard;
 mod health;
 mod health_only;
 mod hub_names;

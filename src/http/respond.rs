@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -43,7 +43,12 @@ impl HttpState {
             let write = move || json::write(&output);
             let executor = self.service.executor();
             let body = executor
-                .run(context.client, cost::write(bytes), context.deadline, write)
+                .run(
+                    context.client(),
+                    cost::write(bytes),
+                    context.deadline,
+                    write,
+                )
                 .await??;
             let held = context.into_answer(body.len())?;
             Ok::<_, ServiceError>((held.keep(body.into_bytes()), timings))
@@ -92,6 +97,10 @@ impl IntoResponse for ServiceError {
             && let Ok(value) = HeaderValue::try_from(seconds(wait).to_string())
         {
             response.headers_mut().insert(RETRY_AFTER, value);
+        }
+        if matches!(self, Self::Unauthenticated { .. }) {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
         }
         response
     }

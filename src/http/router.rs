@@ -6,24 +6,31 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::routes::{not_found, routes};
+use super::guard::{Gate, admit};
+use super::routes::{Route, not_found, routes};
 use super::state::HttpState;
 use super::{compression, health_only, observe};
+use crate::access::{Door, Guard, Need};
 use crate::error::ServiceError;
 
-/// Every route, with and without a trailing slash, and the fallbacks for unknown paths and methods.
-pub fn router(state: HttpState) -> Router {
+/// Every route of a door, with and without a trailing slash, and the fallbacks for unknown paths and methods.
+pub fn router(state: HttpState, door: Door) -> Router {
+    let is_administration_apart = state.guard.is_administration_apart();
+    let is_here = move |route: &Route| route.is_at(door, is_administration_apart);
     routes()
         .into_iter()
+        .filter(is_here)
         .fold(Router::new(), |router, route| {
+            let handler = guarded(route.handler, route.need, door, &state.guard);
             router
-                .route(&format!("{}/", route.path), route.handler.clone())
-                .route(route.path, route.handler)
+                .route(&format!("{}/", route.path), handler.clone())
+                .route(route.path, handler)
         })
         .method_not_allowed_fallback(method_not_allowed)
-        .fallback(async |uri: Uri| not_found(&uri))
+        .fallback(async move |uri: Uri| not_found(&uri, is_here))
         .layer(compression::of_answers())
         .layer(compression::of_requests())
         .layer(map_request(compression::mark))
@@ -31,6 +38,23 @@ pub fn router(state: HttpState) -> Router {
         .layer(from_fn(health_only::health_only))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
+}
+
+fn guarded(
+    handler: MethodRouter<HttpState>,
+    need: Need,
+    door: Door,
+    guard: &Guard,
+) -> MethodRouter<HttpState> {
+    if need == Need::Nothing {
+        return handler;
+    }
+    let gate = Gate {
+        guard: guard.clone(),
+        door,
+        need,
+    };
+    handler.route_layer(from_fn_with_state(gate, admit))
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> ServiceError {

@@ -1,5 +1,6 @@
 //! State shared by the handlers of all routes.
 
+use crate::access::Guard;
 use crate::executor::Executor;
 use crate::inflight::InflightBytes;
 use crate::limits::Timeouts;
@@ -9,6 +10,8 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Clone)]
 pub struct HttpState {
     pub service: Service,
+    /// Who may do what.
+    pub guard: Guard,
     /// Metrics that count requests.
     pub metrics: Metrics,
     /// Default and maximum timeouts of requests.
@@ -23,12 +26,14 @@ impl HttpState {
     #[must_use]
     pub fn new(
         service: Service,
+        guard: Guard,
         metrics: Metrics,
         timeouts: Timeouts,
         inflight: InflightBytes,
     ) -> Self {
         Self {
             service,
+            guard,
             metrics,
             timeouts,
             inflight,

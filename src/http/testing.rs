@@ -6,6 +6,7 @@ use axum::http::Request;
 use tower::ServiceExt;
 
 use super::{HttpState, router};
+use crate::access::Door;
 
 pub struct Client {
     router: Router,
@@ -14,7 +15,7 @@ pub struct Client {
 impl Client {
     pub fn new(state: HttpState) -> Self {
         Self {
-            router: router::router(state),
+            router: router::router(state, Door::Public),
         }
     }
 

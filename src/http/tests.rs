@@ -13,12 +13,14 @@ use tokio_stream::StreamExt;
 use tower::ServiceExt;
 
 use super::{HttpState, router};
+use crate::access::{AccessOptions, Door, Guard};
 use crate::client::Client;
 use crate::inflight::InflightBytes;
 use crate::limits::{Limits, Timeouts};
 use crate::service::testing::{EXECUTOR_SLOTS, Fault, Fixture, fail, loading_service};
 use crate::stage::Stage;
 use crate::task::Task;
+use crate::telemetry::metrics::Metrics;
 use crate::testing::{HeldClock, eventually, soon};
 
 /// A response, read to its end.
@@ -32,14 +34,25 @@ struct Read {
 fn state(fixture: &Fixture) -> HttpState {
     HttpState::new(
         fixture.service.clone(),
+        guard_with_control(),
         fixture.metrics.clone(),
         Timeouts::default(),
         InflightBytes::new(64 << 20),
     )
 }
 
+/// Loading and unloading are on, and requests without a connection are this machine's.
+fn guard_with_control() -> Guard {
+    let options = AccessOptions {
+        model_control: true,
+        is_administration_apart: false,
+        ..AccessOptions::default()
+    };
+    Guard::new(options, None, Metrics::new("test")).unwrap()
+}
+
 async fn send(state: &HttpState, request: Request<Body>) -> Read {
-    let response = router::router(state.clone())
+    let response = router::router(state.clone(), Door::Public)
         .oneshot(request)
         .await
         .unwrap();
@@ -555,7 +568,9 @@ async fn an_answer_is_held_until_its_last_byte_is_taken_and_metrics_show_it() {
         ("/v2/models/model/infer", infer),
     ] {
         let request = post(path, body.to_string());
-        let response = router::router(state.clone()).oneshot(request).await;
+        let response = router::router(state.clone(), Door::Public)
+            .oneshot(request)
+            .await;
         let response = response.unwrap();
         let length = response.headers()["content-length"].to_str().unwrap();
         let length: usize = length.parse().unwrap();

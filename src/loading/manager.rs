@@ -10,11 +10,12 @@ use thiserror::Error;
 use super::attempts::{Attempts, Ended};
 use super::load_error::LoadError;
 use super::loader::{Load, Predecessor};
+use super::shown::without_paths;
 use super::watch::{Change, Snapshot, changes};
 use crate::engine::Device;
 use crate::model_folder::{Address, FoundModel, ModelFolder, ScanError, Version, scan};
 use crate::panics::Panic;
-use crate::registry::{DefaultModel, LoadedModel, ModelInfo, ModelState, Registry};
+use crate::registry::{ControlError, DefaultModel, LoadedModel, ModelInfo, ModelState, Registry};
 use crate::task::Task;
 use crate::telemetry::metrics::{Metrics, ModelDescription};
 
@@ -250,6 +251,15 @@ impl Manager {
         let highest = status.versions.into_iter().next_back();
         let problem = highest.and_then(|(_, highest)| highest.problem);
         problem.map_or(Ok(()), |problem| Err(ReloadError::Model(problem)))
+    }
+
+    /// What who asked for a load is told of why it failed.
+    #[must_use]
+    pub fn shown(&self, error: &ReloadError) -> ControlError {
+        match error {
+            ReloadError::NotFound => ControlError::NotFound,
+            error => ControlError::Failed(without_paths(&error.to_string(), &self.path)),
+        }
     }
 
     /// Takes all versions of a model out of service. Its memory is freed once the last accepted request is answered.
@@ -512,7 +522,7 @@ impl Manager {
 
     /// Records that no load was begun. Polls repeat this, so the log says it once.
     fn refuse(&mut self, folder: &ModelFolder, error: &LoadError) {
-        let reason = error.to_string();
+        let reason = without_paths(&error.to_string(), &self.path);
         let known = self.registry.status(&folder.name).is_some_and(|status| {
             let mut versions = status.versions.into_iter();
             versions.any(|(version, state)| {
@@ -522,7 +532,7 @@ impl Manager {
         if known {
             return;
         }
-        tracing::error!(model = folder.name, version = %folder.version, error = %reason, "model failed to load");
+        tracing::error!(model = folder.name, version = %folder.version, %error, "model failed to load");
         self.registry.mark_failed(folder, reason);
         self.update_metrics(&folder.name);
     }
@@ -560,7 +570,8 @@ impl Manager {
             }
             Err(source) => {
                 tracing::error!(model, %version, error = %source, "model failed to load");
-                self.registry.mark_failed(folder, source.to_string());
+                let reason = without_paths(&source.to_string(), &self.path);
+                self.registry.mark_failed(folder, reason);
                 let device = self.loader.device();
                 if source.is_device() && device != Device::Auto {
                     Err(DeviceFailure { device, source })

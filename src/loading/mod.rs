@@ -5,6 +5,7 @@ mod load_error;
 mod loader;
 mod manager;
 mod prepare;
+mod shown;
 mod task;
 mod thread;
 mod warm_up;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::manager::{DeviceFailure, Manager, ReloadError};
+use super::manager::{DeviceFailure, Manager};
 use crate::panics::{Panic, caught};
 use crate::registry::{Commands, ControlError, ModelCommand};
 
@@ -74,7 +74,7 @@ impl Manager {
                 self.settle();
             }
             for (name, reply) in waiting.extract_if(.., |(name, _)| !self.is_loading_model(name)) {
-                let _ = reply.send(self.outcome(&name).map_err(ControlError::from));
+                let _ = reply.send(self.outcome(&name).map_err(|error| self.shown(&error)));
             }
             let left = self.release();
             if left.freed_any {
@@ -100,7 +100,7 @@ impl Manager {
                 Ok(ModelCommand::Load(name, reply)) => {
                     match surviving("load", || self.load(&name)) {
                         Some(Ok(name)) => waiting.push((name, reply)),
-                        Some(Err(error)) => drop(reply.send(Err(error.into()))),
+                        Some(Err(error)) => drop(reply.send(Err(self.shown(&error)))),
                         None => drop(reply.send(Err(panicked()))),
                     }
                 }
@@ -120,15 +120,6 @@ impl Manager {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-        }
-    }
-}
-
-impl From<ReloadError> for ControlError {
-    fn from(error: ReloadError) -> Self {
-        match error {
-            ReloadError::NotFound => Self::NotFound,
-            error => Self::Failed(error.to_string()),
         }
     }
 }

@@ -135,6 +135,7 @@ impl CheckpointOrigin {
     }
 }
 
+/// As clients are told. Where a folder is on the server is nobody's business.
 impl fmt::Display for CheckpointOrigin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -144,7 +145,10 @@ impl fmt::Display for CheckpointOrigin {
                 endpoint,
                 ..
             } => write!(formatter, "{name} of {endpoint} at commit {commit}"),
-            Self::Folder { folder, .. } => folder.display().fmt(formatter),
+            Self::Folder { folder, .. } => {
+                let name = folder.file_name().unwrap_or_default();
+                write!(formatter, "the folder {}", name.display())
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::access::Requester;
 use crate::batch::{Priority, Schedule, WhenFull};
 use crate::client::Client;
 use crate::error::ServiceError;
@@ -19,7 +20,7 @@ pub const TIMEOUT: &str = "x-request-timeout-ms";
 /// A request's validated context. Clones share what the request holds.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    pub client: Client,
+    pub requester: Requester,
     pub priority: Priority,
     /// If the request has no answer by then, it fails.
     pub deadline: Instant,
@@ -37,7 +38,7 @@ impl RequestContext {
     #[must_use]
     pub fn new(priority: Priority, deadline: Instant) -> Self {
         Self {
-            client: Client::Local,
+            requester: Requester::default(),
             priority,
             deadline,
             latest: deadline,
@@ -46,10 +47,16 @@ impl RequestContext {
         }
     }
 
-    /// The same, sent by `client`.
+    /// The same, of this sender.
     #[must_use]
-    pub fn from_client(self, client: Client) -> Self {
-        Self { client, ..self }
+    pub fn sent_by(self, requester: Requester) -> Self {
+        Self { requester, ..self }
+    }
+
+    /// What the request counts towards, in turns and bounds.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.requester.client()
     }
 
     /// The same, with the bytes that the request holds. More is taken from the same budget.
@@ -116,7 +123,7 @@ impl RequestContext {
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         Schedule {
-            client: self.client,
+            client: self.client(),
             priority: self.priority,
             deadline: self.deadline,
             when_full: self.when_full,

@@ -6,7 +6,6 @@ use tokio::sync::watch;
 
 use super::context::RequestContext;
 use crate::batch::{Gate, Priority, PriorityAccess};
-use crate::client::Client;
 use crate::error::ServiceError;
 use crate::executor::Executor;
 use crate::limits::Limits;
@@ -108,7 +107,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::PermissionDenied`].
     pub fn check_priority(&self, context: &RequestContext) -> Result<(), ServiceError> {
-        let is_free = context.priority == Priority::default() || context.client == Client::Local;
+        let is_free = context.priority == Priority::default() || context.requester.is_admin();
         match self.shared.priorities {
             PriorityAccess::Admin if !is_free => Err(ServiceError::PermissionDenied {
                 reason:
@@ -215,6 +214,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::access::Requester;
+    use crate::client::Client;
     use crate::service::testing::loading_service;
 
     #[test]
@@ -224,7 +225,8 @@ mod tests {
         let check = |number: u8, client: Client| {
             let priority = Priority::try_from(number).unwrap();
             let deadline = Instant::now() + Duration::from_secs(1);
-            let context = RequestContext::new(priority, deadline).from_client(client);
+            let context =
+                RequestContext::new(priority, deadline).sent_by(Requester::without_key(client));
             service
                 .check_priority(&context)
                 .map_err(|error| error.code())

@@ -6,8 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Service;
+use crate::access::Requester;
 use crate::error::ServiceError;
 use crate::model_folder::Version;
+use crate::quote::quoted;
 use crate::registry::{ControlError, DefaultModel, ModelInfo, ModelStatus, VersionState};
 use crate::task::Task;
 
@@ -130,18 +132,22 @@ impl Service {
     /// # Errors
     /// [`ServiceError::ModelNotFound`], [`ServiceError::ModelUnavailable`] with the reason if loading fails,
     /// [`ServiceError::Draining`].
-    pub async fn load_model(&self, name: &str) -> Result<(), ServiceError> {
+    pub async fn load_model(&self, name: &str, by: &Requester) -> Result<(), ServiceError> {
         self.refuse_when_draining()?;
-        self.controlled(name, self.shared.control.load(name).await)
+        let outcome = self.controlled(name, self.shared.control.load(name).await);
+        log_control("load", name, by, &outcome);
+        outcome
     }
 
     /// Unloads a model until it is loaded again. Requests it has accepted are still answered.
     ///
     /// # Errors
     /// [`ServiceError::ModelNotFound`], [`ServiceError::Draining`].
-    pub async fn unload_model(&self, name: &str) -> Result<(), ServiceError> {
+    pub async fn unload_model(&self, name: &str, by: &Requester) -> Result<(), ServiceError> {
         self.refuse_when_draining()?;
-        self.controlled(name, self.shared.control.unload(name).await)
+        let outcome = self.controlled(name, self.shared.control.unload(name).await);
+        log_control("unload", name, by, &outcome);
+        outcome
     }
 
     fn refuse_when_draining(&self) -> Result<(), ServiceError> {
@@ -232,6 +238,15 @@ impl From<&crate::engine::TensorInfo> for TensorReport {
     }
 }
 
+/// Logs who had a model loaded or unloaded, and what came of it.
+fn log_control(act: &'static str, model: &str, by: &Requester, outcome: &Result<(), ServiceError>) {
+    let key = by.key_name().unwrap_or("none");
+    let outcome = outcome
+        .as_ref()
+        .map_or_else(ServiceError::code, |()| "done");
+    tracing::info!(act, model = %quoted(model), key, client = ?by.client(), outcome, "administration");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,12 +277,22 @@ mod tests {
     #[tokio::test]
     async fn a_stopping_server_loads_nothing_and_one_without_a_loader_says_so() {
         let fixture = Fixture::new(Task::Tag);
-        let refusal = fixture.service.load_model("model").await.unwrap_err();
+        let refusal = fixture
+            .service
+            .load_model("model", &Requester::default())
+            .await
+            .unwrap_err();
         assert_eq!(refusal.code(), "draining");
         fixture.service.enter(Stage::Draining);
         for outcome in [
-            fixture.service.load_model("model").await,
-            fixture.service.unload_model("model").await,
+            fixture
+                .service
+                .load_model("model", &Requester::default())
+                .await,
+            fixture
+                .service
+                .unload_model("model", &Requester::default())
+                .await,
         ] {
             assert_eq!(outcome.unwrap_err().code(), "draining");
         }

@@ -149,7 +149,7 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
         let (prepared, sequences) = self
             .executor
             .run(
-                self.context.client,
+                self.context.client(),
                 cost,
                 self.context.deadline,
                 move || {
@@ -161,6 +161,7 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
             .await??;
         let tokenize = started.elapsed();
         let tokens: usize = sequences.iter().map(Sequence::len).sum();
+        self.context.requester.charge(tokens);
         held.resize(tokens * TOKEN_BYTES)?;
         let of_results = match self.model.info.task {
             Task::Discriminate | Task::Tag => tokens * TOKEN_RESULT_BYTES,
@@ -176,7 +177,7 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
         let result = self
             .executor
             .run(
-                self.context.client,
+                self.context.client(),
                 cost::decode(size.bytes()),
                 self.context.deadline,
                 move || (steps.decode)(&model, prepared, outputs),

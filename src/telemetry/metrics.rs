@@ -45,6 +45,8 @@ pub struct Metrics {
     tokens: Family<ModelLabels, Counter>,
     sequences_dropped: Family<DropLabels, Counter>,
     requests_rejected: Family<RejectLabels, Counter>,
+    requests_admitted: Family<KeyLabels, Counter>,
+    requests_denied: Family<DenyLabels, Counter>,
     inflight_bytes: Gauge,
     model_ready: Family<ModelDescription, Gauge>,
     model_load_failed: Family<VersionLabels, Gauge>,
@@ -126,6 +128,16 @@ impl Metrics {
                 "requests_rejected",
                 "Requests refused because they would have waited or taken too long, by reason",
             ),
+            requests_admitted: counter(
+                &mut registry,
+                "requests_admitted",
+                "Requests that were let in, by key",
+            ),
+            requests_denied: counter(
+                &mut registry,
+                "requests_denied",
+                "Requests that were not let in, by key and reason",
+            ),
             model_ready: gauge(
                 &mut registry,
                 "model_ready",
@@ -186,6 +198,20 @@ impl Metrics {
             reason: reason.label(),
         };
         self.requests_rejected.get_or_create(&labels).inc();
+    }
+
+    /// Creates a key's metrics at zero, or with the empty name those of requests without a key. `key` must be a name that
+    /// the operator chose, of which there are few, never a client's text.
+    #[must_use]
+    pub fn key(&self, key: &str) -> KeyMetrics {
+        let labels = KeyLabels {
+            key: key.to_owned(),
+        };
+        KeyMetrics {
+            requests: self.requests_admitted.get_or_create_owned(&labels),
+            denied: self.requests_denied.clone(),
+            key: key.into(),
+        }
     }
 
     /// Creates the metrics of a route and model at zero, before the first request.
@@ -263,6 +289,38 @@ impl Metrics {
         let mut exposition = String::new();
         text::encode(&mut exposition, &self.registry)?;
         Ok(exposition)
+    }
+}
+
+/// A handle to one key's metrics.
+#[derive(Debug, Clone)]
+pub struct KeyMetrics {
+    requests: Counter,
+    denied: Family<DenyLabels, Counter>,
+    key: Arc<str>,
+}
+
+impl KeyMetrics {
+    /// Counts a request that was let in.
+    pub fn admitted(&self) {
+        self.requests.inc();
+    }
+
+    /// Creates the count of requests that are not let in for this reason at zero.
+    pub fn declare_denied(&self, reason: &'static str) {
+        let _ = self.denied.get_or_create(&self.labels(reason));
+    }
+
+    /// Counts a request that was not let in.
+    pub fn denied(&self, reason: &'static str) {
+        self.denied.get_or_create(&self.labels(reason)).inc();
+    }
+
+    fn labels(&self, reason: &'static str) -> DenyLabels {
+        DenyLabels {
+            key: self.key.to_string(),
+            reason,
+        }
     }
 }
 
@@ -496,6 +554,18 @@ struct ProtocolLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CloseLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabels {
+    key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DenyLabels {
+    /// Empty if no valid key was sent.
+    key: String,
     reason: &'static str,
 }
 

@@ -44,7 +44,7 @@ def binary() -> Path:
 def running(models: Path, *arguments: str) -> Iterator[Server]:
     """Serves a model repository on free ports. Yields once its models are loaded."""
     addresses = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]
-    command = [str(binary()), "serve", "--models", str(models), *addresses, "--log-format", "json", *arguments]
+    command = [str(binary()), "serve", "--models", str(models), *addresses, "--log-format", "json", "--model-control", "on", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=PROJECT, env=ENVIRONMENT) as process:
         log = process.stderr
         assert log is not None

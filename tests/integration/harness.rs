@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
+use electra_server::access::AccessOptions;
 use electra_server::app::{self, Listeners};
 use electra_server::batch::PriorityAccess;
 use electra_server::config::Config;
@@ -165,6 +166,7 @@ pub fn config(models: &Path) -> Config {
         model: Vec::new(),
         http: "127.0.0.1:0".to_owned(),
         grpc: Some("127.0.0.1:0".to_owned()),
+        admin_http: None,
         device: Device::Cpu,
         onnxruntime_library: None,
         workers: NonZeroUsize::new(2).expect("2"),
@@ -178,6 +180,10 @@ pub fn config(models: &Path) -> Config {
         max_inflight_bytes: NonZeroUsize::new(128 << 20).expect("128 MiB"),
         timeouts: Timeouts::default(),
         connections: ConnectionOptions::default(),
+        access: AccessOptions {
+            model_control: true,
+            ..AccessOptions::default()
+        },
         priorities: PriorityAccess::Any,
         log: LogOptions {
             format: LogFormat::Text,
@@ -192,11 +198,23 @@ async fn bind(address: &str) -> (TcpListener, SocketAddr) {
     (listener, address.expect("a bound socket has an address"))
 }
 
+async fn bind_if(address: Option<&str>) -> (Option<TcpListener>, Option<SocketAddr>) {
+    match address {
+        Some(address) => {
+            let (listener, address) = bind(address).await;
+            (Some(listener), Some(address))
+        }
+        None => (None, None),
+    }
+}
+
 /// A running server.
 pub struct Server {
     pub address: SocketAddr,
     /// Its gRPC address, if gRPC is on.
     pub grpc: Option<SocketAddr>,
+    /// The address of its listener for administration, if it has one.
+    pub admin: Option<SocketAddr>,
     pub client: Client,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Result<(), app::RunError>>>,
@@ -214,14 +232,9 @@ impl Server {
     pub async fn start_unready(config: Config) -> Self {
         let app = app::build(&config).expect("the server can start");
         let (http, address) = bind(&config.http).await;
-        let (grpc, grpc_address) = match &config.grpc {
-            Some(grpc) => {
-                let (listener, address) = bind(grpc).await;
-                (Some(listener), Some(address))
-            }
-            None => (None, None),
-        };
-        let listeners = Listeners { http, grpc };
+        let (grpc, grpc_address) = bind_if(config.grpc.as_deref()).await;
+        let (admin, admin_address) = bind_if(config.admin_http.as_deref()).await;
+        let listeners = Listeners { http, grpc, admin };
         let (stop, stopped) = oneshot::channel::<()>();
         let signal = stream::once(async {
             let _ = stopped.await;
@@ -231,6 +244,7 @@ impl Server {
         Self {
             address,
             grpc: grpc_address,
+            admin: admin_address,
             client,
             stop: Some(stop),
             running: Some(running),
@@ -352,6 +366,7 @@ impl Server {
         Self {
             address: addresses.http,
             grpc: addresses.grpc,
+            admin: None,
             client,
             stop: None,
             running: None,

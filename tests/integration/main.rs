@@ -1,5 +1,6 @@
 //! The integration tests: one binary, the real server on port 0, real models.
 
+mod access;
 mod architecture;
 mod bad_input;
 mod batching;

@@ -418,7 +418,14 @@ async fn memory_is_given_back_when_models_are_unloaded() {
     // As in the image and the systemd unit. Otherwise the system's allocator keeps up to 64 MB of freed memory.
     let process = ServerProcess::start_with(
         &default_models(),
-        &["--batch-tokens", "64", "--watch-interval-ms", "0"],
+        &[
+            "--batch-tokens",
+            "64",
+            "--watch-interval-ms",
+            "0",
+            "--model-control",
+            "on",
+        ],
         |mut command| {
             command.env("MALLOC_TRIM_THRESHOLD_", "131072");
             command

@@ -43,7 +43,7 @@ def soak(context: Context) -> list[Figure]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="electra-")))
         for name in [*SERVED, *CHURNED]:
             _export(CHECKPOINTS / name, folder / name)
-        soaked = stack.enter_context(server.running(models=folder))
+        soaked = stack.enter_context(server.running("--model-control", "on", models=folder))
         resting = soaked.usage()
         clients = [stack.enter_context(background.task(_ask, soaked.http, seed)) for seed in range(CLIENTS)]
         changes = stack.enter_context(background.task(_load_and_unload, soaked.http))

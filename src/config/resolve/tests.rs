@@ -45,6 +45,7 @@ fn nothing_given_is_the_defaults_the_help_text_shows() {
         .filter(|setting| {
             let not_values = [
                 "model",
+                "api_keys",
                 "onnxruntime_library",
                 "workers",
                 "batch_tokens",

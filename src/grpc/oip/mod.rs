@@ -81,7 +81,7 @@ impl GrpcInferenceService for OipAdapter {
         let context = call.context_of(infer::memory(&request))?;
         let read = move || infer::read(request);
         let request = executor
-            .run(context.client, cost::parse(bytes), context.latest, read)
+            .run(context.client(), cost::parse(bytes), context.latest, read)
             .await??;
         let invocation = Invocation::new(request, target);
         let Answer { output, timings } = invocation.run(&self.service, &context).await?;
@@ -92,7 +92,7 @@ impl GrpcInferenceService for OipAdapter {
             infer::write(output)
         };
         let response = executor
-            .run(context.client, cost::write(bytes), context.latest, write)
+            .run(context.client(), cost::write(bytes), context.latest, write)
             .await?;
         Ok(timed(response, timings))
     }
@@ -136,10 +136,12 @@ impl GrpcInferenceService for OipAdapter {
         &self,
         request: Request<proto::RepositoryModelLoadRequest>,
     ) -> Result<Response<proto::RepositoryModelLoadResponse>, Status> {
+        let call = Call::of(&request)?;
         let request = request.into_inner();
         check_repository(&request.repository_name)?;
         check_load_parameters(&parameters::of_repository(request.parameters))?;
-        self.service.load_model(&request.model_name).await?;
+        let model = &request.model_name;
+        self.service.load_model(model, call.requester()).await?;
         Ok(Response::new(proto::RepositoryModelLoadResponse {}))
     }
 
@@ -147,10 +149,12 @@ impl GrpcInferenceService for OipAdapter {
         &self,
         request: Request<proto::RepositoryModelUnloadRequest>,
     ) -> Result<Response<proto::RepositoryModelUnloadResponse>, Status> {
+        let call = Call::of(&request)?;
         let request = request.into_inner();
         check_repository(&request.repository_name)?;
         check_unload_parameters(&parameters::of_repository(request.parameters))?;
-        self.service.unload_model(&request.model_name).await?;
+        let model = &request.model_name;
+        self.service.unload_model(model, call.requester()).await?;
         Ok(Response::new(proto::RepositoryModelUnloadResponse {}))
     }
 }

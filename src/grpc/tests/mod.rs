@@ -18,6 +18,7 @@ use tonic::{Code, Request, Status};
 use super::proto::electra::TagRequest;
 use super::proto::electra::electra_client::ElectraClient;
 use super::{GrpcState, serve};
+use crate::access::Guard;
 use crate::connections::{ConnectionOptions, Connections};
 use crate::inflight::InflightBytes;
 use crate::limits::{Limits, Timeouts};
@@ -45,6 +46,7 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let (stop, stages) = watch::channel(Stage::default());
         let state = GrpcState {
+            guard: Guard::open(),
             service: service.clone(),
             metrics: metrics.clone(),
             timeouts,

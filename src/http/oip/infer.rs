@@ -39,7 +39,7 @@ pub async fn infer(
         let written = http
             .service
             .executor()
-            .run(context.client, cost::write(bytes), context.latest, write)
+            .run(context.client(), cost::write(bytes), context.latest, write)
             .await??;
         let held = context.into_answer(written.body.len())?;
         Ok::<_, ServiceError>((held.keep(written.body), written.json_length, timings))

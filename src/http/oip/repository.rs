@@ -46,9 +46,10 @@ pub async fn load(
     model: Addressed,
     received: Received<JsonOrBinary>,
 ) -> Result<Json<Done>, ServiceError> {
+    let requester = received.context.requester.clone();
     let request: ControlRequest = optional(&http, received).await?;
     check_load_parameters(&request.parameters.unwrap_or_default())?;
-    http.service.load_model(&model.name).await?;
+    http.service.load_model(&model.name, &requester).await?;
     Ok(Json(Done {}))
 }
 
@@ -57,9 +58,10 @@ pub async fn unload(
     model: Addressed,
     received: Received<JsonOrBinary>,
 ) -> Result<Json<Done>, ServiceError> {
+    let requester = received.context.requester.clone();
     let request: ControlRequest = optional(&http, received).await?;
     check_unload_parameters(&request.parameters.unwrap_or_default())?;
-    http.service.unload_model(&model.name).await?;
+    http.service.unload_model(&model.name, &requester).await?;
     Ok(Json(Done {}))
 }
 

@@ -11,9 +11,11 @@ use serde_json::{Map, Value, json};
 use super::operation::Operation;
 use super::tags::TAGS;
 use super::{derived, errors, headers, huggingface, models, oip, operations, tasks};
+use crate::access::Need;
 use crate::http::health::Health;
 use crate::http::models::Models;
 use crate::http::oip::IndexRequest;
+use crate::http::routes::routes;
 use crate::limits::{Limits, Timeouts};
 use crate::service::huggingface::PipelineOptions;
 
@@ -40,7 +42,16 @@ Every error is `{\"error\": \"what is wrong, where, and what to do\", \"code\": 
 /// The document of a server with these limits.
 pub fn document(limits: &Limits, timeouts: &Timeouts) -> Value {
     let mut paths = Map::new();
+    let routes = routes();
     for operation in operations() {
+        let route = routes.iter().find(|route| {
+            let method = route.method.as_str();
+            route.path == operation.path && method.eq_ignore_ascii_case(operation.method)
+        });
+        let operation = match route.map(|route| route.need) {
+            None | Some(Need::Nothing) => operation.open_to_all(),
+            Some(_) => operation.fails_with(&[401, 403, 429]),
+        };
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = operation.document;
     }
@@ -53,14 +64,19 @@ pub fn document(limits: &Limits, timeouts: &Timeouts) -> Value {
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        // The server has no authentication: a proxy in front of it can add that.
-        "security": [],
+        // A key, or none: that is the server's configuration.
+        "security": [{"key": []}, {}],
         "tags": TAGS
             .iter()
             .map(|(name, description)| json!({"name": name, "description": description}))
             .collect::<Vec<_>>(),
         "paths": paths,
         "components": {
+            "securitySchemes": {"key": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A key of this server, if it asks for one.",
+            }},
             "schemas": schemas(limits),
             "parameters": headers::parameters(timeouts),
             "headers": headers::headers(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::schema::{answer, one_of_names, string};
+use crate::access::Limited;
 use crate::error::ServiceError;
 use crate::limits::Limits;
 use crate::task::Task;
@@ -16,6 +17,16 @@ const STATUSES: &[(u16, &str, &str)] = &[
         400,
         "BadRequest",
         "The body is not valid JSON, or a value in it has the wrong type.",
+    ),
+    (
+        401,
+        "Unauthorized",
+        "The server needs a key, and the request has none that is valid.",
+    ),
+    (
+        403,
+        "Forbidden",
+        "The key is not for this, or the server does not do this for anybody.",
     ),
     (404, "NotFound", "The model or the route does not exist."),
     (
@@ -36,7 +47,7 @@ const STATUSES: &[(u16, &str, &str)] = &[
     (
         429,
         "TooManyRequests",
-        "The model's queue is full. Try again after the time in `retry-after`.",
+        "The model's queue is full, or a limit of the key is reached. Try again after the time in `retry-after`.",
     ),
     (
         500,
@@ -124,6 +135,11 @@ fn codes<'e>(errors: impl Iterator<Item = &'e ServiceError>) -> Vec<&'static str
 
 /// One example error per code.
 pub(super) fn samples(limits: &Limits) -> Vec<ServiceError> {
+    [of_the_request(limits), of_the_server()].concat()
+}
+
+/// Errors for which the request has to change.
+fn of_the_request(limits: &Limits) -> Vec<ServiceError> {
     let model = || "electra-base-sst2".to_owned();
     vec![
         ServiceError::InvalidJson {
@@ -198,6 +214,13 @@ pub(super) fn samples(limits: &Limits) -> Vec<ServiceError> {
             task: Task::Classify,
             wanted: Task::Tag,
         },
+    ]
+}
+
+/// Errors for which the request has to be sent later, with another key, or elsewhere.
+fn of_the_server() -> Vec<ServiceError> {
+    let model = || "electra-base-sst2".to_owned();
+    vec![
         ServiceError::QueueFull {
             retry_after: Duration::from_secs(1),
         },
@@ -207,6 +230,13 @@ pub(super) fn samples(limits: &Limits) -> Vec<ServiceError> {
         },
         ServiceError::PermissionDenied {
             reason: "only administrators may set a request's priority on this server".to_owned(),
+        },
+        ServiceError::Unauthenticated {
+            reason: "This server needs a key.",
+        },
+        ServiceError::RateLimited {
+            limit: Limited::Requests,
+            retry_after: Duration::from_secs(1),
         },
         ServiceError::Internal,
         ServiceError::Overloaded,

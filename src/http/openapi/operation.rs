@@ -139,6 +139,12 @@ impl Operation {
         self
     }
 
+    /// Says that it needs no key.
+    pub fn open_to_all(mut self) -> Self {
+        self.document["security"] = json!([]);
+        self
+    }
+
     /// Adds the errors with these statuses, and with 500.
     pub fn fails_with(mut self, statuses: &[u16]) -> Self {
         for status in statuses.iter().chain(&[500]) {

@@ -90,7 +90,7 @@ async fn pipe<P: Pipeline>(
     let executor = service.executor();
     let cost = cost::parse(bytes);
     let (pipeline, inputs) = executor
-        .run(context.client, cost, context.deadline, read)
+        .run(context.client(), cost, context.deadline, read)
         .await??;
     let pipeline = Arc::new(pipeline);
     let (before, after) = (Arc::clone(&pipeline), Arc::clone(&pipeline));

@@ -147,14 +147,19 @@ impl TextCall<'_> {
         let executor = service.executor();
         let read = move || request::<O>(tensors, options, &limits);
         let request = executor
-            .run(context.client, cost::parse(bytes), context.deadline, read)
+            .run(context.client(), cost::parse(bytes), context.deadline, read)
             .await??;
         let answer = request.run(service, Arc::clone(model), context).await?;
         let results = answer.output.results;
         let names = names::wanted(self.wanted, &O::Result::outputs(&results))?;
         let write = move || decoded::tensors(&results, &names);
         let tensors = executor
-            .run(context.client, cost::write(bytes), context.deadline, write)
+            .run(
+                context.client(),
+                cost::write(bytes),
+                context.deadline,
+                write,
+            )
             .await??;
         Ok((tensors, answer.timings))
     }

@@ -1,0 +1,148 @@
+//! Reads the file of keys at the start, and again when it changes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::guard::Guard;
+use super::key_file::{self, KeyFileError};
+use super::options::AccessOptions;
+use super::secret::Digest;
+use crate::telemetry::metrics::Metrics;
+
+/// The time between two looks at the file. It is small, so it is read each time: times of files can't be relied on where
+/// a volume replaces one by a link.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The guard of a server, and what its file of keys holds.
+///
+/// # Errors
+/// If there is a file of keys that can't be used.
+pub fn guard(options: AccessOptions, metrics: Metrics) -> Result<(Guard, KeyFile), KeyFileError> {
+    let content = options
+        .key_file
+        .as_deref()
+        .map(key_file::read)
+        .transpose()?;
+    let seen = content.as_deref().map(|content| Ok(Digest::of(content)));
+    let guard = Guard::new(options, content.as_deref(), metrics)?;
+    Ok((guard, KeyFile { seen }))
+}
+
+/// A file of keys as it was last seen.
+#[derive(Clone, Debug, Default)]
+pub struct KeyFile {
+    /// Its hash, or why it could not be used. `None` if there is no such file.
+    seen: Option<Result<Digest, String>>,
+}
+
+impl KeyFile {
+    /// Follows the file for as long as it is polled.
+    pub async fn follow(mut self, guard: Guard) {
+        let Some(path) = guard.key_file().map(Path::to_owned) else {
+            return std::future::pending().await;
+        };
+        loop {
+            sleep(INTERVAL).await;
+            let to_read = path.clone();
+            let read = tokio::task::spawn_blocking(move || key_file::read(&to_read));
+            // It fails only if reading panics, or the runtime ends.
+            if let Ok(content) = read.await {
+                self.look(&guard, &path, content);
+            }
+        }
+    }
+
+    /// Takes the keys of the file if it has changed. A file that can't be used changes nothing, and the log says so once.
+    fn look(&mut self, guard: &Guard, path: &Path, content: Result<Vec<u8>, KeyFileError>) {
+        let taken = match content {
+            Ok(content) => {
+                let digest = Digest::of(&content);
+                if self.seen == Some(Ok(digest)) {
+                    return;
+                }
+                let keys = guard.set_keys(Some(&content));
+                keys.map(|keys| (digest, keys))
+            }
+            Err(error) => Err(error),
+        };
+        let seen = match taken {
+            Ok((digest, keys)) => {
+                tracing::info!(file = %path.display(), keys, "keys read");
+                Ok(digest)
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(reason) = &seen
+            && self.seen.as_ref() != Some(&seen)
+        {
+            tracing::error!(
+                file = %path.display(), reason,
+                "the file of keys can't be used: the keys before stay valid"
+            );
+        }
+        self.seen = Some(seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{Credentials, Door, Need, Origin};
+    use crate::client::Sender;
+
+    fn line(key: &str) -> String {
+        format!("shop infer {}\n", Digest::of(key.as_bytes()))
+    }
+
+    fn is_valid(guard: &Guard, key: &str) -> bool {
+        let origin = Origin {
+            door: Door::Public,
+            sender: Sender::default(),
+        };
+        let credentials = Credentials::Key(key.as_bytes());
+        guard.admit(Need::Infer, origin, credentials).is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_file_is_followed_and_one_that_can_not_be_used_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        std::fs::write(&path, line("old")).unwrap();
+        let options = AccessOptions {
+            key_file: Some(path.clone()),
+            ..AccessOptions::default()
+        };
+        let (guard, file) = guard(options, Metrics::new("test")).unwrap();
+        tokio::spawn(file.follow(guard.clone()));
+        assert!(is_valid(&guard, "old"));
+        let until = async |key: &str| {
+            while !is_valid(&guard, key) {
+                sleep(INTERVAL).await;
+            }
+        };
+        std::fs::write(&path, line("old") + &line("new")).unwrap();
+        until("new").await;
+        for wrong in ["shop infer", "\u{0}"] {
+            std::fs::write(&path, wrong).unwrap();
+            sleep(3 * INTERVAL).await;
+            assert!(is_valid(&guard, "old") && is_valid(&guard, "new"));
+        }
+        std::fs::remove_file(&path).unwrap();
+        sleep(3 * INTERVAL).await;
+        assert!(is_valid(&guard, "new"));
+        std::fs::write(&path, line("newest")).unwrap();
+        until("newest").await;
+        assert!(!is_valid(&guard, "old") && !is_valid(&guard, "new"));
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_used_stops_the_start() {
+        let options = AccessOptions {
+            key_file: Some("/nowhere".into()),
+            ..AccessOptions::default()
+        };
+        assert!(guard(options, Metrics::new("test")).is_err());
+    }
+}
