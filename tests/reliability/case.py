@@ -35,3 +35,4 @@ class Case:
     settings: tuple[str, ...] = ()
     in_short: bool = True
     program: str = ""  # that has to be installed
+    needs_root: bool = False

@@ -17,6 +17,7 @@ import abandoned
 import background
 import connections
 import fairness
+import faults
 import load
 import memory
 import overload
@@ -36,6 +37,7 @@ GROUPS = {
     "threads": threads.CASES,
     "memory": memory.CASES,
     "connections": connections.CASES,
+    "faults": faults.CASES,
     "rolling": rolling.CASES,
     "soak": soak.CASES,
 }
@@ -59,7 +61,9 @@ def main() -> None:
         for case in GROUPS[group]:
             if options.case not in case.name or (options.short and not case.in_short):
                 continue
-            if case.program and shutil.which(case.program, path=server.PATH) is None:
+            if case.needs_root and os.geteuid() != 0:
+                print(f"{case.name}\n  SKIPPED: only root can mount a small disk", flush=True)
+            elif case.program and shutil.which(case.program, path=server.PATH) is None:
                 print(f"{case.name}\n  SKIPPED: {case.program} is not installed", flush=True)
             else:
                 rows += [(f"{group}: {case.name}", figure) for figure in measured(case, options.short)]

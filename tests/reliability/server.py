@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import subprocess
 import tempfile
 import time
@@ -80,6 +81,17 @@ class Server:
         descriptors = len(os.listdir(f"/proc/{self._process.pid}/fd"))
         threads = len(os.listdir(f"/proc/{self._process.pid}/task"))
         return Usage(self.resident(), descriptors, threads)
+
+    @contextlib.contextmanager
+    def limited_memory(self, spare: int) -> Iterator[None]:
+        """Lets it take no more than `spare` further bytes of address space."""
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        most = self._memory("VmSize") + spare
+        resource.prlimit(self._process.pid, resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+        try:
+            yield
+        finally:
+            resource.prlimit(self._process.pid, resource.RLIMIT_AS, unlimited)
 
     def reset_peak(self) -> None:
         """Makes `peak` count from now on."""
