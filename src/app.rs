@@ -34,6 +34,7 @@ use crate::stage::Stage;
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 use crate::text::SharedTokenizers;
+use crate::tls::Tls;
 
 /// How long open connections may bring requests that are on their way when the server closes. HTTP/1 has no way to
 /// refuse them, so their clients could not know whether they were answered. HTTP/2 says goodbye meanwhile.
@@ -201,6 +202,14 @@ impl App {
         &self.service
     }
 
+    /// The same, with listeners that speak TLS alone. While the server runs, it loads the files again whenever they
+    /// change.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.connections = self.connections.with_tls(tls);
+        self
+    }
+
     /// Loads the models for which `wanted` returns true. Blocks. One that fails does not stop the others.
     ///
     /// # Errors
@@ -303,6 +312,8 @@ impl Running {
         warn_of_strangers(&listeners, &self.guard);
         let follow_keys = self.key_file.clone().follow(self.guard.clone());
         let _following = AbortOnDropHandle::new(tokio::spawn(follow_keys));
+        let watching = self.connections.tls().cloned();
+        let _watching = watching.map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.watch())));
         let mut signals = pin!(signals);
         let mut servers = self.start(listeners);
         let outcome = tokio::select! {

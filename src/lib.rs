@@ -49,3 +49,4 @@ pub mod telemetry;
 mod testing;
 pub mod text;
 mod text_file;
+pub mod tls;

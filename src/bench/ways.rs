@@ -54,7 +54,7 @@ impl Bench<'_> {
         let batches_run = run
             .batches
             .iter()
-            .filter(|end| measured.contains(end))
+            .filter(|end| measured.contains(*end))
             .count();
         let summary = Summary::of(&run.samples, measured);
         let totals = BatchTotals {

@@ -2,22 +2,49 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::error::CliError;
+use crate::tls::{self, TlsClientFiles};
 
 /// Time limit of connecting, and of each read.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The most bytes read from a response.
 const LONGEST_ANSWER: u64 = 64 << 10;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct HealthArguments {
     /// The server's address, HOST:PORT; by default that of `ELECTRA_HTTP`, else 127.0.0.1:8080
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
+    /// Ask over HTTPS
+    #[arg(long, requires = "ca")]
+    tls: bool,
+    /// Authorities in PEM, one of which has signed the server's certificate
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    ca: Option<PathBuf>,
+    /// The name that the server's certificate must have, if it is not that of the address
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    server_name: Option<String>,
+    /// The certificate to show to a server that asks for one, in PEM
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "key"])]
+    cert: Option<PathBuf>,
+    /// The key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+}
+
+impl HealthArguments {
+    /// `None` for plain HTTP.
+    fn tls(&self) -> Option<TlsClientFiles> {
+        Some(TlsClientFiles {
+            ca: self.ca.clone().filter(|_| self.tls)?,
+            identity: self.cert.clone().zip(self.key.clone()),
+        })
+    }
 }
 
 /// Requests GET /health/ready.
@@ -32,7 +59,7 @@ pub fn run(arguments: &HealthArguments) -> Result<(), CliError> {
     };
     let given = arguments.http.clone().or_else(from_environment);
     let address = reachable(given.as_deref().unwrap_or("127.0.0.1:8080"));
-    let answer = ask(&address)
+    let answer = ask(&address, arguments)
         .map_err(|error| CliError::Failed(format!("No answer from {address}: {error}")))?;
     if is_ok(&answer) {
         return Ok(());
@@ -57,20 +84,29 @@ fn reachable(address: &str) -> String {
     address.to_owned()
 }
 
-fn ask(address: &str) -> std::io::Result<String> {
+fn ask(address: &str, arguments: &HealthArguments) -> std::io::Result<String> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let server = arguments.server_name.as_deref().unwrap_or(host);
     let mut last = std::io::Error::other("the address can't be resolved");
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => return ask_on(stream, &address.to_string()),
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                let Some(files) = arguments.tls() else {
+                    return ask_on(stream, &address.to_string());
+                };
+                let stream = tls::connect(&files, server, stream);
+                return ask_on(stream.map_err(std::io::Error::other)?, &address.to_string());
+            }
             Err(error) => last = error,
         }
     }
     Err(last)
 }
 
-fn ask_on(mut stream: TcpStream, host: &str) -> std::io::Result<String> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn ask_on(mut stream: impl Read + Write, host: &str) -> std::io::Result<String> {
     // Sent in one write: some servers read only the first segment.
     let request =
         format!("GET /health/ready HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
@@ -103,7 +139,10 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&request[..length]).into_owned()
         });
-        let outcome = run(&HealthArguments { http });
+        let outcome = run(&HealthArguments {
+            http,
+            ..HealthArguments::default()
+        });
         assert!(
             server
                 .join()

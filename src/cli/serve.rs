@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::convert::ExportOptions;
 use crate::convert::{PullRequest, ensure_pulled};
 use crate::telemetry::tracing;
+use crate::tls::Tls;
 
 #[derive(Debug, Args)]
 pub struct ServeArguments {
@@ -42,6 +43,10 @@ pub fn run(arguments: &ServeArguments) -> Result<(), CliError> {
 async fn serve(config: &Config) -> Result<(), CliError> {
     // Installed first, so that a signal during the start is not lost.
     let mut signals = stop_signals().map_err(CliError::failed)?;
+    let files = config.tls.clone();
+    let tls = tokio::task::spawn_blocking(move || files.as_ref().map(Tls::load).transpose());
+    let tls = tls.await.map_err(CliError::failed)?;
+    let tls = tls.map_err(CliError::failed)?;
     let models = config.clone();
     tokio::select! {
         pulled = tokio::task::spawn_blocking(move || pull_all(&models)) => {
@@ -58,6 +63,10 @@ async fn serve(config: &Config) -> Result<(), CliError> {
         }
         Some(()) = signals.next() => return Ok(()),
     };
+    let app = match tls {
+        Some(tls) => app.with_tls(tls),
+        None => app,
+    };
     let listeners = listen(config).await?;
     app.run(listeners, signals).await.map_err(CliError::failed)
 }
@@ -73,13 +82,17 @@ async fn listen(config: &Config) -> Result<Listeners, CliError> {
         Some(address) => Some(bind(address, "admin_http").await?),
         None => None,
     };
+    let scheme = config.tls.as_ref().map_or("", |_| "https://");
     if let Ok(address) = http.local_addr() {
+        let address = format_args!("{scheme}{address}");
         ::tracing::info!(%address, workers = config.workers, "listening for HTTP");
     }
     if let Some(Ok(address)) = grpc.as_ref().map(TcpListener::local_addr) {
+        let address = format_args!("{scheme}{address}");
         ::tracing::info!(%address, "listening for gRPC");
     }
     if let Some(Ok(address)) = admin.as_ref().map(TcpListener::local_addr) {
+        let address = format_args!("{scheme}{address}");
         ::tracing::info!(%address, "listening for administration");
     }
     Ok(Listeners { http, grpc, admin })

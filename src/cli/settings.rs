@@ -49,16 +49,21 @@ impl SettingsSelection for RepositorySettings {
     }
 }
 
-/// For commands that put load on a server of their own, which chooses its addresses and serves existing models.
+/// For commands that put load on a server of their own, which chooses its addresses, has no TLS, and serves existing models.
 #[derive(Clone, Copy, Debug)]
 pub struct BenchSettings;
 
 impl SettingsSelection for BenchSettings {
     fn takes(key: &str) -> bool {
-        !matches!(
-            key,
-            "http" | "grpc" | "admin_http" | "api_keys" | "model_control" | "model"
-        )
+        let of_a_server = [
+            "http",
+            "grpc",
+            "admin_http",
+            "api_keys",
+            "model_control",
+            "model",
+        ];
+        !of_a_server.contains(&key) && !key.starts_with("tls_")
     }
 }
 

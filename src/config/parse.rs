@@ -63,6 +63,14 @@ pub fn path(text: &str) -> Result<PathBuf, ValueError> {
     Ok(PathBuf::from(text))
 }
 
+/// A file, or `none`.
+pub fn file(text: &str) -> Result<Option<PathBuf>, ValueError> {
+    match text {
+        "none" => Ok(None),
+        _ => path(text).map(Some),
+    }
+}
+
 /// Models on the hub, or folders, separated by commas.
 pub fn origins(text: &str) -> Result<Vec<Origin>, ValueError> {
     let names = text.split(',');

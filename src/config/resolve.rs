@@ -17,6 +17,7 @@ use crate::limits::{Limits, Timeouts};
 use crate::suggest::suggestion;
 use crate::telemetry::tracing::{LogFormat, LogOptions};
 use crate::text_file;
+use crate::tls::TlsFiles;
 
 /// The variable of the key that may do everything. There is no flag for it, which others on the machine could read.
 const API_KEY: &str = "ELECTRA_API_KEY";
@@ -224,6 +225,7 @@ impl Resolver {
             },
             access: self.access(admin_http.is_some()),
             admin_http,
+            tls: self.tls(),
             priorities: self.value("priorities", parse::priorities, PriorityAccess::Any),
             log: LogOptions {
                 format: self.value("log_format", parse::log_format, LogFormat::Text),
@@ -281,10 +283,42 @@ impl Resolver {
     fn access(&mut self, is_administration_apart: bool) -> AccessOptions {
         AccessOptions {
             environment_key: self.environment_key,
-            key_file: self.value("api_keys", |text| parse::path(text).map(Some), None),
+            key_file: self.value("api_keys", parse::file, None),
             model_control: self.value("model_control", parse::switch, false),
             is_administration_apart,
         }
+    }
+
+    /// The files of TLS. None of them is of use without the server's certificate and its key.
+    fn tls(&mut self) -> Option<TlsFiles> {
+        let certificate = self.value("tls_certificate", parse::file, None);
+        let key = self.value("tls_key", parse::file, None);
+        let client_ca = self.value("tls_client_ca", parse::file, None);
+        let (of, reason) = match (certificate, key, &client_ca) {
+            (Some(certificate), Some(key), _) => {
+                return Some(TlsFiles {
+                    certificate,
+                    key,
+                    client_ca,
+                });
+            }
+            (None, None, None) => return None,
+            (Some(_), None, _) => (
+                "tls_certificate",
+                "TLS needs the certificate's key too; set tls_key",
+            ),
+            (None, Some(_), _) => (
+                "tls_key",
+                "TLS needs the key's certificate too; set tls_certificate",
+            ),
+            (None, None, Some(_)) => (
+                "tls_client_ca",
+                "clients show certificates only over TLS; set tls_certificate and tls_key too",
+            ),
+        };
+        let source = self.given.get(of).map(|(source, _)| source.clone());
+        self.mistake(source.unwrap_or_else(|| of.to_owned()), reason.to_owned());
+        None
     }
 
     /// The default timeout of a request must not exceed the maximum.

@@ -12,6 +12,7 @@ use crate::export::PrecisionChoice;
 use crate::hub::Origin;
 use crate::limits::{Limits, Timeouts};
 use crate::telemetry::tracing::LogOptions;
+use crate::tls::TlsFiles;
 
 /// The validated configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,15 +52,18 @@ pub struct Config {
     pub priorities: PriorityAccess,
     pub connections: ConnectionOptions,
     pub access: AccessOptions,
+    /// `None` if connections are not encrypted.
+    pub tls: Option<TlsFiles>,
     pub log: LogOptions,
 }
 
 impl Config {
-    /// The same for a process that only this user can reach, which needs no keys.
+    /// The same for a process that only this user can reach, which needs no keys and no TLS.
     #[must_use]
     pub fn unguarded(self) -> Self {
         Self {
             access: AccessOptions::default(),
+            tls: None,
             ..self
         }
     }

@@ -232,6 +232,27 @@ pub const SETTINGS: &[Setting] = &[
         "Whether models may be loaded and unloaded on request: on or off",
     ),
     setting(
+        "tls_certificate",
+        "tls-certificate",
+        "FILE",
+        "none",
+        "The server's certificate and its chain, in PEM; with it, all listeners speak TLS alone",
+    ),
+    setting(
+        "tls_key",
+        "tls-key",
+        "FILE",
+        "none",
+        "The key of that certificate, in PEM",
+    ),
+    setting(
+        "tls_client_ca",
+        "tls-client-ca",
+        "FILE",
+        "none",
+        "Authorities in PEM; with it, clients must show a certificate that one of them has signed",
+    ),
+    setting(
         "shutdown_delay_ms",
         "shutdown-delay-ms",
         "MILLISECONDS",

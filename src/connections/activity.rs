@@ -134,6 +134,10 @@ impl Activity {
         }
     }
 
+    pub fn opened(&self) -> Instant {
+        self.opened
+    }
+
     /// The peer is a proxy, which sends requests of several clients.
     pub fn share(&mut self) {
         self.is_shared = true;

@@ -15,6 +15,7 @@ use super::trusted_proxies::TrustedProxies;
 use crate::client::Client;
 use crate::telemetry::metrics::{CloseReason, Metrics};
 use crate::telemetry::once_a_minute::OnceAMinute;
+use crate::tls::Tls;
 
 /// Connections beyond the maximum, for health checks alone.
 const RESERVED: usize = 16;
@@ -41,7 +42,10 @@ pub struct HealthOnly;
 
 /// The connections of a server. Clones count together.
 #[derive(Clone)]
-pub struct Connections(Arc<Shared>);
+pub struct Connections {
+    shared: Arc<Shared>,
+    tls: Option<Tls>,
+}
 
 struct Shared {
     /// The lock is taken when a connection opens, tells its client, or closes, and never for a request.
@@ -68,7 +72,7 @@ impl Connections {
     #[must_use]
     pub fn new(options: ConnectionOptions, metrics: Metrics) -> Self {
         let max_connections = files::allowed(options.max_connections.get());
-        Self(Arc::new(Shared {
+        let shared = Shared {
             usual: Mutex::new(Places::new(max_connections)),
             reserved: Mutex::default(),
             max_connections,
@@ -77,15 +81,34 @@ impl Connections {
             over_maximum: OnceAMinute::default(),
             displacements: OnceAMinute::default(),
             accept_failures: OnceAMinute::default(),
-        }))
+        };
+        Self {
+            shared: Arc::new(shared),
+            tls: None,
+        }
+    }
+
+    /// The same, over TLS alone.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self
+        }
+    }
+
+    /// `None` if connections are not encrypted.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
-        &self.0.metrics
+        &self.shared.metrics
     }
 
     pub(super) fn trusted_proxies(&self) -> &TrustedProxies {
-        &self.0.trusted_proxies
+        &self.shared.trusted_proxies
     }
 
     /// Admits a connection, if only for health checks.
@@ -119,10 +142,12 @@ impl Connections {
         drop(places);
         if let Some(displaced) = displaced {
             let _ = displaced.connection.end.send(());
-            self.0.metrics.connection_closed(CloseReason::Displaced);
-            if let Some(connections) = self.0.displacements.count() {
+            self.shared
+                .metrics
+                .connection_closed(CloseReason::Displaced);
+            if let Some(connections) = self.shared.displacements.count() {
                 tracing::warn!(
-                    max_connections = self.0.max_connections,
+                    max_connections = self.shared.max_connections,
                     of = ?displaced.client,
                     which_keeps = displaced.left,
                     connections,
@@ -138,22 +163,25 @@ impl Connections {
     }
 
     fn places(&self) -> MutexGuard<'_, Places<Occupant>> {
-        self.0.usual.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .usual
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a reserved connection. If all are taken, the oldest ends: connections that only wait would otherwise keep
     /// health checks out.
     fn reserve(&self) -> oneshot::Receiver<()> {
-        if let Some(connections) = self.0.over_maximum.count() {
+        if let Some(connections) = self.shared.over_maximum.count() {
             tracing::warn!(
-                max_connections = self.0.max_connections,
+                max_connections = self.shared.max_connections,
                 connections,
                 "more connections than max_connections: only health checks are answered on new ones"
             );
         }
         let (end, ended) = oneshot::channel();
         let mut reserved = self
-            .0
+            .shared
             .reserved
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -162,7 +190,9 @@ impl Connections {
             && let Some(oldest) = reserved.pop_front()
         {
             let _ = oldest.send(());
-            self.0.metrics.connection_closed(CloseReason::OverMaximum);
+            self.shared
+                .metrics
+                .connection_closed(CloseReason::OverMaximum);
         }
         reserved.push_back(end);
         ended
@@ -170,13 +200,13 @@ impl Connections {
 
     /// Logs that a connection could not be accepted.
     pub(super) fn accept_failed(&self, error: &std::io::Error) {
-        if let Some(failures) = self.0.accept_failures.count() {
+        if let Some(failures) = self.shared.accept_failures.count() {
             tracing::error!(%error, failures, "accepting connections failed");
         }
     }
 
     pub(super) fn overdue(&self, overdue: Overdue) {
-        self.0.metrics.connection_closed(match overdue {
+        self.shared.metrics.connection_closed(match overdue {
             Overdue::FirstRequest => CloseReason::FirstRequest,
             Overdue::Idle => CloseReason::Idle,
             Overdue::Stalled => CloseReason::Stalled,

@@ -6,6 +6,7 @@ mod admission;
 mod connection;
 mod files;
 mod forwarded;
+mod maybe_tls;
 mod places;
 mod proxy_protocol;
 mod record;

@@ -45,6 +45,11 @@ impl Record {
         self.lock().close(Instant::now());
     }
 
+    /// When the connection opened.
+    pub fn opened(&self) -> Instant {
+        self.lock().opened()
+    }
+
     /// The peer is a proxy, which sends requests of several clients.
     pub fn share(&self) {
         self.lock().share();

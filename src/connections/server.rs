@@ -21,6 +21,7 @@ use super::connection::Connection;
 use super::record::Record;
 use super::request_body::RequestBody;
 use crate::stage::Stage;
+use crate::tls::Alpn;
 
 /// The interval of HTTP/2 keep-alive pings.
 const PING_INTERVAL: Duration = Duration::from_mins(1);
@@ -74,6 +75,14 @@ impl Protocol {
             Self::Http2 => "grpc",
         }
     }
+
+    /// What the listener offers over TLS.
+    fn alpn(self) -> Alpn {
+        match self {
+            Self::Any => Alpn::Http,
+            Self::Http2 => Alpn::Http2,
+        }
+    }
 }
 
 /// Serves until [`Stage::Closing`]. Then accepts no more connections, and returns once the open ones have ended.
@@ -103,7 +112,7 @@ pub async fn serve<S, B>(
     let start = |stream: TcpStream, peer: SocketAddr| {
         let record = Record::new();
         let connection = Connection {
-            stream,
+            alpn: protocol.alpn(),
             peer: peer.ip(),
             admission: connections.admit(peer.ip(), &record),
             record,
@@ -113,7 +122,7 @@ pub async fn serve<S, B>(
         let counted = open.count();
         let (builder, service) = (Arc::clone(&builder), service.clone());
         tasks.spawn(async move {
-            connection.serve(&builder, service).await;
+            connection.serve(stream, &builder, service).await;
             drop(counted);
         });
     };

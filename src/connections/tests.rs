@@ -12,7 +12,7 @@ use hyper::body::{Bytes, Frame};
 use hyper::client::conn::http2;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -24,6 +24,8 @@ use crate::client::Sender;
 use crate::stage::Stage;
 use crate::telemetry::metrics::Metrics;
 use crate::testing::{HeldClock, eventually, soon};
+
+mod tls;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -44,10 +46,17 @@ struct Served {
 
 impl Served {
     async fn start(protocol: Protocol, options: ConnectionOptions) -> Self {
+        Self::start_with(protocol, |metrics| Connections::new(options, metrics)).await
+    }
+
+    async fn start_with(
+        protocol: Protocol,
+        connections: impl FnOnce(Metrics) -> Connections,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let metrics = Metrics::new("1.2.3");
-        let connections = Connections::new(options, metrics.clone());
+        let connections = connections(metrics.clone());
         let (stage, stages) = watch::channel(Stage::default());
         let held = Arc::new(());
         let holding = Arc::clone(&held);
@@ -61,13 +70,15 @@ impl Served {
             }
         });
         let ended = tokio::spawn(serve(listener, protocol, connections, service, stages));
-        Self {
+        let served = Self {
             address,
             metrics,
             held,
             stage,
             ended,
-        }
+        };
+        eventually("it listens", async || served.open().is_some()).await;
+        served
     }
 
     async fn usual(protocol: Protocol) -> Self {
@@ -102,17 +113,19 @@ impl Served {
 
     /// Connects, and waits until the server has accepted.
     async fn accepted(&self) -> TcpStream {
-        let open = || {
-            let exposition = self.metrics.encode().unwrap();
-            let mut lines = exposition.lines();
-            lines
-                .find(|line| line.starts_with("electra_connections{"))
-                .map(str::to_owned)
-        };
-        let before = open();
+        let before = self.open();
         let stream = self.connect().await;
-        eventually("it is accepted", async || open() != before).await;
+        eventually("it is accepted", async || self.open() != before).await;
         stream
+    }
+
+    /// The metric of open connections, once the server listens.
+    fn open(&self) -> Option<String> {
+        let exposition = self.metrics.encode().unwrap();
+        let mut lines = exposition.lines();
+        lines
+            .find(|line| line.starts_with("electra_connections{"))
+            .map(str::to_owned)
     }
 
     /// Whether `/metrics` would have this line.
@@ -191,7 +204,7 @@ fn answer(request: &Request<RequestBody>, held: &Arc<()>) -> Response<BoxBody<By
 
 /// An HTTP/2 client. The windows are as small as they can be, so that a body that is not read is not sent.
 async fn http2_client(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> (
     http2::SendRequest<Empty<Bytes>>,
     JoinHandle<hyper::Result<()>>,
@@ -208,7 +221,11 @@ fn get(path: &str) -> Request<Empty<Bytes>> {
 }
 
 /// Sends a request by HTTP/1 on an open connection, and returns its answer's body.
-async fn ask(stream: &mut TcpStream, path: &str, headers: &str) -> String {
+async fn ask(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    path: &str,
+    headers: &str,
+) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
@@ -236,7 +253,7 @@ async fn ask(stream: &mut TcpStream, path: &str, headers: &str) -> String {
 }
 
 /// Reads until the server closes.
-async fn read_to_end(stream: &mut TcpStream) {
+async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) {
     let mut rest = Vec::new();
     // A reset is an end too.
     let _ = soon("the server closes", stream.read_to_end(&mut rest)).await;

@@ -51,7 +51,8 @@ pub struct Metrics {
     model_ready: Family<ModelDescription, Gauge>,
     model_load_failed: Family<VersionLabels, Gauge>,
     connections: Family<ProtocolLabels, Gauge>,
-    connections_closed: Family<CloseLabels, Counter>,
+    connections_closed: Family<ReasonLabels, Counter>,
+    handshakes_failed: Family<ReasonLabels, Counter>,
 }
 
 impl Metrics {
@@ -153,6 +154,11 @@ impl Metrics {
                 &mut registry,
                 "connections_closed",
                 "Connections that the server closed because of their peer",
+            ),
+            handshakes_failed: counter(
+                &mut registry,
+                "tls_handshakes_failed",
+                "TLS handshakes that failed, by reason",
             ),
             registry: Arc::new(registry),
         }
@@ -270,6 +276,9 @@ impl Metrics {
         for reason in CloseReason::ALL {
             let _ = self.connections_closed.get_or_create(&reason.labels());
         }
+        for reason in HandshakeFailure::ALL {
+            let _ = self.handshakes_failed.get_or_create(&reason.labels());
+        }
         let labels = ProtocolLabels { protocol };
         OpenConnections(self.connections.get_or_create_owned(&labels))
     }
@@ -279,6 +288,11 @@ impl Metrics {
         self.connections_closed
             .get_or_create(&reason.labels())
             .inc();
+    }
+
+    /// Counts a TLS handshake that failed.
+    pub fn handshake_failed(&self, reason: HandshakeFailure) {
+        self.handshakes_failed.get_or_create(&reason.labels()).inc();
     }
 
     /// All metrics as `OpenMetrics` text, see [`CONTENT_TYPE`].
@@ -478,8 +492,8 @@ impl CloseReason {
         Self::Reserved,
     ];
 
-    fn labels(self) -> CloseLabels {
-        CloseLabels {
+    fn labels(self) -> ReasonLabels {
+        ReasonLabels {
             reason: match self {
                 Self::FirstRequest => "first_request",
                 Self::Idle => "idle",
@@ -487,6 +501,46 @@ impl CloseReason {
                 Self::OverMaximum => "over_maximum",
                 Self::Displaced => "displaced",
                 Self::Reserved => "reserved",
+            },
+        }
+    }
+}
+
+/// Why a TLS handshake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// The peer sent something else, such as plain HTTP.
+    NotTls,
+    /// The client has no certificate, or none that is trusted.
+    ClientCertificate,
+    /// The client ended it, for example because it does not trust the server's certificate.
+    RefusedByClient,
+    /// The two have no version, cipher or protocol in common.
+    Incompatible,
+    /// The peer closed the connection.
+    Closed,
+    Other,
+}
+
+impl HandshakeFailure {
+    const ALL: [Self; 6] = [
+        Self::NotTls,
+        Self::ClientCertificate,
+        Self::RefusedByClient,
+        Self::Incompatible,
+        Self::Closed,
+        Self::Other,
+    ];
+
+    fn labels(self) -> ReasonLabels {
+        ReasonLabels {
+            reason: match self {
+                Self::NotTls => "not_tls",
+                Self::ClientCertificate => "client_certificate",
+                Self::RefusedByClient => "refused_by_client",
+                Self::Incompatible => "incompatible",
+                Self::Closed => "closed",
+                Self::Other => "other",
             },
         }
     }
@@ -553,7 +607,7 @@ struct ProtocolLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CloseLabels {
+struct ReasonLabels {
     reason: &'static str,
 }
 
@@ -742,12 +796,15 @@ mod tests {
         let (kept, _other) = (open.count(), open.count());
         drop(kept);
         metrics.connection_closed(CloseReason::Stalled);
+        metrics.handshake_failed(HandshakeFailure::NotTls);
         check(
             &metrics,
             &[
                 "electra_connections{protocol=\"http\"} 1",
                 "electra_connections_closed_total{reason=\"stalled\"} 1",
                 "electra_connections_closed_total{reason=\"idle\"} 0",
+                "electra_tls_handshakes_failed_total{reason=\"not_tls\"} 1",
+                "electra_tls_handshakes_failed_total{reason=\"closed\"} 0",
             ],
         );
         let exposition = metrics.encode().expect("metrics encode");

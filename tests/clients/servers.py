@@ -69,7 +69,7 @@ def _addresses(log: Iterator[str]) -> dict[str, str]:
         fields = json.loads(line)["fields"] if line.startswith("{") else {"message": line}
         message = fields["message"]
         if message.startswith("listening for "):
-            found[message.removeprefix("listening for ")] = fields["address"]
+            found[message.removeprefix("listening for ")] = fields["address"].removeprefix("https://")
         if message == "default model":
             return found
     raise AssertionError("the server ended before its models were loaded:\n" + "".join(lines))

@@ -184,6 +184,7 @@ pub fn config(models: &Path) -> Config {
             model_control: true,
             ..AccessOptions::default()
         },
+        tls: None,
         priorities: PriorityAccess::Any,
         log: LogOptions {
             format: LogFormat::Text,

@@ -37,5 +37,7 @@ mod stop;
 mod tagging;
 #[cfg(target_os = "linux")]
 mod threads;
+#[cfg(unix)]
+mod tls;
 mod token_types;
 mod windows;

@@ -102,7 +102,7 @@ fn arrivals_are_random_times_at_the_rate() {
     // In a Poisson process, the variance of the number of arrivals per second equals its mean.
     let counts = (0..20).map(|index| {
         let within = index * second..(index + 1) * second;
-        times.iter().filter(|time| within.contains(time)).count()
+        times.iter().filter(|time| within.contains(*time)).count()
     });
     let counts: BTreeSet<usize> = counts.collect();
     assert!(counts.len() > 5, "{counts:?}");

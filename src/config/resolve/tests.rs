@@ -45,7 +45,6 @@ fn nothing_given_is_the_defaults_the_help_text_shows() {
         .filter(|setting| {
             let not_values = [
                 "model",
-                "api_keys",
                 "onnxruntime_library",
                 "workers",
                 "batch_tokens",
@@ -103,6 +102,44 @@ fn trusted_proxies_are_a_list_that_is_checked() {
     assert_eq!(array.trusted_proxies, "10.0.0.0/8,unix".parse().unwrap());
     let mistakes = proxies("trusted_proxies = \"10.0.0.0/99\"").unwrap_err();
     assert!(mistakes[0].1.contains("`10.0.0.0/99` is not a network"));
+}
+
+#[test]
+fn tls_needs_a_certificate_and_its_key() {
+    let files = [
+        ("tls_certificate", "a.pem"),
+        ("tls_key", "b.pem"),
+        ("tls_client_ca", "c.pem"),
+    ];
+    let tls = resolved(&files, &[], None).unwrap().tls.unwrap();
+    assert_eq!(tls.certificate.to_str(), Some("a.pem"));
+    assert_eq!(tls.key.to_str(), Some("b.pem"));
+    assert_eq!(tls.client_ca.unwrap().to_str(), Some("c.pem"));
+    assert_eq!(
+        resolved(&files[..2], &[], None)
+            .unwrap()
+            .tls
+            .unwrap()
+            .client_ca,
+        None
+    );
+    for (given, source, missing) in [
+        (&files[..1], "--tls-certificate", "tls_key"),
+        (&files[1..2], "--tls-key", "tls_certificate"),
+        (&files[1..], "--tls-key", "tls_certificate"),
+        (
+            &files[2..],
+            "--tls-client-ca",
+            "tls_certificate and tls_key",
+        ),
+    ] {
+        // Beside the others.
+        let flags = [given, &[("workers", "0")]].concat();
+        let mistakes = resolved(&flags, &[], None).unwrap_err();
+        let sources: Vec<&str> = mistakes.iter().map(|(source, _)| source.as_str()).collect();
+        assert_eq!(sources, ["--workers", source]);
+        assert!(mistakes[1].1.contains(missing), "{mistakes:?}");
+    }
 }
 
 #[test]

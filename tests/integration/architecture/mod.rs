@@ -117,6 +117,7 @@ fn one_room_names_each_of_the_large_crates() {
         ("rayon", &["kernels"]),
         ("ureq", &["hub"]),
         ("hf_hub", &["hub"]),
+        ("tokio_rustls", &["tls"]),
         ("clap", &["cli", "main"]),
     ] {
         assert_eq!(naming(name, rooms), Vec::<String>::new(), "{name}");
