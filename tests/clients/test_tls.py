@@ -39,15 +39,18 @@ class Files:
 
 @dataclass(frozen=True)
 class Setup:
+    """A server, and what its clients have."""
+
     server: Server
     client: Files
-    """What clients have. A server that asks for no certificate ignores theirs."""
+    # Whether the server asks for a certificate.
     asks: bool
-    """Whether the server asks for a certificate."""
 
 
 def certify(subject: str, key: Key, issuer: str, issuer_key: Key, *, is_ca: bool) -> x509.Certificate:
-    name = lambda text: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])  # noqa: E731
+    def name(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
     now = datetime.datetime.now(datetime.UTC)
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     builder = (

@@ -274,7 +274,7 @@ fn probes_check_the_certificate_of_the_server() {
             1,
             "not valid for name",
         ),
-        (&address, &other, &[], 1, "UnknownIssuer"),
+        (&address, &other, &[], 1, "invalid peer certificate"),
         (&address, &path(folder, "no.pem"), &[], 1, "no.pem` of --ca"),
     ] {
         let probe = ["health", "--http", address, "--tls", "--ca", ca];
