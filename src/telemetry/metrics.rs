@@ -63,15 +63,12 @@ impl Metrics {
         let build = Info::new([("version", version.to_owned())]);
         registry.register("build", "The server's version", build);
         let seconds = Unit::Seconds;
-        let inflight_bytes = Gauge::default();
-        registry.register_with_unit(
-            "inflight",
-            "Bytes that requests and unsent answers hold",
-            Unit::Bytes,
-            inflight_bytes.clone(),
-        );
         Self {
-            inflight_bytes,
+            inflight_bytes: bytes(
+                &mut registry,
+                "inflight",
+                "Bytes that requests and unsent answers hold",
+            ),
             requests: counter(&mut registry, "requests", "Requests answered, by status"),
             request_duration: histogram(
                 &mut registry,
@@ -675,6 +672,12 @@ fn gauge<L: LabelSet>(registry: &mut Registry, name: &str, help: &str) -> Family
     let family = Family::default();
     registry.register(name, help, family.clone());
     family
+}
+
+fn bytes(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register_with_unit(name, help, Unit::Bytes, gauge.clone());
+    gauge
 }
 
 fn histogram<L: LabelSet>(

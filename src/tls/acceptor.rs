@@ -58,7 +58,7 @@ impl Tls {
     {
         let config = self.current().config(alpn);
         let accept = TlsAcceptor::from(config).accept_with(stream, |session| {
-            session.set_buffer_limit(Some(SEND_BUFFER))
+            session.set_buffer_limit(Some(SEND_BUFFER));
         });
         Ok(accept.await?)
     }

@@ -45,19 +45,19 @@ pub fn connect(
     let server =
         ServerName::try_from(name.to_owned()).map_err(|_| ClientError::Name(name.to_owned()))?;
     let ca = read("--ca", &files.ca)?;
-    let roots = pem::roots(&ca).map_err(|reason| TlsError::new("--ca", &files.ca, reason))?;
+    let roots = pem::roots(&ca).map_err(|reason| TlsError::new("--ca", &files.ca, &reason))?;
     let builder = ClientConfig::builder_with_provider(pem::provider())
         .with_protocol_versions(ALL_VERSIONS)?
         .with_root_certificates(roots);
     let config = match &files.identity {
         Some((certificate, key)) => {
             let chain = pem::certificates(&read("--cert", certificate)?)
-                .map_err(|reason| TlsError::new("--cert", certificate, reason))?;
+                .map_err(|reason| TlsError::new("--cert", certificate, &reason))?;
             let der = pem::key(&read("--key", key)?)
-                .map_err(|reason| TlsError::new("--key", key, reason))?;
+                .map_err(|reason| TlsError::new("--key", key, &reason))?;
             builder
                 .with_client_auth_cert(chain, der)
-                .map_err(|error| TlsError::new("--key", key, error))?
+                .map_err(|error| TlsError::new("--key", key, &error))?
         }
         None => builder.with_no_client_auth(),
     };

@@ -15,7 +15,7 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    pub(super) fn new(option: &'static str, path: &Path, reason: impl ToString) -> Self {
+    pub(super) fn new(option: &'static str, path: &Path, reason: &impl ToString) -> Self {
         Self {
             option,
             path: path.to_path_buf(),

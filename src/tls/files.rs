@@ -43,5 +43,5 @@ impl TlsFiles {
 
 /// Reads a file that a setting or flag names. Blocks.
 pub(super) fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    files::read(path, MOST).map_err(|error| TlsError::new(option, path, error))
+    files::read(path, MOST).map_err(|error| TlsError::new(option, path, &error))
 }

@@ -34,8 +34,8 @@ impl Loaded {
     pub fn new(contents: &Contents, files: &TlsFiles) -> Result<Self, TlsError> {
         let provider = pem::provider();
         let of_certificate =
-            |reason: String| TlsError::new("tls_certificate", &files.certificate, reason);
-        let of_key = |reason: String| TlsError::new("tls_key", &files.key, reason);
+            |reason: String| TlsError::new("tls_certificate", &files.certificate, &reason);
+        let of_key = |reason: String| TlsError::new("tls_key", &files.key, &reason);
         let chain = pem::certificates(&contents.certificate).map_err(of_certificate)?;
         let expiry = Expiry::of(&chain[0]);
         let key = pem::signing_key(&contents.key, &provider).map_err(of_key)?;
@@ -55,7 +55,7 @@ impl Loaded {
             .map_err(|error| of_certificate(error.to_string()))?;
         let builder = match (&contents.client_ca, &files.client_ca) {
             (Some(text), Some(path)) => {
-                let unusable = |reason: String| TlsError::new("tls_client_ca", path, reason);
+                let unusable = |reason: String| TlsError::new("tls_client_ca", path, &reason);
                 let roots = Arc::new(pem::roots(text).map_err(unusable)?);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
                     .build()
