@@ -10,7 +10,7 @@ export PYTHON
 
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help serve build check test test-clients test-reliability fuzz bench bench-peers lint lint-deploy runtime prerequisites clean
+.PHONY: help serve build check test test-clients test-reliability fuzz bench bench-peers lint lint-deploy sbom runtime prerequisites clean
 # In the order written, so that missing prerequisites are reported before any download.
 .NOTPARALLEL:
 
@@ -68,6 +68,9 @@ lint: lint-deploy ## Check formatting, run clippy, and lint dependencies, script
 lint-deploy: ## Lint the scripts, the Dockerfile and deploy/
 	@scripts/lint_deploy.sh
 
+sbom: ## Write what the program is made of, target/electra.cdx.json (CycloneDX)
+	@CARGO='$(CARGO)' scripts/sbom.sh $(TARGET_DIR)/electra.cdx.json
+
 runtime: ## Fetch ONNX Runtime into .onnxruntime/ (nothing to do the second time)
 ifdef ELECTRA_ONNXRUNTIME_LIBRARY
 	@echo 'Using ELECTRA_ONNXRUNTIME_LIBRARY=$(ELECTRA_ONNXRUNTIME_LIBRARY)'
@@ -81,4 +84,4 @@ prerequisites:
 
 clean: ## Remove everything that was built or fetched
 	$(CARGO) clean
-	rm -rf .onnxruntime .venv-clients .venv-deny .venv-lint .venv-peers
+	rm -rf .onnxruntime .venv-clients .venv-deny .venv-lint .venv-peers .venv-sbom
