@@ -114,6 +114,12 @@ impl Guard {
         self.0.options.has_keys()
     }
 
+    /// How many keys are valid now.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.0.keys.load().len()
+    }
+
     /// The file of keys, if there is one.
     #[must_use]
     pub fn key_file(&self) -> Option<&Path> {

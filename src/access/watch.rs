@@ -27,6 +27,9 @@ pub fn guard(options: AccessOptions, metrics: Metrics) -> Result<(Guard, KeyFile
         .transpose()?;
     let seen = content.as_deref().map(|content| Ok(Digest::of(content)));
     let guard = Guard::new(options, content.as_deref(), metrics)?;
+    if guard.has_keys() {
+        tracing::info!(keys = guard.keys(), "requests need a key");
+    }
     Ok((guard, KeyFile { seen }))
 }
 
