@@ -307,6 +307,13 @@ async fn changed_files_are_used_by_new_handshakes_and_unusable_ones_are_not() {
     std::fs::write(&files.key, &second.key).unwrap();
     until_logged("TLS certificate reloaded", 2).await;
     assert!(is_shown(&second).await);
+
+    // One that has expired is used, since clocks may be wrong, and the log warns.
+    let expired = authority.sign_with(|params| params.not_after = date_time_ymd(2020, 1, 1));
+    expired.write(folder.path());
+    until_logged("it has expired", 1).await;
+    let shown = shake_hands(&tls, Alpn::Http, &client).await;
+    assert_eq!(shown.server, Err(HandshakeFailure::RefusedByClient));
     watching.abort();
     drop(clock);
 }

@@ -42,6 +42,19 @@ fn hello(authority: &Authority) -> Vec<u8> {
     bytes
 }
 
+fn behind_proxy() -> ConnectionOptions {
+    ConnectionOptions {
+        trusted_proxies: "127.0.0.1".parse().unwrap(),
+        ..ConnectionOptions::default()
+    }
+}
+
+/// Tells 192.0.2.1 as the client.
+fn proxy_header() -> Vec<u8> {
+    let start = &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..];
+    [start, &[192, 0, 2, 1, 127, 0, 0, 1, 0, 1, 0, 2]].concat()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_does_not_come_whole_is_waited_for_75_seconds() {
     for part in [0, 1, 100, usize::MAX] {
@@ -67,6 +80,17 @@ async fn the_time_of_a_handshake_is_not_added_to_that_of_the_first_request() {
     let stream = served.accepted().await;
     advance(60 * SECOND).await;
     let mut stream = secure(stream, &authority).await;
+    let seconds = served.seconds_until_closed("first_request").await;
+    assert!((15..15 + 7).contains(&seconds), "{seconds}");
+    read_to_end(&mut stream).await;
+    drop(clock);
+
+    // Nor is that of a proxy's header to the time of the handshake.
+    let (served, _) = start(Protocol::Any, behind_proxy()).await;
+    let clock = HeldClock::new();
+    let mut stream = served.accepted().await;
+    advance(60 * SECOND).await;
+    stream.write_all(&proxy_header()).await.unwrap();
     let seconds = served.seconds_until_closed("first_request").await;
     assert!((15..15 + 7).contains(&seconds), "{seconds}");
     read_to_end(&mut stream).await;
@@ -153,16 +177,8 @@ async fn a_large_response_arrives_whole_over_tls() {
 
 #[tokio::test]
 async fn the_header_of_a_proxy_precedes_the_handshake() {
-    let header = [
-        &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..],
-        &[192, 0, 2, 1, 127, 0, 0, 1, 0, 1, 0, 2],
-    ]
-    .concat();
-    let options = ConnectionOptions {
-        trusted_proxies: "127.0.0.1".parse().unwrap(),
-        ..ConnectionOptions::default()
-    };
-    let (served, authority) = start(Protocol::Any, options).await;
+    let header = proxy_header();
+    let (served, authority) = start(Protocol::Any, behind_proxy()).await;
     for (header, expected) in [
         (&header[..], "Some(V4(192.0.2.1))"),
         (b"", "Some(V4(127.0.0.1))"),
