@@ -452,6 +452,8 @@ pub struct ServerProcess {
     pub process: Child,
     pub address: SocketAddr,
     pub grpc: SocketAddr,
+    /// The address of its listener for administration, if `--admin-http` is given.
+    pub admin: Option<SocketAddr>,
 }
 
 impl ServerProcess {
@@ -496,9 +498,12 @@ impl ServerProcess {
             process,
             address: unbound,
             grpc: unbound,
+            admin: None,
         };
         started.address = log.listening("listening for HTTP");
         started.grpc = log.listening("listening for gRPC");
+        let has_admin = arguments.contains(&"--admin-http");
+        started.admin = has_admin.then(|| log.listening("listening for administration"));
         (started, log)
     }
 

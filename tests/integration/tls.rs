@@ -84,7 +84,8 @@ impl Served {
 
     async fn metrics(&self) -> String {
         let client = self.authority.client(&[], None);
-        let stream = self.connect(&client).await.expect("a handshake");
+        let address = self.server.admin.unwrap_or(self.server.address);
+        let stream = connect(address, &client).await.expect("a handshake");
         let mut sender = http1(stream).await;
         let request = Request::get("/metrics").header("host", "a");
         let request = request.body(Full::default()).expect("a request");
@@ -146,8 +147,9 @@ async fn tag(channel: &Channel) -> Result<(), tonic::Status> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_listeners_speak_tls_and_clients_choose_the_protocol() {
-    let served = Served::start(&[]);
+async fn all_listeners_speak_tls_and_clients_choose_the_protocol() {
+    // The metrics are there alone then.
+    let served = Served::start(&["--admin-http", "127.0.0.1:0"]);
     let client = |protocols: &[&str]| served.authority.client(protocols, None);
     let stream = served
         .connect(&client(&["http/1.1"]))
