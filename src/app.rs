@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::{self, Door, Guard, KeyFile, KeyFileError};
 use crate::batch::{Scheduler, SchedulerOptions};
+use crate::browsers::BrowserPolicy;
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::engine::{Runtime, RuntimeError};
@@ -101,6 +102,7 @@ pub struct App {
     timeouts: Timeouts,
     connections: Connections,
     inflight: InflightBytes,
+    browsers: BrowserPolicy,
     watch_interval: Option<Duration>,
 }
 
@@ -167,6 +169,7 @@ pub fn build(config: &Config) -> Result<App, StartError> {
         commands,
         timeouts: config.timeouts,
         inflight: InflightBytes::new(config.max_inflight_bytes.get()),
+        browsers: config.browsers.clone(),
         watch_interval: config.watch_interval,
     })
 }
@@ -241,6 +244,7 @@ impl App {
             timeouts: self.timeouts,
             connections: self.connections,
             inflight: self.inflight,
+            browsers: self.browsers,
             scheduler: self.scheduler,
         };
         let no_failure = std::future::pending();
@@ -269,6 +273,7 @@ impl App {
             timeouts,
             connections,
             inflight,
+            browsers,
             watch_interval,
         } = self;
         let stage = service.stage();
@@ -283,6 +288,7 @@ impl App {
             timeouts,
             connections,
             inflight,
+            browsers,
             scheduler,
         };
         running.serve(listeners, signals, failure(failed)).await
@@ -298,6 +304,7 @@ struct Running {
     timeouts: Timeouts,
     connections: Connections,
     inflight: InflightBytes,
+    browsers: BrowserPolicy,
     scheduler: Arc<Scheduler>,
 }
 
@@ -385,7 +392,8 @@ impl Running {
             self.metrics.clone(),
             self.timeouts,
             self.inflight.clone(),
-        );
+        )
+        .with_browsers(self.browsers.clone());
         let stage = || self.service.stage();
         let connections = || self.connections.clone();
         let serve =
@@ -401,6 +409,7 @@ impl Running {
                 metrics: self.metrics.clone(),
                 timeouts: self.timeouts,
                 inflight: self.inflight.clone(),
+                allowed_hosts: self.browsers.allowed_hosts.clone(),
             };
             servers.spawn(grpc::serve(listener, connections(), grpc, stage()));
         }

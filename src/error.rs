@@ -269,6 +269,20 @@ pub enum ServiceError {
         /// What is not, and what to do instead.
         reason: String,
     },
+    /// The request names a host that is not in `allowed_hosts`.
+    #[error(
+        "This server does not answer for {host}. Call it by a name that its setting `allowed_hosts` has, or add this one."
+    )]
+    UnknownHost {
+        /// The host, quoted, or that there is none.
+        host: String,
+    },
+    /// A page of another site sent the request, and its origin is not in `cors_allow_origins`.
+    #[error(
+        "Pages of other sites may not ask this server. Its operator allows an origin by the setting `cors_allow_origins`; \
+         forms of other sites are never taken."
+    )]
+    CrossSite,
     /// A fault of the server. Its log has the details.
     #[error("The server failed to answer; its log says why, under this answer's x-request-id.")]
     Internal,
@@ -405,6 +419,16 @@ impl ServiceError {
         }
     }
 
+    /// The refusal of a request that names this host, or none.
+    #[must_use]
+    pub fn unknown_host(host: Option<&str>) -> Self {
+        let host = match host {
+            Some(host) => format!("the host `{}`", quoted(host)),
+            None => "a request that names no host".to_owned(),
+        };
+        Self::UnknownHost { host }
+    }
+
     /// A fault of the server. The details are logged and not sent to the client.
     pub fn internal(details: impl Display) -> Self {
         tracing::error!(%details, "a request failed");
@@ -439,6 +463,8 @@ impl ServiceError {
             Self::InvalidType { .. } => ("invalid_type", 400, InvalidArgument),
             Self::Unauthenticated { .. } => ("unauthenticated", 401, Unauthenticated),
             Self::PermissionDenied { .. } => ("permission_denied", 403, PermissionDenied),
+            Self::CrossSite => ("cross_site", 403, PermissionDenied),
+            Self::UnknownHost { .. } => ("unknown_host", 421, PermissionDenied),
             Self::ModelNotFound { .. } | Self::NoModelForTask { .. } => {
                 ("model_not_found", 404, NotFound)
             }

@@ -9,6 +9,7 @@ pub mod activation;
 pub mod app;
 pub mod batch;
 pub mod bench;
+pub mod browsers;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -41,6 +41,7 @@ async fn start_with(fixture: &Fixture, timeouts: Timeouts) -> Started {
         timeouts,
         connections: Connections::new(ConnectionOptions::default(), fixture.metrics.clone()),
         inflight: InflightBytes::new(1 << 20),
+        browsers: BrowserPolicy::default(),
         scheduler: Arc::clone(&fixture.scheduler),
     };
     let listeners = Listeners {

@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::access::Digest;
 use crate::batch::PriorityAccess;
+use crate::browsers::{AllowedHosts, AllowedOrigins, NotAHost, NotAnOrigin};
 use crate::connections::{NotAProxy, TrustedProxies};
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
@@ -22,6 +23,10 @@ pub enum ValueError {
     Origin(#[from] OriginError),
     #[error(transparent)]
     Proxy(#[from] NotAProxy),
+    #[error(transparent)]
+    Host(#[from] NotAHost),
+    #[error(transparent)]
+    PageOrigin(#[from] NotAnOrigin),
     #[error("`{0}` is not an address; give HOST:PORT, as 0.0.0.0:8080")]
     Address(String),
     #[error("`{0}` is not an address; give HOST:PORT, as 0.0.0.0:8080, or off")]
@@ -149,6 +154,16 @@ pub fn delay(text: &str) -> Result<Duration, ValueError> {
 
 /// Networks, and `unix`, separated by commas.
 pub fn trusted_proxies(text: &str) -> Result<TrustedProxies, ValueError> {
+    Ok(text.parse()?)
+}
+
+/// Names, addresses and networks, separated by commas.
+pub fn allowed_hosts(text: &str) -> Result<AllowedHosts, ValueError> {
+    Ok(text.parse()?)
+}
+
+/// Origins separated by commas, or `*`.
+pub fn allowed_origins(text: &str) -> Result<AllowedOrigins, ValueError> {
     Ok(text.parse()?)
 }
 

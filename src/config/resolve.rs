@@ -10,6 +10,7 @@ use super::parse::ValueError;
 use super::{Config, Mistake, SETTINGS, Setting, SettingsMistakes, memory, parse};
 use crate::access::{AccessOptions, Digest};
 use crate::batch::PriorityAccess;
+use crate::browsers::BrowserPolicy;
 use crate::connections::ConnectionOptions;
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
@@ -154,7 +155,6 @@ impl Resolver {
 
     fn resolve(mut self) -> Result<Config, SettingsMistakes> {
         let timeouts = Timeouts::default();
-        let connections = ConnectionOptions::default();
         let admin_http = self.value("admin_http", parse::address_or_off, None);
         let config = Config {
             models: self.value("models", parse::path, "models".into()),
@@ -211,18 +211,8 @@ impl Resolver {
                 ),
                 drain: self.value("drain_timeout_ms", parse::milliseconds, timeouts.drain),
             },
-            connections: ConnectionOptions {
-                max_connections: self.value(
-                    "max_connections",
-                    parse::count,
-                    connections.max_connections,
-                ),
-                trusted_proxies: self.value(
-                    "trusted_proxies",
-                    parse::trusted_proxies,
-                    connections.trusted_proxies,
-                ),
-            },
+            connections: self.connections(),
+            browsers: self.browsers(),
             access: self.access(admin_http.is_some()),
             admin_http,
             tls: self.tls(),
@@ -244,6 +234,30 @@ impl Resolver {
             Err(SettingsMistakes {
                 mistakes: self.mistakes,
             })
+        }
+    }
+
+    fn connections(&mut self) -> ConnectionOptions {
+        let default = ConnectionOptions::default();
+        ConnectionOptions {
+            max_connections: self.value("max_connections", parse::count, default.max_connections),
+            trusted_proxies: self.value(
+                "trusted_proxies",
+                parse::trusted_proxies,
+                default.trusted_proxies,
+            ),
+        }
+    }
+
+    fn browsers(&mut self) -> BrowserPolicy {
+        let default = BrowserPolicy::default();
+        BrowserPolicy {
+            allowed_hosts: self.value("allowed_hosts", parse::allowed_hosts, default.allowed_hosts),
+            cors_allow_origins: self.value(
+                "cors_allow_origins",
+                parse::allowed_origins,
+                default.cors_allow_origins,
+            ),
         }
     }
 

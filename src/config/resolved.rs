@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::access::AccessOptions;
 use crate::batch::PriorityAccess;
+use crate::browsers::BrowserPolicy;
 use crate::connections::ConnectionOptions;
 use crate::engine::Device;
 use crate::export::PrecisionChoice;
@@ -54,6 +55,8 @@ pub struct Config {
     pub access: AccessOptions,
     /// `None` if connections are not encrypted.
     pub tls: Option<TlsFiles>,
+    /// The hosts and origins that requests may name.
+    pub browsers: BrowserPolicy,
     pub log: LogOptions,
 }
 

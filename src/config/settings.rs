@@ -217,6 +217,20 @@ pub const SETTINGS: &[Setting] = &[
         "none",
         "Proxies that are believed when they say who their client is: addresses, networks as 10.0.0.0/8, or unix",
     )),
+    list(setting(
+        "allowed_hosts",
+        "allowed-hosts",
+        "HOST",
+        "none",
+        "Hosts that requests may name: names, *.DOMAIN, addresses or networks; others get 421",
+    )),
+    list(setting(
+        "cors_allow_origins",
+        "cors-allow-origins",
+        "ORIGIN",
+        "none",
+        "Origins of other sites whose pages may send requests, as https://app.example.com, or *",
+    )),
     setting(
         "api_keys",
         "api-keys",

@@ -22,6 +22,7 @@ use super::call::{Call, Noted};
 use super::state::GrpcState;
 use super::{methods, reflection, services, status};
 use crate::access::{Credentials, Door, Guard, Origin, Permit, Requester};
+use crate::browsers::named_hosts;
 use crate::client::Sender;
 use crate::connections::{HealthOnly, RequestBody};
 use crate::error::ServiceError;
@@ -75,6 +76,10 @@ async fn observe(
         return Ok(response);
     }
     let admitted = method.and_then(|method| {
+        if !methods::is_health(method) {
+            // Probes call by the address.
+            check_host(&state, &request)?;
+        }
         let (requester, permit) = admit(&state.guard, method, &request)?;
         let call = Call::read(requester, headers, &state.timeouts, Instant::now())?;
         Ok((method, call.within(&state.inflight), permit))
@@ -212,6 +217,15 @@ impl ResponseForPanic for Panicked {
 
     fn response_for_panic(&mut self, panic: Box<dyn Any + Send>) -> Response<Body> {
         Status::from(ServiceError::panicked(&*panic)).into_http()
+    }
+}
+
+fn check_host<B>(state: &GrpcState, request: &Request<B>) -> Result<(), ServiceError> {
+    let (uri, headers) = (request.uri(), request.headers());
+    if state.allowed_hosts.allow(named_hosts(uri, headers)) {
+        Ok(())
+    } else {
+        Err(ServiceError::unknown_host(named_hosts(uri, headers).next()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! State shared by the methods of all services.
 
 use crate::access::Guard;
+use crate::browsers::AllowedHosts;
 use crate::inflight::InflightBytes;
 use crate::limits::Timeouts;
 use crate::service::Service;
@@ -16,4 +17,6 @@ pub struct GrpcState {
     pub timeouts: Timeouts,
     /// What all requests may hold.
     pub inflight: InflightBytes,
+    /// The hosts that calls may name.
+    pub allowed_hosts: AllowedHosts,
 }

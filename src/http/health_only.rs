@@ -24,7 +24,8 @@ pub async fn health_only(request: Request, next: Next) -> Response {
     response
 }
 
-fn is_health(method: &Method, path: &str) -> bool {
+/// Whether a request is a health check of the server.
+pub fn is_health(method: &Method, path: &str) -> bool {
     let is_read = [Method::GET, Method::HEAD].contains(method);
     let path = path.strip_prefix("/v2").unwrap_or(path);
     is_read && (path == "/health" || path.starts_with("/health/"))

@@ -1,6 +1,7 @@
 //! HTTP: thin adapters between axum and the service. `routes.rs` lists the routes.
 
 mod body;
+mod browsers;
 mod compression;
 mod context;
 mod docs;

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::browsers::{self, Browsers};
 use super::guard::{Gate, admit};
 use super::routes::{Route, not_found, routes};
 use super::state::HttpState;
@@ -20,7 +21,9 @@ use crate::error::ServiceError;
 pub fn router(state: HttpState, door: Door) -> Router {
     let is_administration_apart = state.guard.is_administration_apart();
     let is_here = move |route: &Route| route.is_at(door, is_administration_apart);
-    routes()
+    let routes = routes();
+    let browsers = Browsers::new(state.browsers.clone(), &routes);
+    routes
         .into_iter()
         .filter(is_here)
         .fold(Router::new(), |router, route| {
@@ -36,6 +39,7 @@ pub fn router(state: HttpState, door: Door) -> Router {
         .layer(map_request(compression::mark))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(health_only::health_only))
+        .layer(from_fn_with_state(browsers, browsers::guard))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }

@@ -1,6 +1,9 @@
 //! State shared by the handlers of all routes.
 
+use std::sync::Arc;
+
 use crate::access::Guard;
+use crate::browsers::BrowserPolicy;
 use crate::executor::Executor;
 use crate::inflight::InflightBytes;
 use crate::limits::Timeouts;
@@ -18,6 +21,8 @@ pub struct HttpState {
     pub timeouts: Timeouts,
     /// What all requests may hold.
     pub inflight: InflightBytes,
+    /// The hosts and origins that requests may name.
+    pub(super) browsers: Arc<BrowserPolicy>,
     /// Writes the metrics, for one request at a time.
     pub(super) scrapes: Executor,
 }
@@ -37,7 +42,17 @@ impl HttpState {
             metrics,
             timeouts,
             inflight,
+            browsers: Arc::default(),
             scrapes: Executor::new(1),
+        }
+    }
+
+    /// The same with these hosts and origins. By default, any host and no origin of another site.
+    #[must_use]
+    pub fn with_browsers(self, policy: BrowserPolicy) -> Self {
+        Self {
+            browsers: Arc::new(policy),
+            ..self
         }
     }
 }

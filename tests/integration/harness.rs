@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use electra_server::access::AccessOptions;
 use electra_server::app::{self, Listeners};
 use electra_server::batch::PriorityAccess;
+use electra_server::browsers::BrowserPolicy;
 use electra_server::config::Config;
 use electra_server::connections::ConnectionOptions;
 use electra_server::convert::{ExportOptions, ExportRequest, export};
@@ -185,6 +186,7 @@ pub fn config(models: &Path) -> Config {
             ..AccessOptions::default()
         },
         tls: None,
+        browsers: BrowserPolicy::default(),
         priorities: PriorityAccess::Any,
         log: LogOptions {
             format: LogFormat::Text,

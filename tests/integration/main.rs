@@ -5,6 +5,7 @@ mod architecture;
 mod bad_input;
 mod batching;
 mod bench;
+mod browsers;
 mod cases;
 mod checkpoints;
 mod command_line;

@@ -19,6 +19,7 @@ use super::proto::electra::TagRequest;
 use super::proto::electra::electra_client::ElectraClient;
 use super::{GrpcState, serve};
 use crate::access::Guard;
+use crate::browsers::AllowedHosts;
 use crate::connections::{ConnectionOptions, Connections};
 use crate::inflight::InflightBytes;
 use crate::limits::{Limits, Timeouts};
@@ -51,6 +52,7 @@ impl Served {
             metrics: metrics.clone(),
             timeouts,
             inflight: InflightBytes::new(64 << 20),
+            allowed_hosts: AllowedHosts::default(),
         };
         // If a test keeps only its client, the server keeps running.
         let kept = stop.clone();

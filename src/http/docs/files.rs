@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::http::header::{
     CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -59,10 +58,9 @@ pub fn file_names() -> Vec<&'static str> {
 
 /// A response for the page. Its policy forbids loading anything from other servers.
 pub fn shown(media_type: &'static str, content: impl Into<Cow<'static, [u8]>>) -> Response {
-    let headers: [(HeaderName, &'static str); 4] = [
+    let headers: [(HeaderName, &'static str); 3] = [
         (CONTENT_TYPE, media_type),
         (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
     ];
     (headers, content.into()).into_response()

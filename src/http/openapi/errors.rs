@@ -238,6 +238,8 @@ fn of_the_server() -> Vec<ServiceError> {
             limit: Limited::Requests,
             retry_after: Duration::from_secs(1),
         },
+        ServiceError::CrossSite,
+        ServiceError::unknown_host(Some("other.example.com")),
         ServiceError::Internal,
         ServiceError::Overloaded,
         ServiceError::NotReady {

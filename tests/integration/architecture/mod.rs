@@ -141,6 +141,7 @@ fn pure_rooms_name_no_runtime() {
     let pure = |file: &str| {
         let rooms = [
             "activation",
+            "browsers",
             "client",
             "eval",
             "export",
