@@ -4,6 +4,7 @@
 mod activity;
 mod admission;
 mod connection;
+mod drain;
 mod files;
 mod forwarded;
 mod maybe_tls;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
+use hyper::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Request, Response, Version};
 use tokio::sync::watch;
 use tower::{Service, ServiceExt};
@@ -12,7 +12,7 @@ use tower::{Service, ServiceExt};
 use super::admission::{Connections, HealthOnly};
 use super::forwarded;
 use super::record::Record;
-use super::request_body::RequestBody;
+use super::request_body::{RequestBody, Rest};
 use super::response_body::ResponseBody;
 use crate::client::Sender;
 use crate::stage::Stage;
@@ -47,7 +47,12 @@ impl Requests {
             self.record.alert();
         }
         let receiving = in_progress.receiving();
-        let mut request = request.map(|body| RequestBody::new(body, receiving));
+        let rest = match (is_http2, request.headers().contains_key(EXPECT)) {
+            (true, _) => Rest::Refused,
+            (false, true) => Rest::Awaited,
+            (false, false) => Rest::Drained,
+        };
+        let mut request = request.map(|body| RequestBody::new(body, receiving, rest));
         let sender = self.sender(request.headers());
         request.extensions_mut().insert(sender);
         if self.is_reserved {

@@ -228,6 +228,11 @@ async fn ask(
 ) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
+    answered(stream).await
+}
+
+/// Reads an answer by HTTP/1, and returns its body.
+async fn answered(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     let (head, length) = loop {
         assert_ne!(
@@ -321,6 +326,72 @@ async fn a_connection_without_further_requests_is_closed() {
         .await
         .unwrap()
         .unwrap();
+    drop(clock);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nobody_reads_is_drained_and_the_connection_serves_on() {
+    let clock = HeldClock::new();
+    let served = Served::usual(Protocol::Any).await;
+    let mut stream = served.connect().await;
+    for _ in 0..2 {
+        // All of it is written before anything is read.
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {LARGE}\r\n\r\n");
+        let request = [head.as_bytes(), &vec![b'a'; LARGE]].concat();
+        soon("it is read", stream.write_all(&request))
+            .await
+            .unwrap();
+        assert_eq!(answered(&mut stream).await, "");
+        assert_eq!(ask(&mut stream, "/reserved", "").await, "false");
+    }
+    drop(clock);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nobody_reads_is_waited_for_5_seconds_and_30_in_all() {
+    for (is_trickling, expected) in [(false, 5), (true, 30)] {
+        let clock = HeldClock::new();
+        let served = Served::usual(Protocol::Any).await;
+        let mut stream = served.connect().await;
+        // Each byte is sent at once, by the system's clock too.
+        stream.set_nodelay(true).unwrap();
+        let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\na";
+        stream.write_all(head).await.unwrap();
+        // The answer does not wait for the body.
+        assert_eq!(answered(&mut stream).await, "");
+        let mut other = served.connect().await;
+        let start = Instant::now();
+        eventually("the connection is closed", async || {
+            advance(SECOND).await;
+            assert!(start.elapsed() < 1000 * SECOND);
+            if is_trickling {
+                let _ = stream.write_all(b"a").await;
+            }
+            // The server has seen the byte before it answers this.
+            ask(&mut other, "/", "").await;
+            match stream.try_read(&mut [0]) {
+                Ok(read) => read == 0,
+                Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+            }
+        })
+        .await;
+        let seconds = start.elapsed().as_secs();
+        assert!((expected..expected + 4).contains(&seconds), "{seconds}");
+        drop(clock);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_not_asked_for_a_body_that_nobody_reads() {
+    let clock = HeldClock::new();
+    let served = Served::usual(Protocol::Any).await;
+    let mut stream = served.connect().await;
+    let head = b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut answer = String::new();
+    let read = soon("the server closes", stream.read_to_string(&mut answer)).await;
+    read.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     drop(clock);
 }
 

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, EXPECT};
+use axum::http::header::CONTENT_LENGTH;
 use tokio::time::timeout_at;
 use tokio_stream::StreamExt;
 
@@ -13,60 +13,45 @@ use crate::inflight::{ClientBytes, Hold, Progress};
 /// bodies is read whole, one after another, and a health check waits for all of them.
 const LET_OTHERS_AFTER: usize = 64 << 10;
 
-/// Reads a body of at most `limit` bytes. A longer body is drained up to `discarded` bytes before it is refused: a client
-/// that writes the whole body before it reads then sees the error, not a broken connection.
+/// Reads a body of at most `limit` bytes. A longer one is refused as soon as that is known; the connection drains the
+/// rest.
 ///
 /// Bytes are taken from the budget as they arrive: a declared length is no reason to keep room for it.
 pub async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-    discarded: usize,
     budget: &ClientBytes,
 ) -> Result<Bytes, ServiceError> {
     let too_large = ServiceError::BodyTooLarge { limit };
     let declared = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    // A client that waits for `100 Continue` sends nothing before it reads, so there is nothing to drain.
-    let expects_continue = headers.contains_key(EXPECT);
-    if declared.is_some_and(|length| length > limit && (expects_continue || length > discarded)) {
+    if declared.is_some_and(|length| length > limit) {
         return Err(too_large);
     }
-    let declared = declared.filter(|length| *length <= limit);
     let mut kept = Kept::new(budget, declared, limit);
-    let mut length = 0_usize;
     let mut since_others = 0_usize;
     let mut progress = Progress::start();
     let mut chunks = body.into_data_stream();
     loop {
         let chunk = timeout_at(progress.deadline(), chunks.next()).await;
         let Some(chunk) = chunk.map_err(|_| ServiceError::BodyStalled)? else {
-            break;
+            return Ok(kept.hold.keep(kept.bytes));
         };
         let chunk = chunk.map_err(|error| ServiceError::InvalidJson {
             reason: format!("the body ends early ({error})"),
         })?;
         progress.arrived(chunk.len());
-        length += chunk.len();
-        if length > discarded.max(limit) {
+        if kept.bytes.len() + chunk.len() > limit {
             return Err(too_large);
         }
-        if length <= limit {
-            kept.add(&chunk)?;
-        } else {
-            kept = Kept::new(budget, None, 0);
-        }
+        kept.add(&chunk)?;
         since_others += chunk.len();
         if since_others >= LET_OTHERS_AFTER {
             since_others = 0;
             tokio::task::yield_now().await;
         }
-    }
-    if length > limit {
-        Err(too_large)
-    } else {
-        Ok(kept.hold.keep(kept.bytes))
     }
 }
 
@@ -145,10 +130,10 @@ mod tests {
         (Body::from_stream(chunks), read)
     }
 
-    /// Reads with a limit of 20 bytes, drains up to 40, and returns the result and the number of chunks read.
+    /// Reads with a limit of 20 bytes, and returns the result and the number of chunks read.
     async fn outcome(headers: &HeaderMap, count: usize) -> (Result<Bytes, ServiceError>, usize) {
         let (body, chunks_read) = chunks(count);
-        let result = read(headers, body, 20, 40, &budget(20).1).await;
+        let result = read(headers, body, 20, &budget(20).1).await;
         (result, chunks_read.load(Ordering::Relaxed))
     }
 
@@ -170,26 +155,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_longer_body_is_drained_up_to_a_bound() {
-        let (result, read) = outcome(&HeaderMap::new(), 4).await;
-        assert!(is_too_large(&result), "{result:?}");
-        assert_eq!(read, 4);
-        let (result, read) = outcome(&declared("1000"), 100).await;
-        assert!(is_too_large(&result), "{result:?}");
-        assert_eq!(read, 0);
+    async fn a_longer_body_is_refused_as_soon_as_it_is_known_to_be_longer() {
         let (result, read) = outcome(&HeaderMap::new(), 100).await;
         assert!(is_too_large(&result), "{result:?}");
-        assert_eq!(read, 5);
-    }
-
-    #[tokio::test]
-    async fn a_client_that_expects_continue_is_refused_at_once() {
-        let mut headers = declared("30");
-        let (result, read) = outcome(&headers, 3).await;
-        assert!(is_too_large(&result), "{result:?}");
         assert_eq!(read, 3);
-        headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
-        let (result, read) = outcome(&headers, 3).await;
+        let (result, read) = outcome(&declared("21"), 100).await;
         assert!(is_too_large(&result), "{result:?}");
         assert_eq!(read, 0);
     }
@@ -198,7 +168,7 @@ mod tests {
     async fn a_body_that_ends_early_is_an_error() {
         let chunks = [Ok(CHUNK), Err(io::Error::other("reset"))];
         let body = Body::from_stream(tokio_stream::iter(chunks));
-        let error = read(&HeaderMap::new(), body, 20, 40, &budget(20).1)
+        let error = read(&HeaderMap::new(), body, 20, &budget(20).1)
             .await
             .unwrap_err();
         assert!(error.to_string().contains("ends early (reset)"), "{error}");
@@ -215,8 +185,7 @@ mod tests {
             let (budget, client) = budget(100);
             let (chunk, chunks) = tokio::sync::mpsc::channel(1);
             let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(chunks));
-            let reading =
-                tokio::spawn(async move { read(&headers, body, 200, 200, &client).await });
+            let reading = tokio::spawn(async move { read(&headers, body, 200, &client).await });
             for held in expected {
                 chunk.send(Ok::<_, io::Error>(CHUNK)).await.unwrap();
                 eventually("the bytes are held", async || budget.held() == held).await;
@@ -235,13 +204,8 @@ mod tests {
         let part = Bytes::from(vec![b'a'; 16 << 10]);
         let parts = tokio_stream::iter((0..16).map(move |_| Ok::<_, io::Error>(part.clone())));
         let headers = HeaderMap::new();
-        let mut reading = std::pin::pin!(read(
-            &headers,
-            Body::from_stream(parts),
-            1 << 20,
-            0,
-            &client
-        ));
+        let mut reading =
+            std::pin::pin!(read(&headers, Body::from_stream(parts), 1 << 20, &client));
         let mut turns = 0;
         let whole = std::future::poll_fn(|context| {
             turns += 1;
@@ -255,7 +219,7 @@ mod tests {
     async fn a_body_beyond_the_budget_is_refused_and_given_back() {
         let (budget, client) = budget(30);
         let (body, read_chunks) = chunks(100);
-        let refused = read(&HeaderMap::new(), body, 2000, 2000, &client).await;
+        let refused = read(&HeaderMap::new(), body, 2000, &client).await;
         assert_eq!(refused, Err(ServiceError::Overloaded));
         assert!(read_chunks.load(Ordering::Relaxed) <= 4);
         assert_eq!(budget.held(), 0);
@@ -271,7 +235,7 @@ mod tests {
             Ok::<_, io::Error>(CHUNK)
         });
         let body = Body::from_stream(trickle);
-        let refused = read(&HeaderMap::new(), body, 1 << 20, 0, &client).await;
+        let refused = read(&HeaderMap::new(), body, 1 << 20, &client).await;
         assert_eq!(refused, Err(ServiceError::BodyStalled));
         assert_eq!(began.elapsed().as_secs(), 10);
         assert_eq!(budget.held(), 0);
@@ -281,7 +245,7 @@ mod tests {
             Ok::<_, io::Error>(vec![b'a'; 16 << 10])
         });
         let body = Body::from_stream(chunks);
-        let whole = read(&HeaderMap::new(), body, 1 << 20, 0, &client).await;
+        let whole = read(&HeaderMap::new(), body, 1 << 20, &client).await;
         assert_eq!(whole.unwrap().len(), 5 * (16 << 10));
     }
 }

@@ -2,16 +2,10 @@
 //!
 //! Answers of tasks are not compressed: compressing them takes longer than sending them.
 
-use axum::extract::Request;
-use axum::http::header::CONTENT_ENCODING;
 use axum::http::{Extensions, HeaderMap, StatusCode, Version};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
-
-/// Request extension: the body was compressed when it was sent.
-#[derive(Clone, Copy, Debug)]
-pub struct Decompressed;
 
 /// Response extension: the body may be compressed if the client accepts it.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +29,4 @@ pub fn of_answers() -> CompressionLayer<Chosen> {
         .deflate(true)
         .quality(CompressionLevel::Fastest)
         .compress_when(chosen)
-}
-
-/// Marks requests that [`of_requests`] will decompress. Runs before that layer, which removes the header.
-pub async fn mark(mut request: Request) -> Request {
-    let encoding = request.headers().get(CONTENT_ENCODING);
-    if encoding.is_some_and(|encoding| encoding == "gzip" || encoding == "deflate") {
-        request.extensions_mut().insert(Decompressed);
-    }
-    request
 }

@@ -10,19 +10,12 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::body;
-use super::compression::Decompressed;
 use super::context::request_context;
 use super::media_type::MediaType;
 use super::state::HttpState;
 use crate::error::ServiceError;
 use crate::quote::quoted;
 use crate::service::{RequestContext, cost, json};
-
-/// Most bytes of an oversized body that are drained before it is refused. A client that writes the whole body before it
-/// reads then sees the error, not a broken connection.
-const DISCARDED_BYTES: usize = 64 << 20;
-/// The same bound for compressed bodies, in decompressed bytes, because decompressing costs time.
-const DISCARDED_DECOMPRESSED_BYTES: usize = 16 << 20;
 
 /// Media types that a route accepts.
 pub trait MediaTypes: Send {
@@ -77,13 +70,9 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
             .sent_by(request.extensions().get().cloned().unwrap_or_default());
         check_media_type::<M>(request.headers())?;
         let limit = state.service.limits().max_body_bytes;
-        let discarded = match request.extensions().get::<Decompressed>() {
-            Some(Decompressed) => DISCARDED_DECOMPRESSED_BYTES,
-            None => DISCARDED_BYTES,
-        };
         let (parts, body) = request.into_parts();
         let budget = state.inflight.of(context.client());
-        let reading = body::read(&parts.headers, body, limit, discarded, &budget);
+        let reading = body::read(&parts.headers, body, limit, &budget);
         let body = tokio::select! {
             biased;
             body = timeout_at(context.deadline, reading) => {

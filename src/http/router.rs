@@ -4,7 +4,7 @@ use std::any::Any;
 
 use axum::Router;
 use axum::http::{Method, Uri};
-use axum::middleware::{from_fn, from_fn_with_state, map_request};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -36,7 +36,6 @@ pub fn router(state: HttpState, door: Door) -> Router {
         .fallback(async move |uri: Uri| not_found(&uri, is_here))
         .layer(compression::of_answers())
         .layer(compression::of_requests())
-        .layer(map_request(compression::mark))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(health_only::health_only))
         .layer(from_fn_with_state(browsers, browsers::guard))

@@ -31,6 +31,7 @@ mod openapi;
 mod padded;
 mod parity;
 mod quoting;
+mod refusals;
 mod repository;
 mod routes;
 #[cfg(unix)]
