@@ -1,6 +1,5 @@
 //! The error table of requests: each error's code, HTTP status, gRPC status and sentence.
 
-use std::any::Any;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -435,17 +434,11 @@ impl ServiceError {
         Self::Internal
     }
 
-    /// A panic while handling a request. Its message is logged and not sent to the client.
+    /// A panic while handling a request. Its message may quote a text, so only its place is logged, by
+    /// the hook of `electra serve`.
     #[must_use]
-    pub fn panicked(panic: &(dyn Any + Send)) -> Self {
-        let words = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied());
-        Self::internal(format!(
-            "a handler panicked: {}",
-            words.unwrap_or("without words")
-        ))
+    pub fn panicked() -> Self {
+        Self::internal("a handler panicked")
     }
 
     /// The table: code, HTTP status, gRPC status.

@@ -19,6 +19,15 @@ pub struct Panic {
     pub place: String,
 }
 
+/// Has panics of this process logged by their place alone, in place of Rust's report: a message may quote a text, and a
+/// report is no line of the log.
+pub fn log_places() {
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked");
+    }));
+}
+
 /// Returns the result of `work`, or the panic that ended it. After a panic, values that `work` changed must not be
 /// used. The panic is not printed: the caller reports it.
 ///

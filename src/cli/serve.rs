@@ -13,6 +13,7 @@ use crate::app::{self, Listeners};
 use crate::config::Config;
 use crate::convert::ExportOptions;
 use crate::convert::{PullRequest, ensure_pulled};
+use crate::panics;
 use crate::telemetry::tracing;
 use crate::tls::Tls;
 
@@ -29,6 +30,7 @@ pub struct ServeArguments {
 pub fn run(arguments: &ServeArguments) -> Result<(), CliError> {
     let config = configuration(&arguments.settings.arguments)?;
     tracing::init(&config.log)?;
+    panics::log_places();
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(config.workers.get())
         .enable_all()

@@ -215,8 +215,8 @@ struct Panicked;
 impl ResponseForPanic for Panicked {
     type ResponseBody = Body;
 
-    fn response_for_panic(&mut self, panic: Box<dyn Any + Send>) -> Response<Body> {
-        Status::from(ServiceError::panicked(&*panic)).into_http()
+    fn response_for_panic(&mut self, _: Box<dyn Any + Send>) -> Response<Body> {
+        Status::from(ServiceError::panicked()).into_http()
     }
 }
 

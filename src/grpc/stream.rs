@@ -207,8 +207,9 @@ async fn next<R>(
 
 /// The error of a task that did not return: it panicked or was cancelled.
 fn lost(failed: JoinError) -> ServiceError {
-    match failed.try_into_panic() {
-        Ok(panic) => ServiceError::panicked(&*panic),
-        Err(cancelled) => ServiceError::internal(cancelled),
+    if failed.is_panic() {
+        ServiceError::panicked()
+    } else {
+        ServiceError::internal(failed)
     }
 }

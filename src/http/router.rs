@@ -67,10 +67,6 @@ async fn method_not_allowed(method: Method, uri: Uri) -> ServiceError {
     }
 }
 
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "the layer calls it with a box"
-)]
-pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    ServiceError::panicked(&*panic).into_response()
+pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+    ServiceError::panicked().into_response()
 }

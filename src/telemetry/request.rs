@@ -1,11 +1,13 @@
 //! Telemetry of each request, for all transports: its id, its log span, and its metrics.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use tracing::{Span, field};
 
 use super::metrics::Metrics;
+use super::once_a_minute::OnceAMinute;
 
 /// The header or metadata key of a request's id.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -86,18 +88,23 @@ impl RequestRecorder {
         }
     }
 
-    /// Counts the request, and logs it in the current span. If it `matters`, a 5xx status is logged as a warning. All
-    /// else is logged at debug level: under load, one line per request would hide the warnings.
+    /// Counts the request, and logs it in the current span at debug level. If it `matters`, a 5xx status is a warning
+    /// too, once a minute for each status: clients cause them at will, by short timeouts or a model that does not load.
     pub fn finish(&mut self, model: &str, status: u16, matters: bool) {
         if self.counted {
             return;
         }
         self.count(model, status);
         let microseconds = self.started.elapsed().as_micros();
-        if matters && status >= 500 {
-            tracing::warn!(status, model, microseconds, "request failed");
-        } else {
-            tracing::debug!(status, model, microseconds, "request answered");
+        tracing::debug!(status, model, microseconds, "request answered");
+        if matters && let Some(failures) = FAILURES.count(status) {
+            tracing::warn!(
+                status,
+                model,
+                microseconds,
+                failures,
+                "requests failed, this one last"
+            );
         }
     }
 
@@ -105,6 +112,29 @@ impl RequestRecorder {
         self.counted = true;
         self.metrics
             .request_finished(&self.route, model, status, self.started.elapsed());
+    }
+}
+
+/// The failures of this process, which has one log.
+static FAILURES: LazyLock<Failures> = LazyLock::new(Failures::default);
+
+/// Counts failed requests by their status.
+#[derive(Default)]
+struct Failures {
+    internal: OnceAMinute,
+    unavailable: OnceAMinute,
+    late: OnceAMinute,
+}
+
+impl Failures {
+    /// If a line is due, the failures of this kind since the last one.
+    fn count(&self, status: u16) -> Option<u64> {
+        match status {
+            0..500 => None,
+            503 => self.unavailable.count(),
+            504 => self.late.count(),
+            _ => self.internal.count(),
+        }
     }
 }
 
@@ -151,6 +181,22 @@ mod tests {
                 read.then_some((trace, parent)),
                 "{header}"
             );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_of_a_status_are_logged_once_a_minute() {
+        let failures = Failures::default();
+        for status in [200, 404, 429, 499] {
+            assert_eq!(failures.count(status), None);
+        }
+        for status in [500, 503, 504] {
+            assert_eq!(failures.count(status), Some(1));
+            assert_eq!(failures.count(status), None);
+        }
+        tokio::time::advance(std::time::Duration::from_mins(1)).await;
+        for status in [500, 503, 504] {
+            assert_eq!(failures.count(status), Some(2));
         }
     }
 

@@ -9,6 +9,9 @@ use thiserror::Error;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Holds unless the filter names the target itself. Clients cause h2's warnings at will, and its traces have headers.
+const FLOOR: &str = "h2=error";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -48,7 +51,7 @@ pub struct UnknownLogFormat(String);
 /// # Errors
 /// If the filter can't be parsed, or the process already logs.
 pub fn init(options: &LogOptions) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(&options.filter).map_err(|source| LogError::Filter {
+    let filter = filter(&options.filter).map_err(|source| LogError::Filter {
         filter: options.filter.clone(),
         source,
     })?;
@@ -61,6 +64,10 @@ pub fn init(options: &LogOptions) -> Result<(), LogError> {
         LogFormat::Json => subscriber.json().finish().try_init(),
     }
     .map_err(|_| LogError::AlreadyInitialised)
+}
+
+fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("{FLOOR},{directives}"))
 }
 
 impl FromStr for LogFormat {
@@ -100,6 +107,15 @@ mod tests {
         let error = init(&options("electra_server=loud")).expect_err("no such level");
         assert!(matches!(error, LogError::Filter { .. }));
         assert!(error.to_string().contains("`electra_server=loud`"));
+    }
+
+    #[test]
+    fn h2_logs_errors_alone_unless_the_filter_names_it() {
+        let directives = |text: &str| filter(text).unwrap().to_string();
+        for text in ["debug", "info,ort=warn", "trace,hyper=off"] {
+            assert!(directives(text).contains("h2=error"), "{text}");
+        }
+        assert!(!directives("info,h2=debug").contains("h2=error"));
     }
 
     #[test]

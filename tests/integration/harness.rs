@@ -476,6 +476,13 @@ impl ServerProcess {
         started
     }
 
+    /// As [`Self::start`]. The log that follows comes too.
+    pub fn start_logged(models: &Path, arguments: &[&str]) -> (Self, Log) {
+        let (started, log) = Self::spawn(models, arguments, |command| command);
+        log.line_with("default model");
+        (started, log)
+    }
+
     /// As [`Self::start`], without waiting for its models.
     pub fn start_unready(models: &Path, arguments: &[&str]) -> Self {
         Self::spawn(models, arguments, |command| command).0
@@ -533,7 +540,7 @@ impl Drop for ServerProcess {
 }
 
 /// The log of a running program. A thread reads it to its end, because a program whose pipe is full stands still.
-struct Log(mpsc::Receiver<String>);
+pub struct Log(mpsc::Receiver<String>);
 
 impl Log {
     fn follow(pipe: impl Read + Send + 'static) -> Self {
@@ -545,6 +552,11 @@ impl Log {
             }
         });
         Self(lines)
+    }
+
+    /// All lines that are left, once the program has ended.
+    pub fn rest(self) -> Vec<String> {
+        self.0.into_iter().collect()
     }
 
     /// The next line that has these words.

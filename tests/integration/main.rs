@@ -22,6 +22,8 @@ mod http;
 mod hub;
 mod hub_server;
 mod huggingface;
+#[cfg(unix)]
+mod log;
 mod memory;
 #[cfg(unix)]
 mod model_files;
