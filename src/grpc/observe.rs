@@ -26,7 +26,7 @@ use crate::browsers::named_hosts;
 use crate::client::Sender;
 use crate::connections::{HealthOnly, RequestBody};
 use crate::error::ServiceError;
-use crate::inflight::{Purpose, Waiter};
+use crate::inflight::{Purpose, Waiter, head_bytes};
 use crate::quote::quoted;
 use crate::telemetry::request::{
     REQUEST_ID, RequestRecorder, TRACE_PARENT, UNMATCHED, request_id, span,
@@ -160,6 +160,12 @@ async fn answer(
     }
     let is_stream = methods::is_stream(method);
     let budget = call.inflight().clone();
+    // Streams bound what they hold of each message.
+    let _head = if is_stream {
+        budget.empty()
+    } else {
+        budget.reserve(head_bytes(request.headers()))?
+    };
     let service = state.service.clone();
     let late = async move { service.until_bodies_are_late().await };
     let request = request.map(|body| Body::new(CountedBody::new(body, &budget, is_stream, late)));

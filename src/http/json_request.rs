@@ -14,6 +14,7 @@ use super::context::request_context;
 use super::media_type::MediaType;
 use super::state::HttpState;
 use crate::error::ServiceError;
+use crate::inflight::head_bytes;
 use crate::quote::quoted;
 use crate::service::{RequestContext, cost, json};
 
@@ -72,6 +73,7 @@ impl<M: MediaTypes> FromRequest<HttpState> for Received<M> {
         let limit = state.service.limits().max_body_bytes;
         let (parts, body) = request.into_parts();
         let budget = state.inflight.of(context.client());
+        let _head = budget.reserve(head_bytes(&parts.headers))?;
         let reading = body::read(&parts.headers, body, limit, &budget);
         let body = tokio::select! {
             biased;

@@ -23,6 +23,7 @@ mod routes;
 mod server;
 mod state;
 mod tasks;
+mod unsent;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod testing;

@@ -13,7 +13,7 @@ use super::browsers::{self, Browsers};
 use super::guard::{Gate, admit};
 use super::routes::{Route, not_found, routes};
 use super::state::HttpState;
-use super::{compression, health_only, observe};
+use super::{compression, health_only, observe, unsent};
 use crate::access::{Door, Guard, Need};
 use crate::error::ServiceError;
 
@@ -37,6 +37,7 @@ pub fn router(state: HttpState, door: Door) -> Router {
         .layer(compression::of_answers())
         .layer(compression::of_requests())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), unsent::weigh))
         .layer(from_fn(health_only::health_only))
         .layer(from_fn_with_state(browsers, browsers::guard))
         .layer(from_fn_with_state(state.clone(), observe::observe))

@@ -10,6 +10,9 @@ use crate::limits::Timeouts;
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 
+/// Unsent answers to GET may hold this part of `max_inflight_bytes` more.
+const UNSENT_PART: usize = 8;
+
 #[derive(Clone)]
 pub struct HttpState {
     pub service: Service,
@@ -23,6 +26,8 @@ pub struct HttpState {
     pub inflight: InflightBytes,
     /// The hosts and origins that requests may name.
     pub(super) browsers: Arc<BrowserPolicy>,
+    /// What unsent answers to GET may hold, apart from all else, so that metrics can be read when that is full.
+    pub(super) unsent: InflightBytes,
     /// Writes the metrics, for one request at a time.
     pub(super) scrapes: Executor,
 }
@@ -41,6 +46,7 @@ impl HttpState {
             guard,
             metrics,
             timeouts,
+            unsent: InflightBytes::new(inflight.capacity() / UNSENT_PART),
             inflight,
             browsers: Arc::default(),
             scrapes: Executor::new(1),

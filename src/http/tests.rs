@@ -584,6 +584,48 @@ async fn an_answer_is_held_until_its_last_byte_is_taken_and_metrics_show_it() {
 }
 
 #[tokio::test]
+async fn answers_to_get_are_weighed_until_they_are_sent() {
+    let fixture = Fixture::new(Task::Tag);
+    let state = HttpState {
+        unsent: InflightBytes::new(16 << 10),
+        ..state(&fixture)
+    };
+    let unread = async || {
+        let answer = router::router(state.clone(), Door::Public).oneshot(get("/openapi.json"));
+        answer.await.unwrap()
+    };
+    // However large, one weighs a quarter of what all may have, and one client may have three quarters.
+    let held = [unread().await, unread().await, unread().await];
+    assert!(held.iter().all(|response| response.status() == 200));
+    refused(&state, get("/metrics"), 503, "overloaded").await;
+    // Health is answered, and so is what is no read.
+    assert_eq!(send(&state, get("/health/ready")).await.status, 200);
+    let text = post("/tag", r#"{"text": "fox"}"#);
+    assert_eq!(send(&state, text).await.status, 200);
+    drop(held);
+    assert_eq!(send(&state, get("/metrics")).await.status, 200);
+    assert_eq!(state.unsent.held(), 0);
+}
+
+#[tokio::test]
+async fn a_request_is_weighed_before_its_body_comes() {
+    let fixture = Fixture::new(Task::Tag);
+    let state = state(&fixture);
+    let body = Body::from_stream(tokio_stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let request = with(post("/tag", body), "x-long", &"a".repeat(1000));
+    let waiting = tokio::spawn({
+        let state = state.clone();
+        async move { send(&state, request).await }
+    });
+    eventually("its head is held", async || {
+        (5000..6000).contains(&state.inflight.held())
+    })
+    .await;
+    waiting.abort();
+    eventually("it is given back", async || state.inflight.held() == 0).await;
+}
+
+#[tokio::test]
 async fn a_request_is_held_while_it_waits() {
     let fixture = Fixture::new(Task::Discriminate);
     let state = state(&fixture);

@@ -5,12 +5,14 @@
 //! is refused, or waits if its protocol has flow control. No client can fill the whole budget: the last quarter is kept
 //! for those who hold little.
 
+mod head;
 mod hold;
 mod ledger;
 mod line;
 mod progress;
 mod waiter;
 
+pub use head::head_bytes;
 pub use hold::Hold;
 pub use line::Purpose;
 pub use progress::Progress;
@@ -66,6 +68,11 @@ impl InflightBytes {
         static UNLIMITED: LazyLock<InflightBytes> =
             LazyLock::new(|| InflightBytes::new(usize::MAX));
         UNLIMITED.clone()
+    }
+
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.lock().ledger.capacity()
     }
 
     /// Bytes that are held now.

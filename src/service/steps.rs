@@ -27,6 +27,8 @@ const BYTES_PER_BYTE: usize = TOKEN_BYTES / 4;
 const TOKEN_RESULT_BYTES: usize = 96;
 /// What a sequence's results hold, in tasks with a few for each.
 const SEQUENCE_RESULT_BYTES: usize = 512;
+/// What a label's score and name hold. A sequence of one letter has as many as the model.
+const LABEL_BYTES: usize = 64;
 
 /// A part of a request feeds about this many workers, so as many run at once as keep all of them busy.
 const WORKERS_PER_CHUNK: usize = 4;
@@ -163,14 +165,11 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
         let tokens: usize = sequences.iter().map(Sequence::len).sum();
         self.context.requester.charge(tokens);
         held.resize(tokens * TOKEN_BYTES)?;
-        let of_results = match self.model.info.task {
-            Task::Discriminate | Task::Tag => tokens * TOKEN_RESULT_BYTES,
-            Task::Classify | Task::Qa => sequences.len() * SEQUENCE_RESULT_BYTES,
-        };
         let outputs = self.admitted.run(size, sequences).await?;
         let logits: usize = outputs.iter().map(|output| output.logits.len()).sum();
         let of_logits = logits * size_of::<f32>();
-        held.grow(of_logits)?;
+        let of_results = result_bytes(self.model.info.task, tokens, outputs.len(), logits);
+        held.grow(of_logits.max(of_results.saturating_sub(held.bytes())))?;
         let timings = Timings::of(tokenize, &outputs);
         let (model, steps) = (Arc::clone(self.model), Arc::clone(&self.steps));
         let started = Instant::now();
@@ -190,6 +189,15 @@ impl<Prepare, Decode> ChunkRun<'_, Prepare, Decode> {
             timings,
             decode: started.elapsed(),
         })
+    }
+}
+
+/// What the results of a part hold until the answer is written.
+fn result_bytes(task: Task, tokens: usize, sequences: usize, logits: usize) -> usize {
+    match task {
+        Task::Discriminate | Task::Tag => tokens * TOKEN_RESULT_BYTES,
+        Task::Classify => sequences * SEQUENCE_RESULT_BYTES + logits * LABEL_BYTES,
+        Task::Qa => sequences * SEQUENCE_RESULT_BYTES,
     }
 }
 
@@ -242,5 +250,19 @@ impl Drop for StatisticsGuard<'_> {
         if !self.answered {
             self.statistics.request_failed(self.started.elapsed());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_label_of_a_classifier_counts() {
+        let bytes = |labels: usize| result_bytes(Task::Classify, 3 * 256, 256, 256 * labels);
+        // A kilobyte of texts of a letter.
+        assert!(bytes(1000) > 16_000_000 && bytes(2) < 200_000);
+        assert_eq!(result_bytes(Task::Qa, 3, 1, 6), 512);
+        assert_eq!(result_bytes(Task::Tag, 3, 1, 27), 288);
     }
 }
