@@ -19,8 +19,6 @@ pub struct RequestBody {
 /// What becomes of a body that is dropped before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
-    /// The protocol refuses it.
-    Refused,
     /// It is read and dropped.
     Drained,
     /// The client sends it once it is asked to, which reading does.

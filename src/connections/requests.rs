@@ -47,10 +47,10 @@ impl Requests {
             self.record.alert();
         }
         let receiving = in_progress.receiving();
-        let rest = match (is_http2, request.headers().contains_key(EXPECT)) {
-            (true, _) => Rest::Refused,
-            (false, true) => Rest::Awaited,
-            (false, false) => Rest::Drained,
+        let rest = if request.headers().contains_key(EXPECT) {
+            Rest::Awaited
+        } else {
+            Rest::Drained
         };
         let mut request = request.map(|body| RequestBody::new(body, receiving, rest));
         let sender = self.sender(request.headers());

@@ -382,6 +382,53 @@ async fn a_body_that_nobody_reads_is_waited_for_5_seconds_and_30_in_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_before_the_end_of_a_body_is_followed_by_no_reset_over_http2() {
+    let clock = HeldClock::new();
+    let served = Served::usual(Protocol::Any).await;
+    let mut stream = served.accepted().await;
+    // A request whose body is to follow, and another one.
+    let head = |number: u8, flags: u8| {
+        let frame = [0, 0, 3, 1, flags, 0, 0, 0, number];
+        [&frame[..], b"\x82\x84\x86"].concat()
+    };
+    stream
+        .write_all(&[BEGIN_HTTP2, &head(1, 4)].concat())
+        .await
+        .unwrap();
+    let mut received = Vec::new();
+    let mut ends = async |number: u8| {
+        let is_end = |frame: &(u8, u8, u8)| frame.2 == number && frame.0 <= 1 && frame.1 & 1 == 1;
+        while !frames(&received).iter().any(is_end) {
+            let mut bytes = [0; 256];
+            let read = soon("frames", stream.read(&mut bytes)).await.unwrap();
+            received.extend_from_slice(&bytes[..read]);
+        }
+        stream.write_all(&head(number + 2, 5)).await.unwrap();
+    };
+    for number in [1, 3] {
+        ends(number).await;
+    }
+    const RESET: u8 = 3;
+    let found = frames(&received);
+    assert!(found.iter().all(|(kind, ..)| *kind != RESET), "{found:?}");
+    drop(clock);
+}
+
+/// The type, flags and stream of each whole HTTP/2 frame.
+fn frames(mut bytes: &[u8]) -> Vec<(u8, u8, u8)> {
+    let mut found = Vec::new();
+    while let [high, middle, low, kind, flags, _, _, _, stream, rest @ ..] = bytes {
+        let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize;
+        let Some(next) = rest.get(length..) else {
+            break;
+        };
+        found.push((*kind, *flags, *stream));
+        bytes = next;
+    }
+    found
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_is_not_asked_for_a_body_that_nobody_reads() {
     let clock = HeldClock::new();
     let served = Served::usual(Protocol::Any).await;

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 from servers import DEFAULT_MODELS, Server, running
 from test_grpcio import Electra
+from test_tls import files
 from tritonclient.utils import InferenceServerException
 
 MODEL = "electra-mini-sentiment"
@@ -26,12 +29,17 @@ INFER, WATCH, OPERATE = KEYS
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serves the default models to whoever has a key."""
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     lines = [f"{key} {scopes} sha256:{sha256(key.encode()).hexdigest()}\n" for key, scopes in KEYS.items()]
     file: Path = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text("".join(lines), encoding="utf-8")
-    with running(DEFAULT_MODELS, "--api-keys", str(file)) as server:
+    return str(file)
+
+
+@pytest.fixture(scope="module")
+def server(key_file: str) -> Iterator[Server]:
+    """Serves the default models to whoever has a key."""
+    with running(DEFAULT_MODELS, "--api-keys", key_file) as server:
         yield server
 
 
@@ -79,7 +87,7 @@ def test_tritonclient(server: Server, module) -> None:
     with module.InferenceServerClient(address) as client:
         assert client.is_server_live() and client.is_model_ready(MODEL)
         answer = client.infer(MODEL, texts(module), headers=bearer(INFER))
-        assert answer.as_numpy("label").size == 1
+        assert answer.as_numpy("label").size == 2
         for headers in [{}, bearer("another"), bearer(WATCH)]:
             with pytest.raises(InferenceServerException):
                 client.infer(MODEL, texts(module), headers=headers)
@@ -127,3 +135,24 @@ def test_grpcio(server: Server) -> None:
             with pytest.raises(grpc.RpcError) as refused:
                 call(message, timeout=60)
             assert refused.value.code() == code
+
+
+def test_grpcio_call_credentials(key_file: str, tmp_path: Path) -> None:
+    """grpcio sends credentials of calls over TLS alone."""
+    tls = files(tmp_path / "tls", ec.generate_private_key(ec.SECP256R1()), PrivateFormat.PKCS8)
+    arguments = ["--api-keys", key_file, "--tls-certificate", tls.certificate, "--tls-key", tls.key]
+    with running(DEFAULT_MODELS, *arguments) as server:
+        for key, code in [(INFER, None), ("another", grpc.StatusCode.UNAUTHENTICATED)]:
+            credentials = grpc.composite_channel_credentials(
+                grpc.ssl_channel_credentials(Path(tls.ca).read_bytes()), grpc.access_token_call_credentials(key)
+            )
+            with grpc.secure_channel(server.grpc, credentials) as channel:
+                if code is None:
+                    client = Electra(channel)
+                    answer = client.method("Classify")(client.request("Classify", {"text": ["a fox"]}), timeout=60)
+                    assert len(answer.results) == 1
+                    continue
+                call = channel.unary_unary("/electra.v1.Electra/Classify")
+                with pytest.raises(grpc.RpcError) as refused:
+                    call(b"", timeout=60)
+                assert refused.value.code() == code
