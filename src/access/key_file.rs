@@ -1,7 +1,6 @@
 //! The file of keys: one key a line, as its name, its scopes, its SHA-256 and its limits.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use thiserror::Error;
@@ -9,6 +8,7 @@ use thiserror::Error;
 use super::limits::KeyLimits;
 use super::scope::{Scopes, UnknownScope};
 use super::secret::Digest;
+use crate::files;
 use crate::quote::quoted;
 
 /// The longest name of a key, in bytes.
@@ -31,8 +31,6 @@ pub struct KeyLine {
 pub enum KeyFileError {
     #[error("it can't be read: {0}")]
     Unreadable(#[from] io::Error),
-    #[error("it has more than {LONGEST_FILE} bytes")]
-    TooLong,
     #[error("line {line}: {reason}")]
     Line {
         /// Counted from 1.
@@ -63,16 +61,9 @@ pub enum LineError {
 /// Reads the bytes of a file of keys.
 ///
 /// # Errors
-/// If it can't be read, or is too long.
+/// If it can't be read, is too long, or is not a regular file.
 pub fn read(path: &Path) -> Result<Vec<u8>, KeyFileError> {
-    let mut content = Vec::new();
-    File::open(path)?
-        .take(LONGEST_FILE + 1)
-        .read_to_end(&mut content)?;
-    if content.len() as u64 > LONGEST_FILE {
-        return Err(KeyFileError::TooLong);
-    }
-    Ok(content)
+    Ok(files::read(path, LONGEST_FILE)?)
 }
 
 /// Parses the content of a file of keys. Empty lines, and what follows a `#` at a line's start or after white space,

@@ -383,6 +383,7 @@ async fn a_body_that_nobody_reads_is_waited_for_5_seconds_and_30_in_all() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_before_the_end_of_a_body_is_followed_by_no_reset_over_http2() {
+    const RESET: u8 = 3;
     let clock = HeldClock::new();
     let served = Served::usual(Protocol::Any).await;
     let mut stream = served.accepted().await;
@@ -408,7 +409,6 @@ async fn an_answer_before_the_end_of_a_body_is_followed_by_no_reset_over_http2()
     for number in [1, 3] {
         ends(number).await;
     }
-    const RESET: u8 = 3;
     let found = frames(&received);
     assert!(found.iter().all(|(kind, ..)| *kind != RESET), "{found:?}");
     drop(clock);

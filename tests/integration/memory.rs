@@ -58,7 +58,8 @@ async fn unfinished_bodies_of_many_connections_are_bounded() {
     for _ in 0..8 {
         unfinished.spawn(unfinished_body(server.address));
     }
-    // One client may hold three of the four mebibytes: three times 900 kB fit, in buffers of at most a mebibyte.
+    // One client may hold three of the four mebibytes: three times 900 kB fit, in buffers of at most a mebibyte. Two that
+    // reach the bound at once may both be refused.
     for _ in 0..5 {
         let answer = unfinished.join_next().await.expect("one").expect("an end");
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
@@ -66,7 +67,7 @@ async fn unfinished_bodies_of_many_connections_are_bounded() {
         assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
     }
     let held = server.inflight().await;
-    assert!((2 * MEBIBYTE..=3 * MEBIBYTE).contains(&held), "{held}");
+    assert!((MEBIBYTE..=3 * MEBIBYTE).contains(&held), "{held}");
     // Others still get something.
     let answer = asked_from([127, 0, 0, 2], server.address).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
