@@ -1,5 +1,6 @@
 //! Who sent a request: a key, else an address. Clients share a device fairly, whatever the number and size of their requests.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The sender of a request.
@@ -42,6 +43,17 @@ impl KeyId {
     #[must_use]
     pub fn new(number: u32) -> Self {
         Self(number)
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => formatter.write_str("this process"),
+            Self::Key(KeyId(number)) => write!(formatter, "key {number}"),
+            Self::V4(address) => address.fmt(formatter),
+            Self::V6Network(address) => write!(formatter, "{address}/64"),
+        }
     }
 }
 

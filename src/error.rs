@@ -52,7 +52,7 @@ pub enum ServiceError {
         /// The type found and the type expected.
         reason: String,
     },
-    #[error("There is no model named `{}`. {}", quoted(.name), named(.available))]
+    #[error("There is no model named `{}`.{}", quoted(.name), named(.available))]
     ModelNotFound {
         /// The requested name.
         name: String,
@@ -60,7 +60,7 @@ pub enum ServiceError {
         available: Vec<String>,
     },
     /// No model has this task.
-    #[error("No model serves the task {task}. {}", named(.available))]
+    #[error("No model serves the task {task}.{}", named(.available))]
     NoModelForTask {
         task: Task,
         /// The names of all models.
@@ -338,6 +338,9 @@ impl From<Refusal> for ServiceError {
             Refusal::NotBearer => Self::Unauthenticated {
                 reason: "The header `authorization` is not `Bearer` and a key.",
             },
+            Refusal::Revoked => Self::Unauthenticated {
+                reason: "This key is not valid any more.",
+            },
             Refusal::UnknownKey => Self::Unauthenticated {
                 reason: "There is no such key.",
             },
@@ -426,6 +429,23 @@ impl ServiceError {
             None => "a request that names no host".to_owned(),
         };
         Self::UnknownHost { host }
+    }
+
+    /// The same for somebody who may know no more of the models than whether they are ready.
+    #[must_use]
+    pub fn without_details(self) -> Self {
+        match self {
+            Self::ModelNotFound { name, .. } => Self::ModelNotFound {
+                name,
+                available: Vec::new(),
+            },
+            Self::NotReady { .. } | Self::ModelUnavailable { .. } | Self::ModelUnloaded { .. } => {
+                Self::NotReady {
+                    reason: "a request with a key is told why".to_owned(),
+                }
+            }
+            other => other,
+        }
     }
 
     /// A fault of the server. The details are logged and not sent to the client.
@@ -542,14 +562,16 @@ pub enum GrpcStatus {
 #[must_use]
 pub fn seconds(duration: Duration) -> u64 {
     let whole = duration.as_secs();
-    (whole + u64::from(duration.subsec_nanos() > 0)).max(1)
+    whole
+        .saturating_add(u64::from(duration.subsec_nanos() > 0))
+        .max(1)
 }
 
 fn named(names: &[String]) -> String {
     match names {
-        [] => "There are no models.".to_owned(),
-        [name] => format!("There is one model: `{name}`."),
-        _ => format!("The models are `{}`.", names.join("`, `")),
+        [] => String::new(),
+        [name] => format!(" There is one model: `{name}`."),
+        _ => format!(" The models are `{}`.", names.join("`, `")),
     }
 }
 

@@ -172,10 +172,11 @@ impl Guard {
         if need == Need::Nothing {
             return Ok((Requester::without_key(origin.sender.client), None));
         }
-        if need == Need::Control && !options.model_control {
-            return Err(self.refuse(None, Refusal::ControlOff));
-        }
+        let is_off = need == Need::Control && !options.model_control;
         if !options.has_keys() {
+            if is_off {
+                return Err(self.refuse(None, Refusal::ControlOff));
+            }
             let is_near = origin.sender.is_local || origin.door == Door::Admin;
             if need == Need::Control && !is_near {
                 return Err(self.refuse(None, Refusal::NotLocal));
@@ -196,10 +197,13 @@ impl Guard {
         if !needed.any(|scope| key.scopes.has(*scope)) {
             return Err(self.refuse(Some(key), Refusal::Scope(need)));
         }
+        if is_off {
+            return Err(self.refuse(Some(key), Refusal::ControlOff));
+        }
         match key.account.usage.admit(&key.limits, Instant::now()) {
             Ok(permit) => {
                 key.account.metrics.admitted();
-                Ok((Requester::with_key(key), Some(permit)))
+                Ok((Requester::with_key(origin.sender.client, key), Some(permit)))
             }
             Err((limit, retry_after)) => {
                 Err(self.refuse(Some(key), Refusal::Limited { limit, retry_after }))

@@ -1,6 +1,7 @@
 //! The file of keys: one key a line, as its name, its scopes, its SHA-256 and its limits.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use thiserror::Error;
@@ -9,8 +10,9 @@ use super::limits::KeyLimits;
 use super::scope::{Scopes, UnknownScope};
 use super::secret::Digest;
 use crate::files;
-use crate::quote::quoted;
 
+/// What a limit may be, a second.
+const RATES: RangeInclusive<f64> = 0.001..=1e9;
 /// The longest name of a key, in bytes.
 const LONGEST_NAME: usize = 64;
 /// The most bytes of a file of keys: room for a hundred thousand.
@@ -50,8 +52,10 @@ pub enum LineError {
     Scopes(#[from] UnknownScope),
     #[error("its hash must be `sha256:` and 64 hexadecimal digits, as `electra key` prints it")]
     Digest,
-    #[error("`{}` is no limit; give requests=N/s, tokens=N/s or concurrent=N, each once", quoted(.0))]
-    Limit(String),
+    #[error(
+        "a limit is requests=N/s, tokens=N/s or concurrent=N, each at most once, with N from 0.001 to a billion"
+    )]
+    Limit,
     #[error("its key is that of line {0} too")]
     Twice(usize),
     #[error("it is not UTF-8")]
@@ -122,7 +126,7 @@ pub fn is_name(name: &str) -> bool {
 fn limits(words: &[&str]) -> Result<KeyLimits, LineError> {
     let mut limits = KeyLimits::default();
     for word in words {
-        let wrong = || LineError::Limit((*word).to_owned());
+        let wrong = || LineError::Limit;
         let (limit, value) = word.split_once('=').ok_or_else(wrong)?;
         let is_repeated = match limit {
             "requests" => limits
@@ -149,7 +153,7 @@ fn limits(words: &[&str]) -> Result<KeyLimits, LineError> {
 /// `N/s`, above zero.
 fn rate(value: &str) -> Option<f64> {
     let number: f64 = value.strip_suffix("/s")?.parse().ok()?;
-    (number.is_finite() && number > 0.0).then_some(number)
+    RATES.contains(&number).then_some(number)
 }
 
 #[cfg(test)]
@@ -188,23 +192,26 @@ mod tests {
         for (content, line, reason) in [
             ("shop infer".to_owned(), 1, "NAME SCOPES"),
             ("\nshop infer secret-key".to_owned(), 2, "its hash must be"),
-            (format!("shop read {a}"), 1, "`read` is no scope"),
+            (format!("shop secret-key {a}"), 1, "a scope is"),
+            (format!("shop infer {a} secret-key"), 1, "a limit is"),
+            (
+                format!("secret-key infer {a} requests=1e-300/s"),
+                1,
+                "a limit is",
+            ),
+            (format!("shop read {a}"), 1, "a scope is"),
             (format!("sh/op infer {a}"), 1, "its name must"),
             (format!("{} infer {a}", "n".repeat(65)), 1, "its name must"),
-            (
-                format!("shop infer {a} requests=5"),
-                1,
-                "`requests=5` is no limit",
-            ),
-            (format!("shop infer {a} requests=0/s"), 1, "no limit"),
-            (format!("shop infer {a} requests=inf/s"), 1, "no limit"),
-            (format!("shop infer {a} concurrent=0"), 1, "no limit"),
+            (format!("shop infer {a} requests=5"), 1, "a limit is"),
+            (format!("shop infer {a} requests=0/s"), 1, "a limit is"),
+            (format!("shop infer {a} requests=inf/s"), 1, "a limit is"),
+            (format!("shop infer {a} concurrent=0"), 1, "a limit is"),
             (
                 format!("shop infer {a} concurrent=1 concurrent=2"),
                 1,
-                "no limit",
+                "a limit is",
             ),
-            (format!("shop infer {a} bytes=1/s"), 1, "no limit"),
+            (format!("shop infer {a} bytes=1/s"), 1, "a limit is"),
             (
                 format!("one infer {a}\ntwo infer {b}\nsix admin {a}"),
                 3,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
 
@@ -24,6 +25,8 @@ pub struct Key {
     pub scopes: Scopes,
     pub limits: KeyLimits,
     pub account: Account,
+    /// Set when it is removed or its scopes change. Shared with what the file held before, for whoever found it then.
+    pub is_revoked: Arc<AtomicBool>,
 }
 
 /// What all keys of one name share. It outlives changes of the file.
@@ -55,17 +58,28 @@ impl Keys {
         for line in lines {
             let name: Arc<str> = line.name.into();
             let account = replaced.account(&name, self, metrics, now);
+            let before = self.by_digest(&line.digest);
+            let same = before.filter(|before| before.scopes == line.scopes);
             let key = Key {
                 name,
                 scopes: line.scopes,
                 limits: line.limits,
                 account,
+                is_revoked: same
+                    .map(|same| Arc::clone(&same.is_revoked))
+                    .unwrap_or_default(),
             };
             replaced.sorted.push((line.digest, Arc::new(key)));
         }
         // Of equal ones the first stays.
         replaced.sorted.sort_by_key(|(digest, _)| *digest);
         replaced.sorted.dedup_by_key(|(digest, _)| *digest);
+        for (digest, before) in &self.sorted {
+            let now = replaced.by_digest(digest);
+            if now.is_none_or(|now| now.scopes != before.scopes) {
+                before.is_revoked.store(true, Ordering::Relaxed);
+            }
+        }
         replaced
     }
 
@@ -73,11 +87,14 @@ impl Keys {
     /// keys: a binary search, and one comparison in constant time.
     #[must_use]
     pub fn find(&self, key: &[u8]) -> Option<&Arc<Key>> {
-        let digest = Digest::of(key);
-        let position = self.sorted.partition_point(|(other, _)| *other < digest);
+        self.by_digest(&Digest::of(key))
+    }
+
+    fn by_digest(&self, digest: &Digest) -> Option<&Arc<Key>> {
+        let position = self.sorted.partition_point(|(other, _)| other < digest);
         let nearest = position.min(self.sorted.len().checked_sub(1)?);
         let (other, key) = &self.sorted[nearest];
-        other.matches(&digest).then_some(key)
+        other.matches(digest).then_some(key)
     }
 
     #[must_use]
@@ -144,10 +161,15 @@ mod tests {
         let replaced =
             |keys: &Keys, lines: &[KeyLine]| keys.replaced(lines.to_vec(), &metrics, now);
         let first = replaced(&Keys::default(), &[line("shop", "old"), line("other", "b")]);
+        let held = Arc::clone(first.find(b"old").unwrap());
         // Both keys work until the old one is removed.
         let second = replaced(&first, &[line("shop", "old"), line("shop", "new")]);
         let third = replaced(&second, &[line("shop", "new"), line("third", "c")]);
         assert!(second.find(b"old").is_some() && third.find(b"old").is_none());
+        // Whoever found the key before is told.
+        assert!(held.is_revoked.load(Ordering::Relaxed));
+        let kept = second.find(b"new").unwrap();
+        assert!(!kept.is_revoked.load(Ordering::Relaxed));
         let account = |keys: &Keys, key: &[u8]| keys.find(key).unwrap().account.clone();
         let (before, after) = (account(&first, b"old"), account(&third, b"new"));
         assert_eq!(before.id, after.id);

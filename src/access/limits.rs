@@ -57,7 +57,10 @@ struct Rates {
 
 /// A request that counts as in progress until this is dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<Usage>);
+pub struct Permit {
+    usage: Arc<Usage>,
+    is_limited: bool,
+}
 
 impl Usage {
     pub fn new(now: Instant) -> Self {
@@ -79,7 +82,10 @@ impl Usage {
         now: Instant,
     ) -> Result<Permit, (Limited, Duration)> {
         let before = self.in_progress.fetch_add(1, Ordering::Relaxed);
-        let permit = Permit(Arc::clone(self));
+        let permit = Permit {
+            usage: Arc::clone(self),
+            is_limited: limits.concurrent.is_some(),
+        };
         if limits.concurrent.is_some_and(|most| before >= most) {
             return Err((Limited::Concurrent, CONCURRENT_PAUSE));
         }
@@ -137,9 +143,17 @@ impl Usage {
     }
 }
 
+impl Permit {
+    /// Whether a limit depends on how long it is held.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.is_limited
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.in_progress.fetch_sub(1, Ordering::Relaxed);
+        self.usage.in_progress.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Refusal {
     NotBearer,
     /// No such key.
     UnknownKey,
+    /// The key was removed, or its scopes changed, during the call.
+    Revoked,
     /// The key is not for this.
     Scope(Need),
     /// Loading and unloading are off.
@@ -43,6 +45,7 @@ impl Refusal {
             Self::NoKey => "no_key",
             Self::NotBearer => "not_bearer",
             Self::UnknownKey => "unknown_key",
+            Self::Revoked => "revoked",
             Self::Scope(_) => "scope",
             Self::ControlOff => "control_off",
             Self::NotLocal => "not_local",

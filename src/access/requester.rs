@@ -1,31 +1,34 @@
 //! Who sent a request, as far as the server knows.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::keys::Key;
+use super::refusal::Refusal;
 use super::scope::Scope;
 use crate::client::Client;
 
 /// Who sent a request: an address, or a key.
 #[derive(Clone, Debug, Default)]
 pub struct Requester {
-    client: Client,
+    /// Where it is.
+    address: Client,
     key: Option<Arc<Key>>,
 }
 
 impl Requester {
     /// Somebody without a key.
     #[must_use]
-    pub fn without_key(client: Client) -> Self {
-        Self { client, key: None }
+    pub fn without_key(address: Client) -> Self {
+        Self { address, key: None }
     }
 
-    pub(super) fn with_key(key: &Arc<Key>) -> Self {
+    pub(super) fn with_key(address: Client, key: &Arc<Key>) -> Self {
         Self {
-            client: Client::Key(key.account.id),
+            address,
             key: Some(Arc::clone(key)),
         }
     }
@@ -33,7 +36,30 @@ impl Requester {
     /// What its requests count towards, in turns and bounds.
     #[must_use]
     pub fn client(&self) -> Client {
-        self.client
+        match &self.key {
+            Some(key) => Client::Key(key.account.id),
+            None => self.address,
+        }
+    }
+
+    /// Where it is, for the log.
+    #[must_use]
+    pub fn address(&self) -> Client {
+        self.address
+    }
+
+    /// Whether its key is still valid, in a call that goes on for long.
+    ///
+    /// # Errors
+    /// [`Refusal::Revoked`]
+    pub fn check(&self) -> Result<(), Refusal> {
+        match &self.key {
+            Some(key) if key.is_revoked.load(Ordering::Relaxed) => {
+                key.account.metrics.denied(Refusal::Revoked.name());
+                Err(Refusal::Revoked)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The name of its key, for the log.
@@ -45,11 +71,10 @@ impl Requester {
     /// Whether it is an administrator: this process, or whose key says so. Without keys there is none.
     #[must_use]
     pub fn is_admin(&self) -> bool {
-        let by_key = self
-            .key
-            .as_ref()
-            .is_some_and(|key| key.scopes.has(Scope::Admin));
-        by_key || self.client == Client::Local
+        match &self.key {
+            Some(key) => key.scopes.has(Scope::Admin),
+            None => self.address == Client::Local,
+        }
     }
 
     /// How long until its key's limits let another request of a stream begin. `None` for now.

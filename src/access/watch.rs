@@ -13,7 +13,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// The time between two looks at the file. It is small, so it is read each time: times of files can't be relied on where
 /// a volume replaces one by a link.
-const INTERVAL: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The guard of a server, and what its file of keys holds.
 ///
@@ -30,7 +30,8 @@ pub fn guard(options: AccessOptions, metrics: Metrics) -> Result<(Guard, KeyFile
     if guard.has_keys() {
         tracing::info!(keys = guard.keys(), "requests need a key");
     }
-    Ok((guard, KeyFile { seen }))
+    let changing = None;
+    Ok((guard, KeyFile { seen, changing }))
 }
 
 /// A file of keys as it was last seen.
@@ -38,6 +39,9 @@ pub fn guard(options: AccessOptions, metrics: Metrics) -> Result<(Guard, KeyFile
 pub struct KeyFile {
     /// Its hash, or why it could not be used. `None` if there is no such file.
     seen: Option<Result<Digest, String>>,
+    /// The hash of a change that has been seen once. It counts if it rests until the next look: a program may still be
+    /// writing.
+    changing: Option<Digest>,
 }
 
 impl KeyFile {
@@ -63,6 +67,10 @@ impl KeyFile {
             Ok(content) => {
                 let digest = Digest::of(&content);
                 if self.seen == Some(Ok(digest)) {
+                    self.changing = None;
+                    return;
+                }
+                if self.changing.replace(digest) != Some(digest) {
                     return;
                 }
                 let keys = guard.set_keys(Some(&content));
@@ -72,7 +80,12 @@ impl KeyFile {
         };
         let seen = match taken {
             Ok((digest, keys)) => {
-                tracing::info!(file = %path.display(), keys, "keys read");
+                let file = path.display();
+                if keys == 0 {
+                    tracing::warn!(%file, "the file has no keys: nobody is let in");
+                } else {
+                    tracing::info!(%file, keys, "keys read");
+                }
                 Ok(digest)
             }
             Err(error) => Err(error.to_string()),
@@ -135,6 +148,12 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         sleep(3 * INTERVAL).await;
         assert!(is_valid(&guard, "new"));
+        // A program that writes it in parts.
+        for part in ["", "shop ", "# one\n"] {
+            std::fs::write(&path, part).unwrap();
+            sleep(INTERVAL).await;
+            assert!(is_valid(&guard, "new"), "{part}");
+        }
         std::fs::write(&path, line("newest")).unwrap();
         until("newest").await;
         assert!(!is_valid(&guard, "old") && !is_valid(&guard, "new"));

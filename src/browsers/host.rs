@@ -1,5 +1,7 @@
 //! The host that a request names, with its port.
 
+use std::net::IpAddr;
+
 use hyper::header::{HOST, HeaderMap};
 use hyper::{Uri, http};
 
@@ -23,6 +25,7 @@ pub fn named_hosts<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> impl Iterator<It
 
 impl<'a> Host<'a> {
     /// Reads `NAME[:PORT]`, where an IPv6 address is in brackets.
+    #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let (name, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -51,6 +54,17 @@ impl<'a> Host<'a> {
         Some(Self { name, port })
     }
 
+    /// Whether it is this machine's own name or address, which no other site can have.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let address = self.name.parse::<IpAddr>();
+        address.map_or_else(
+            |_| self.is_named("localhost"),
+            |address| address.to_canonical().is_loopback(),
+        )
+    }
+
+    #[must_use]
     pub fn is_named(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
@@ -59,6 +73,28 @@ impl<'a> Host<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_machine_is_localhost_and_loopback_addresses() {
+        let is_loopback = |text: &str| Host::parse(text).unwrap().is_loopback();
+        for own in [
+            "localhost",
+            "LOCALHOST.:80",
+            "127.0.0.1:8080",
+            "127.1.2.3",
+            "[::1]:80",
+        ] {
+            assert!(is_loopback(own), "{own}");
+        }
+        for other in [
+            "evil.example:8080",
+            "10.0.0.1",
+            "localhost.evil.example",
+            "[2001:db8::1]",
+        ] {
+            assert!(!is_loopback(other), "{other}");
+        }
+    }
 
     #[test]
     fn hosts_are_names_or_addresses_with_a_port() {

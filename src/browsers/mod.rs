@@ -8,7 +8,7 @@ mod host;
 pub use allowed_hosts::{AllowedHosts, NotAHost};
 pub use allowed_origins::{AllowedOrigins, NotAnOrigin};
 pub use cross_site::Provenance;
-pub use host::named_hosts;
+pub use host::{Host, named_hosts};
 
 /// What the configuration says about browsers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -90,6 +90,14 @@ pub fn resolve(
             Err(error) => resolver.mistake(API_KEY.to_owned(), error.to_string()),
         }
     }
+    // Else a variable that was not filled in would serve everybody.
+    let of_keys = Setting::named("api_keys").map(Setting::variable);
+    if let Some(variable) = of_keys
+        && environment(&variable).is_some_and(|value| value.is_empty())
+    {
+        let reason = "it is empty; name the file of keys, or unset it to serve without keys";
+        resolver.mistake(variable, reason.to_owned());
+    }
     if let Some((path, text)) = file {
         resolver.read_file(path, text);
     }

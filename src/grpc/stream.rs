@@ -147,7 +147,10 @@ impl<M: TaskMessage> Exchange<M> {
                 },
                 held = room(&mut self.room, self.waiting.as_ref()), if is_waiting => {
                     // Others of its client wait behind it, so one that gets no room ends its stream.
-                    self.begin(held.map_err(|full| End::Stream(full.into()))?);
+                    let held = held.map_err(|full| End::Stream(full.into()))?;
+                    let checked = self.call.requester().check();
+                    checked.map_err(|refusal| End::Stream(refusal.into()))?;
+                    self.begin(held);
                 }
                 outcome = next(&mut self.in_flight), if ready.is_none() => {
                     self.in_flight.pop_front();

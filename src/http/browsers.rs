@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::health_only::is_health;
+use super::respond::without_details;
 use super::routes::Route;
 use crate::browsers::{AllowedOrigins, BrowserPolicy, Provenance, named_hosts};
 use crate::error::ServiceError;
@@ -57,10 +58,14 @@ impl Browsers {
         }
     }
 
+    fn allows_host(&self, request: &Request) -> bool {
+        let named = named_hosts(request.uri(), request.headers());
+        self.policy.allowed_hosts.allow(named)
+    }
+
     fn check(&self, request: &Request) -> Result<(), ServiceError> {
         let (uri, headers) = (request.uri(), request.headers());
-        let hosts = &self.policy.allowed_hosts;
-        if !hosts.allow(named_hosts(uri, headers)) && !is_probe(request.method(), uri.path()) {
+        if !self.allows_host(request) && !is_probe(request) {
             return Err(ServiceError::unknown_host(named_hosts(uri, headers).next()));
         }
         let provenance = Provenance {
@@ -117,6 +122,7 @@ impl Browsers {
 
 pub async fn guard(State(browsers): State<Browsers>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
+    let is_unknown_host = !browsers.allows_host(&request);
     let mut response = match browsers.check(&request) {
         Err(refusal) => refusal.into_response(),
         Ok(()) if browsers.policy.cors_allow_origins == AllowedOrigins::None => {
@@ -127,6 +133,9 @@ pub async fn guard(State(browsers): State<Browsers>, request: Request, next: Nex
             None => next.run(request).await,
         },
     };
+    if is_unknown_host {
+        response = without_details(response);
+    }
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     browsers.share(origin, headers);
@@ -134,10 +143,13 @@ pub async fn guard(State(browsers): State<Browsers>, request: Request, next: Nex
 }
 
 /// Whether a request is a health check, which orchestrators send to an address instead of a name.
-fn is_probe(method: &Method, path: &str) -> bool {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let is_model = path.starts_with("/v2/models/") && path.ends_with("/ready");
-    is_health(method, path) || (is_model && [Method::GET, Method::HEAD].contains(method))
+fn is_probe(request: &Request) -> bool {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("", MatchedPath::as_str);
+    let route = route.strip_suffix('/').unwrap_or(route);
+    let is_model = route.starts_with("/v2/models/") && route.ends_with("/ready");
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    is_health(request.method(), request.uri().path()) || (is_model && is_read)
 }
 
 /// A header's value. One that is not text is empty.

@@ -6,7 +6,10 @@ use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::access::{Credentials, Door, Guard, Need, Origin};
+use super::permitted::Permitted;
+use super::respond::without_details;
+use crate::access::{Credentials, Door, Guard, Need, Origin, Permit};
+use crate::browsers::{Host, named_hosts};
 use crate::client::Sender;
 use crate::error::ServiceError;
 
@@ -18,22 +21,42 @@ pub struct Gate {
     pub need: Need,
 }
 
+/// Hides what is wrong with models from requests to open routes that have no key, where keys are needed elsewhere.
+pub async fn hide_details(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let header = request.headers().get(AUTHORIZATION);
+    let is_known = match Credentials::read(header.map(HeaderValue::as_bytes)) {
+        Credentials::Key(key) => guard.knows(key),
+        Credentials::None | Credentials::NotBearer => false,
+    };
+    let response = next.run(request).await;
+    if is_known {
+        response
+    } else {
+        without_details(response)
+    }
+}
+
 /// Lets a request in, with the request extension [`crate::access::Requester`], or says why not. It counts as in progress
-/// until its answer is made.
+/// until its answer has been sent.
 pub async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let sender = request.extensions().get::<Sender>().copied();
-    let origin = Origin {
+    let mut origin = Origin {
         door: gate.door,
         sender: sender.unwrap_or_default(),
     };
+    // A page whose name points at this machine (DNS rebinding) is not this machine's.
+    origin.sender.is_local &= named_hosts(request.uri(), request.headers())
+        .all(|host| Host::parse(host).is_some_and(|host| host.is_loopback()));
     let header = request.headers().get(AUTHORIZATION);
     let credentials = Credentials::read(header.map(HeaderValue::as_bytes));
     match gate.guard.admit(gate.need, origin, credentials) {
         Ok((requester, permit)) => {
             request.extensions_mut().insert(requester);
             let response = next.run(request).await;
-            drop(permit);
-            response
+            match permit.filter(Permit::is_counted) {
+                Some(permit) => response.map(|body| Permitted::body(body, permit)),
+                None => response,
+            }
         }
         Err(refusal) => ServiceError::from(refusal).into_response(),
     }

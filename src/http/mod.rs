@@ -17,6 +17,7 @@ mod models;
 mod observe;
 mod oip;
 mod openapi;
+mod permitted;
 mod respond;
 mod router;
 mod routes;

@@ -72,6 +72,14 @@ pub fn served_by(mut response: Response, model: Option<Arc<str>>) -> Response {
     response
 }
 
+/// The same answer for somebody who may know no more of the models than whether they are ready.
+pub fn without_details(mut response: Response) -> Response {
+    match response.extensions_mut().remove::<ServiceError>() {
+        Some(error) => error.without_details().into_response(),
+        None => response,
+    }
+}
+
 /// Adds the header `server-timing`.
 pub fn with_timings(mut response: Response, timings: Timings) -> Response {
     if let Ok(value) = HeaderValue::try_from(timings.to_string()) {
@@ -102,6 +110,7 @@ impl IntoResponse for ServiceError {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

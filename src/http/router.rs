@@ -10,7 +10,7 @@ use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::browsers::{self, Browsers};
-use super::guard::{Gate, admit};
+use super::guard::{Gate, admit, hide_details};
 use super::routes::{Route, not_found, routes};
 use super::state::HttpState;
 use super::{compression, health_only, observe, unsent};
@@ -51,7 +51,11 @@ fn guarded(
     guard: &Guard,
 ) -> MethodRouter<HttpState> {
     if need == Need::Nothing {
-        return handler;
+        return if guard.has_keys() {
+            handler.route_layer(from_fn_with_state(guard.clone(), hide_details))
+        } else {
+            handler
+        };
     }
     let gate = Gate {
         guard: guard.clone(),

@@ -244,7 +244,9 @@ fn log_control(act: &'static str, model: &str, by: &Requester, outcome: &Result<
     let outcome = outcome
         .as_ref()
         .map_or_else(ServiceError::code, |()| "done");
-    tracing::info!(act, model = %quoted(model), key, client = ?by.client(), outcome, "administration");
+    let model = quoted(model).to_string();
+    // Escaped: a name from a path may hold line ends.
+    tracing::info!(act, ?model, key, from = %by.address(), outcome, "administration");
 }
 
 #[cfg(test)]

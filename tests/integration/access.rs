@@ -10,6 +10,8 @@ use electra_server::grpc::proto::inference::grpc_inference_service_client::GrpcI
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{Server, config, electra, eventually, repository};
 
@@ -24,7 +26,7 @@ fn line(name: &str, scopes: &str, limits: &str) -> String {
 struct Guarded {
     server: Server,
     folder: tempfile::TempDir,
-    _models: tempfile::TempDir,
+    models: tempfile::TempDir,
 }
 
 impl Guarded {
@@ -45,7 +47,7 @@ impl Guarded {
         Self {
             server: Server::start(config).await,
             folder,
-            _models: models,
+            models,
         }
     }
 
@@ -362,6 +364,67 @@ async fn keys_are_replaced_under_load_without_a_failed_request() {
     })
     .await;
     assert!(answered > 10, "{answered}");
+}
+
+#[tokio::test]
+async fn strangers_are_told_whether_models_are_ready_and_no_more() {
+    let guarded = Guarded::start(false, "").await;
+    let server = &guarded.server;
+    let broken = guarded.models.path().join("broken");
+    std::fs::create_dir(&broken).unwrap();
+    std::fs::write(broken.join("model.onnx"), "no graph").unwrap();
+    std::fs::write(broken.join("vocab.txt"), "[PAD]").unwrap();
+    let load = server.post("/v2/repository/models/broken/load", &json!({}));
+    assert_eq!(status(load.bearer_auth("admin")).await, 503);
+    for (path, expected) in [("nope", 404), ("broken", 503)] {
+        let path = format!("/v2/models/{path}/ready");
+        let (found, error) = server.send(server.get(&path)).await;
+        assert_eq!(found.as_u16(), expected, "{path}");
+        let error = error.to_string();
+        assert!(
+            !error.contains(MODEL) && !error.contains("config.json"),
+            "{error}"
+        );
+        // Who has a key is told.
+        let (_, error) = server.send(server.get(&path).bearer_auth("infer")).await;
+        let error = error.to_string();
+        assert!(
+            error.contains(MODEL) || error.contains("config.json"),
+            "{error}"
+        );
+    }
+    let mut health = HealthClient::new(server.grpc_channel().await);
+    let unknown = HealthCheckRequest {
+        service: "nope".to_owned(),
+    };
+    let refused = health.check(unknown).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    assert!(!refused.message().contains(MODEL), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_key_is_removed() {
+    let guarded = Guarded::start(false, "").await;
+    let mut tasks = ElectraClient::new(guarded.server.grpc_channel().await);
+    let (messages, sent) = tokio::sync::mpsc::channel(1);
+    let requests = tokio_stream::wrappers::ReceiverStream::new(sent);
+    let message = || electra_proto::ClassifyRequest {
+        text: vec!["a fox".to_owned()],
+        ..Default::default()
+    };
+    messages.send(message()).await.unwrap();
+    let answers = tasks
+        .classify_stream(with_key(requests, Some("infer")))
+        .await;
+    let mut answers = answers.unwrap().into_inner();
+    assert!(answers.message().await.unwrap().is_some());
+    guarded.write_keys(&line("other", "infer", ""));
+    let end = eventually("the stream ends", async || {
+        messages.send(message()).await.ok()?;
+        answers.message().await.err()
+    })
+    .await;
+    assert_eq!(end.code(), Code::Unauthenticated, "{end:?}");
 }
 
 #[tokio::test]

@@ -131,6 +131,11 @@ fn with_keys_each_need_has_its_scopes() {
         }
     }
     let off = with_keys(false, false);
+    // Strangers are not told that it is off.
+    assert_eq!(
+        refusal(&off, Need::Control, NEAR, None),
+        Some(Refusal::NoKey)
+    );
     assert_eq!(
         refusal(&off, Need::Control, NEAR, Some("admin")),
         Some(Refusal::ControlOff)
@@ -227,7 +232,7 @@ async fn limits_are_those_of_the_key_and_refusals_are_counted() {
         r#"electra_requests_denied_total{key="shop",reason="requests"} 2"#,
         r#"electra_requests_denied_total{key="",reason="no_key"} 1"#,
         r#"electra_requests_denied_total{key="",reason="unknown_key"} 1"#,
-        r#"electra_requests_denied_total{key="",reason="control_off"} 1"#,
+        r#"electra_requests_denied_total{key="shop",reason="scope"} 1"#,
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }

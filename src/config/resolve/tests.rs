@@ -105,6 +105,23 @@ fn trusted_proxies_are_a_list_that_is_checked() {
 }
 
 #[test]
+fn keys_that_are_empty_are_mistakes() {
+    for variable in ["ELECTRA_API_KEYS", "ELECTRA_API_KEY"] {
+        let mistakes = resolved(&[], &[(variable, "")], None).unwrap_err();
+        assert_eq!(mistakes[0].0, variable);
+        assert!(
+            mistakes[0].1.contains("to serve without keys"),
+            "{mistakes:?}"
+        );
+    }
+    let config = resolved(&[], &[("ELECTRA_API_KEY", "a-key")], None).unwrap();
+    assert!(config.access.has_keys());
+    assert!(!format!("{config:?}").contains("a-key"));
+    assert!(resolved(&[], &[("ELECTRA_API_KEY", "a key")], None).is_err());
+    assert!(!resolved(&[], &[], None).unwrap().access.has_keys());
+}
+
+#[test]
 fn tls_needs_a_certificate_and_its_key() {
     let files = [
         ("tls_certificate", "a.pem"),
