@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use hyper::http::Extensions;
+
 /// The sender of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Client {
@@ -23,6 +25,14 @@ pub struct Sender {
     pub client: Client,
     /// Whether it is on this machine, and speaks for nobody else.
     pub is_local: bool,
+}
+
+impl Sender {
+    /// That of a request with these extensions. A request of no connection is this process's.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or_default()
+    }
 }
 
 impl Default for Sender {

@@ -431,20 +431,20 @@ impl ServiceError {
         Self::UnknownHost { host }
     }
 
-    /// The same for somebody who may know no more of the models than whether they are ready.
+    /// The same for somebody who may know no more of the models than whether they are ready. `None` if it says no more.
     #[must_use]
-    pub fn without_details(self) -> Self {
+    pub fn without_details(&self) -> Option<Self> {
         match self {
-            Self::ModelNotFound { name, .. } => Self::ModelNotFound {
-                name,
+            Self::ModelNotFound { name, .. } => Some(Self::ModelNotFound {
+                name: name.clone(),
                 available: Vec::new(),
-            },
+            }),
             Self::NotReady { .. } | Self::ModelUnavailable { .. } | Self::ModelUnloaded { .. } => {
-                Self::NotReady {
+                Some(Self::NotReady {
                     reason: "a request with a key is told why".to_owned(),
-                }
+                })
             }
-            other => other,
+            _ => None,
         }
     }
 

@@ -10,6 +10,7 @@ pub mod app;
 pub mod batch;
 pub mod bench;
 pub mod browsers;
+mod changes;
 pub mod cli;
 pub mod client;
 pub mod config;

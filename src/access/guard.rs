@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use super::key_file::{self, KeyFileError, KeyLine};
@@ -45,9 +46,14 @@ pub enum Credentials<'a> {
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads the value of an `authorization` header (RFC 6750). The scheme's case does not matter.
+    /// What a request's headers say.
     #[must_use]
-    pub fn read(header: Option<&'a [u8]>) -> Self {
+    pub fn of(headers: &'a HeaderMap) -> Self {
+        Self::read(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes))
+    }
+
+    /// Reads the value of an `authorization` header (RFC 6750). The scheme's case does not matter.
+    fn read(header: Option<&'a [u8]>) -> Self {
         const SCHEME: &[u8] = b"bearer ";
         let Some(value) = header else {
             return Self::None;

@@ -123,18 +123,14 @@ impl Usage {
     /// Charges a request that was waited for.
     pub fn charge_request(&self, limits: &KeyLimits, now: Instant) {
         if let Some(rate) = limits.requests {
-            let mut rates = self.lock();
-            rates.requests.fill(rate, now);
-            rates.requests.take(1.0);
+            self.lock().requests.charge(rate, 1.0, now);
         }
     }
 
     /// Charges tokens that a request turned out to have.
     pub fn charge(&self, limits: &KeyLimits, tokens: usize, now: Instant) {
         if let Some(rate) = limits.tokens {
-            let mut rates = self.lock();
-            rates.tokens.fill(rate, now);
-            rates.tokens.take(float(tokens));
+            self.lock().tokens.charge(rate, float(tokens), now);
         }
     }
 
@@ -188,6 +184,12 @@ impl Bucket {
         let missing = amount - self.level.unwrap_or_default();
         let seconds = missing / rate;
         (missing > 1e-9).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    }
+
+    /// Takes an amount whether it is there or not.
+    fn charge(&mut self, rate: f64, amount: f64, now: Instant) {
+        self.fill(rate, now);
+        self.take(amount);
     }
 
     fn take(&mut self, amount: f64) {

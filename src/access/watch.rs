@@ -9,6 +9,7 @@ use super::guard::Guard;
 use super::key_file::{self, KeyFileError};
 use super::options::AccessOptions;
 use super::secret::Digest;
+use crate::changes::Changes;
 use crate::telemetry::metrics::Metrics;
 
 /// The time between two looks at the file. It is small, so it is read each time: times of files can't be relied on where
@@ -25,80 +26,58 @@ pub fn guard(options: AccessOptions, metrics: Metrics) -> Result<(Guard, KeyFile
         .as_deref()
         .map(key_file::read)
         .transpose()?;
-    let seen = content.as_deref().map(|content| Ok(Digest::of(content)));
+    let seen = content.as_deref().map(Digest::of);
     let guard = Guard::new(options, content.as_deref(), metrics)?;
     if guard.has_keys() {
         tracing::info!(keys = guard.keys(), "requests need a key");
     }
-    let changing = None;
-    Ok((guard, KeyFile { seen, changing }))
+    let changes = seen.map(|digest| Changes::new(Ok(digest)));
+    Ok((guard, KeyFile { changes }))
 }
 
-/// A file of keys as it was last seen.
+/// A file of keys as it was seen.
 #[derive(Clone, Debug, Default)]
 pub struct KeyFile {
-    /// Its hash, or why it could not be used. `None` if there is no such file.
-    seen: Option<Result<Digest, String>>,
-    /// The hash of a change that has been seen once. It counts if it rests until the next look: a program may still be
-    /// writing.
-    changing: Option<Digest>,
+    /// Its hash, or why it can't be read. `None` if there is no such file.
+    changes: Option<Changes<Result<Digest, String>>>,
 }
 
 impl KeyFile {
-    /// Follows the file for as long as it is polled.
-    pub async fn follow(mut self, guard: Guard) {
-        let Some(path) = guard.key_file().map(Path::to_owned) else {
+    /// Follows the file for as long as it is polled. A change that can't be used leaves the keys as they are, and the log
+    /// says so once.
+    pub async fn follow(self, guard: Guard) {
+        let (Some(path), Some(mut changes)) = (guard.key_file(), self.changes) else {
             return std::future::pending().await;
         };
         loop {
             sleep(INTERVAL).await;
-            let to_read = path.clone();
+            let to_read = path.to_owned();
             let read = tokio::task::spawn_blocking(move || key_file::read(&to_read));
             // It fails only if reading panics, or the runtime ends.
-            if let Ok(content) = read.await {
-                self.look(&guard, &path, content);
+            let Ok(read) = read.await else {
+                continue;
+            };
+            let seen = match &read {
+                Ok(content) => Ok(Digest::of(content)),
+                Err(error) => Err(error.to_string()),
+            };
+            if changes.settle(&seen) {
+                let taken = read.and_then(|content| guard.set_keys(Some(&content)));
+                tell(path, taken);
             }
         }
     }
+}
 
-    /// Takes the keys of the file if it has changed. A file that can't be used changes nothing, and the log says so once.
-    fn look(&mut self, guard: &Guard, path: &Path, content: Result<Vec<u8>, KeyFileError>) {
-        let taken = match content {
-            Ok(content) => {
-                let digest = Digest::of(&content);
-                if self.seen == Some(Ok(digest)) {
-                    self.changing = None;
-                    return;
-                }
-                if self.changing.replace(digest) != Some(digest) {
-                    return;
-                }
-                let keys = guard.set_keys(Some(&content));
-                keys.map(|keys| (digest, keys))
-            }
-            Err(error) => Err(error),
-        };
-        let seen = match taken {
-            Ok((digest, keys)) => {
-                let file = path.display();
-                if keys == 0 {
-                    tracing::warn!(%file, "the file has no keys: nobody is let in");
-                } else {
-                    tracing::info!(%file, keys, "keys read");
-                }
-                Ok(digest)
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(reason) = &seen
-            && self.seen.as_ref() != Some(&seen)
-        {
-            tracing::error!(
-                file = %path.display(), reason,
-                "the file of keys can't be used: the keys before stay valid"
-            );
-        }
-        self.seen = Some(seen);
+fn tell(file: &Path, taken: Result<usize, KeyFileError>) {
+    let file = file.display();
+    match taken {
+        Ok(0) => tracing::warn!(%file, "the file has no keys: nobody is let in"),
+        Ok(keys) => tracing::info!(%file, keys, "keys read"),
+        Err(reason) => tracing::error!(
+            %file, %reason,
+            "the file of keys can't be used: the keys before stay valid"
+        ),
     }
 }
 

@@ -76,14 +76,8 @@ async fn serve(config: &Config) -> Result<(), CliError> {
 /// Binds all ports or none.
 async fn listen(config: &Config) -> Result<Listeners, CliError> {
     let http = bind(&config.http, "http").await?;
-    let grpc = match &config.grpc {
-        Some(address) => Some(bind(address, "grpc").await?),
-        None => None,
-    };
-    let admin = match &config.admin_http {
-        Some(address) => Some(bind(address, "admin_http").await?),
-        None => None,
-    };
+    let grpc = bind_if(config.grpc.as_deref(), "grpc").await?;
+    let admin = bind_if(config.admin_http.as_deref(), "admin_http").await?;
     let scheme = config.tls.as_ref().map_or("", |_| "https://");
     if let Ok(address) = http.local_addr() {
         let address = format_args!("{scheme}{address}");
@@ -98,6 +92,13 @@ async fn listen(config: &Config) -> Result<Listeners, CliError> {
         ::tracing::info!(%address, "listening for administration");
     }
     Ok(Listeners { http, grpc, admin })
+}
+
+async fn bind_if(address: Option<&str>, key: &str) -> Result<Option<TcpListener>, CliError> {
+    match address {
+        Some(address) => bind(address, key).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn bind(address: &str, key: &str) -> Result<TcpListener, CliError> {

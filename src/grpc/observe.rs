@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Frame, SizeHint};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
@@ -133,14 +133,11 @@ fn admit(
             hint: "It is served over HTTP on admin_http alone.".to_owned(),
         });
     }
-    let sender = request.extensions().get::<Sender>().copied();
     let origin = Origin {
         door: Door::Public,
-        sender: sender.unwrap_or_default(),
+        sender: Sender::of(request.extensions()),
     };
-    let header = request.headers().get(AUTHORIZATION);
-    let credentials = Credentials::read(header.map(HeaderValue::as_bytes));
-    Ok(guard.admit(need, origin, credentials)?)
+    Ok(guard.admit(need, origin, Credentials::of(request.headers()))?)
 }
 
 /// Calls a method. tonic reports some refusals in the head of the response; they become errors here, so that all errors

@@ -63,9 +63,9 @@ impl Browsers {
         self.policy.allowed_hosts.allow(named)
     }
 
-    fn check(&self, request: &Request) -> Result<(), ServiceError> {
+    fn check(&self, request: &Request, is_unknown_host: bool) -> Result<(), ServiceError> {
         let (uri, headers) = (request.uri(), request.headers());
-        if !self.allows_host(request) && !is_probe(request) {
+        if is_unknown_host && !is_probe(request) {
             return Err(ServiceError::unknown_host(named_hosts(uri, headers).next()));
         }
         let provenance = Provenance {
@@ -88,6 +88,9 @@ impl Browsers {
         let is_preflight = request.method() == Method::OPTIONS
             && headers.contains_key(ORIGIN)
             && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if !is_preflight {
+            return None;
+        }
         let path = request.extensions().get::<MatchedPath>()?.as_str();
         let path = path.strip_suffix('/').unwrap_or(path);
         let methods = self.methods.get(path)?.clone();
@@ -96,7 +99,7 @@ impl Browsers {
             (ACCESS_CONTROL_ALLOW_HEADERS, READ_HEADERS.to_owned()),
             (ACCESS_CONTROL_MAX_AGE, MAX_AGE.to_owned()),
         ];
-        is_preflight.then(|| (StatusCode::NO_CONTENT, headers).into_response())
+        Some((StatusCode::NO_CONTENT, headers).into_response())
     }
 
     /// Says who may read an answer to a page of this origin.
@@ -123,7 +126,7 @@ impl Browsers {
 pub async fn guard(State(browsers): State<Browsers>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let is_unknown_host = !browsers.allows_host(&request);
-    let mut response = match browsers.check(&request) {
+    let mut response = match browsers.check(&request, is_unknown_host) {
         Err(refusal) => refusal.into_response(),
         Ok(()) if browsers.policy.cors_allow_origins == AllowedOrigins::None => {
             next.run(request).await

@@ -1,8 +1,6 @@
 //! Middleware of the routes that need something of who asks.
 
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
-use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -23,8 +21,7 @@ pub struct Gate {
 
 /// Hides what is wrong with models from requests to open routes that have no key, where keys are needed elsewhere.
 pub async fn hide_details(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let header = request.headers().get(AUTHORIZATION);
-    let is_known = match Credentials::read(header.map(HeaderValue::as_bytes)) {
+    let is_known = match Credentials::of(request.headers()) {
         Credentials::Key(key) => guard.knows(key),
         Credentials::None | Credentials::NotBearer => false,
     };
@@ -39,16 +36,17 @@ pub async fn hide_details(State(guard): State<Guard>, request: Request, next: Ne
 /// Lets a request in, with the request extension [`crate::access::Requester`], or says why not. It counts as in progress
 /// until its answer has been sent.
 pub async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let sender = request.extensions().get::<Sender>().copied();
-    let mut origin = Origin {
+    let mut sender = Sender::of(request.extensions());
+    if gate.need == Need::Control {
+        // A page whose name points at this machine (DNS rebinding) is not this machine's.
+        sender.is_local &= named_hosts(request.uri(), request.headers())
+            .all(|host| Host::parse(host).is_some_and(|host| host.is_loopback()));
+    }
+    let origin = Origin {
         door: gate.door,
-        sender: sender.unwrap_or_default(),
+        sender,
     };
-    // A page whose name points at this machine (DNS rebinding) is not this machine's.
-    origin.sender.is_local &= named_hosts(request.uri(), request.headers())
-        .all(|host| Host::parse(host).is_some_and(|host| host.is_loopback()));
-    let header = request.headers().get(AUTHORIZATION);
-    let credentials = Credentials::read(header.map(HeaderValue::as_bytes));
+    let credentials = Credentials::of(request.headers());
     match gate.guard.admit(gate.need, origin, credentials) {
         Ok((requester, permit)) => {
             request.extensions_mut().insert(requester);

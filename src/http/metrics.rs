@@ -18,8 +18,7 @@ pub async fn metrics(
 ) -> Result<([(HeaderName, &'static str); 1], String), ServiceError> {
     http.metrics.set_inflight_bytes(http.inflight.held());
     let metrics = http.metrics.clone();
-    let sender = request.extensions().get::<Sender>().copied();
-    let client = sender.unwrap_or_default().client;
+    let client = Sender::of(request.extensions()).client;
     let deadline = Instant::now() + http.timeouts.request;
     let encoded = http
         .scrapes

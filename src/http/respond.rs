@@ -16,6 +16,10 @@ use crate::service::{Answer, Operation, RequestContext, Timings, cost, json};
 #[derive(Clone, Debug)]
 pub struct ServedBy(pub Arc<str>);
 
+/// Response extension: the error, as somebody is told who may know nothing of the models.
+#[derive(Clone, Debug)]
+struct WithoutDetails(ServiceError);
+
 #[derive(Serialize)]
 struct ErrorBody {
     error: String,
@@ -74,8 +78,8 @@ pub fn served_by(mut response: Response, model: Option<Arc<str>>) -> Response {
 
 /// The same answer for somebody who may know no more of the models than whether they are ready.
 pub fn without_details(mut response: Response) -> Response {
-    match response.extensions_mut().remove::<ServiceError>() {
-        Some(error) => error.without_details().into_response(),
+    match response.extensions_mut().remove() {
+        Some(WithoutDetails(error)) => error.into_response(),
         None => response,
     }
 }
@@ -110,7 +114,9 @@ impl IntoResponse for ServiceError {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
         }
-        response.extensions_mut().insert(self);
+        if let Some(shorter) = self.without_details() {
+            response.extensions_mut().insert(WithoutDetails(shorter));
+        }
         response
     }
 }

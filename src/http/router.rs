@@ -37,7 +37,7 @@ pub fn router(state: HttpState, door: Door) -> Router {
         .layer(compression::of_answers())
         .layer(compression::of_requests())
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(state.clone(), unsent::weigh))
+        .layer(from_fn_with_state(state.unsent.clone(), unsent::weigh))
         .layer(from_fn(health_only::health_only))
         .layer(from_fn_with_state(browsers, browsers::guard))
         .layer(from_fn_with_state(state.clone(), observe::observe))

@@ -7,10 +7,10 @@ use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::HttpState;
 use super::health_only::is_health;
 use crate::client::Sender;
 use crate::error::ServiceError;
+use crate::inflight::InflightBytes;
 
 /// Answers of at most this many bytes are not weighed: a connection's own state takes more.
 const SMALL: usize = 1 << 10;
@@ -18,16 +18,13 @@ const SMALL: usize = 1 << 10;
 /// The weight of the largest, as a part of what all may hold. One answer is always sent.
 const LARGEST_PART: usize = 4;
 
-pub async fn weigh(State(state): State<HttpState>, request: Request, next: Next) -> Response {
-    let is_weighed =
-        request.method() == Method::GET && !is_health(request.method(), request.uri().path());
-    let sender = request.extensions().get::<Sender>().copied();
-    let client = sender.unwrap_or_default().client;
-    let response = next.run(request).await;
-    if !is_weighed {
-        return response;
+/// `unsent` is what all such answers may hold.
+pub async fn weigh(State(unsent): State<InflightBytes>, request: Request, next: Next) -> Response {
+    if request.method() != Method::GET || is_health(request.method(), request.uri().path()) {
+        return next.run(request).await;
     }
-    let (parts, body) = response.into_parts();
+    let client = Sender::of(request.extensions()).client;
+    let (parts, body) = next.run(request).await.into_parts();
     // No answer to GET is a stream, so nothing is waited for.
     let bytes = match to_bytes(body, usize::MAX).await {
         Ok(bytes) => bytes,
@@ -36,8 +33,8 @@ pub async fn weigh(State(state): State<HttpState>, request: Request, next: Next)
     if bytes.len() <= SMALL {
         return Response::from_parts(parts, Body::from(bytes));
     }
-    let weight = bytes.len().min(state.unsent.capacity() / LARGEST_PART);
-    match state.unsent.of(client).reserve(weight) {
+    let weight = bytes.len().min(unsent.capacity() / LARGEST_PART);
+    match unsent.of(client).reserve(weight) {
         Ok(hold) => Response::from_parts(parts, Body::from(hold.keep(bytes))),
         Err(full) => ServiceError::from(full).into_response(),
     }

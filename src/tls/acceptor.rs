@@ -8,11 +8,11 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::changes::Changes;
 use super::error::TlsError;
 use super::files::{Contents, TlsFiles};
 use super::handshake::HandshakeError;
 use super::server::{Alpn, Loaded};
+use crate::changes::Changes;
 
 /// The time between polls of the files. The contents are compared, so links may be swapped and clocks be wrong.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,7 +1,6 @@
 //! TLS: from the files of the configuration to handshakes, and again when the files change.
 
 mod acceptor;
-mod changes;
 mod client;
 mod error;
 mod expiry;

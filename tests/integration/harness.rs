@@ -412,6 +412,16 @@ pub fn run_forever(config: Config) -> Addresses {
     receive.recv().expect("the server starts")
 }
 
+/// The head and the body of an answer by HTTP/1 that has a length, once all of it has arrived.
+pub fn whole_answer(bytes: &[u8]) -> Option<(String, String)> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let length = head.split_once("content-length: ").expect("a length").1;
+    let length = length.lines().next().expect("a line");
+    let is_whole = body.len() == length.parse::<usize>().expect("a number");
+    is_whole.then(|| (head.to_owned(), body.to_owned()))
+}
+
 /// A command that runs the program.
 pub fn electra(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_electra"));

@@ -11,7 +11,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use crate::harness::default_server;
+use crate::harness::{default_server, whole_answer};
 
 /// Clients at a time.
 const CLIENTS: usize = 60;
@@ -51,14 +51,8 @@ impl Writer {
             let read = self.0.read(&mut part).expect("an answer");
             assert_ne!(read, 0, "{}", String::from_utf8_lossy(&bytes));
             bytes.extend_from_slice(&part[..read]);
-            let text = String::from_utf8_lossy(&bytes);
-            let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                continue;
-            };
-            let length = head.split_once("content-length: ").expect("a length").1;
-            let length = length.lines().next().expect("a line");
-            if body.len() == length.parse::<usize>().expect("a number") {
-                return text.into_owned();
+            if let Some((head, body)) = whole_answer(&bytes) {
+                return format!("{head}\r\n\r\n{body}");
             }
         }
     }

@@ -14,7 +14,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::harness::{ServerProcess, default_models, eventually, repository};
+use crate::harness::{ServerProcess, default_models, eventually, repository, whole_answer};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const BODY: &str = r#"{"text": "The fox jumps."}"#;
@@ -54,14 +54,8 @@ impl Http1 {
             if self.0.read_buf(&mut bytes).await? == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
-            let text = String::from_utf8_lossy(&bytes);
-            let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                continue;
-            };
-            let length = head.split_once("content-length: ").expect("a length").1;
-            let length = length.lines().next().expect("a line");
-            if body.len() == length.parse::<usize>().expect("a number") {
-                return Ok(head.to_owned());
+            if let Some((head, _)) = whole_answer(&bytes) {
+                return Ok(head);
             }
         }
     }

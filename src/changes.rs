@@ -1,6 +1,7 @@
-//! Decides when changed files are to be loaded. Pure.
+//! Decides when changed files of the configuration are to be loaded. Pure.
 
 /// What was seen of files: loaded last, and at the last poll.
+#[derive(Clone, Debug)]
 pub struct Changes<S> {
     tried: S,
     before: S,
@@ -16,7 +17,7 @@ impl<S: Clone + PartialEq> Changes<S> {
     }
 
     /// Takes what a poll saw. Returns whether to load it: once, after it is unchanged across two polls. So a
-    /// certificate is not loaded before its key is written too.
+    /// file is not loaded while it is written, nor a certificate before its key is written too.
     pub fn settle(&mut self, now: &S) -> bool {
         let is_new = *now == self.before && *now != self.tried;
         if is_new {
